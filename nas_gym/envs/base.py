@@ -1,0 +1,231 @@
+"""What the three modes share: the task, the search history, autoreset and rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+
+from nas_gym.envs.history import SearchHistory
+from nas_gym.envs.lazy_info import LazyInfo
+from nas_gym.envs.query_info import of_first, query_info, with_masks
+from nas_gym.tasks import Task
+
+# Genotypes of the latest queries, decoded when somebody looks.
+Genotypes = Callable[[], NDArray[np.int64]]
+
+METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+
+
+def make_task(
+    task: Task | None,
+    table: str | None,
+    dataset: str | None,
+    signal: str | None,
+    report: str | None,
+) -> Task:
+    """The task given, or the one that the names stand for."""
+    if task is not None:
+        return task
+    if table is None or dataset is None:
+        raise TypeError("An environment needs table= and dataset=, or a ready task=.")
+    return Task(table, dataset, signal, report)
+
+
+class SearchEnv(gym.Env[Any, Any]):
+    """One search as a Gymnasium environment; the base of the modes' scalar environments."""
+
+    metadata: ClassVar[dict[str, Any]] = METADATA  # type: ignore[misc]
+
+    def __init__(self, task: Task, render_mode: str | None) -> None:
+        check_render_mode(render_mode)
+        self.task = task
+        self.render_mode = render_mode
+        self.history = SearchHistory(task, 1)
+        self._last_genotypes: Genotypes | None = None
+
+    def _new_search(self) -> None:
+        self.history = SearchHistory(self.task, 1)
+        self._last_genotypes = None
+
+    def _record(
+        self, indices: NDArray[np.int64], genotypes: Genotypes, known: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Note queries, shape ``(1,)`` or ``(1, m)``, in the history; the step's info."""
+        self._last_genotypes = genotypes
+        task, history = self.task, self.history
+        append(history, indices)
+        queries = history.queries
+        return LazyInfo(known, lambda: of_first(query_info(task, history, queries, genotypes())))
+
+    def _partial_genotype(self) -> NDArray[np.int64] | None:
+        """The decisions of an architecture that is not finished, if there are any."""
+        return None
+
+    def render(self) -> Any:
+        """The architecture at hand as text (``"ansi"``) or as an image (``"rgb_array"``).
+
+        The image is a uint8 array of shape ``(height, width, 3)``.
+        """
+        return render_search(self, 0, self._partial_genotype())
+
+
+class SearchVectorEnv(VectorEnv[Any, Any, Any]):
+    """Many searches in lockstep; the base of the modes' vector environments.
+
+    All searches begin and end their episodes together, since the length of an episode depends on
+    nothing that an agent does.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        **METADATA,
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
+
+    def __init__(
+        self,
+        task: Task,
+        num_envs: int,
+        render_mode: str | None,
+        autoreset_mode: AutoresetMode | str,
+    ) -> None:
+        check_render_mode(render_mode)
+        mode = AutoresetMode(autoreset_mode)
+        if mode is AutoresetMode.DISABLED:
+            raise ValueError(
+                "These environments reset themselves: autoreset_mode is NEXT_STEP or SAME_STEP."
+            )
+        self.metadata = {**self.metadata, "autoreset_mode": mode}  # type: ignore[misc]
+        self.task = task
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self.history = SearchHistory(task, num_envs)
+        self._last_genotypes: Genotypes | None = None
+        self._everyone = np.ones(num_envs, bool)
+        self._everyone.flags.writeable = False
+        self._ended = False
+
+    def _new_search(self) -> None:
+        self.history = SearchHistory(self.task, self.num_envs)
+        self._last_genotypes = None
+
+    # -- what a mode adds -------------------------------------------------------------------------
+
+    def _begin(self) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode of every search: observations and infos."""
+        raise NotImplementedError
+
+    def _advance(
+        self, actions: Any
+    ) -> tuple[Any, NDArray[np.float64] | None, bool, bool, dict[str, Any]]:
+        """One step of every search; rewards are None where all are zero."""
+        raise NotImplementedError
+
+    def _partial_genotypes(self) -> NDArray[np.int64] | None:
+        return None
+
+    # -- Gymnasium ----------------------------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode of every search."""
+        super().reset(seed=seed)
+        self._ended = False
+        return self._begin()
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Step every search; see :class:`gymnasium.vector.VectorEnv`."""
+        n = self.num_envs
+        if self._ended:
+            self._ended = False
+            observations, infos = self._begin()
+            return observations, np.zeros(n), np.zeros(n, bool), np.zeros(n, bool), infos
+        observations, rewards, terminated, truncated, infos = self._advance(actions)
+        if terminated or truncated:
+            if self.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP:
+                self._ended = True
+            else:
+                final = {"final_obs": observations, "_final_obs": self._everyone}
+                final |= {"final_info": infos, "_final_info": self._everyone}
+                observations, infos = self._begin()
+                infos = infos | final
+        return (
+            observations,
+            np.zeros(n) if rewards is None else rewards,
+            self._everyone.copy() if terminated else np.zeros(n, bool),
+            self._everyone.copy() if truncated else np.zeros(n, bool),
+            infos,
+        )
+
+    def _record(
+        self, indices: NDArray[np.int64], genotypes: Genotypes, known: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Note queries, shape ``(n,)`` or ``(n, m)``, in the history; the step's infos."""
+        self._last_genotypes = genotypes
+        task, history, present = self.task, self.history, self._everyone
+        append(history, indices)
+        queries = history.queries
+        return LazyInfo(
+            known, lambda: with_masks(query_info(task, history, queries, genotypes()), present)
+        )
+
+    def render(self) -> Any:
+        """A tuple of what :meth:`SearchEnv.render` gives, one entry a search."""
+        partial = self._partial_genotypes()
+        return tuple(
+            render_search(self, i, None if partial is None else partial[i])
+            for i in range(self.num_envs)
+        )
+
+
+def append(history: SearchHistory, indices: NDArray[np.int64]) -> None:
+    """Add one query of every search, ``(n,)``, or ``m`` in a row, ``(n, m)``."""
+    if indices.ndim == 1:
+        history.append(indices)
+    else:
+        for column in indices.T:
+            history.append(column)
+
+
+def check_render_mode(render_mode: str | None) -> None:
+    """Refuse a render mode that there is not."""
+    if render_mode is not None and render_mode not in METADATA["render_modes"]:
+        raise ValueError(
+            f"render_mode is one of {', '.join(METADATA['render_modes'])}, or None; "
+            f"got {render_mode!r}."
+        )
+
+
+def render_search(
+    env: SearchEnv | SearchVectorEnv, search: int, partial: NDArray[np.int64] | None
+) -> Any:
+    """Draw one search of an environment: an unfinished architecture, or the latest query."""
+    from nas_gym.envs import render
+
+    if env.render_mode is None:
+        name = env.spec.id if env.spec else type(env).__name__
+        gym.logger.warn(
+            f"render() needs a render mode: gym.make({name!r}, render_mode='rgb_array') or 'ansi'."
+        )
+        return None
+    genotype, caption = partial, ""
+    if genotype is None and env._last_genotypes is not None:
+        # of a generation, the latest architecture
+        genotype = env._last_genotypes()[search].reshape(-1, env.task.space.num_decisions)[-1]
+        caption = _caption(env.task, genotype)
+    if env.render_mode == "ansi":
+        return render.as_text(env.task.space, genotype, caption)
+    return render.as_image(env.task.space, genotype, caption)
+
+
+def _caption(task: Task, genotype: NDArray[np.int64]) -> str:
+    index = task.space.encode(genotype)
+    metric = task.metric(task.report)
+    return f"{task.report.metric} {task.reported(index)[0]:.4g} {metric.unit}".rstrip()

@@ -1,0 +1,74 @@
+"""The search history: every architecture evaluated, in order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.tasks import Task
+
+_BLOCK = 256  # queries that are allocated at a time
+
+
+class SearchHistory:
+    """What ``num_searches`` searches that run side by side have queried so far.
+
+    Appending costs one copy. Counts and incumbents are worked out when they are first asked for,
+    and kept, so that a training loop that does not look pays nothing. A query takes as many bytes
+    as an index needs (two for NAS-Bench-201), and eight more where counts are read.
+
+    Args:
+        task: what is searched.
+        num_searches: how many searches run in lockstep; each query appends one architecture to
+            every one of them.
+    """
+
+    def __init__(self, task: Task, num_searches: int) -> None:
+        self._task = task
+        self._searches = np.arange(num_searches)
+        self._dtype = np.min_scalar_type(task.space.size - 1)
+        self._blocks: list[NDArray[np.unsignedinteger]] = []
+        self._seen = np.zeros((num_searches, task.space.size), bool)
+        self._unique: list[NDArray[np.int32]] = []
+        self._incumbents: list[NDArray[np.int32]] = []
+        self.queries = 0
+
+    def append(self, indices: NDArray[np.int64]) -> None:
+        """Add one query of every search: architecture indices, shape ``(num_searches,)``."""
+        block, row = divmod(self.queries, _BLOCK)
+        if row == 0:
+            self._blocks.append(np.empty((_BLOCK, len(self._searches)), self._dtype))
+        self._blocks[block][row] = indices
+        self.queries += 1
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Architecture indices in order, shape ``(queries, num_searches)``."""
+        if not self._blocks:
+            return np.empty((0, len(self._searches)), np.int64)
+        return np.concatenate(self._blocks)[: self.queries].astype(np.int64)
+
+    def unique_queries(self, queries: int) -> NDArray[np.int64]:
+        """How many distinct architectures were among the first ``queries``; ``(num_searches,)``."""
+        self._count(queries)
+        return self._unique[queries - 1].astype(np.int64)
+
+    def incumbents(self, queries: int) -> NDArray[np.int64]:
+        """The architecture of highest reward among the first ``queries`` (the first of equals)."""
+        self._count(queries)
+        return self._incumbents[queries - 1].astype(np.int64)
+
+    def _count(self, queries: int) -> None:
+        for query in range(len(self._unique), queries):
+            block, row = divmod(query, _BLOCK)
+            indices = self._blocks[block][row]
+            fresh = ~self._seen[self._searches, indices]
+            self._seen[self._searches, indices] = True
+            unique, best = fresh.astype(np.int32), indices.astype(np.int32)
+            if query > 0:
+                before = self._incumbents[-1]
+                unique += self._unique[-1]
+                better = self._task.evaluate(indices) > self._task.evaluate(before)
+                best = np.where(better, best, before)
+            self._unique.append(unique)
+            self._incumbents.append(best)

@@ -1,0 +1,66 @@
+"""Evaluation by look-up: every metric of an architecture is a row of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.spaces import SearchSpace
+from nas_gym.tables import Metric, Table
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of one table; its text form is ``table:metric``."""
+
+    table: str
+    metric: str
+
+    @classmethod
+    def parse(cls, text: str, default_table: str) -> Column:
+        """``"metric"`` of the default table, or ``"table:metric"``."""
+        table, _, metric = text.rpartition(":")
+        return cls(table or default_table, metric)
+
+    def __str__(self) -> str:
+        return f"{self.table}:{self.metric}"
+
+
+class TableEvaluator:
+    """All metrics of one table, and single columns of others.
+
+    Args:
+        table: whose metrics are all reported, under their own names.
+        extra: columns of other tables over the same search space, reported as ``table:metric``.
+
+    Raises:
+        ValueError: an extra column over another search space.
+    """
+
+    def __init__(self, table: Table, extra: Sequence[tuple[Table, Column]] = ()) -> None:
+        self.space: SearchSpace = table.space
+        self.metrics: dict[str, Metric] = {metric.name: metric for metric in table.metrics}
+        self._values = table.values
+        if extra:
+            for other, column in extra:
+                if (other.space.name, other.space.size) != (table.space.name, table.space.size):
+                    raise ValueError(
+                        f"{column} covers {other.space.name} ({other.space.size:,} architectures), "
+                        f"but table {table.name!r} covers {table.space.name} "
+                        f"({table.space.size:,}): their rows do not belong together."
+                    )
+                self.metrics[str(column)] = other.metric(column.metric)
+            columns = [other.column(column.metric) for other, column in extra]
+            self._values = np.column_stack([table.values, *columns])
+
+    def evaluate(self, indices: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Every metric of architectures; ``(n,)`` indices -> arrays of shape ``(n,)``."""
+        rows = self._values.take(indices, axis=0)
+        return dict(zip(self.metrics, rows.T, strict=True))
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One metric of every architecture, a contiguous copy of shape ``(space.size,)``."""
+        return np.array(self._values[:, list(self.metrics).index(name)])

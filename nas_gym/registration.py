@@ -1,0 +1,139 @@
+"""Every environment ID, in one table."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from nas_gym.tables import SOURCES, DamagedDataError, Table, imported, store
+from nas_gym.tables.catalog import GRAPH_DATASETS
+from nas_gym.tables.store import stored_datasets
+
+# ID without mode and version -> the arguments that name its task
+BUILT_IN: dict[str, dict[str, str]] = {
+    "NB201-cifar10": {"table": "analog-nasbench", "dataset": "cifar10"},
+    "NB201-cifar100": {"table": "nats-bench", "dataset": "cifar100"},
+    "NB201-ImageNet16-120": {"table": "nats-bench", "dataset": "ImageNet16-120"},
+    **{
+        f"NBGraph-{dataset}": {"table": f"nas-bench-graph-{dataset}", "dataset": dataset}
+        for dataset in GRAPH_DATASETS
+    },
+}
+
+# suffix of the ID -> the classes, and how many steps an episode has by default
+MODES: dict[str, tuple[str, int | None]] = {
+    "": ("Sequential", None),
+    "-alpha": ("Alpha", 500),
+    "-population": ("Population", 490),
+}
+
+
+def register(name: str, arguments: dict[str, Any]) -> list[str]:
+    """Register a task in all three modes; returns the IDs."""
+    ids = []
+    for suffix, (mode, steps) in MODES.items():
+        module = f"nas_gym.envs.{mode.lower()}"
+        ids.append(f"{name}{suffix}-v0")
+        gym.register(
+            ids[-1],
+            entry_point=f"{module}:{mode}Env",
+            vector_entry_point=f"{module}:{mode}VectorEnv",
+            max_episode_steps=steps,
+            kwargs=arguments,
+        )
+    return ids
+
+
+def user_environments() -> dict[str, dict[str, str]]:
+    """The tasks of imported tables on this machine: names -> arguments.
+
+    A table with one task gives it its own name; one with several names them
+    ``<table>-<dataset>``. A folder that cannot be read is reported as a warning and skipped, so
+    that importing the package never fails.
+    """
+    environments = {}
+    for table in imported():
+        try:
+            datasets = stored_datasets(table)
+        except DamagedDataError as error:
+            gym.logger.warn(str(error))
+            continue
+        for dataset in datasets:
+            name = table if len(datasets) == 1 else f"{table}-{dataset}"
+            environments[name] = {"table": table, "dataset": dataset}
+    return environments
+
+
+def environments() -> dict[str, dict[str, str]]:
+    """Every task that has IDs, the project's and the user's own: names -> arguments."""
+    return {**user_environments(), **BUILT_IN}
+
+
+def register_all() -> None:
+    """Register the IDs of every task."""
+    for name, arguments in environments().items():
+        register(name, arguments)
+
+
+def import_table(
+    path: str | Path, name: str, *, replace: bool = False, **columns: Any
+) -> list[str]:
+    """Convert a file of your own into a table, and register it in all three modes.
+
+    The IDs, ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``, are there again in
+    every later process that imports ``nas_gym``. Nothing is stored unless the whole file is good.
+
+    Args:
+        path: a CSV, JSON, Parquet or ``.npz`` file, one architecture a row (see
+            :func:`nas_gym.tables.user_file.read`); an official NAS-Bench-201 ``.pth``; or a
+            NATS-Bench topology folder.
+        name: what to call it.
+        replace: overwrite a table of that name.
+        **columns: arguments of :func:`nas_gym.tables.user_file.read`, such as ``signal="val"``
+            and ``report="test"``.
+
+    Returns:
+        the registered IDs; none for a table that has only costs.
+
+    Raises:
+        ValueError: a name that is taken or cannot be an ID, or a file with a fault; the message
+            says where.
+        DataError: the cache cannot be written to.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or re.search(r"-v\d+$", name):
+        raise ValueError(
+            f"{name!r} cannot be a name: letters, digits, '_', '.' and '-' are allowed, beginning "
+            "with a letter or digit and not ending in a version like '-v0' (it is added)."
+        )
+    if name in SOURCES or name in BUILT_IN:
+        raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
+    if store.exists(name) and not replace:
+        raise ValueError(
+            f"There is a table {name!r} already. Use replace=True (--replace) to overwrite it, or "
+            f"delete it with `nas-gym data remove {name}`."
+        )
+    store.save(_read(Path(path), name, columns), replace=replace)
+    found = user_environments()
+    return [
+        env_id
+        for task, arguments in found.items()
+        if arguments["table"] == name
+        for env_id in register(task, arguments)
+    ]
+
+
+def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
+    if path.is_dir():
+        from nas_gym.tables.sources import nats_folder
+
+        return nats_folder.read(path, name, **columns)
+    if path.suffix == ".pth":
+        from nas_gym.tables.sources import nas201_pth
+
+        return nas201_pth.read(path, name, **columns)
+    from nas_gym.tables import user_file
+
+    return user_file.read(path, name, **columns)

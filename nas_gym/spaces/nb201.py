@@ -1,0 +1,148 @@
+"""The cell of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1)."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from functools import cache, cached_property
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas_gym.spaces.categorical import CategoricalSpace, Genotypes, Indices
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+_TEMPLATE = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
+_PATTERN = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
+
+
+@cache
+def _index_order() -> NDArray[np.int64]:
+    # NAS-Bench-201 numbered its cells by shuffling them, enumerated in lexicographic order, with
+    # Python's random.seed(88); the order is the same in every release of Python 3.
+    order = list(range(len(OPERATIONS) ** len(EDGES)))
+    random.Random(88).shuffle(order)
+    return np.array(order, np.int64)
+
+
+@cache
+def _index_of_leaf() -> NDArray[np.int64]:
+    return np.argsort(_index_order())
+
+
+class NB201Space(CategoricalSpace):
+    """NAS-Bench-201: five operations on the six edges of a cell of four nodes.
+
+    A genotype is ``(0→1, 0→2, 1→2, 0→3, 1→3, 2→3)``, each an index of :data:`OPERATIONS`. Indices
+    are those of the benchmark's own API (``nas_201_api``, ``nats_bench``), and so is the text:
+    ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+
+    Example:
+        >>> space = NB201Space()
+        >>> space.to_text(space.decode([0]))
+        ['|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|']
+    """
+
+    def __init__(self) -> None:
+        names = [f"{source}->{target}" for source, target in EDGES]
+        super().__init__([OPERATIONS] * len(EDGES), names, name="NB201")
+
+    def leaf_to_index(self, leaves: Indices) -> Indices:
+        """Indices of NAS-Bench-201 from lexicographic ranks."""
+        return _index_of_leaf().take(leaves)
+
+    def _index_to_leaf(self, indices: Indices) -> Indices:
+        return _index_order().take(indices)
+
+    def to_text(self, genotypes: ArrayLike) -> list[str]:
+        """Arch strings, as ``nas_201_api`` writes them."""
+        return [
+            _TEMPLATE.format(*(OPERATIONS[op] for op in row))
+            for row in self.check(genotypes).tolist()
+        ]
+
+    def from_text(self, texts: Sequence[str]) -> Genotypes:
+        """Genotypes of arch strings.
+
+        Raises:
+            ValueError: a text that is not an arch string of NAS-Bench-201.
+        """
+        codes = {name: code for code, name in enumerate(OPERATIONS)}
+        rows = []
+        for text in texts:
+            match = _PATTERN.fullmatch(text.strip())
+            if match is None or any(name not in codes for name in match.groups()):
+                raise ValueError(
+                    f"{text!r} is not an arch string of NAS-Bench-201. Expected "
+                    f"{_TEMPLATE.format(*['op'] * 6)} with op one of {', '.join(OPERATIONS)}."
+                )
+            rows.append([codes[name] for name in match.groups()])
+        return np.array(rows, np.int64).reshape(-1, len(EDGES))
+
+    def structures(self, genotypes: ArrayLike) -> NDArray[np.int64]:
+        """Numbers of the structures of genotypes, ``(n, 6)`` -> ``(n,)`` in ``[0, 6466)``.
+
+        Two cells have one structure when they compute the same function of their input once
+        ``none`` edges are dropped and ``skip_connect`` edges are contracted (NAS-Bench-201's
+        ``to_unique_str(consider_zero=True)``).
+        """
+        return self._structures.take(self.check(genotypes) @ self._strides)
+
+    def canonical(self, genotypes: ArrayLike) -> Genotypes:
+        """The first genotype, in lexicographic order, of the same structure."""
+        return self._decode_leaves(self._representatives.take(self.structures(genotypes)))
+
+    @cached_property
+    def _representatives(self) -> Indices:
+        return np.unique(self._structures, return_index=True)[1]
+
+    @cached_property
+    def _structures(self) -> NDArray[np.int64]:
+        number: dict[str, int] = {}
+        cells = product(range(len(OPERATIONS)), repeat=len(EDGES))
+        return np.array([number.setdefault(structure(cell), len(number)) for cell in cells])
+
+    @property
+    def node_labels(self) -> tuple[str, ...]:
+        """What the node operations of :meth:`to_graph` stand for."""
+        return ("input", "output", *OPERATIONS)
+
+    def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """Cells with operations on the nodes: input, the six edges of the cell, output.
+
+        Returns:
+            adjacency, shape ``(n, 8, 8)`` (the same for every cell), and node operations, shape
+            ``(n, 8)``, indices of :attr:`node_labels`.
+        """
+        array = self.check(genotypes)
+        adjacency = np.zeros((8, 8), np.int8)
+        for i, (source, target) in enumerate(EDGES, start=1):
+            adjacency[0, i] = source == 0
+            adjacency[i, 7] = target == 3
+            for j, (next_source, _) in enumerate(EDGES, start=1):
+                adjacency[i, j] = target == next_source
+        operations = np.ones((len(array), 8), np.int64)
+        operations[:, 0] = 0
+        operations[:, 1:7] = 2 + array
+        return np.repeat(adjacency[None], len(array), axis=0), operations
+
+
+def structure(cell: Sequence[int]) -> str:
+    """The structure of one cell as text, equal for cells that compute the same function."""
+    operations = iter(cell)
+    nodes = ["0"]
+    for target in range(1, 4):
+        terms = []
+        for source in range(target):
+            name = OPERATIONS[next(operations)]
+            if name == "none" or nodes[source] == "#":
+                terms.append("#")
+            elif name == "skip_connect":
+                terms.append(nodes[source])
+            else:
+                terms.append(f"({nodes[source]})@{name}")
+        nodes.append("+".join(sorted(terms)))
+    return nodes[-1]

@@ -1,0 +1,93 @@
+"""Parameters and FLOPs of NAS-Bench-201's networks, computed from the cell.
+
+The network (Dong and Yang, ICLR 2020, section 2.1): a 3x3 convolution, three stages of cells with
+C, 2C and 4C channels, a residual block that halves the image before the second and the third
+stage, then batch norm, global pooling and a linear layer. Operations of a cell keep shape, so
+that both costs are affine in the cell's numbers of 1x1 and 3x3 convolutions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas_gym.spaces.nb201 import OPERATIONS, NB201Space
+
+_SPACE = NB201Space()
+_CONV1 = OPERATIONS.index("nor_conv_1x1")
+_CONV3 = OPERATIONS.index("nor_conv_3x3")
+
+
+def parameters(
+    genotypes: ArrayLike, num_classes: int = 10, channels: int = 16, cells: int = 5
+) -> NDArray[np.int64]:
+    """Numbers of trainable parameters, ``(n, 6)`` -> ``(n,)`` int64.
+
+    NAS-Bench-201's ``params`` are these divided by 10^6, though it prints them as "MB".
+
+    Args:
+        genotypes: those of :class:`nas_gym.spaces.NB201Space`.
+        num_classes: 10 for CIFAR-10, 100 for CIFAR-100, 120 for ImageNet16-120.
+        channels: of the first stage.
+        cells: in each of the three stages.
+
+    Raises:
+        TypeError: genotypes that are not integers.
+        ValueError: genotypes of another shape or out of range.
+    """
+    widths = _widths(channels)
+    conv1 = cells * sum(c * c + 2 * c for c in widths)
+    conv3 = cells * sum(9 * c * c + 2 * c for c in widths)
+    stem = 9 * 3 * channels + 2 * channels
+    # each residual block: two 3x3 convolutions with batch norm, a 1x1 one without on the shortcut
+    blocks = sum((9 + 18 + 1) * c * (c // 2) + 2 * 2 * c for c in widths[1:])
+    head = 2 * widths[-1] + (widths[-1] + 1) * num_classes
+    return _affine(genotypes, stem + blocks + head, conv1, conv3)
+
+
+def flops(
+    genotypes: ArrayLike,
+    num_classes: int = 10,
+    image_size: int = 32,
+    channels: int = 16,
+    cells: int = 5,
+) -> NDArray[np.int64]:
+    """Numbers of multiply-adds for one image, ``(n, 6)`` -> ``(n,)`` int64.
+
+    Counted as in NAS-Bench-201, whose ``flops`` are these divided by 10^6: convolutions and the
+    linear layer with its bias; batch norm, ReLU, pooling and sums are free.
+
+    Args:
+        genotypes: those of :class:`nas_gym.spaces.NB201Space`.
+        num_classes: 10 for CIFAR-10, 100 for CIFAR-100, 120 for ImageNet16-120.
+        image_size: 32 for CIFAR, 16 for ImageNet16-120.
+        channels: of the first stage.
+        cells: in each of the three stages.
+
+    Raises:
+        TypeError: genotypes that are not integers.
+        ValueError: genotypes of another shape or out of range, or an image size that cannot be
+            halved twice.
+    """
+    if image_size % 4:
+        raise ValueError(f"The image size is halved twice, so 4 must divide it; got {image_size}.")
+    # each stage has twice the channels on a quarter of the pixels: the same cost
+    pixels = image_size * image_size
+    conv1 = 3 * cells * channels * channels * pixels
+    stem = 9 * 3 * channels * pixels
+    # Two residual blocks, C channels to 2C on a quarter of the pixels, then 2C to 4C on a
+    # sixteenth: the same cost again. The shortcut is pooled before its 1x1 convolution.
+    blocks = 2 * (9 + 18 + 1) * channels * 2 * channels * (pixels // 4)
+    head = (4 * channels + 1) * num_classes
+    return _affine(genotypes, stem + blocks + head, conv1, 9 * conv1)
+
+
+def _widths(channels: int) -> tuple[int, int, int]:
+    return channels, 2 * channels, 4 * channels
+
+
+def _affine(genotypes: ArrayLike, base: int, conv1: int, conv3: int) -> NDArray[np.int64]:
+    array = _SPACE.check(genotypes)
+    ones, threes = (np.count_nonzero(array == op, axis=1) for op in (_CONV1, _CONV3))
+    cost: NDArray[np.int64] = base + conv1 * ones + conv3 * threes
+    return cost

@@ -1,0 +1,195 @@
+"""Every table that can be opened by name, and where its numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import cast
+
+from nas_gym.tables import download, store
+from nas_gym.tables.download import RemoteFile
+from nas_gym.tables.errors import MissingDataError
+from nas_gym.tables.table import Table
+
+GRAPH_DATASETS = (
+    "cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "arxiv", "proteins",
+)  # fmt: skip
+
+HELP_DEVICES = (
+    "1080ti_1", "1080ti_256", "1080ti_32", "2080ti_1", "2080ti_256", "2080ti_32", "essential_ph_1",
+    "eyeriss", "fpga", "gold_6226", "gold_6240", "pixel2", "pixel3", "raspi4", "samsung_a50",
+    "samsung_s7", "silver_4114", "silver_4210r", "titan_rtx_1", "titan_rtx_256", "titan_rtx_32",
+    "titanx_1", "titanx_256", "titanx_32", "titanxp_1", "titanxp_256", "titanxp_32",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table of the catalogue comes from.
+
+    Attributes:
+        name: the table's name.
+        summary: what it holds, in one line.
+        origin: a package of the package index, or the publisher's site.
+        read: converts it; raises :class:`MissingDataError` where it is not on this machine.
+        files: what ``nas-gym data fetch`` downloads; empty where it comes with a package.
+    """
+
+    name: str
+    summary: str
+    origin: str
+    read: Callable[[], Table]
+    files: tuple[RemoteFile, ...] = ()
+
+
+def _call(module: str, function: str, *arguments: object) -> Table:
+    # The readers are imported when a table is first converted, not with nas_gym.
+    found = getattr(import_module(f"nas_gym.tables.sources.{module}"), function)
+    return cast(Table, found(*arguments))
+
+
+_NATS_CSV = RemoteFile(
+    "nats_bench.csv",
+    "https://raw.githubusercontent.com/v-tao/nats-bench-landscape/"
+    "b307ae5fe6e8d7043cd4fe7d1c3532288271adb7/nats_bench.csv",
+    "cb5d777ec3368be83c8f9b3aa4d520696051cb0eb8d94b8f85b519f9ea4afa3e",
+)
+_HELP_URL = (
+    "https://raw.githubusercontent.com/HayeonLee/HELP/"
+    "45f70eb92d0d735970a33b608d1544ad3c52f285/data/nasbench201/latency/"
+)
+_HELP_FILES = tuple(
+    RemoteFile(f"help-nasbench201/{device}.pt", f"{_HELP_URL}{device}.pt")
+    for device in HELP_DEVICES
+)
+
+
+def _read_nats_csv() -> Table:
+    path = download.find(_NATS_CSV.name)
+    if path is None:
+        raise _missing("nats-bench", _NATS_CSV.name)
+    return _call("nats_csv", "read", path)
+
+
+def _read_12_epochs() -> Table:
+    path = download.find("nb201_12epochs.csv")
+    if path is None:
+        raise MissingDataError(
+            "Table 'nb201-12epochs' is read from nb201_12epochs.csv, which is not published as a "
+            "download. Set NAS_GYM_DATA to a folder that holds it, or import the official "
+            "NAS-Bench-201 file, which has the same numbers: `nas-gym data import FILE.pth`."
+        )
+    return _call("nats_csv", "read_12_epochs", path)
+
+
+def _read_help() -> Table:
+    csv = download.find("help_nb201_latency_ms.csv")
+    if csv is not None:
+        return _call("help_latency", "read_csv", csv)
+    if all(download.find(file.name) for file in _HELP_FILES):
+        return _call("help_latency", "read_files", download.downloads_folder() / "help-nasbench201")
+    raise _missing("help-latency", "help_nb201_latency_ms.csv")
+
+
+def _missing(table: str, file: str) -> MissingDataError:
+    return MissingDataError(
+        f"Table {table!r} is not on this machine. Run `nas-gym data fetch {table}`, or set "
+        f"NAS_GYM_DATA to a folder that holds {file}."
+    )
+
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source(
+            "analog-nasbench",
+            "NB201 cells retrained on CIFAR-10: accuracy in digital and analog hardware",
+            "package analog-nasbench",
+            partial(_call, "analog", "read"),
+        ),
+        *(
+            Source(
+                f"nas-bench-graph-{dataset}",
+                f"graph networks on {dataset}: validation and test performance, latency, size",
+                "package nas-bench-graph",
+                partial(_call, "nas_bench_graph", "read", dataset),
+            )
+            for dataset in GRAPH_DATASETS
+        ),
+        Source(
+            "nats-bench",
+            "NB201 test accuracy after 200 epochs on CIFAR-10, CIFAR-100, ImageNet16-120",
+            "github.com/v-tao/nats-bench-landscape (3 MB)",
+            _read_nats_csv,
+            (_NATS_CSV,),
+        ),
+        Source(
+            "nb201-12epochs",
+            "NB201 validation and test accuracy after 12 epochs on the same three data sets",
+            "a file in NAS_GYM_DATA",
+            _read_12_epochs,
+        ),
+        Source(
+            "help-latency",
+            "NB201 latency on 27 devices, in milliseconds",
+            "github.com/HayeonLee/HELP (27 files)",
+            _read_help,
+            _HELP_FILES,
+        ),
+    )
+}
+
+_opened: dict[tuple[str, int], Table] = {}
+
+
+def load(name: str) -> Table:
+    """Open a table by name: one of :data:`SOURCES`, or one that you imported.
+
+    The first use on a machine converts the source into flat arrays in the cache; later ones
+    memory-map them. One process opens a table once.
+
+    Raises:
+        KeyError: no table of that name; the message lists those there are.
+        MissingDataError: its data is not on this machine; the message says how to get it.
+        DamagedDataError: the cache or the source differs from its sha256.
+        DataError: the cache cannot be written to.
+    """
+    if not store.exists(name):
+        if name not in SOURCES:
+            raise KeyError(
+                f"There is no table {name!r}. There are: {', '.join(sorted({*SOURCES, *imported()}))}."
+                " Import one of your own with `nas-gym data import`."
+            )
+        store.save(SOURCES[name].read())
+    folder = store.table_folder(name)
+    key = (str(folder), (folder / "table.json").stat().st_mtime_ns if folder.exists() else 0)
+    if key not in _opened:
+        _opened[key] = store.load(name)
+    return _opened[key]
+
+
+def imported() -> list[str]:
+    """The names of the tables in the cache that are not in the catalogue: users' own."""
+    folder = store.table_folder("any").parent
+    names = (path.name for path in folder.glob("*/") if not path.name.startswith("."))
+    return sorted(name for name in names if name not in SOURCES)
+
+
+def fetch(name: str) -> Table:
+    """Download what a table is read from, if need be, and open it.
+
+    Raises:
+        KeyError: no table of that name in the catalogue.
+        DataError: the download failed.
+    """
+    if name not in SOURCES:
+        raise KeyError(f"There is no table {name!r} to fetch. There are: {', '.join(SOURCES)}.")
+    try:
+        return load(name)
+    except MissingDataError:
+        if not SOURCES[name].files:
+            raise
+        download.fetch(SOURCES[name].files)
+        return load(name)

@@ -1,0 +1,135 @@
+"""Finding and checking the files of a source."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.spaces import NB201Space
+from nas_gym.tables.errors import DamagedDataError, DataError, MissingDataError
+
+GET_AGAIN = "Delete it and get it again from {url}."
+
+
+def package_file(module: str, inside: str, requirement: str) -> Path:
+    """The path of a data file of an installed package, found without importing the package.
+
+    Args:
+        module: the package's import name.
+        inside: the file's path inside the package.
+        requirement: what pip installs it by, such as ``"nas-bench-graph==1.4.0"``.
+
+    Raises:
+        MissingDataError: the package is not installed, or lacks the file.
+    """
+    spec = importlib.util.find_spec(module)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        path = Path(folder, inside)
+        if path.is_file():
+            return path
+    raise MissingDataError(
+        f"The file {inside} of the Python package {module} is not on this machine. "
+        f"Install it with `pip install {requirement}`."
+    )
+
+
+def installed_version(distribution: str) -> str:
+    """The version of an installed package, or ``"unknown"``."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def read_file(path: str | Path, url: str) -> bytes:
+    """The content of a file.
+
+    Raises:
+        MissingDataError: there is no such file; the message says where it is published.
+        DataError: the file cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise MissingDataError(f"There is no file {path}. It is published at {url}.") from error
+    except OSError as error:
+        raise DataError(
+            f"Could not read {path}: {error}. Check the disk and permissions."
+        ) from error
+
+
+def check_sha256(content: bytes, expected: str, path: str | Path, advice: str) -> None:
+    """Compare the sha256 of a file's content with the one expected.
+
+    Raises:
+        DamagedDataError: they differ; the message ends in ``advice``.
+    """
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise DamagedDataError(
+            f"{path} is not the published file: it was cut short or altered, or is another "
+            f"version. Expected sha256 {expected}, found {found} ({len(content):,} bytes). {advice}"
+        )
+
+
+def reading_package(module: str, distribution: str) -> Any:
+    """Import the package that knows a file format.
+
+    Raises:
+        DataError: it is not installed; the message names the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise DataError(
+            f"Reading this file needs the Python package {distribution}, which could not be "
+            f"imported ({error}). Install it with `pip install {distribution}`."
+        ) from error
+
+
+def nb201_csv(
+    content: bytes, texts: str, columns: Sequence[str], path: str | Path
+) -> NDArray[np.float64]:
+    """Columns of a CSV file with one row for each cell of NAS-Bench-201, in index order.
+
+    Args:
+        content: the file; its rows may come in any order.
+        texts: the name of the column of arch strings.
+        columns: the names of the columns to read.
+        path: the file's name, for messages.
+
+    Returns:
+        Shape ``(15625, len(columns))`` float64.
+
+    Raises:
+        DamagedDataError: not such a file, or a cell is missing or doubled.
+    """
+    space = NB201Space()
+    try:
+        header, *rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
+        positions = [header.index(column) for column in columns]
+        text = header.index(texts)
+        indices = space.encode(space.from_text([row[text] for row in rows]))
+        numbers = np.array([[row[i] for i in positions] for row in rows], np.float64)
+    except (ValueError, IndexError, csv.Error) as error:
+        raise DamagedDataError(
+            f"{path} is not a CSV table with the columns {texts}, {', '.join(columns)}: {error}."
+        ) from error
+    if len(rows) != space.size or len(np.unique(indices)) != space.size:
+        raise DamagedDataError(
+            f"{path} has {len(rows):,} rows for {len(np.unique(indices)):,} cells; "
+            f"one row for each of the {space.size:,} cells of NAS-Bench-201 was expected."
+        )
+    values = np.empty_like(numbers)
+    values[indices] = numbers
+    return values

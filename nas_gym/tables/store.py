@@ -1,0 +1,227 @@
+"""Where tables lie on disk: flat arrays in a cache folder, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
+from nas_gym.tables.errors import DamagedDataError, DataError
+from nas_gym.tables.table import Metric, Objective, Table
+
+FORMAT = 1  # of the folders below; older ones are left alone and converted anew
+
+
+def cache_folder() -> Path:
+    """The folder of converted tables and downloads.
+
+    ``NAS_GYM_CACHE`` names it; otherwise it is the operating system's cache folder for programs.
+    """
+    named = os.environ.get("NAS_GYM_CACHE")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("nas_gym", appauthor=False)
+
+
+def table_folder(name: str) -> Path:
+    """The folder of a converted table, whether it exists or not."""
+    return cache_folder() / f"tables-v{FORMAT}" / name
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else hashlib.sha256(file.read()).hexdigest()
+        )
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn the errors of writing below ``target`` into ones that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            reason = "it may not be written to"
+        elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = "the disk is full"
+        else:
+            reason = str(error)
+        raise DataError(
+            f"Could not write {target}: {reason}. Nothing was changed. Set NAS_GYM_CACHE to a "
+            "folder with room that you can write to, and try again."
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that readers see the old content or the new, never a part."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def save(table: Table, *, replace: bool = False) -> None:
+    """Store a table in the cache, in one step.
+
+    Where another process stored the same table meanwhile, theirs stays unless ``replace``.
+
+    Raises:
+        DataError: the cache cannot be written to, or the disk is full; nothing is left behind.
+    """
+    folder = table_folder(table.name)
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{table.name}."))
+        try:
+            _write_folder(table, temporary)
+            _move_into_place(temporary, folder, replace=replace)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_folder(table: Table, folder: Path) -> None:
+    arrays = {"values.npy": np.ascontiguousarray(table.values, np.float64)}
+    space, genotypes = _describe_space(table.space)
+    if genotypes is not None:
+        arrays["genotypes.npy"] = genotypes
+    for name, array in arrays.items():
+        with (folder / name).open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+    description = {
+        "name": table.name,
+        "space": space,
+        "metrics": [asdict(metric) for metric in table.metrics],
+        "objectives": {key: asdict(value) for key, value in table.objectives.items()},
+        "provenance": dict(table.provenance),
+        "sha256": {name: sha256(folder / name) for name in arrays},
+    }
+    (folder / "table.json").write_text(json.dumps(description, indent=1) + "\n")
+    folder.chmod(0o755)  # mkdtemp makes it private
+
+
+def _move_into_place(temporary: Path, folder: Path, *, replace: bool) -> None:
+    if replace and folder.exists():
+        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        os.replace(folder, old / "old")
+        shutil.rmtree(old, ignore_errors=True)
+    try:
+        os.rename(temporary, folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
+def load(name: str) -> Table:
+    """Open a stored table; its values are memory-mapped, read-only.
+
+    Raises:
+        DamagedDataError: a file is missing, cut short or altered.
+    """
+    folder = table_folder(name)
+    try:
+        description = json.loads((folder / "table.json").read_text())
+        for file, expected in description["sha256"].items():
+            if sha256(folder / file) != expected:
+                raise ValueError(f"sha256 of {file} differs from the one noted when it was written")
+        values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+        return Table(
+            name=description["name"],
+            space=_restore_space(description["space"], folder),
+            metrics=tuple(Metric(**metric) for metric in description["metrics"]),
+            values=values,
+            objectives={k: Objective(**v) for k, v in description["objectives"].items()},
+            provenance=description["provenance"],
+        )
+    except (ValueError, KeyError, TypeError, EOFError, FileNotFoundError) as error:
+        raise DamagedDataError(
+            f"The cached table in {folder} is damaged: {error}. "
+            f"Delete it with `nas-gym data remove {name}`; "
+            "it is converted again on next use (a table of your own needs another import)."
+        ) from error
+
+
+def stored_datasets(name: str) -> list[str]:
+    """The data sets that a stored table has tasks for, without opening its arrays.
+
+    Raises:
+        DamagedDataError: its description cannot be read.
+    """
+    file = table_folder(name) / "table.json"
+    try:
+        return list(json.loads(file.read_text())["objectives"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedDataError(
+            f"{file} is damaged: {error!r}. Delete the table with `nas-gym data remove {name}`."
+        ) from error
+
+
+def exists(name: str) -> bool:
+    """Whether a converted table of that name lies in the cache."""
+    return table_folder(name).is_dir()
+
+
+def remove(name: str) -> None:
+    """Delete a converted table from the cache."""
+    folder = table_folder(name)
+    with writing(folder):
+        shutil.rmtree(folder)
+
+
+def _describe_space(space: SearchSpace) -> tuple[dict[str, Any], np.ndarray[Any, Any] | None]:
+    if isinstance(space, NBGraphSpace):
+        return {"kind": "NBGraph", "operations": list(space.operations)}, None
+    if isinstance(space, NB201Space):
+        return {"kind": "NB201"}, None
+    description = {
+        "kind": "categorical",
+        "name": space.name,
+        "names": list(space.decision_names),
+        "choices": [list(labels) for labels in space.choices],
+    }
+    partial = space.has_masks and space.size < np.prod(space.num_choices.astype(object))
+    return description, space.decode(np.arange(space.size)) if partial else None
+
+
+def _restore_space(description: dict[str, Any], folder: Path) -> SearchSpace:
+    match description["kind"]:
+        case "NB201":
+            return NB201Space()
+        case "NBGraph":
+            return NBGraphSpace(tuple(description["operations"]))
+        case "categorical":
+            genotypes = folder / "genotypes.npy"
+            return CategoricalSpace(
+                description["choices"],
+                description["names"],
+                np.load(genotypes, allow_pickle=False) if genotypes.exists() else None,
+                description["name"],
+            )
+        case kind:
+            raise ValueError(f"unknown kind of search space {kind!r}")

@@ -1,0 +1,114 @@
+import pickle
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+from nas_gym.tables.errors import DamagedDataError, DataError, MissingDataError
+from nas_gym.tables.sources import files, pickles
+
+PLAIN = {"a": [1, 2.5, "x", None, True, b"y"], (1, 2): {3}}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_numpy_and_plain_containers_are_read(protocol):
+    content = {
+        "scalar": np.float64(1.5),
+        "array": np.arange(3),
+        "order": OrderedDict(a=1),
+    }
+    allowed = {**pickles.NUMPY, **pickles.ORDERED_DICT}
+    loaded = pickles.load(pickle.dumps(content, protocol), allowed)
+    assert loaded["scalar"] == 1.5 and loaded["order"] == OrderedDict(a=1)
+    np.testing.assert_array_equal(loaded["array"], np.arange(3))
+
+
+def test_a_pickle_can_be_read_from_its_path(tmp_path):
+    path = tmp_path / "plain.pickle"
+    path.write_bytes(pickle.dumps(PLAIN, 4))
+    assert pickles.load(path, {}) == PLAIN
+
+
+def test_names_of_numpy_1_and_2_are_read():
+    content = pickle.dumps(np.float64(2.5), 2)
+    for old, new in ((b"numpy.core", b"numpy._core"), (b"numpy._core", b"numpy.core")):
+        assert pickles.load(content.replace(old, new), pickles.NUMPY) == 2.5
+
+
+def test_a_program_is_named_and_not_run(hostile):
+    thing, ran = hostile
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(DamagedDataError, match=r"(posix|nt)\.system.*executed"):
+            pickles.load(pickle.dumps([thing], protocol), pickles.NUMPY)
+    assert not ran.exists()
+
+
+def test_builtins_and_other_codecs_are_refused():
+    with pytest.raises(DamagedDataError, match=r"builtins\.eval"):
+        pickles.load(b"cbuiltins\neval\n(V1\ntR.", pickles.NUMPY)
+    with pytest.raises(DamagedDataError, match="latin1 was expected"):
+        pickles.load(b"c_codecs\nencode\n(Vx\nVrot13\ntR.", pickles.NUMPY)
+
+
+def test_no_allowance_reaches_into_attributes():
+    with pytest.raises(DamagedDataError, match=r"numpy\.ndarray\.dump"):
+        pickles.load(b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93.", pickles.NUMPY)
+
+
+def test_every_cut_of_a_pickle_is_reported():
+    content = pickle.dumps({"scalar": np.float64(1.5), "plain": PLAIN}, 4)
+    for length in range(len(content)):
+        with pytest.raises(DamagedDataError, match=r"f\.bench could not be read"):
+            pickles.load(content[:length], pickles.NUMPY, "f.bench")
+
+
+def test_a_missing_file_is_reported(tmp_path):
+    with pytest.raises(MissingDataError, match="no file"):
+        pickles.load(tmp_path / "none", {})
+    with pytest.raises(MissingDataError, match="no file"):
+        pickles.load_torch(tmp_path / "none")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_of_torch(zipped, tmp_path, hostile):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "x.pt"
+    content = {
+        "t": torch.arange(3),
+        "a": np.arange(3.0),
+        "s": np.float64(2),
+        "p": {1, 2},
+    }
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    before = set(torch.serialization.get_safe_globals())
+    loaded = pickles.load_torch(path)
+    assert set(torch.serialization.get_safe_globals()) == before
+    assert loaded["t"].tolist() == loaded["a"].tolist() == [0, 1, 2]
+    assert loaded["s"] == 2 and loaded["p"] == {1, 2}
+
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DamagedDataError, match="could not be read"):
+        pickles.load_torch(path)
+
+    thing, ran = hostile
+    torch.save([thing], path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(DamagedDataError, match=r"system.*executed"):
+        pickles.load_torch(path)
+    assert not ran.exists()
+
+
+def test_too_little_memory_is_not_called_damage(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+
+    def load(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", load)
+    (tmp_path / "x.pt").write_bytes(b"12345")
+    with pytest.raises(DataError, match="does not fit into the memory"):
+        pickles.load_torch(tmp_path / "x.pt")
+
+
+def test_a_package_that_is_not_installed_is_named():
+    with pytest.raises(DataError, match="pip install nats-bench"):
+        files.reading_package("no_such_module", "nats-bench")
