@@ -54,6 +54,17 @@ class TopArchitectures:
         count = np.maximum((self._indices >= 0).sum(axis=1, keepdims=True), 1)
         return (self._sums / count).astype(np.float32)
 
+    _STATE = ("rewards", "indices", "one_hots", "sums")
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What is kept, as arrays."""
+        return {name: getattr(self, f"_{name}") for name in self._STATE}
+
+    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take over what :meth:`state` gave."""
+        for name in self._STATE:
+            setattr(self, f"_{name}", state[name].copy())
+
 
 def _observation_space(space: SearchSpace) -> Box:
     return Box(0.0, 1.0, (space.alpha_size,), np.float32)
@@ -218,6 +229,12 @@ class AlphaVectorEnv(SearchVectorEnv):
         infos = self._record(indices, lambda: genotypes, {})
         truncated = self.history.queries == self._max_episode_steps
         return self._top.mean(), rewards, False, truncated, infos
+
+    def _mode_state(self) -> dict[str, NDArray[Any]]:
+        return self._top.state()
+
+    def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
+        self._top.set_state(state)
 
 
 def query(

@@ -164,6 +164,28 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
             infos,
         )
 
+    def clone_state(self) -> dict[str, NDArray[Any]]:
+        """Everything that the next steps depend on, as arrays (to be written to a file, say)."""
+        return {
+            "history": self.history.indices,
+            "ended": np.array(self._ended),
+            **self._mode_state(),
+        }
+
+    def restore_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`clone_state` gave, of an environment made alike."""
+        self._new_search()
+        for indices in state["history"]:
+            self.history.append(indices)
+        self._ended = bool(state["ended"])
+        self._set_mode_state(state)
+
+    def _mode_state(self) -> dict[str, NDArray[Any]]:
+        raise NotImplementedError
+
+    def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
+        raise NotImplementedError
+
     def _record(
         self, indices: NDArray[np.int64], genotypes: Genotypes, known: dict[str, Any]
     ) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -215,6 +216,11 @@ class PopulationEnv(SearchEnv):
         genotypes = self._population.genotypes
         return self._observe(), self._record(self._population.indices, lambda: genotypes, {})
 
+    @property
+    def drivable_one_by_one(self) -> bool:
+        """Whether each step evaluates one architecture, which then is the youngest."""
+        return self._settings[1:] == (1, "aging")
+
     def _observe(self) -> dict[str, NDArray[Any]]:
         return {key: value[0] for key, value in self._population.observe().items()}
 
@@ -280,6 +286,11 @@ class PopulationVectorEnv(SearchVectorEnv):
             self._generators = [seeding.np_random(one)[0] for one in seeds]
         return super().reset(seed=seed, options=options)
 
+    @property
+    def drivable_one_by_one(self) -> bool:
+        """Whether each step evaluates one architecture, which then is the youngest."""
+        return self._settings[1:] == (1, "aging")
+
     def _begin(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._new_search()
         self._steps = 0
@@ -296,3 +307,23 @@ class PopulationVectorEnv(SearchVectorEnv):
         self._steps += 1
         truncated = self._steps == self._max_episode_steps
         return self._population.observe(), rewards, False, truncated, infos
+
+    def _mode_state(self) -> dict[str, NDArray[Any]]:
+        generators = [json.dumps(one.bit_generator.state) for one in self._generators]
+        return {
+            "steps": np.array(self._steps),
+            "generators": np.array(generators),
+            "genotypes": self._population.genotypes,
+            "fitness": self._population.fitness,
+            "best": self._population.best,
+        }
+
+    def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
+        self._steps = int(state["steps"])
+        self._generators = [np.random.default_rng() for _ in range(self.num_envs)]
+        self._population = Population(self.task, *self._settings, self._generators)
+        for generator, text in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = json.loads(str(text))
+        self._population.genotypes = state["genotypes"].copy()
+        self._population.fitness = state["fitness"].copy()
+        self._population.best = state["best"].copy()

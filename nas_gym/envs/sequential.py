@@ -353,3 +353,9 @@ class SequentialVectorEnv(SearchVectorEnv):
         if self._depth == self.task.space.num_decisions:
             return None
         return self.task.space.decode_prefixes(self._depth, self._nodes)
+
+    def _mode_state(self) -> dict[str, NDArray[Any]]:
+        return {"depth": np.array(self._depth), "nodes": self._nodes}
+
+    def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
+        self._depth, self._nodes = int(state["depth"]), state["nodes"].copy()

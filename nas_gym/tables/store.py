@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
 from nas_gym.tables.errors import DamagedDataError, DataError
@@ -83,6 +86,26 @@ def write_atomically(path: Path, content: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays to one ``.npz`` file, whole or not at all, without pickle."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read what :func:`write_arrays` wrote.
+
+    Raises:
+        DamagedDataError: not such a file, or one that is cut short.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DamagedDataError(f"{path} is damaged: {error}.") from error
 
 
 def save(table: Table, *, replace: bool = False) -> None:

@@ -355,21 +355,22 @@ def _not_utf8(path: Path, data: bytes) -> NoReturn:
     _fail(path, f"line {line} is not UTF-8 text. Save the file with the encoding UTF-8.")
 
 
-def _csv_reader(data: bytes) -> Iterator[list[str]]:
+def _csv_reader(data: bytes) -> Any:
     return csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), strict=True)
 
 
 def _read_csv(path: Path, data: bytes) -> dict[str, Cells]:
-    rows = filter(None, _csv_reader(data))  # an empty line is no row
+    reader = _csv_reader(data)
+    rows = filter(None, reader)  # an empty line is no row
     try:
-        header = next(rows, [])
+        header: list[str] = next(rows, [])
         if len(header) < 2:
             _fail(path, f"a header of names separated by commas was expected, got {header}.")
         cells = _csv_cells(path, rows, len(header))
     except UnicodeDecodeError:
         _not_utf8(path, data)
     except csv.Error as error:
-        _fail(path, f"the file is not CSV: {error}. Is a quotation mark not closed?")
+        _fail(path, f"line {reader.line_num}: {error}. Is a quotation mark not closed?")
     for k in [k for k, column in enumerate(cells) if column is None]:
         texts = [row[k] for row in filter(None, _csv_reader(data))]
         cells[k] = texts[1:]
@@ -393,7 +394,7 @@ def _csv_cells(path: Path, rows: Iterator[list[str]], width: int) -> list[Cells 
         _check_widths(path, chunk, width, count)
         count += len(chunk)
         for k, part in enumerate(zip(*chunk, strict=True)):
-            if texts[k] or (not numbers[k] and "".join(part).isdigit()):
+            if texts[k] or (not numbers[k] and "".join(part).replace(" ", "").isdigit()):
                 texts[k].extend(part)
             elif k not in mixed:
                 converted = _floats(part)
@@ -477,15 +478,15 @@ def _read_parquet(path: Path, data: bytes) -> dict[str, Cells]:
         _fail(path, "reading Parquet needs pyarrow. Run: pip install nas-gym[parquet]")
     try:
         table = parquet.ParquetFile(arrow.BufferReader(data)).read()
-    except (arrow.ArrowException, OSError) as error:
-        _fail(path, f"the file is not Parquet, or was cut short: {error}.")
-    return _collect(
-        path,
-        (
+        columns = [
             (name, _arrow_cells(path, name, arrow, column))
             for name, column in zip(table.column_names, table.columns, strict=True)
-        ),
-    )
+        ]
+    except UserFileError:
+        raise
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        _fail(path, f"the file is not Parquet, or was cut short: {error}.")
+    return _collect(path, columns)
 
 
 def _arrow_cells(path: Path, name: str, arrow: Any, column: Any) -> Cells:
@@ -505,10 +506,12 @@ def _arrow_cells(path: Path, name: str, arrow: Any, column: Any) -> Cells:
 
 def _read_npz(path: Path, data: bytes) -> dict[str, Cells]:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one bare array")
-            return _collect(path, ((key, _array_cells(path, key, arrays)) for key in arrays.files))
+        arrays = np.load(io.BytesIO(data), allow_pickle=False)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            _fail(
+                path, "the file holds one bare array. Save with np.savez, each array by its name."
+            )
+        return _collect(path, ((key, _array_cells(path, key, arrays)) for key in arrays.files))
     except UserFileError:
         raise
     except (
@@ -604,7 +607,7 @@ def _detect(contents: _Contents, space: SearchSpace | None) -> tuple[list[str], 
             "columns, ignore= leaves others out.",
         )
     if not answers:
-        return _categories(contents, others, space), False
+        return ([others[0]], True) if others else (_categories(contents, space), False)
     return answers[0], bool(texts)
 
 
@@ -614,7 +617,7 @@ def _has_arch_name(column: _Column) -> bool:
 
 def _is_arch_text(column: _Column, space: SearchSpace | None) -> bool:
     texts = column.texts[:_ROWS_TO_PROBE]
-    return any(_parses(each, texts) for each in ([space] if space else _known_spaces()))
+    return any(_parses(each, texts) for each in (_known_spaces() if space is None else [space]))
 
 
 def _parses(space: SearchSpace, texts: Sequence[str]) -> bool:
@@ -626,7 +629,7 @@ def _parses(space: SearchSpace, texts: Sequence[str]) -> bool:
     return False
 
 
-def _are_digits(texts: list[str]) -> bool:
+def _are_digits(texts: Sequence[str]) -> bool:
     joined = "".join(texts)
     return joined.isascii() and joined.isdigit()
 
@@ -647,18 +650,8 @@ def _numbers_a_decision(column: _Column) -> bool:
     return bool((numbers == np.floor(numbers)).all())
 
 
-def _categories(contents: _Contents, others: list[str], space: SearchSpace | None) -> list[str]:
+def _categories(contents: _Contents, space: SearchSpace | None) -> list[str]:
     columns = contents.columns
-    if others:
-        example = columns[others[0]]
-        if not example.texts:
-            _fail(
-                contents.path,
-                "the column holds numbers, so leading zeros of digit strings would be lost. Store "
-                "it as text, or name the columns of the architecture with arch= or decisions=.",
-                column=example.name,
-            )
-        _fail(contents.path, _unreadable(example.texts[0]), 0, example.name)
     labelled = [
         column.name
         for column in columns.values()
@@ -687,7 +680,11 @@ def _from_texts(path: Path, column: _Column, space: SearchSpace | None) -> _Foun
     texts = column.texts
     if not texts:
         _fail(
-            path, "text was expected, the column holds numbers. Store it as text.", 0, column.name
+            path,
+            "the column reads as numbers, in which leading zeros of digit strings would be lost. "
+            "Store it as text, in CSV with digits only, or say what gives the architecture with "
+            "arch= or decisions=.",
+            column=column.name,
         )
     if "" in texts:
         _fail(path, "the architecture is missing.", texts.index(""), column.name)
@@ -696,7 +693,8 @@ def _from_texts(path: Path, column: _Column, space: SearchSpace | None) -> _Foun
     fitting = [each for each in _known_spaces() if _parses(each, texts[:_ROWS_TO_PROBE])]
     candidates = fitting if space is None else [space]
     if not candidates:
-        _fail(path, _unreadable(texts[0]), 0, column.name)
+        row = next(row for row, text in enumerate(texts) if not _are_digits([text]))
+        _fail(path, _unreadable(texts[row]), row, column.name)
     parsed = []
     for candidate in candidates:
         with suppress(ValueError):
@@ -713,11 +711,12 @@ def _fail_at_first(
     path: Path, column: str | None, check: Callable[[int], object], rows: int
 ) -> NoReturn:
     """Name the first row of which ``check`` complains."""
-    for row in range(rows):
-        try:
+    row = 0
+    try:
+        for row in range(rows):
             check(row)
-        except ValueError as error:
-            _fail(path, str(error), row, column)
+    except ValueError as error:
+        _fail(path, str(error), row, column)
     raise AssertionError("Some row was wrong, and none is.")
 
 

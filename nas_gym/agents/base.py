@@ -1,0 +1,245 @@
+"""What every agent of this package offers: the calls of stable-baselines3."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from nas_gym.agents.player import Player, as_vector
+from nas_gym.agents.streams import TrialStreams
+from nas_gym.tables.store import read_arrays, write_arrays
+
+Callback = Callable[["Agent"], bool | None]
+State = dict[str, NDArray[Any]]
+
+
+class Agent(ABC):
+    """A search method that proposes one architecture after another and learns their fitness.
+
+    A vector environment gives as many independent trials, which run in lockstep: trial ``i``
+    draws from a stream of its own, seeded with ``seed + i``, and its history is the same however
+    many run beside it.
+
+    Args:
+        env: an environment of this package, scalar or vector, or an ID.
+        seed: of the first trial; trial ``i`` has ``seed + i``. Drawn at random where not given.
+        tensorboard_log: a folder for TensorBoard event files; none by default.
+        verbose: 1 prints each new incumbent of the first trial.
+        **settings: the agent's own settings, as named in its class.
+
+    Raises:
+        TypeError: an environment that is not of this package, or an unknown setting.
+    """
+
+    settings: ClassVar[dict[str, Any]] = {}
+    """The names and defaults of the agent's own settings."""
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str,
+        seed: int | None = None,
+        tensorboard_log: str | Path | None = None,
+        verbose: int = 0,
+        **settings: Any,
+    ) -> None:
+        unknown = settings.keys() - self.settings.keys()
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}. "
+                f"It has: {', '.join(self.settings) or 'none'}."
+            )
+        self.__dict__.update(self.settings | settings)
+        self.env = as_vector(env)
+        self._player = Player(self.env)
+        self.task = self._player.task
+        self.space = self.task.space
+        self.num_trials = self._player.num_trials
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self.seed = seed
+        self.streams = TrialStreams([seed + i for i in range(self.num_trials)])
+        self.tensorboard_log = tensorboard_log
+        self.verbose = verbose
+        self.num_queries = 0
+        self.num_timesteps = 0
+        self.best_genotypes = np.zeros((self.num_trials, self.space.num_decisions), np.int64)
+        self.best_fitness = np.full(self.num_trials, -np.inf)
+        self._setup()
+        self._began = False
+
+    # -- what an agent adds -----------------------------------------------------------------------
+
+    @abstractmethod
+    def _setup(self) -> None:
+        """Prepare the state of a fresh agent."""
+
+    @abstractmethod
+    def _ask(self) -> NDArray[np.int64]:
+        """The next genotype of each trial, ``(n, L)``."""
+
+    @abstractmethod
+    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        """Learn from evaluated genotypes, ``(n, L)`` and ``(n,)``."""
+
+    @abstractmethod
+    def _state(self) -> State:
+        """Everything that the agent knows, as arrays."""
+
+    @abstractmethod
+    def _set_state(self, state: State) -> None:
+        """Take over what :meth:`_state` gave."""
+
+    # -- the calls of stable-baselines3 ---------------------------------------------------------
+
+    def learn(
+        self, total_timesteps: int, callback: Callback | None = None, progress_bar: bool = False
+    ) -> Self:
+        """Search for so many environment steps more; the last query is always finished.
+
+        Args:
+            total_timesteps: steps of each environment. A query takes one step in alpha and
+                population mode, and as many as there are decisions in sequential mode.
+            callback: called with the agent after each query; returning ``False`` stops.
+            progress_bar: show one on the terminal.
+        """
+        from nas_gym.agents.logging import SearchLog, track
+
+        end = self.num_timesteps + total_timesteps
+        log = SearchLog(self) if self.tensorboard_log or self.verbose else None
+        queries = -(-total_timesteps // self._player.steps_per_query)
+        for _ in track(range(queries), type(self).__name__, enabled=progress_bar):
+            if self.num_timesteps >= end:
+                break
+            self.query()
+            if log is not None:
+                log.write()
+            if callback is not None and callback(self) is False:
+                break
+        return self
+
+    def query(self) -> None:
+        """Propose, evaluate and learn from one architecture in every trial."""
+        if not self._began:
+            self._begin()
+        genotypes = self._ask()
+        fitness = self._player.evaluate(genotypes)
+        self.num_queries += 1
+        self.num_timesteps += self._player.steps_per_query
+        self._learn_from(genotypes, fitness)
+
+    def _begin(self) -> None:
+        self._began = True
+        evaluated = self._player.reset(self.seed)
+        if evaluated is not None:  # a population environment's own first generation
+            for i in range(evaluated[1].shape[1]):
+                self._learn_from(evaluated[0][:, i], evaluated[1][:, i])
+
+    def _learn_from(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        better = fitness > self.best_fitness
+        self.best_genotypes[better] = genotypes[better]
+        self.best_fitness[better] = fitness[better]
+        self._tell(genotypes, fitness)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, None]:
+        """Actions that build the best architecture found so far, and no state.
+
+        Args:
+            observation: of one environment, or of as many as there are trials.
+            state, episode_start, deterministic: as in stable-baselines3; of no effect.
+        """
+        space = self.env.single_observation_space
+        single = isinstance(observation, dict) or np.ndim(observation) == len(space.shape or ())
+        if isinstance(observation, dict):
+            single = np.ndim(observation["fitness"]) == 1
+        batch = np.asarray(observation)[None] if single and not isinstance(observation, dict) else observation
+        genotypes = self.best_genotypes[:1] if single else self.best_genotypes
+        actions = self._player.action(genotypes, batch)
+        return (actions[0] if single else actions), None
+
+    def save(self, path: str | Path) -> None:
+        """Write everything that the agent knows to one file (``.npz``, no pickle)."""
+        write_arrays(_with_suffix(path), self.state_dict())
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str,
+        **arguments: Any,
+    ) -> Self:
+        """An agent as :meth:`save` wrote it, to go on in ``env``.
+
+        Raises:
+            ValueError: the file holds another kind of agent, another number of trials or another
+                search space.
+        """
+        state = read_arrays(_with_suffix(path))
+        settings = json.loads(str(state["settings"]))
+        agent = cls(env, seed=int(state["seed"]), **settings, **arguments)
+        agent.load_state_dict(state)
+        return agent
+
+    def state_dict(self) -> State:
+        """The agent as arrays, settings included."""
+        settings = {name: getattr(self, name) for name in self.settings}
+        return {
+            "agent": np.array(type(self).__name__),
+            "settings": np.array(json.dumps(settings)),
+            "space": np.array(self.space.name),
+            "seed": np.array(self.seed),
+            "drawn": np.array(self.streams.drawn),
+            "reset_is_due": np.array(self._player.reset_is_due),
+            "num_queries": np.array(self.num_queries),
+            "num_timesteps": np.array(self.num_timesteps),
+            "best_genotypes": self.best_genotypes,
+            "best_fitness": self.best_fitness,
+            **{f"own/{key}": value for key, value in self._state().items()},
+        }
+
+    def load_state_dict(self, state: State, *, began: bool = False) -> None:
+        """Take over what :meth:`state_dict` gave.
+
+        Args:
+            state: of an agent of this class, with as many trials, over the same search space.
+            began: whether the environment goes on, too, rather than being reset first.
+        """
+        found = (str(state["agent"]), str(state["space"]), state["best_genotypes"].shape)
+        expected = (type(self).__name__, self.space.name, self.best_genotypes.shape)
+        if found != expected:
+            raise ValueError(
+                "The saved agent is a {} on {} with best genotypes of shape {}; ".format(*found)
+                + "a {} on {} with {} was expected.".format(*expected)
+            )
+        self.seed = int(state["seed"])
+        self.streams = TrialStreams.resume(
+            [self.seed + i for i in range(self.num_trials)], int(state["drawn"])
+        )
+        self._player.reset_is_due = bool(state["reset_is_due"])
+        self.num_queries = int(state["num_queries"])
+        self.num_timesteps = int(state["num_timesteps"])
+        self.best_genotypes = state["best_genotypes"].copy()
+        self.best_fitness = state["best_fitness"].copy()
+        self._set_state(
+            {key[4:]: value.copy() for key, value in state.items() if key.startswith("own/")}
+        )
+        self._began = began
+
+
+def _with_suffix(path: str | Path) -> Path:
+    path = Path(path)
+    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")

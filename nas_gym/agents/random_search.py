@@ -1,0 +1,35 @@
+"""Random search."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.agents.base import Agent, State
+
+
+class RandomSearch(Agent):
+    """Architectures drawn uniformly and independently (Li and Talwalkar, 2019).
+
+    Example:
+        >>> import nas_gym
+        >>> from nas_gym.agents import RandomSearch
+        >>> agent = RandomSearch("NB201-cifar10-alpha-v0", seed=0).learn(100)
+        >>> agent.num_queries
+        100
+    """
+
+    def _setup(self) -> None:
+        pass
+
+    def _ask(self) -> NDArray[np.int64]:
+        return self.space.sample(self.num_trials, self.streams)
+
+    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        pass
+
+    def _state(self) -> State:
+        return {}
+
+    def _set_state(self, state: State) -> None:
+        pass
