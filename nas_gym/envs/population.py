@@ -20,6 +20,8 @@ from nas_gym.tasks import Task
 
 Survival = Literal["aging", "elitist"]
 
+_LARGEST = np.finfo(np.float32).max
+
 
 class Population:
     """Architectures and their fitness, oldest first, for many searches side by side.
@@ -115,7 +117,8 @@ def _spaces(
         raise ValueError(f"survival is 'aging' or 'elitist', got {survival!r}.")
     observation_space = Dict(
         {
-            "fitness": Box(-np.inf, np.inf, (size,), np.float32),
+            # every number but infinity, which Gymnasium's checker warns of
+            "fitness": Box(-_LARGEST, _LARGEST, (size,), np.float32),
             "genotypes": MultiDiscrete(np.tile(space.num_choices, size)),
         }
     )

@@ -1,0 +1,248 @@
+"""The command line: ``nas-gym``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+# Heavy imports are inside the commands that need them, so that `nas-gym --help` is quick.
+
+app = typer.Typer(
+    help="Neural architecture search as Gymnasium environments.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Tables: list, fetch, import, describe, delete.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+console = Console()
+
+
+@app.command()
+def envs() -> None:
+    """List the environment IDs and whether their data is on this machine."""
+    from nas_gym.registration import MODES, environments
+    from nas_gym.tables import SOURCES, store
+
+    grid = Grid("ID", "modes", "table", "data")
+    for name, arguments in environments().items():
+        table = arguments["table"]
+        source = SOURCES.get(table)
+        if store.exists(table) or source is None or not _is_missing(table):
+            state = "ready"
+        else:
+            state = f"nas-gym data fetch {table}" if source.files else "missing"
+        modes = ", ".join(suffix.strip("-") or "sequential" for suffix in MODES)
+        grid.add_row(f"{name}[dim]\\[-alpha|-population][/]-v0", modes, table, state)
+    console.print(grid)
+
+
+def _is_missing(table: str) -> bool:
+    from nas_gym.tables import MissingDataError, load
+
+    try:
+        load(table)
+    except MissingDataError:
+        return True
+    return False
+
+
+@app.command()
+def search(
+    env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
+    agent: Annotated[str, typer.Option(help="random, local or rea.")] = "rea",
+    queries: Annotated[int, typer.Option(help="Architecture evaluations of each trial.")] = 500,
+    seeds: Annotated[int, typer.Option(help="Number of trials.")] = 10,
+    first_seed: Annotated[int, typer.Option(help="Seed of the first trial.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/<ENV>/<AGENT> by default.")] = None,
+    table: Annotated[str | None, typer.Option(help="Search another table.")] = None,
+    signal: Annotated[str | None, typer.Option(help="Column of the reward.")] = None,
+    report: Annotated[str | None, typer.Option(help="Column to report.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE, a setting of the agent.")
+    ] = None,
+) -> None:
+    """Search with one agent; taken up where it was cut off if OUT holds the same search."""
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments.search import SearchSettings, run_search
+
+    given = {"table": table, "signal": signal, "report": report}
+    settings = SearchSettings(
+        env=env,
+        agent=agent,
+        queries=queries,
+        seeds=seeds,
+        first_seed=first_seed,
+        env_arguments={key: value for key, value in given.items() if value is not None},
+        agent_settings=_parse_settings(setting or []),
+    )
+    folder = out or Path("runs") / env / agent
+    summary = run_search(settings, folder)
+    print_summaries({agent: summary})
+    console.print(f"{folder}: history.jsonl, summary.json, curves.png")
+    console.print(f"Curves in TensorBoard: tensorboard --logdir {folder}")
+
+
+def _parse_settings(texts: list[str]) -> dict[str, Any]:
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE, got {text!r}.")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return settings
+
+
+def print_summaries(summaries: dict[str, dict[str, Any]]) -> None:
+    """Print a table of summaries, one agent a row and budget."""
+    grid = Grid("agent", "queries", "unique", "report: mean ± std", "regret: mean", "IQM")
+    for agent, summary in summaries.items():
+        for queries, at in summary["at_queries"].items():
+            report, regret = at["report"], at["regret"]
+            grid.add_row(
+                agent,
+                queries,
+                f"{at['unique_queries']:.1f}",
+                f"{report['mean']:.4g} ± {report['std']:.2g}",
+                f"{regret['mean']:.3g}",
+                f"{regret['iqm']:.3g}",
+            )
+    any_summary = next(iter(summaries.values()))
+    task = any_summary["task"]
+    console.print(
+        f"{any_summary['env']}, {any_summary['seeds']} seeds, signal {task['signal']}, "
+        f"report {task['report']} (best of the space: {any_summary['optimum']:.6g})"
+    )
+    console.print(grid)
+
+
+@app.command()
+def bench() -> None:
+    """Measure this machine: steps per second against Gymnasium's CartPole, imports, look-ups."""
+    from nas_gym.experiments.bench import measure
+
+    grid = Grid("what", "measured", "bound")
+    for row in measure():
+        grid.add_row(*row)
+    console.print(grid)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the tables: where they come from, and whether they are here."""
+    from nas_gym.tables import SOURCES, imported, store
+
+    grid = Grid("table", "holds", "from", "here")
+    for source in SOURCES.values():
+        here = "converted" if store.exists(source.name) else "-"
+        grid.add_row(source.name, source.summary, source.origin, here)
+    for name in imported():
+        grid.add_row(name, "imported", str(store.table_folder(name)), "converted")
+    console.print(grid)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    tables: Annotated[list[str], typer.Argument(help="Tables, as `nas-gym data list` names them.")],
+) -> None:
+    """Download what tables are read from, check it, and convert it."""
+    from nas_gym.tables import fetch
+
+    for name in tables:
+        console.print(f"{fetch(name)!r}", markup=False)
+
+
+@data_app.command("import")
+def data_import(
+    path: Annotated[Path, typer.Argument(help="CSV, JSON, Parquet, .npz, .pth or NATS folder.")],
+    name: Annotated[str, typer.Option(help="What to call it; its IDs begin with it.")],
+    signal: Annotated[str | None, typer.Option(help="Metric that rewards are made of.")] = None,
+    report: Annotated[str | None, typer.Option(help="Metric to report; the signal's.")] = None,
+    arch: Annotated[str | None, typer.Option(help="Column that holds the architecture.")] = None,
+    decisions: Annotated[
+        str | None, typer.Option(help="Columns of the decisions, separated by commas.")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="Metric columns; all numeric ones.")] = None,
+    ignore: Annotated[str | None, typer.Option(help="Columns to leave out.")] = None,
+    minimize: Annotated[str | None, typer.Option(help="Metrics where lower is better.")] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Let other metrics have gaps.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite such a table.")] = False,
+) -> None:
+    """Convert a table of your own and register it in all three modes."""
+    from nas_gym import import_table
+
+    given: dict[str, Any] = {"signal": signal, "report": report, "arch": arch}
+    lists = {"decisions": decisions, "metrics": metrics, "ignore": ignore, "minimize": minimize}
+    given |= {key: value.split(",") for key, value in lists.items() if value is not None}
+    columns = {key: value for key, value in given.items() if value is not None}
+    if allow_missing:
+        columns["allow_missing"] = True
+    ids = import_table(path, name, replace=replace, **columns)
+    console.print("Registered: " + ", ".join(ids) if ids else "Imported; it has no task.")
+
+
+@data_app.command("info")
+def data_info(table: Annotated[str, typer.Argument(help="The table's name.")]) -> None:
+    """Describe a table: its space, metrics, tasks and provenance."""
+    import numpy as np
+
+    from nas_gym.tables import load
+
+    found = load(table)
+    console.print(f"{found!r} over {found.space!r}", markup=False)
+    grid = Grid("metric", "unit", "better", "values", "lowest", "mean", "highest")
+    for metric in found.metrics:
+        values = found.column(metric.name)
+        present = values[~np.isnan(values)]
+        numbers = (present.min(), present.mean(), present.max()) if len(present) else ("-",) * 3
+        grid.add_row(
+            metric.name,
+            metric.unit,
+            "higher" if metric.maximize else "lower",
+            f"{len(present):,}",
+            *(f"{number:.6g}" if number != "-" else "-" for number in numbers),
+        )
+    console.print(grid)
+    for dataset, objective in found.objectives.items():
+        console.print(f"task {dataset}: signal {objective.signal}, report {objective.report}")
+    for key, value in found.provenance.items():
+        console.print(f"{key}: {value}", markup=False)
+
+
+@data_app.command("remove")
+def data_remove(table: Annotated[str, typer.Argument(help="The table's name.")]) -> None:
+    """Delete a converted table from the cache. A table of your own needs another import."""
+    from nas_gym.tables import store
+
+    if not store.exists(table):
+        raise KeyError(f"No table {table!r} in the cache.")
+    store.remove(table)
+    console.print(f"Deleted {store.table_folder(table)}.")
+
+
+def main() -> None:
+    """Run the command line; errors that users can mend are shown without a traceback."""
+    import gymnasium as gym
+
+    from nas_gym.tables import DataError
+
+    try:
+        app()
+    except (DataError, gym.error.Error, KeyError, ValueError, TypeError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"nas-gym: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Experiments: run a search, record it, and look at it."""

@@ -1,0 +1,119 @@
+"""Measured speed: each figure as a ratio to Gymnasium's own CartPole, or in milliseconds."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+import nas_gym  # noqa: F401  (registers the environments)
+from nas_gym.spaces import NB201Space
+from nas_gym.tables import load
+
+ENV = "NB201-cifar10-v0"
+NUM_ENVS = 1024
+
+Row = tuple[str, str, str]
+
+
+def measure() -> Iterator[Row]:
+    """What was measured, the figure, and the bound that the project sets itself.
+
+    Ratios compare timings taken in turn, pair by pair, and are the median over the pairs.
+    """
+    ratio, mine, theirs = paired(_vector_steps(ENV), _vector_steps("CartPole-v1"))
+    steps = f"{NUM_ENVS / mine / 1e6:.0f} against {NUM_ENVS / theirs / 1e6:.0f} million steps/s"
+    yield (f"{ENV} x {NUM_ENVS} : CartPole-v1 x {NUM_ENVS}", f"{ratio:.1f} x ({steps})", ">= 10 x")
+    ratio, mine, theirs = paired(_vector_steps(ENV, read=True), _vector_steps("CartPole-v1"))
+    yield (f"the same, every info read", f"{ratio:.1f} x", "")
+    ratio, mine, theirs = paired(_scalar_steps(ENV), _scalar_steps("CartPole-v1"))
+    steps = f"{1e-3 / mine:.0f} against {1e-3 / theirs:.0f} thousand steps/s"
+    yield (f"{ENV} : CartPole-v1, one environment", f"{ratio:.1f} x ({steps})", ">= 1 x")
+    yield ("look-up of 15,625 genotypes", f"{_lookup() * 1e3:.2f} ms", "< 1 ms")
+    yield ("import nas_gym, beyond gymnasium", f"{_import_time() * 1e3:.0f} ms", "<= 60 ms")
+    yield (f"gym.make({ENV!r}) + reset, warm cache", f"{_make_time() * 1e3:.0f} ms", "< 50 ms")
+
+
+def paired(
+    first: Callable[[], float], second: Callable[[], float], pairs: int = 15
+) -> tuple[float, float, float]:
+    """Time two things in turn: the median ratio second / first, and the median of each."""
+    first(), second()  # warm up
+    times = [(first(), second()) for _ in range(pairs)]
+    ratio = statistics.median(b / a for a, b in times)
+    return ratio, *(statistics.median(column) for column in zip(*times, strict=True))
+
+
+def _vector_steps(env_id: str, *, read: bool = False) -> Callable[[], float]:
+    """Seconds a step of a vector environment."""
+    envs = gym.make_vec(env_id, num_envs=NUM_ENVS)
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    actions = [envs.action_space.sample() for _ in range(8)]
+
+    def run(steps: int = 700) -> float:
+        started = time.perf_counter()
+        for step in range(steps):
+            infos: dict[str, Any] = envs.step(actions[step % 8])[4]
+            if read:
+                dict(infos)
+        return (time.perf_counter() - started) / steps
+
+    return run
+
+
+def _scalar_steps(env_id: str) -> Callable[[], float]:
+    """Seconds a step of one environment from ``gym.make``, resets included."""
+    env = gym.make(env_id)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(64)]
+
+    def run(steps: int = 10_000) -> float:
+        started = time.perf_counter()
+        for step in range(steps):
+            _, _, terminated, truncated, _ = env.step(actions[step % 64])
+            if terminated or truncated:
+                env.reset()
+        return (time.perf_counter() - started) / steps
+
+    return run
+
+
+def _lookup() -> float:
+    table, space = load("analog-nasbench"), NB201Space()
+    genotypes = space.decode(np.arange(space.size))
+    times = []
+    for _ in range(20):
+        started = time.perf_counter()
+        table.lookup(space.encode(genotypes), "baseline_accuracy")
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def _import_time() -> float:
+    with_us = "import gymnasium; t = time.perf_counter(); import nas_gym"
+    return _in_fresh_processes(f"import time; {with_us}; print(time.perf_counter() - t)")
+
+
+def _make_time() -> float:
+    load("analog-nasbench")  # warm the cache
+    make = f"t = time.perf_counter(); gym.make({ENV!r}).reset(seed=0)"
+    return _in_fresh_processes(
+        f"import time, gymnasium as gym, nas_gym; {make}; print(time.perf_counter() - t)"
+    )
+
+
+def _in_fresh_processes(program: str, processes: int = 7) -> float:
+    """The median of the seconds that a program prints."""
+    command = [sys.executable, "-c", program]
+    return statistics.median(
+        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        for _ in range(processes)
+    )

@@ -1,0 +1,124 @@
+"""What the tests share: a cache of their own, fresh processes, and comparisons."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+# Before anything opens a table or looks for the user's own: tests never touch the user's cache.
+_CACHE = tempfile.TemporaryDirectory(prefix="nas-gym-tests-")
+os.environ["NAS_GYM_CACHE"] = _CACHE.name
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+from nas_gym import tables
+
+
+@pytest.fixture
+def open_table():
+    """Opens a table, or skips the test where its data is not on this machine."""
+
+    def open_table(name):
+        try:
+            return tables.load(name)
+        except tables.MissingDataError as error:
+            pytest.skip(str(error))
+
+    return open_table
+
+
+@pytest.fixture
+def make(open_table):
+    """``gym.make``, or a skip where the data is not on this machine."""
+
+    def make(env_id, **kwargs):
+        open_table(kwargs.get("table") or gym.spec(env_id).kwargs["table"])
+        return gym.make(env_id, **kwargs)
+
+    return make
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache for one test."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NAS_GYM_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def run_python():
+    """Runs code in a fresh interpreter; returns its standard output."""
+
+    def run(code, check=True, **variables):
+        environment = os.environ | {"PYTHONWARNINGS": "default"}
+        for name, value in variables.items():
+            environment.pop(name, None)
+            if value is not None:
+                environment[name] = str(value)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        if not check:
+            return done
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+def _assert_same(actual, expected, where):
+    if isinstance(expected, dict):
+        assert isinstance(actual, dict), where
+        assert set(actual) == set(expected), where
+        for key in expected:
+            _assert_same(actual[key], expected[key], f"{where}[{key!r}]")
+        return
+    if isinstance(expected, tuple):
+        assert len(actual) == len(expected), where
+        for i, (one, other) in enumerate(zip(actual, expected, strict=True)):
+            _assert_same(one, other, f"{where}[{i}]")
+        return
+    a, b = np.asarray(actual), np.asarray(expected)
+    if b.dtype == object and isinstance(b[0], dict | np.ndarray):  # SyncVectorEnv's final_obs
+        for i, one in enumerate(b):
+            row = {k: v[i] for k, v in actual.items()} if isinstance(one, dict) else a[i]
+            _assert_same(row, one, f"{where}[{i}]")
+        return
+    assert a.dtype.kind == b.dtype.kind, f"{where}: {a.dtype} and {b.dtype}"
+    np.testing.assert_array_equal(a, b, err_msg=where)
+
+
+@pytest.fixture(scope="session")
+def assert_same():
+    """Compares what environments return, exactly, however deeply it is nested."""
+
+    def compare(actual, expected, where=""):
+        _assert_same(actual, expected, where)
+
+    return compare
+
+
+@pytest.fixture(params=[AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP], ids=lambda m: m.name)
+def autoreset_mode(request):
+    return request.param
+
+
+@pytest.fixture
+def write_csv(tmp_path):
+    """A table of one's own as a CSV file: 2 x 3 architectures, two metrics."""
+
+    def write(name="mine.csv", offset=0.0):
+        rows = [
+            f"{op},{width},{10 * i + j + offset},{9 * i + 2 * j + offset}"
+            for i, op in enumerate(["conv", "pool"])
+            for j, width in enumerate(["narrow", "normal", "wide"])
+        ]
+        path = tmp_path / name
+        path.write_text("\n".join(["op0,op1,val,test", *rows]) + "\n")
+        return path
+
+    return write

@@ -1,0 +1,79 @@
+"""The native vector environments do what scalar ones side by side do."""
+
+from functools import partial
+
+import gymnasium as gym
+import pytest
+from gymnasium.vector import SyncVectorEnv
+
+from nas_gym.registration import MODES
+
+NUM_ENVS = 5
+SETTINGS = {
+    "": [{}],
+    "-alpha": [{"max_episode_steps": 6}, {"max_episode_steps": 9, "top_k": 2}],
+    "-population": [
+        {"max_episode_steps": 5},
+        {"max_episode_steps": 4, "population_size": 4, "num_offspring": 3, "survival": "elitist"},
+        {"max_episode_steps": 4, "population_size": 2, "num_offspring": 5},
+    ],
+}
+CASES = [
+    pytest.param(f"{name}{suffix}-v0", kwargs, id=f"{name}{suffix}-{i}")
+    for name in ("NB201-cifar10", "NBGraph-cora", "NBGraph-proteins")
+    for suffix in MODES
+    for i, kwargs in enumerate(SETTINGS[suffix])
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("env_id", "kwargs"), CASES)
+def test_agrees_with_scalar_environments(
+    env_id, kwargs, autoreset_mode, make, assert_same
+):
+    scalar = SyncVectorEnv(
+        [partial(make, env_id, **kwargs)] * NUM_ENVS, autoreset_mode=autoreset_mode
+    )
+    native = gym.make_vec(env_id, num_envs=NUM_ENVS, autoreset_mode=autoreset_mode, **kwargs)
+    native.action_space.seed(11)
+    assert_same(native.reset(seed=11), scalar.reset(seed=11), "reset")
+    ends = 0
+    for step in range(31):
+        actions = native.action_space.sample()
+        results = [native.step(actions), scalar.step(actions)]
+        if step < 16 and step % 3 == 0:
+            continue  # infos that are read late, or never, change nothing
+        names = ("observations", "rewards", "terminated", "truncated", "infos")
+        for name, actual, expected in zip(names, *results, strict=True):
+            assert_same(actual, expected, f"step {step}: {name}")
+        ends += results[0][2].any() or results[0][3].any()
+    assert ends >= 2
+
+
+@pytest.mark.parametrize("suffix", MODES)
+def test_reset_in_mid_episode(suffix, assert_same, open_table):
+    """A second reset with the seed begins the same searches again, whatever went before."""
+    open_table("nas-bench-graph-proteins")
+    env_id = f"NBGraph-proteins{suffix}-v0"
+    envs = gym.make_vec(env_id, num_envs=3)
+    runs = []
+    for _ in range(2):
+        envs.action_space.seed(0)
+        run = [envs.reset(seed=9)]
+        run += [envs.step(envs.action_space.sample()) for _ in range(8)]
+        runs.append(run)
+    assert_same(*map(tuple, runs))
+
+
+def test_results_of_earlier_steps_stay_as_they_were(assert_same, open_table):
+    open_table("analog-nasbench")
+    from copy import deepcopy
+
+    for suffix in MODES:
+        envs = gym.make_vec(f"NB201-cifar10{suffix}-v0", num_envs=3)
+        envs.reset(seed=0)
+        results = [envs.step(envs.action_space.sample())[:4] for _ in range(6)]
+        kept = deepcopy(results)
+        for _ in range(6):
+            envs.step(envs.action_space.sample())
+        assert_same(tuple(results), tuple(kept))

@@ -1,0 +1,75 @@
+"""The import is light, and the first environment is there at once."""
+
+import statistics
+
+import pytest
+
+HEAVY = ["torch", "stable_baselines3", "matplotlib", "pandas", "pooch", "rich", "typer",
+         "nas_201_api"]  # fmt: skip
+
+IMPORT = """
+import time
+start = time.perf_counter()
+import gymnasium
+between = time.perf_counter()
+import nas_gym
+end = time.perf_counter()
+print(end - between, between - start)
+"""
+
+MAKE = """
+import time, gymnasium, nas_gym
+start = time.perf_counter()
+env = gymnasium.make("NB201-cifar10-v0")
+env.reset(seed=0)
+print(time.perf_counter() - start)
+"""
+
+
+def test_import_loads_nothing_heavy(run_python):
+    code = f"import sys, nas_gym; print([m for m in {HEAVY} if m in sys.modules])"
+    assert run_python(code) == "[]"
+
+
+def test_import_is_fast(run_python):
+    """At most 60 ms more than gymnasium alone; in proportion where the machine is busy or slow."""
+    times = [[float(t) for t in run_python(IMPORT).split()] for _ in range(4)]
+    own, gymnasium = (min(column) for column in zip(*times, strict=True))
+    assert own < max(0.060, 0.6 * gymnasium)
+
+
+def test_make_and_reset_are_fast_on_a_warm_cache(run_python, open_table):
+    open_table("analog-nasbench")
+    times = [float(run_python(MAKE)) for _ in range(4)]
+    assert min(times) < 0.050, statistics.median(times)
+
+
+def test_make_without_the_import(run_python):
+    code = """
+import gymnasium as gym
+env = gym.make("nas_gym:NB201-cifar10-v0")
+print(env.spec.id, env.reset(seed=0)[0].shape)
+envs = gym.make_vec("nas_gym:NB201-cifar10-v0", num_envs=2)
+print(type(envs).__name__)
+"""
+    assert run_python(code) == "NB201-cifar10-v0 (31,)\nSequentialVectorEnv"
+
+
+@pytest.mark.parametrize("data", [None, "/no/such/folder"])
+def test_import_needs_no_cache_and_no_data(run_python, tmp_path, data):
+    below_a_file = tmp_path / "file"
+    below_a_file.write_text("")
+    code = "import nas_gym, gymnasium; print(len([i for i in gymnasium.registry if 'NB' in i]))"
+    variables = {"NAS_GYM_CACHE": below_a_file / "cache", "NAS_GYM_DATA": data}
+    assert run_python(code, **variables) == "36"
+
+
+def test_a_damaged_folder_does_not_break_the_import(run_python, tmp_path):
+    folder = tmp_path / "tables-v1" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "table.json").write_text("{")
+    (tmp_path / "tables-v1" / "a file").write_text("")
+    done = run_python("import nas_gym", check=False, NAS_GYM_CACHE=tmp_path)
+    assert done.returncode == 0
+    assert "nas-gym data remove mine" in done.stderr
+    assert "a file" not in done.stderr
