@@ -111,7 +111,7 @@ def print_summaries(summaries: dict[str, dict[str, Any]]) -> None:
                 agent,
                 queries,
                 f"{at['unique_queries']:.1f}",
-                f"{report['mean']:.4g} ± {report['std']:.2g}",
+                f"{report['mean']:.5g} ± {report['std']:.2g}",
                 f"{regret['mean']:.3g}",
                 f"{regret['iqm']:.3g}",
             )

@@ -111,7 +111,7 @@ class Agent(ABC):
             callback: called with the agent after each query; returning ``False`` stops.
             progress_bar: show one on the terminal.
         """
-        from nas_gym.agents.logging import SearchLog, track
+        from nas_gym.agents.search_log import SearchLog, track
 
         end = self.num_timesteps + total_timesteps
         log = SearchLog(self) if self.tensorboard_log or self.verbose else None

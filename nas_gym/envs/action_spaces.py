@@ -41,9 +41,7 @@ class MaskedDiscrete(spaces.Discrete):
         super().__init__(n)
         self._current_mask = current_mask
 
-    def sample(
-        self, mask: NDArray[np.int8] | None = None, probability: NDArray[np.float64] | None = None
-    ) -> np.int64:
+    def sample(self, mask: Any = None, probability: Any = None) -> np.int64:
         """As ``Discrete.sample``; without a mask and probabilities, the current mask."""
         if mask is None and probability is None:
             mask = self._current_mask().astype(np.int8)
@@ -73,7 +71,7 @@ class DrawnMultiDiscrete(spaces.MultiDiscrete):
         """As ``MultiDiscrete.sample``; without a mask and probabilities, a valid sample."""
         if mask is None and probability is None:
             return self._draw(self.np_random)
-        return super().sample(mask, probability)  # type: ignore[no-any-return]
+        return super().sample(mask, probability)
 
     __deepcopy__ = _deepcopy
 

@@ -25,6 +25,8 @@ class TopArchitectures:
     """
 
     def __init__(self, space: SearchSpace, num_searches: int, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"top_k is at least 1, got {size}.")
         self._space = space
         self._rows = np.arange(num_searches)
         self._rewards = np.full((num_searches, size), -np.inf)
@@ -89,7 +91,7 @@ def discretize(space: SearchSpace, actions: ArrayLike, num_envs: int) -> NDArray
             f"Actions of {num_envs} alpha environments over {space.name} have shape "
             f"({num_envs}, {space.alpha_size}), got {array.shape}."
         )
-    if not (np.abs(array) <= 1.0).all():  # also where it is NaN
+    if not ((array >= -1.0) & (array <= 1.0)).all():  # also where it is NaN
         raise ValueError(
             f"Actions lie in [-1, 1], got {array.min()} to {array.max()}. "
             "Clip them, or scale them with gymnasium.wrappers.RescaleAction."

@@ -60,7 +60,10 @@ class SearchEnv(gym.Env[Any, Any]):
         task, history = self.task, self.history
         append(history, indices)
         queries = history.queries
-        return LazyInfo(known, lambda: of_first(query_info(task, history, queries, genotypes())))
+        return LazyInfo(
+            {**known, "queries": queries},
+            lambda: of_first(query_info(task, history, queries, genotypes())),
+        )
 
     def _partial_genotype(self) -> NDArray[np.int64] | None:
         """The decisions of an architecture that is not finished, if there are any."""
@@ -99,6 +102,8 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError(
                 "These environments reset themselves: autoreset_mode is NEXT_STEP or SAME_STEP."
             )
+        if num_envs < 1:
+            raise ValueError(f"num_envs is at least 1, got {num_envs}.")
         self.metadata = {**self.metadata, "autoreset_mode": mode}  # type: ignore[misc]
         self.task = task
         self.num_envs = num_envs
@@ -107,6 +112,7 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
         self._last_genotypes: Genotypes | None = None
         self._everyone = np.ones(num_envs, bool)
         self._everyone.flags.writeable = False
+        self._begun = False
         self._ended = False
 
     def _new_search(self) -> None:
@@ -135,6 +141,7 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode of every search."""
         super().reset(seed=seed)
+        self._begun = True
         self._ended = False
         return self._begin()
 
@@ -143,6 +150,8 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Step every search; see :class:`gymnasium.vector.VectorEnv`."""
         n = self.num_envs
+        if not self._begun:
+            raise gym.error.ResetNeeded("Call envs.reset() before the first step.")
         if self._ended:
             self._ended = False
             observations, infos = self._begin()
@@ -177,7 +186,7 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
         self._new_search()
         for indices in state["history"]:
             self.history.append(indices)
-        self._ended = bool(state["ended"])
+        self._begun, self._ended = True, bool(state["ended"])
         self._set_mode_state(state)
 
     def _mode_state(self) -> dict[str, NDArray[Any]]:
@@ -195,7 +204,8 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
         append(history, indices)
         queries = history.queries
         return LazyInfo(
-            known, lambda: with_masks(query_info(task, history, queries, genotypes()), present)
+            {**known, "_queries": present},
+            lambda: with_masks(query_info(task, history, queries, genotypes()), present),
         )
 
     def render(self) -> Any:

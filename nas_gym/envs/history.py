@@ -68,7 +68,7 @@ class SearchHistory:
             if query > 0:
                 before = self._incumbents[-1]
                 unique += self._unique[-1]
-                better = self._task.evaluate(indices) > self._task.evaluate(before)
+                better = self._task.rewards[indices] > self._task.rewards[before]
                 best = np.where(better, best, before)
             self._unique.append(unique)
             self._incumbents.append(best)

@@ -14,19 +14,26 @@ class LazyInfo(dict[str, Any]):
     never look at them. To its readers this is a plain ``dict``.
 
     Args:
-        known: entries that are there from the start.
+        known: entries that are there from the start; without any, everything is computed at once,
+            since C code such as ``json``'s looks at an empty dictionary no further.
         compute: makes the others; called once, or never.
     """
 
     def __init__(self, known: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> None:
         super().__init__(known)
         self._compute: Callable[[], dict[str, Any]] | None = compute
+        if not known:
+            self._fill()
 
     def _fill(self) -> None:
         if self._compute is not None:
             compute, self._compute = self._compute, None
             for key, value in compute().items():
                 super().setdefault(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._fill()
+        super().__delitem__(key)
 
     def __missing__(self, key: str) -> Any:
         if self._compute is None:
@@ -43,13 +50,22 @@ class LazyInfo(dict[str, Any]):
         self._fill()
         return super().__iter__()
 
+    def __reversed__(self) -> Iterator[str]:
+        self._fill()
+        return super().__reversed__()
+
     def __len__(self) -> int:
         self._fill()
         return super().__len__()
 
     def __eq__(self, other: object) -> bool:
         self._fill()
+        if isinstance(other, LazyInfo):
+            other._fill()
         return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -89,6 +105,22 @@ class LazyInfo(dict[str, Any]):
         """As ``dict.pop``."""
         self._fill()
         return super().pop(key, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """As ``dict.popitem``."""
+        self._fill()
+        return super().popitem()
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """As ``dict.setdefault``."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def clear(self) -> None:
+        """As ``dict.clear``."""
+        self._compute = None
+        super().clear()
 
     def keys(self) -> KeysView[str]:
         """As ``dict.keys``."""

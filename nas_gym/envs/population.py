@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, MultiDiscrete
 from gymnasium.utils import seeding
@@ -235,7 +236,10 @@ class PopulationEnv(SearchEnv):
         Raises:
             TypeError: offspring that are not integers.
             ValueError: wrong shape, or an invalid genotype; nothing is queried.
+            gymnasium.error.ResetNeeded: before the first ``reset``.
         """
+        if self.history.queries == 0:
+            raise gym.error.ResetNeeded("There is no population yet: call env.reset().")
         offspring, indices, rewards = self._population.step(np.asarray(action)[None])
         info = self._record(indices, lambda: offspring, {})
         return self._observe(), float(rewards[0]), False, False, info

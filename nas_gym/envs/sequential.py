@@ -101,7 +101,7 @@ class SequentialDynamics:
 
     def _invalid(self, depth: int, nodes: NDArray[Any], actions: NDArray[Any]) -> ValueError:
         masks = np.pad(self.masks(depth, nodes), ((0, 0), (0, 1)))
-        known = np.where((actions < 0) | (actions >= masks.shape[1]), -1, actions)
+        known = np.where((actions < 0) | (actions >= masks.shape[1]), -1, actions).astype(np.int64)
         first = int(np.argmin(masks[np.arange(len(actions)), known]))
         so_far = self.space.decode_prefixes(depth, nodes[[first]])[0].tolist()
         return ValueError(
@@ -112,7 +112,9 @@ class SequentialDynamics:
 
 
 # Environments over one table share its dynamics and their tabulated observations.
-_dynamics = lru_cache(maxsize=64)(SequentialDynamics)
+@lru_cache(maxsize=64)
+def _dynamics(space: CategoricalSpace) -> SequentialDynamics:
+    return SequentialDynamics(space)
 
 
 class SequentialEnv(SearchEnv):
@@ -290,6 +292,7 @@ class SequentialVectorEnv(SearchVectorEnv):
         # Where everything is valid, one read-only mask serves every step.
         self._all_valid = np.ones((num_envs, space.max_choices), np.int8)
         self._all_valid.flags.writeable = False
+        self._shape = (num_envs,)
         self._depth = 0
         self._nodes = np.zeros(num_envs, np.int64)
 
@@ -325,14 +328,16 @@ class SequentialVectorEnv(SearchVectorEnv):
 
     def _check(self, actions: ArrayLike) -> NDArray[np.int64]:
         array = np.asarray(actions)
+        if array.dtype == np.int64 and array.shape == self._shape:
+            return array
         if array.dtype.kind not in "iu":
             raise TypeError(f"Actions are integers, got an array of {array.dtype}.")
-        if array.shape != (self.num_envs,):
+        if array.shape != self._shape:
             raise ValueError(
                 f"{self.num_envs} environments take actions of shape ({self.num_envs},), "
                 f"got {array.shape}."
             )
-        return array.astype(np.int64, copy=False)
+        return array.astype(np.int64)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which actions are valid now, shape ``(num_envs, max_choices)``."""

@@ -100,4 +100,5 @@ class Table:
             IndexError: an index outside the table.
             KeyError: an unknown metric.
         """
-        return self.values[:, self.position(name)][np.asarray(indices)]
+        found: NDArray[np.float64] = self.values[:, self.position(name)][np.asarray(indices)]
+        return found

@@ -1,0 +1,214 @@
+"""Agents: same seed same history, alone or in lockstep; save and load; they learn; bad input."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+import nas_gym  # noqa: F401
+from nas_gym.agents import AGENTS, LocalSearch, RandomSearch, RegularizedEvolution
+from nas_gym.agents.streams import TrialStreams
+
+ENVS = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0")
+every_agent = pytest.mark.parametrize("name", AGENTS)
+every_mode = pytest.mark.parametrize("env_id", [*ENVS, "NBGraph-proteins-v0"])
+
+
+def queried(agent):
+    inner = agent.env.unwrapped
+    if hasattr(inner, "envs"):
+        return inner.envs[0].unwrapped.history.indices
+    return inner.history.indices
+
+
+def steps(agent, queries):
+    return queries * (agent.space.num_decisions if "alpha" not in agent.env.spec.id else 1)
+
+
+def searched(name, envs, queries, seed=0):
+    agent = AGENTS[name](envs, seed=seed)
+    while agent.num_queries < queries:
+        agent.query()
+    return agent
+
+
+@every_agent
+@every_mode
+def test_same_seed_same_history(name, env_id):
+    first = searched(name, gym.make_vec(env_id, num_envs=3), 60)
+    second = searched(name, gym.make_vec(env_id, num_envs=3), 60)
+    np.testing.assert_array_equal(queried(first), queried(second))
+    other = searched(name, gym.make_vec(env_id, num_envs=3), 60, seed=3)
+    assert (queried(first) != queried(other)).any()
+
+
+@every_agent
+@every_mode
+def test_trial_does_not_depend_on_its_neighbours(name, env_id):
+    alone = searched(name, gym.make(env_id), 60, seed=5)
+    many = searched(name, gym.make_vec(env_id, num_envs=8), 60, seed=0)
+    np.testing.assert_array_equal(queried(alone)[:, 0], queried(many)[:, 5])
+
+
+@every_agent
+def test_same_history_in_every_mode(name):
+    # sequential and alpha environments evaluate what the agent proposes, nothing else
+    histories = [queried(searched(name, gym.make_vec(env, num_envs=2), 80)) for env in ENVS[:2]]
+    np.testing.assert_array_equal(*histories)
+
+
+@every_agent
+def test_same_history_with_either_autoreset(name):
+    modes = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
+    histories = [
+        queried(searched(name, gym.make_vec(ENVS[0], num_envs=2, autoreset_mode=mode), 40))
+        for mode in modes
+    ]
+    np.testing.assert_array_equal(*histories)
+
+
+@every_agent
+@every_mode
+def test_save_and_load_go_on_alike(name, env_id, tmp_path):
+    straight = searched(name, gym.make_vec(env_id, num_envs=3), 90)
+    half = searched(name, gym.make_vec(env_id, num_envs=3), 45)
+    half.save(tmp_path / "agent")
+    envs = gym.make_vec(env_id, num_envs=3)
+    loaded = type(half).load(tmp_path / "agent", envs)
+    envs.reset()
+    envs.restore_state(half.env.unwrapped.clone_state())
+    loaded.load_state_dict(half.state_dict(), began=True)
+    while loaded.num_queries < 90:
+        loaded.query()
+    np.testing.assert_array_equal(queried(loaded), queried(straight))
+
+
+def test_load_refuses_another_kind_of_agent(tmp_path):
+    RandomSearch(ENVS[0], seed=0).learn(60).save(tmp_path / "agent.npz")
+    with pytest.raises(ValueError, match="RandomSearch"):
+        LocalSearch.load(tmp_path / "agent.npz", ENVS[0])
+    with pytest.raises(ValueError, match="NBGraph"):
+        RandomSearch.load(tmp_path / "agent.npz", "NBGraph-cora-v0")
+
+
+@every_agent
+def test_learn_counts_environment_steps(name):
+    agent = AGENTS[name](ENVS[0], seed=0)
+    assert agent.learn(60) is agent
+    assert (agent.num_timesteps, agent.num_queries) == (60, 10)
+    agent.learn(7)  # the query that was begun is finished
+    assert agent.num_queries == 12
+
+
+def test_callback_stops():
+    agent = RandomSearch(ENVS[1], seed=0)
+    agent.learn(100, callback=lambda agent: agent.num_queries < 7)
+    assert agent.num_queries == 7
+
+
+@pytest.mark.parametrize("env_id", ENVS)
+def test_predict_builds_the_best_architecture(env_id):
+    agent = searched("rea", gym.make(env_id), 30)
+    env = gym.make(env_id)
+    observation, _ = env.reset(seed=1)
+    for _ in range(6 if env_id == ENVS[0] else 1):
+        action, state = agent.predict(observation)
+        observation, _, _, _, info = env.step(action)
+    assert state is None
+    built = np.asarray(info["genotype"]).reshape(-1)
+    np.testing.assert_array_equal(built, agent.best_genotypes[0])
+
+
+def test_tensorboard_log_and_messages(tmp_path, capsys):
+    agent = RandomSearch(ENVS[1], seed=0, tensorboard_log=tmp_path, verbose=1)
+    agent.learn(20, progress_bar=True)
+    assert list(tmp_path.glob("RandomSearch_1/events.out.tfevents.*"))
+    assert "query 1:" in capsys.readouterr().out
+
+
+# -- do they learn? Thresholds are several standard errors below what 100 trials reach. ----------
+
+
+def regret(name, queries, env_id="NB201-cifar10-alpha-v0", **settings):
+    agent = AGENTS[name](gym.make_vec(env_id, num_envs=100), seed=1000, **settings)
+    while agent.num_queries < queries:
+        agent.query()
+    return agent.task.regret(agent.space.encode(agent.best_genotypes))
+
+
+def test_random_search_is_as_good_as_theory_says():
+    # The best of n draws with replacement: E[regret] = sum of P(all n draws are worse)
+    agent = RandomSearch("NB201-cifar10-v0", seed=0)
+    values = np.sort(agent.task.rewards)
+    below = np.arange(1, len(values)) / len(values)
+    expected = ((below**100) * np.diff(values)).sum()
+    found = regret("random", 100)
+    assert abs(found.mean() - expected) < 4 * found.std() / 10
+
+
+@pytest.mark.parametrize("name", ["rea", "local"])
+def test_searches_beat_random_search(name):
+    assert regret(name, 300).mean() < 0.4 * regret("random", 300).mean()
+
+
+def test_evolution_finds_what_it_did():
+    assert regret("rea", 500).mean() < 0.06  # percent; 0.03 measured over 300 other seeds
+
+
+def test_evolution_selects():
+    # tournaments of one member are no selection
+    chosen = regret("rea", 200, sample_size=1, population_size=50)
+    assert regret("rea", 200, sample_size=10, population_size=50).mean() < 0.7 * chosen.mean()
+
+
+def test_local_search_never_queries_twice_in_a_climb():
+    agent = searched("local", gym.make_vec(ENVS[1], num_envs=20, max_episode_steps=1000), 400)
+    unique = agent.env.unwrapped.history.unique_queries(400)
+    assert unique.min() > 370  # repeats come from random starts alone
+
+
+def test_local_search_ends_in_local_optima():
+    agent = LocalSearch("NB201-cifar10-alpha-v0", seed=0, num_initial=1)
+    space, task = agent.space, agent.task
+    for _ in range(300):
+        before = agent._current.copy()
+        agent.query()
+        if agent._height[0] == -np.inf and before.any():
+            neighbors, _ = space.neighbors(before)
+            around = task.evaluate(space.encode(neighbors[0]))
+            assert around.max() <= task.evaluate(space.encode(before))[0]
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+def test_foreign_environment_is_refused():
+    with pytest.raises(TypeError, match="not an environment of nas_gym"):
+        RandomSearch(gym.make("CartPole-v1"))
+
+
+def test_unknown_setting_is_refused():
+    with pytest.raises(TypeError, match="population_size, sample_size"):
+        RegularizedEvolution(ENVS[0], size=3)
+    with pytest.raises(ValueError, match="at least 1"):
+        RegularizedEvolution(ENVS[0], population_size=0)
+
+
+def test_population_of_many_offspring_is_refused():
+    with pytest.raises(ValueError, match="num_offspring=1"):
+        RandomSearch(gym.make(ENVS[2], num_offspring=4))
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+def test_streams_are_numpys_own_and_resume():
+    streams = TrialStreams([3, 4])
+    drawn = np.concatenate([streams.random((2, k)) for k in (1, 5, 5000, 2)], axis=1)
+    np.testing.assert_array_equal(drawn[1], np.random.Generator(np.random.PCG64(4)).random(5008))
+    again = TrialStreams.resume([3, 4], 5006)
+    np.testing.assert_array_equal(again.random((2, 2)), drawn[:, 5006:])
+    with pytest.raises(ValueError, match="2 streams"):
+        streams.random((3, 1))

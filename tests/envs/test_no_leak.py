@@ -1,0 +1,50 @@
+"""Nothing that an agent is given depends on the reported metric."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from nas_gym.registration import MODES
+from nas_gym.tables import Table, store
+
+CASES = [
+    ("NBGraph-proteins", "nas-bench-graph-proteins", "proteins", "valid_perf", "perf"),
+    ("NB201-cifar10", "analog-nasbench", "cifar10", "analog_accuracy", "baseline_accuracy"),
+]
+
+
+def trajectory(envs):
+    """Observations, rewards and ends of a random search, and the regrets beside them."""
+    envs.action_space.seed(4)
+    given, regrets = [envs.reset(seed=4)[0]], []
+    for _ in range(40):
+        *result, info = envs.step(envs.action_space.sample())
+        given.append(tuple(result))
+        if "regret" in info:
+            regrets.append(np.copy(info["regret"]))
+        if not isinstance(envs, gym.vector.VectorEnv) and (result[1:] and any(result[2:])):
+            given.append(envs.reset()[0])
+    return tuple(given), np.array(regrets)
+
+
+@pytest.mark.parametrize("suffix", MODES)
+@pytest.mark.parametrize(("name", "table", "dataset", "signal", "report"), CASES)
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec], ids=["scalar", "vector"])
+def test_permuted_report(
+    make, name, table, dataset, signal, report, suffix, cache, open_table, assert_same
+):
+    source = open_table(table)
+    position = source.position(report)
+    values = np.array(source.values)
+    values[:, position] = np.random.default_rng(0).permutation(values[:, position])
+    store.save(Table("permuted", source.space, source.metrics, values, source.objectives))
+    results = []
+    for each in (table, "permuted"):
+        kwargs = {"table": each, "dataset": dataset, "signal": signal, "report": report}
+        if make is gym.make_vec:
+            kwargs["num_envs"] = 3
+        results.append(trajectory(make(f"{name}{suffix}-v0", **kwargs)))
+    (given, regrets), (given_permuted, regrets_permuted) = results
+    assert_same(given, given_permuted)
+    assert len(regrets) > 0
+    assert not np.array_equal(regrets, regrets_permuted)

@@ -1,0 +1,161 @@
+"""Recorded searches: their files, their numbers, and that they survive a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import nas_gym  # noqa: F401
+from nas_gym.agents import AGENTS
+from nas_gym.experiments import records
+from nas_gym.experiments.search import Run, SearchSettings, run_search, statistics
+from nas_gym.tables import DamagedDataError
+from nas_gym.tasks import Task
+
+
+def settings(agent="rea", queries=60, seeds=3, env="NB201-cifar10-v0", **more):
+    return SearchSettings(env, agent, queries, seeds, **more)
+
+
+def test_a_search_writes_what_it_promises(tmp_path):
+    summary = run_search(settings(), tmp_path, progress_bar=False)
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [(row["query"], row["seed"]) for row in rows[:4]] == [(1, 0), (1, 1), (1, 2), (2, 0)]
+    assert len(rows) == 60 * 3
+    assert summary["task"]["signal"] == "analog-nasbench:baseline_accuracy"
+    assert summary["optimum"] == pytest.approx(94.0664)
+    assert set(summary["at_queries"]) == {"50", "60"}
+    last = [row for row in rows if row["query"] == 60]
+    assert [row["regret"] for row in last] == [trial["regret"] for trial in summary["trials"]]
+    mean = np.mean([row["regret"] for row in last])
+    assert summary["at_queries"]["60"]["regret"]["mean"] == pytest.approx(mean)
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.glob("seed-*/events.out.tfevents.*"))) == 3
+
+
+def test_events_hold_the_curves(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run_search(settings(), tmp_path, progress_bar=False)
+    events = EventAccumulator(str(tmp_path / "seed-1"))
+    events.Reload()
+    regrets = events.Scalars("search/regret")
+    rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    expected = [row["regret"] for row in rows if row["seed"] == 1]
+    assert [event.step for event in regrets] == list(range(1, 61))
+    np.testing.assert_allclose([event.value for event in regrets], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize(
+    "env", ["NB201-cifar10-v0", "NBGraph-proteins-alpha-v0", "NB201-cifar10-population-v0"]
+)
+def test_cut_off_and_taken_up_is_the_same(agent, env, tmp_path):
+    wanted = settings(agent, env=env)
+    run_search(wanted, tmp_path / "straight", progress_bar=False)
+    run = Run(wanted, tmp_path / "cut")
+    run.advance(17)
+    run.advance(31)
+    with run.history_file.open("a") as file:  # what a kill in the middle of writing leaves
+        file.write('{"query": 32, "se')
+    run_search(wanted, tmp_path / "cut", progress_bar=False)
+    histories = [(tmp_path / name / "history.jsonl").read_bytes() for name in ("straight", "cut")]
+    assert histories[0] == histories[1]
+    assert histories[0].count(b"\n") == 60 * 3
+
+
+def test_killed_and_taken_up_is_the_same(tmp_path):
+    command = [sys.executable, "-m", "nas_gym.cli", "search", "NB201-cifar10-v0", "--agent"]
+    command += ["local", "--queries", "3000", "--seeds", "20", "--out"]
+    subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
+    folder = tmp_path / "killed"
+    kills = 0
+    for length in (1, 400_000):  # SIGKILL early and in the middle
+        process = subprocess.Popen([*command, str(folder)], stdout=subprocess.DEVNULL)
+        history = folder / "history.jsonl"
+        while process.poll() is None:
+            if history.exists() and history.stat().st_size > length:
+                os.kill(process.pid, signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.002)
+        process.wait()
+    assert kills >= 1
+    subprocess.run([*command, str(folder)], check=True, capture_output=True)
+    straight = (tmp_path / "straight" / "history.jsonl").read_bytes()
+    assert (folder / "history.jsonl").read_bytes() == straight
+    summaries = [
+        json.loads((tmp_path / name / "summary.json").read_text()) for name in ("straight", "killed")
+    ]
+    for summary in summaries:
+        del summary["agent_seconds"]
+    assert summaries[0] == summaries[1]
+
+
+def test_done_search_is_not_repeated(tmp_path):
+    run_search(settings(), tmp_path, progress_bar=False)
+    before = (tmp_path / "checkpoint.npz").stat().st_mtime_ns
+    run_search(settings(), tmp_path, progress_bar=False)
+    assert (tmp_path / "checkpoint.npz").stat().st_mtime_ns == before
+
+
+def test_folder_of_another_search_is_left_alone(tmp_path):
+    run_search(settings(), tmp_path, progress_bar=False)
+    with pytest.raises(ValueError, match="different queries"):
+        run_search(settings(queries=61), tmp_path, progress_bar=False)
+    with pytest.raises(ValueError, match="task"):
+        run_search(
+            settings(env_arguments={"report": "analog_accuracy"}), tmp_path, progress_bar=False
+        )
+
+
+def test_lost_history_is_noticed(tmp_path):
+    run_search(settings(), tmp_path, progress_bar=False)
+    (tmp_path / "history.jsonl").write_text("")
+    with pytest.raises(DamagedDataError, match="shorter"):
+        run_search(settings(), tmp_path, progress_bar=False)
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match="random, local, rea"):
+        settings("evolution")
+    with pytest.raises(ValueError, match="at least one"):
+        settings(queries=0)
+
+
+def test_curves_against_a_loop():
+    task = Task("analog-nasbench", "cifar10", report="analog_accuracy")
+    indices = np.random.default_rng(0).integers(0, 40, (100, 4))  # few architectures: repeats
+    curves = records.curves(task, indices)
+    for trial in range(4):
+        best, seen = None, set()
+        for query in range(100):
+            index = indices[query, trial]
+            seen.add(index)
+            if best is None or task.rewards[index] > task.rewards[best]:
+                best = index
+            assert curves.incumbents[query, trial] == best
+            assert curves.unique[query, trial] == len(seen)
+            assert curves.reports[query, trial] == task.reported(np.array([best]))[0]
+    assert (curves.regrets >= 0).all()
+
+
+def test_history_reads_back(tmp_path):
+    run_search(settings(), tmp_path, progress_bar=False)
+    indices, seeds = records.read(tmp_path / "history.jsonl")
+    assert (indices.shape, seeds) == ((60, 3), [0, 1, 2])
+
+
+def test_statistics():
+    values = np.array([1.0, 2.0, 3.0, 100.0])
+    assert statistics(values)["iqm"] == 2.5
+    assert statistics(values)["median"] == 2.5
+    assert statistics(values[:1])["std"] == 0.0

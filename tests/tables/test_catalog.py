@@ -1,0 +1,115 @@
+"""The catalogue: every table opens, and says how where it cannot."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas_gym import tables
+from nas_gym.tables import SOURCES, DamagedDataError, MissingDataError, catalog, download, store
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_table_opens(name, open_table):
+    table = open_table(name)
+    assert table.name == name
+    assert table.values.shape == (table.space.size, len(table.metrics))
+    assert table is tables.load(name)
+    for objective in table.objectives.values():
+        assert not np.isnan(table.column(objective.signal)).any()
+        assert not np.isnan(table.column(objective.report)).any()
+    assert table.provenance["sha256"]
+    assert name not in tables.imported()
+
+
+def test_an_unknown_table():
+    with pytest.raises(KeyError, match=r"There is no table 'nope'.*analog-nasbench.*data import"):
+        tables.load("nope")
+    with pytest.raises(KeyError, match="There is no table 'nope' to fetch"):
+        tables.fetch("nope")
+
+
+@pytest.fixture
+def no_data(cache, monkeypatch):
+    monkeypatch.delenv("NAS_GYM_DATA", raising=False)
+    return cache
+
+
+@pytest.mark.parametrize("name", ["nats-bench", "help-latency"])
+def test_missing_data_names_the_command(name, no_data):
+    with pytest.raises(MissingDataError, match=rf"`nas-gym data fetch {name}`.*NAS_GYM_DATA"):
+        tables.load(name)
+    assert not store.exists(name)
+
+
+def test_missing_data_that_cannot_be_fetched(no_data):
+    for call in (tables.load, tables.fetch):
+        with pytest.raises(MissingDataError, match=r"NAS_GYM_DATA.*nas-gym data import"):
+            call("nb201-12epochs")
+
+
+def published(name):
+    for folder in os.environ.get("NAS_GYM_DATA", "").split(os.pathsep):
+        for path in Path(folder).rglob(name) if folder else ():
+            return path
+    pytest.skip(f"NAS_GYM_DATA has no {name}")
+
+
+@pytest.fixture
+def publisher(monkeypatch):
+    """A server that has the published CSV file, in place of its publisher's."""
+    import threading
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    path = published("nats_bench.csv")
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(path.parent))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    source = SOURCES["nats-bench"]
+    url = f"http://127.0.0.1:{server.server_port}/nats_bench.csv"
+    files = (replace(source.files[0], url=url),)
+    monkeypatch.setitem(catalog.SOURCES, "nats-bench", replace(source, files=files))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_fetch_then_open(publisher, no_data):
+    assert tables.fetch("nats-bench").column("cifar100-test").max() == pytest.approx(73.5133)
+    store.remove("nats-bench")
+    publisher.shutdown()
+    assert tables.load("nats-bench").space.size == 15_625  # from the download, offline
+
+
+def test_fetch_replaces_a_damaged_download(publisher, no_data):
+    path = download.downloads_folder() / "nats_bench.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("cut short")
+    with pytest.raises(DamagedDataError, match="nats_bench.csv"):
+        tables.load("nats-bench")
+    assert tables.fetch("nats-bench").space.size == 15_625
+
+
+def test_latency_files_in_a_data_folder(no_data, tmp_path, monkeypatch):
+    """The publisher's 27 files may lie in NAS_GYM_DATA as well as among the downloads."""
+    torch = pytest.importorskip("torch")
+    import csv
+
+    with published("help_nb201_latency_ms.csv").open() as file:
+        header, *rows = csv.reader(file)
+    from nas_gym.spaces import NB201Space
+
+    space = NB201Space()
+    order = np.argsort(space.encode(space.from_text([row[header.index("ArchitectureString")] for row in rows])))
+    folder = tmp_path / "data" / "help-nasbench201"
+    folder.mkdir(parents=True)
+    for device in catalog.HELP_DEVICES:
+        column = header.index(device)
+        torch.save(torch.tensor([float(rows[i][column]) for i in order]), folder / f"{device}.pt")
+    monkeypatch.setenv("NAS_GYM_DATA", str(tmp_path / "data"))
+    assert len(tables.load("help-latency").metrics) == 27

@@ -1,0 +1,277 @@
+"""Tables on disk: whole or not at all."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nas_gym import tables
+from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
+from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
+from nas_gym.tables import DamagedDataError, DataError, Metric, Objective, Table, store
+
+
+def restricted_space():
+    rng = np.random.default_rng(0)
+    genotypes = np.unique(rng.integers(0, [3, 2, 4], (9, 3)), axis=0)
+    return CategoricalSpace([list("abc"), list("de"), list("fghi")], ["x", "y", "z"], genotypes)
+
+
+SPACES = {
+    "NB201": NB201Space,
+    "NBGraph": NBGraphSpace,
+    "NBGraph of proteins": lambda: NBGraphSpace(PROTEINS_OPERATIONS),
+    "categorical": lambda: CategoricalSpace([["3×3", "5,5"], list("abc")], ["ke rn", "ü"], None, "n"),
+    "one decision": lambda: CategoricalSpace([["only"]]),
+    "restricted": restricted_space,
+}
+
+
+def make_table(space, name="mine"):
+    rng = np.random.default_rng(1)
+    values = rng.random((space.size, 2))
+    values[0, 1] = np.nan
+    metrics = (Metric("acc", "%", True, "größer ist besser"), Metric("ms", "ms", False))
+    objectives = {"data": Objective("acc", "acc"), "other": Objective("ms", "acc")}
+    return Table(name, space, metrics, values, objectives, {"file": "ä.csv", "sha256": "0" * 64})
+
+
+def leftovers(folder):
+    return [path.name for path in folder.rglob(".*")]
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_round_trip(space, cache):
+    table = make_table(space())
+    store.save(table)
+    found = store.load("mine")
+    assert (found.name, found.metrics) == (table.name, table.metrics)
+    assert found.objectives == table.objectives
+    assert found.provenance == table.provenance
+    np.testing.assert_array_equal(found.values, table.values)
+    assert not found.values.flags.writeable
+    assert type(found.space) is type(table.space)
+    for attribute in ("name", "choices", "decision_names", "size", "has_masks"):
+        assert getattr(found.space, attribute) == getattr(table.space, attribute)
+    indices = np.arange(table.space.size)
+    np.testing.assert_array_equal(found.space.decode(indices), table.space.decode(indices))
+    assert store.stored_datasets("mine") == ["data", "other"]
+    assert tables.imported() == ["mine"]
+    assert leftovers(cache) == []
+
+
+def test_save_keeps_what_is_there_unless_told(cache):
+    space = CategoricalSpace([list("ab")])
+    store.save(make_table(space))
+    other = Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {})
+    store.save(other)
+    assert store.load("mine").metrics[0].name == "acc"
+    store.save(other, replace=True)
+    assert store.load("mine").metrics[0].name == "new"
+    assert tables.load("mine").metrics[0].name == "new"
+    assert leftovers(cache) == []
+    store.remove("mine")
+    assert not store.exists("mine")
+
+
+def test_a_replaced_table_is_opened_anew(cache):
+    space = CategoricalSpace([list("ab")])
+    store.save(make_table(space))
+    before = tables.load("mine")
+    assert tables.load("mine") is before
+    store.save(Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {}), replace=True)
+    assert tables.load("mine").metrics[0].name == "new"
+    assert before.values.shape == (2, 2)  # whoever has it open keeps it
+
+
+def cut(folder):
+    path = folder / "values.npy"
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def flip(folder):
+    path = folder / "values.npy"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(folder):
+    (folder / "values.npy").write_bytes(b"")
+
+
+def put_a_folder(folder):
+    (folder / "values.npy").unlink()
+    (folder / "values.npy").mkdir()
+
+
+def rewrite(**changes):
+    def damage(folder):
+        path = folder / "table.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return damage
+
+
+def describe_badly(text):
+    return lambda folder: (folder / "table.json").write_text(text)
+
+
+DAMAGES = {
+    "cut short": cut,
+    "one bit": flip,
+    "empty": empty,
+    "a folder": put_a_folder,
+    "no values": lambda folder: (folder / "values.npy").unlink(),
+    "no genotypes": lambda folder: (folder / "genotypes.npy").unlink(),
+    "no description": lambda folder: (folder / "table.json").unlink(),
+    "nothing": lambda folder: [path.unlink() for path in folder.iterdir()],
+    "half a description": describe_badly('{"name": "mine", "spa'),
+    "another description": describe_badly("[1, 2]"),
+    "no text": lambda folder: (folder / "table.json").write_bytes(b"\xff\xfe\x00"),
+    "null": describe_badly("null"),
+    "list of hashes": rewrite(sha256=["values.npy"]),
+    "unknown space": rewrite(space={"kind": "other"}),
+    "wrong space": rewrite(space={"kind": "NB201"}),
+    "list for space": rewrite(space=[]),
+    "unknown metric field": rewrite(metrics=[{"nom": "acc"}]),
+    "fewer metrics": rewrite(metrics=[{"name": "acc"}]),
+    "objective of no metric": rewrite(objectives={"d": {"signal": "no", "report": "no"}}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("load", [store.load, tables.load], ids=["store", "catalog"])
+def test_damage_is_found(damage, load, cache):
+    store.save(make_table(restricted_space()))
+    damage(store.table_folder("mine"))
+    with pytest.raises(DamagedDataError) as caught:
+        load("mine")
+    assert "`nas-gym data remove mine`" in str(caught.value)
+    assert str(store.table_folder("mine")) in str(caught.value)
+    store.remove("mine")
+    store.save(make_table(restricted_space()))
+    load("mine")
+
+
+def test_damage_of_a_catalogue_table_and_the_way_out(cache, open_table):
+    open_table("nas-bench-graph-proteins")
+    flip(store.table_folder("nas-bench-graph-proteins"))
+    tables.catalog._opened.clear()  # as a new process sees it
+    with pytest.raises(DamagedDataError, match="converted again on next use"):
+        tables.load("nas-bench-graph-proteins")
+    store.remove("nas-bench-graph-proteins")
+    assert tables.load("nas-bench-graph-proteins").values.shape == (2021, 4)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../tables-v1", "a/../mine", "mine/", ".mine.x"])
+def test_names_do_not_lead_out_of_the_cache(name, cache):
+    store.save(make_table(CategoricalSpace([list("ab")])))
+    (store.table_folder("mine").parent / ".mine.x").mkdir()  # left by a process that was killed
+    assert not store.exists(name)
+    with pytest.raises(KeyError, match="There is no table"):
+        tables.load(name)
+    with pytest.raises(KeyError, match="There is no table"):
+        store.remove(name)
+    assert tables.imported() == ["mine"]
+    assert store.load("mine")
+
+
+def test_cache_that_cannot_be_written_to(tmp_path, monkeypatch):
+    """Permissions do not bind root: a regular file stands in the way instead."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match=r"Could not write .*Set NAS_GYM_CACHE to a folder"):
+        store.save(make_table(CategoricalSpace([list("ab")])))
+    with pytest.raises(DataError, match="Could not write"):
+        tables.load("nas-bench-graph-proteins")
+    assert tables.imported() == []
+
+
+SAVE = """
+import os, sys
+from nas_gym.tables import DataError, load, store
+{before}
+try:
+    load("nas-bench-graph-proteins")
+    print("stored")
+except DataError as error:
+    print(error)
+folder = store.table_folder("x").parent
+print(sorted(os.listdir(folder)) if folder.exists() else [])
+"""
+
+
+def test_read_only_cache(tmp_path, run_python):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    folder.chmod(0o555)
+    # as a user whom permissions bind
+    code = SAVE.format(before="if os.getuid() == 0: os.setuid(65534)")
+    done = run_python(code, check=False, NAS_GYM_CACHE=folder)
+    if "ModuleNotFoundError" in done.stderr or "PermissionError" in done.stderr:
+        pytest.skip("another user cannot read this Python installation")
+    message, left = done.stdout.splitlines()
+    assert "it may not be written to. Nothing was changed. Set NAS_GYM_CACHE" in message
+    assert left == "[]"
+
+
+def test_file_size_limit(tmp_path, run_python):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))"
+    message, left = run_python(SAVE.format(before=limit), NAS_GYM_CACHE=tmp_path).splitlines()
+    assert message.startswith("Could not write")
+    assert "File too large" in message
+    assert left == "[]"
+
+
+def test_full_disk(tmp_path, run_python):
+    """On a file system of 40 kB, mounted in a namespace of its own."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (tmp_path / "save.py").write_text(SAVE.format(before=""))
+    mount = "mount -t tmpfs -o size=40k tmpfs $1 && NAS_GYM_CACHE=$1 $2 $3 && ls -A $1/tables-v1"
+    shell = ["sh", "-c", mount, "sh", str(folder), sys.executable, str(tmp_path / "save.py")]
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare on this machine")
+    root = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*root, "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).returncode:
+        pytest.skip("mounting is not permitted here")
+    import nas_gym
+
+    source = str(next(iter(nas_gym.__path__)).rpartition("/")[0])
+    environment = {"PYTHONPATH": source, "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([*root, *shell], env=environment, capture_output=True, text=True)
+    message, left = done.stdout.splitlines()
+    assert "the disk is full. Nothing was changed. Set NAS_GYM_CACHE" in message
+    assert left == "[]"
+
+
+def test_many_processes_fill_the_cache_at_once(tmp_path, cache):
+    code = (
+        "import hashlib; from nas_gym import tables;"
+        "t = [tables.load(n) for n in ('nas-bench-graph-proteins', 'nas-bench-graph-cora')];"
+        "print([hashlib.sha256(x.values.tobytes()).hexdigest() for x in t])"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    printed = {process.communicate()[0] for process in processes}
+    assert [process.returncode for process in processes] == [0] * 8
+    assert len(printed) == 1
+    folder = cache / "tables-v1"
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["nas-bench-graph-cora", "nas-bench-graph-proteins"]
+
+
+def test_write_atomically(tmp_path):
+    path = tmp_path / "new" / "file"
+    store.write_atomically(path, b"one")
+    store.write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+    with pytest.raises(DataError, match="Nothing was changed"):
+        store.write_atomically(path / "below", b"")

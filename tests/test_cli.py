@@ -1,0 +1,91 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments, fails=False):
+        command = [sys.executable, "-m", "nas_gym.cli", *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert (result.returncode != 0) == fails, result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+        return result.stderr if fails else result.stdout
+
+    return run
+
+
+def test_envs_lists_every_task_and_what_to_do(cli, monkeypatch):
+    monkeypatch.delenv("NAS_GYM_DATA", raising=False)
+    text = cli("envs")
+    assert "NB201-cifar10" in text
+    assert "nas-gym data fetch nats-bench" in text
+    assert "NBGraph-proteins" in text
+
+
+def test_search_writes_to_runs_by_default(cli, tmp_path):
+    text = cli("search", "NB201-cifar10-v0", "--agent", "random", "--queries", 60, "--seeds", 2)
+    assert "94.0664" in text
+    assert (tmp_path / "runs/NB201-cifar10-v0/random/history.jsonl").exists()
+
+
+def test_search_takes_settings_of_the_agent(cli, tmp_path):
+    cli("search", "NB201-cifar10-v0", "--queries", 20, "--seeds", 2, "--out", "a",
+        "--set", "population_size=5", "--report", "analog_accuracy")  # fmt: skip
+    config = json.loads((tmp_path / "a/config.json").read_text())
+    assert config["agent_settings"] == {"population_size": 5, "sample_size": 3}
+    assert config["task"]["report"] == "analog-nasbench:analog_accuracy"
+
+
+def test_import_then_search_then_remove(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"{a}{b}{c},{rng.random()},{rng.random()}" for a in "012" for b in "01" for c in "0123"]
+    (tmp_path / "mine.csv").write_text("arch,val,test\n" + "\n".join(rows) + "\n")
+    text = cli("data", "import", "mine.csv", "--name", "Mine", "--signal", "val", "--report", "test")
+    assert "Mine-v0, Mine-alpha-v0, Mine-population-v0" in text
+    assert "Mine" in cli("envs")
+    assert "24" in cli("data", "info", "Mine")
+    for mode in ("", "-alpha", "-population"):
+        cli("search", f"Mine{mode}-v0", "--queries", 30, "--seeds", 2)
+    cli("data", "remove", "Mine")
+    assert "Mine" not in cli("data", "list")
+
+
+def test_data_list_and_info(cli):
+    assert "help-latency" in cli("data", "list")
+    text = cli("data", "info", "analog-nasbench")
+    assert "94.0664" in text
+    assert "sha256" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("search", "NB201-cifar11-v0"), "cifar11"),
+        (("search", "NB201-cifar10-v0", "--agent", "sgd"), "random, local, rea"),
+        (("search", "CartPole-v1", "--queries", 5), "not an environment of nas_gym"),
+        (("search", "NB201-cifar10-v0", "--signal", "acc"), "baseline_accuracy"),
+        (("search", "NB201-cifar10-v0", "--set", "x"), "NAME=VALUE"),
+        (("search", "NB201-cifar10-v0", "--set", "x=1"), "no setting x"),
+        (("data", "fetch", "imagenet"), "no table 'imagenet'"),
+        (("data", "info", "nothing"), "no table 'nothing'"),
+        (("data", "import", "nothing.csv", "--name", "x"), "nothing.csv"),
+    ],
+)
+def test_errors_are_for_people(cli, arguments, says):
+    assert says in cli(*arguments, fails=True)
+
+
+def test_missing_table_names_the_command(cli, monkeypatch):
+    monkeypatch.delenv("NAS_GYM_DATA", raising=False)
+    assert "nas-gym data fetch nats-bench" in cli("search", "NB201-cifar100-v0", fails=True)

@@ -1,0 +1,120 @@
+"""Tasks: columns, optima and regret."""
+
+import time
+
+import numpy as np
+import pytest
+
+from nas_gym import tables
+from nas_gym.spaces import CategoricalSpace
+from nas_gym.tables import Metric, Table, store
+from nas_gym.tasks import Task
+
+# the optima of NAS-Bench-201's tables, in percent
+OPTIMA = [
+    ("analog-nasbench", "cifar10", 94.0664),
+    ("nats-bench", "cifar10", 94.3733),
+    ("nats-bench", "cifar100", 73.5133),
+    ("nats-bench", "ImageNet16-120", 47.3111),
+]
+
+
+@pytest.mark.parametrize(("table", "dataset", "optimum"), OPTIMA)
+def test_optimum_and_regret(table, dataset, optimum, open_table):
+    open_table(table)
+    task = Task(table, dataset)
+    everything = np.arange(task.space.size)
+    regret = task.regret(everything)
+    assert task.optimum == pytest.approx(optimum, abs=5e-5)
+    assert regret.min() == 0
+    assert regret[task.reported(everything).argmax()] == 0
+    np.testing.assert_allclose(task.optimum - regret, task.reported(everything), rtol=1e-12)
+
+
+def test_of_a_metric_to_minimize(open_table):
+    table = open_table("nas-bench-graph-cora")
+    task = Task("nas-bench-graph-cora", "cora", signal="latency", report="para")
+    everything = np.arange(task.space.size)
+    latency, size = table.column("latency"), table.column("para")
+    np.testing.assert_array_equal(task.evaluate(everything), -latency)
+    np.testing.assert_array_equal(task.reported(everything), size)
+    assert task.optimum == size.min()
+    np.testing.assert_allclose(task.regret(everything), size - size.min())
+
+
+def test_columns_of_other_tables(open_table):
+    nats = open_table("nats-bench")
+    task = Task("analog-nasbench", "cifar10", report="nats-bench:cifar10-test")
+    assert task.optimum == pytest.approx(94.3733, abs=5e-5)
+    metrics = task.evaluator.evaluate(np.array([3, 7]))
+    np.testing.assert_array_equal(
+        metrics["nats-bench:cifar10-test"], nats.lookup([3, 7], "cifar10-test")
+    )
+    assert "baseline_accuracy" in metrics
+    # a table of costs alone makes a task where both columns are given
+    open_table("help-latency")
+    task = Task("help-latency", "pixel3", signal="pixel3", report="pixel3")
+    assert task.optimum == tables.load("help-latency").column("pixel3").min()
+
+
+def test_describes_itself(open_table):
+    open_table("analog-nasbench")
+    task = Task("analog-nasbench", "cifar10", signal="analog_accuracy")
+    assert "analog_accuracy" in repr(task)
+    description = task.describe()
+    assert description["signal"] == "analog-nasbench:analog_accuracy"
+    assert description["report"] == "analog-nasbench:baseline_accuracy"
+    assert description["provenance"]["analog-nasbench"]["package"] == "analog-nasbench 0.1.3"
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "words"),
+    [
+        ({"table": "nope"}, KeyError, ["'nope'", "analog-nasbench", "nas-gym data import"]),
+        ({"dataset": "mnist"}, KeyError, ["'mnist'", "cifar10", "signal=", "report="]),
+        ({"signal": "nope"}, KeyError, ["'nope'", "baseline_accuracy"]),
+        ({"report": "nope"}, KeyError, ["'nope'", "baseline_accuracy"]),
+        ({"signal": "nope:x"}, KeyError, ["'nope'", "analog-nasbench"]),
+        ({"report": "nas-bench-graph-cora:nope"}, (KeyError, ValueError), []),
+        ({"signal": "nas-bench-graph-cora:perf"}, ValueError, ["NBGraph", "NB201", "15,625"]),
+    ],
+)
+def test_names_that_do_not_fit(kwargs, error, words, open_table):
+    open_table("analog-nasbench")
+    with pytest.raises(error) as caught:
+        Task(**{"table": "analog-nasbench", "dataset": "cifar10"} | kwargs)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_incomplete_columns_are_refused(cache, open_table):
+    proteins = open_table("nas-bench-graph-proteins")
+    values = np.array(proteins.values)
+    values[5, 0] = np.nan
+    broken = Table("holes", proteins.space, proteins.metrics, values, proteins.objectives)
+    store.save(broken)
+    with pytest.raises(ValueError, match=r"holes:valid_perf has no value for 1 of 2,021"):
+        Task("holes", "proteins")
+    assert Task("holes", "proteins", signal="perf").evaluate(np.array([5])) == values[5, 1]
+
+
+@pytest.mark.xfail(strict=True, reason="TableEvaluator compares names and sizes of spaces only")
+def test_same_name_and_size_is_not_the_same_space(cache):
+    for name, labels in (("one", "ab"), ("two", "cd")):
+        space = CategoricalSpace([labels, labels], name="mine")
+        store.save(Table(name, space, (Metric("m"),), np.arange(4.0)[:, None], {}))
+    with pytest.raises(ValueError, match="do not belong together"):
+        Task("one", "x", signal="m", report="two:m")
+
+
+def test_lookup_of_every_architecture_takes_less_than_a_millisecond(open_table):
+    table = open_table("analog-nasbench")
+    task = Task("analog-nasbench", "cifar10")
+    indices = np.random.default_rng(0).permutation(table.space.size)
+    for look_up in (task.evaluate, lambda i: table.lookup(i, "baseline_accuracy")):
+        times = []
+        for _ in range(50):
+            start = time.perf_counter()
+            look_up(indices)
+            times.append(time.perf_counter() - start)
+        assert min(times) < 1e-3
