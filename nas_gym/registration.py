@@ -31,20 +31,32 @@ MODES: dict[str, tuple[str, int | None]] = {
 }
 
 
+def ids(name: str) -> list[str]:
+    """The IDs of a task, one for each mode."""
+    return [f"{name}{suffix}-v0" for suffix in MODES]
+
+
 def register(name: str, arguments: dict[str, Any]) -> list[str]:
-    """Register a task in all three modes; returns the IDs."""
-    ids = []
-    for suffix, (mode, steps) in MODES.items():
+    """Register a task in all three modes, in place of what had its IDs; returns the IDs."""
+    for env_id, (mode, steps) in zip(ids(name), MODES.values(), strict=True):
         module = f"nas_gym.envs.{mode.lower()}"
-        ids.append(f"{name}{suffix}-v0")
+        gym.registry.pop(env_id, None)
         gym.register(
-            ids[-1],
+            env_id,
             entry_point=f"{module}:{mode}Env",
             vector_entry_point=f"{module}:{mode}VectorEnv",
             max_episode_steps=steps,
             kwargs=arguments,
         )
-    return ids
+    return ids(name)
+
+
+def _tasks(table: str, datasets: list[str]) -> dict[str, dict[str, str]]:
+    """The tasks of a user's table: names -> arguments."""
+    return {
+        table if len(datasets) == 1 else f"{table}-{dataset}": {"table": table, "dataset": dataset}
+        for dataset in datasets
+    }
 
 
 def user_environments() -> dict[str, dict[str, str]]:
@@ -54,17 +66,19 @@ def user_environments() -> dict[str, dict[str, str]]:
     ``<table>-<dataset>``. A folder that cannot be read is reported as a warning and skipped, so
     that importing the package never fails.
     """
-    environments = {}
-    for table in imported():
-        try:
-            datasets = stored_datasets(table)
-        except DamagedDataError as error:
-            gym.logger.warn(str(error))
-            continue
-        for dataset in datasets:
-            name = table if len(datasets) == 1 else f"{table}-{dataset}"
-            environments[name] = {"table": table, "dataset": dataset}
-    return environments
+    return {
+        task: arguments
+        for table in imported()
+        for task, arguments in _tasks(table, _datasets(table)).items()
+    }
+
+
+def _datasets(table: str) -> list[str]:
+    try:
+        return stored_datasets(table)
+    except DamagedDataError as error:
+        gym.logger.warn(str(error))
+        return []
 
 
 def environments() -> dict[str, dict[str, str]]:
@@ -103,7 +117,7 @@ def import_table(
             says where.
         DataError: the cache cannot be written to.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or re.search(r"-v\d+$", name):
+    if not store.NAME.fullmatch(name) or re.search(r"-v\d+$", name):
         raise ValueError(
             f"{name!r} cannot be a name: letters, digits, '_', '.' and '-' are allowed, beginning "
             "with a letter or digit and not ending in a version like '-v0' (it is added)."
@@ -115,14 +129,18 @@ def import_table(
             f"There is a table {name!r} already. Use replace=True (--replace) to overwrite it, or "
             f"delete it with `nas-gym data remove {name}`."
         )
-    store.save(_read(Path(path), name, columns), replace=replace)
-    found = user_environments()
-    return [
-        env_id
-        for task, arguments in found.items()
-        if arguments["table"] == name
-        for env_id in register(task, arguments)
-    ]
+    table = _read(Path(path), name, columns)
+    tasks = _tasks(name, list(table.objectives))
+    old = [env_id for env_id, spec in gym.registry.items() if spec.kwargs.get("table") == name]
+    for env_id in (env_id for task in tasks for env_id in ids(task)):
+        if env_id in gym.registry and env_id not in old:
+            raise ValueError(
+                f"The ID {env_id} is taken by another environment. Choose another name."
+            )
+    store.save(table, replace=replace)
+    for env_id in old:
+        del gym.registry[env_id]
+    return [env_id for task in tasks.items() for env_id in register(*task)]
 
 
 def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:

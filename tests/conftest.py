@@ -5,21 +5,20 @@ import subprocess
 import sys
 import tempfile
 
-# Before anything opens a table or looks for the user's own: tests never touch the user's cache.
-_CACHE = tempfile.TemporaryDirectory(prefix="nas-gym-tests-")
-os.environ["NAS_GYM_CACHE"] = _CACHE.name
-
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from nas_gym import tables
+# Tests never touch the user's cache. nas_gym looks into it when it is imported: below, not above.
+_CACHE = tempfile.TemporaryDirectory(prefix="nas-gym-tests-")
+os.environ["NAS_GYM_CACHE"] = _CACHE.name
 
 
 @pytest.fixture
 def open_table():
     """Opens a table, or skips the test where its data is not on this machine."""
+    from nas_gym import tables
 
     def open_table(name):
         try:

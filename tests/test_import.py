@@ -4,6 +4,8 @@ import statistics
 
 import pytest
 
+from nas_gym.tables.store import FORMAT
+
 HEAVY = ["torch", "stable_baselines3", "matplotlib", "pandas", "pooch", "rich", "typer",
          "nas_201_api"]  # fmt: skip
 
@@ -65,10 +67,10 @@ def test_import_needs_no_cache_and_no_data(run_python, tmp_path, data):
 
 
 def test_a_damaged_folder_does_not_break_the_import(run_python, tmp_path):
-    folder = tmp_path / "tables-v1" / "mine"
-    folder.mkdir(parents=True)
-    (folder / "table.json").write_text("{")
-    (tmp_path / "tables-v1" / "a file").write_text("")
+    folder = tmp_path / f"tables-v{FORMAT}"
+    (folder / "mine").mkdir(parents=True)
+    (folder / "mine" / "table.json").write_text("{")
+    (folder / "a file").write_text("")
     done = run_python("import nas_gym", check=False, NAS_GYM_CACHE=tmp_path)
     assert done.returncode == 0
     assert "nas-gym data remove mine" in done.stderr

@@ -53,7 +53,8 @@ def test_an_imported_table_in_this_process(write_csv):
         val, test = info["metrics"]["val"], info["metrics"]["test"]
         assert np.all(test == val // 10 * 9 + 2 * (val % 10))
         assert env.unwrapped.task.optimum == 13
-        assert "regret" in gym.make_vec(env_id, num_envs=2).reset(seed=0)[1] or "p" not in env_id
+        envs = gym.make_vec(env_id, num_envs=2)
+        assert envs.observation_space.contains(envs.reset(seed=0)[0])
     assert environments()["Mine"] == {"table": "Mine", "dataset": "Mine"}
 
 
@@ -130,7 +131,7 @@ def test_a_table_of_several_data_sets_and_what_replaces_it(write_csv):
 def test_a_fault_in_the_file_stores_nothing(tmp_path, cache):
     path = tmp_path / "bad.csv"
     path.write_text("op0,op1,val\na,b,1\na,c,oops\n")
-    with pytest.raises(ValueError, match="bad.csv"):
+    with pytest.raises(ValueError, match=r"bad\.csv"):
         import_table(path, "Mine", signal="val")
     with pytest.raises((ValueError, DataError), match=r"none\.csv"):
         import_table(tmp_path / "none.csv", "Mine")
@@ -142,7 +143,7 @@ def test_a_failed_replacement_keeps_the_table(write_csv, tmp_path):
     import_table(write_csv(), "Mine", **COLUMNS)
     path = tmp_path / "bad.csv"
     path.write_text("op0,op1,val\na,b,oops\n")
-    with pytest.raises(ValueError, match="bad.csv"):
+    with pytest.raises(ValueError, match=r"bad\.csv"):
         import_table(path, "Mine", replace=True, signal="val")
     assert gym.make("Mine-v0").unwrapped.task.optimum == 13
     assert tables.imported() == ["Mine"]

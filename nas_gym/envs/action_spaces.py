@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from nas_gym.spaces import RandomSource
 
-
 _Space = TypeVar("_Space", bound=spaces.Space[Any])
 
 

@@ -40,7 +40,7 @@ class TopArchitectures:
         indices: NDArray[np.int64],
         rewards: NDArray[np.float64],
     ) -> None:
-        """Offer one architecture to each search; it takes the place of the worst if it is better."""
+        """Offer one architecture to each search; a better one takes the place of the worst."""
         worst = self._rewards.argmin(axis=1)
         known = (self._indices == indices[:, None]).any(axis=1)
         better = ~known & (rewards > self._rewards[self._rows, worst])

@@ -134,7 +134,7 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
     def _partial_genotypes(self) -> NDArray[np.int64] | None:
         return None
 
-    # -- Gymnasium ----------------------------------------------------------------------------------
+    # -- Gymnasium -------------------------------------------------------------------------------
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -99,7 +99,7 @@ class LazyInfo(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """As ``dict.get``."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401
 
     def pop(self, key: str, *default: Any) -> Any:
         """As ``dict.pop``."""

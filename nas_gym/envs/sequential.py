@@ -113,7 +113,7 @@ class SequentialDynamics:
 
 # Environments over one table share its dynamics and their tabulated observations.
 @lru_cache(maxsize=64)
-def _dynamics(space: CategoricalSpace) -> SequentialDynamics:
+def _dynamics(space: SearchSpace) -> SequentialDynamics:
     return SequentialDynamics(space)
 
 

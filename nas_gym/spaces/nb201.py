@@ -40,22 +40,27 @@ class NB201Space(CategoricalSpace):
     are those of the benchmark's own API (``nas_201_api``, ``nats_bench``), and so is the text:
     ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
+    Args:
+        genotypes: where a table covers a part of the cells, those it does, shape ``(size, 6)``;
+            they are numbered in lexicographic order. All 15,625 by default.
+        name: what the space is called in histories and messages.
+
     Example:
         >>> space = NB201Space()
         >>> space.to_text(space.decode([0]))
         ['|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, genotypes: ArrayLike | None = None, name: str = "NB201") -> None:
         names = [f"{source}->{target}" for source, target in EDGES]
-        super().__init__([OPERATIONS] * len(EDGES), names, name="NB201")
+        super().__init__([OPERATIONS] * len(EDGES), names, genotypes, name)
 
     def leaf_to_index(self, leaves: Indices) -> Indices:
-        """Indices of NAS-Bench-201 from lexicographic ranks."""
-        return _index_of_leaf().take(leaves)
+        """Indices of NAS-Bench-201 from lexicographic ranks; the ranks in a part of the cells."""
+        return leaves if self.tree is not None else _index_of_leaf().take(leaves)
 
     def _index_to_leaf(self, indices: Indices) -> Indices:
-        return _index_order().take(indices)
+        return indices if self.tree is not None else _index_order().take(indices)
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
         """Arch strings, as ``nas_201_api`` writes them."""
@@ -92,8 +97,9 @@ class NB201Space(CategoricalSpace):
         return self._structures.take(self.check(genotypes) @ self._strides)
 
     def canonical(self, genotypes: ArrayLike) -> Genotypes:
-        """The first genotype, in lexicographic order, of the same structure."""
-        return self._decode_leaves(self._representatives.take(self.structures(genotypes)))
+        """The first genotype of all cells, in lexicographic order, of the same structure."""
+        ranks = self._representatives.take(self.structures(genotypes))
+        return ranks[:, None] // self._strides % self.num_choices
 
     @cached_property
     def _representatives(self) -> Indices:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,9 +49,13 @@ class NBGraphSpace(CategoricalSpace):
     Args:
         operations: those to choose from, some of :data:`GNN_OPERATIONS`;
             :data:`PROTEINS_OPERATIONS` are the ones in the benchmark's table of proteins.
+        genotypes: where a table covers a part of the architectures, those it does, shape
+            ``(n, 5)``; isomorphic ones belong too. All by default.
+        name: what the space is called in histories and messages.
 
     Raises:
-        ValueError: an operation that is unknown or named twice, or none but ``skip``.
+        ValueError: an operation that is unknown or named twice, or none but ``skip``; a genotype
+            that is no architecture.
 
     Example:
         >>> space = NBGraphSpace()
@@ -60,7 +65,12 @@ class NBGraphSpace(CategoricalSpace):
         ['[0,1,1,1] skip gat gcn gcn']
     """
 
-    def __init__(self, operations: Sequence[str] = GNN_OPERATIONS) -> None:
+    def __init__(
+        self,
+        operations: Sequence[str] = GNN_OPERATIONS,
+        genotypes: ArrayLike | None = None,
+        name: str = "NBGraph",
+    ) -> None:
         operations = tuple(operations)
         unknown = sorted(set(operations) - set(GNN_OPERATIONS))
         if unknown:
@@ -69,11 +79,28 @@ class NBGraphSpace(CategoricalSpace):
             raise ValueError(f"Expected distinct operations besides skip, got {operations}.")
         labels = ["".join(map(str, link)) for link in LINKS]
         names = ["link", *(f"op{node}" for node in range(_NODES))]
-        super().__init__([labels] + [operations] * _NODES, names, name="NBGraph")
+        super().__init__([labels] + [operations] * _NODES, names, name=name)
         self.operations = operations
         self._numbering = _number(operations)
         self.tree = self._numbering.tree
         self.size = len(self._numbering.keys)
+        if genotypes is not None:
+            self._restrict(np.asarray(genotypes))
+
+    def _restrict(self, genotypes: NDArray[Any]) -> None:
+        whole = self._numbering
+        indices = np.unique(self.encode(genotypes))
+        if len(indices) == 0:
+            raise ValueError("A restricted search space needs at least one genotype.")
+        leaves = np.flatnonzero(np.isin(whole.index_of_leaf, indices))
+        self.tree = PrefixTree(self._decode_leaves(leaves), self.num_choices)
+        self._numbering = _Numbering(
+            self.tree,
+            index_of_leaf=np.searchsorted(indices, whole.index_of_leaf[leaves]),
+            leaf_of_index=np.searchsorted(leaves, whole.leaf_of_index[indices]),
+            keys=whole.keys[indices],
+        )
+        self.size = len(indices)
 
     @property
     def keys(self) -> NDArray[np.int64]:

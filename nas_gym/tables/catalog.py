@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 from nas_gym.tables import download, store
 from nas_gym.tables.download import RemoteFile
-from nas_gym.tables.errors import MissingDataError
+from nas_gym.tables.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.table import Table
 
 GRAPH_DATASETS = (
@@ -88,8 +89,9 @@ def _read_help() -> Table:
     csv = download.find("help_nb201_latency_ms.csv")
     if csv is not None:
         return _call("help_latency", "read_csv", csv)
-    if all(download.find(file.name) for file in _HELP_FILES):
-        return _call("help_latency", "read_files", download.downloads_folder() / "help-nasbench201")
+    first, *others = (download.find(file.name) for file in _HELP_FILES)
+    if first is not None and None not in others:
+        return _call("help_latency", "read_files", first.parent)
     raise _missing("help-latency", "help_nb201_latency_ms.csv")
 
 
@@ -141,7 +143,7 @@ SOURCES: dict[str, Source] = {
     )
 }
 
-_opened: dict[tuple[str, int], Table] = {}
+_opened: dict[tuple[str, tuple[int, int]], Table] = {}
 
 
 def load(name: str) -> Table:
@@ -158,23 +160,31 @@ def load(name: str) -> Table:
     """
     if not store.exists(name):
         if name not in SOURCES:
+            known = ", ".join(sorted({*SOURCES, *imported()}))
             raise KeyError(
-                f"There is no table {name!r}. There are: {', '.join(sorted({*SOURCES, *imported()}))}."
-                " Import one of your own with `nas-gym data import`."
+                f"There is no table {name!r}. There are: {known}. "
+                "Import one of your own with `nas-gym data import`."
             )
         store.save(SOURCES[name].read())
-    folder = store.table_folder(name)
-    key = (str(folder), (folder / "table.json").stat().st_mtime_ns if folder.exists() else 0)
+    description = store.table_folder(name) / "table.json"
+    key = (str(description), _stamp(description))
     if key not in _opened:
         _opened[key] = store.load(name)
     return _opened[key]
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """Tells a file from one that has replaced it, even within one tick of the clock."""
+    if not path.exists():
+        return 0, 0  # store.load says what is wrong
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino
+
+
 def imported() -> list[str]:
     """The names of the tables in the cache that are not in the catalogue: users' own."""
-    folder = store.table_folder("any").parent
-    names = (path.name for path in folder.glob("*/") if not path.name.startswith("."))
-    return sorted(name for name in names if name not in SOURCES)
+    names = [path.name for path in store.table_folder("any").parent.glob("*")]
+    return sorted(name for name in names if store.exists(name) and name not in SOURCES)
 
 
 def fetch(name: str) -> Table:
@@ -188,7 +198,7 @@ def fetch(name: str) -> Table:
         raise KeyError(f"There is no table {name!r} to fetch. There are: {', '.join(SOURCES)}.")
     try:
         return load(name)
-    except MissingDataError:
+    except (MissingDataError, DamagedDataError):
         if not SOURCES[name].files:
             raise
         download.fetch(SOURCES[name].files)

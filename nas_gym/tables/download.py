@@ -64,21 +64,22 @@ def fetch(files: Iterable[RemoteFile]) -> None:
         target = folder / file.name
         if target.exists() and (not file.sha256 or sha256(target) == file.sha256):
             continue
-        try:
-            with writing(target):
+        downloader = pooch.HTTPDownloader(progressbar=True, timeout=60)
+        with writing(target):
+            try:
                 pooch.retrieve(
                     file.url,
                     known_hash=f"sha256:{file.sha256}" if file.sha256 else None,
                     fname=file.name,
                     path=folder,
-                    downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+                    downloader=downloader,
                 )
-        except RequestException as error:
-            raise DataError(
-                f"Could not download {file.url}: {error}. Check the network, or download the file "
-                "by other means and name its folder in NAS_GYM_DATA."
-            ) from error
-        except ValueError as error:  # pooch's word for a wrong hash
-            raise DamagedDataError(
-                f"What {file.url} sent is not the pinned file (sha256 {file.sha256}): {error}"
-            ) from error
+            except RequestException as error:  # an OSError too, but not one of writing
+                raise DataError(
+                    f"Could not download {file.url}: {error}. Check the network, or download the "
+                    "file by other means and name its folder in NAS_GYM_DATA."
+                ) from error
+            except ValueError as error:  # pooch's word for a wrong hash
+                raise DamagedDataError(
+                    f"What {file.url} sent is not the pinned file (sha256 {file.sha256}): {error}"
+                ) from error

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -23,6 +24,7 @@ from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpa
 from nas_gym.tables.errors import DamagedDataError, DataError
 from nas_gym.tables.table import Metric, Objective, Table
 
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # of a table; none leads out of the cache
 FORMAT = 1  # of the folders below; older ones are left alone and converted anew
 
 
@@ -132,8 +134,10 @@ def _write_folder(table: Table, folder: Path) -> None:
     if genotypes is not None:
         arrays["genotypes.npy"] = genotypes
     for name, array in arrays.items():
+        content = io.BytesIO()
+        np.save(content, array, allow_pickle=False)
         with (folder / name).open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+            file.write(content.getbuffer())  # whose errors say why; those of np.save do not
             file.flush()
             os.fsync(file.fileno())
     description = {
@@ -181,7 +185,7 @@ def load(name: str) -> Table:
             objectives={k: Objective(**v) for k, v in description["objectives"].items()},
             provenance=description["provenance"],
         )
-    except (ValueError, KeyError, TypeError, EOFError, FileNotFoundError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
         raise DamagedDataError(
             f"The cached table in {folder} is damaged: {error}. "
             f"Delete it with `nas-gym data remove {name}`; "
@@ -206,44 +210,49 @@ def stored_datasets(name: str) -> list[str]:
 
 def exists(name: str) -> bool:
     """Whether a converted table of that name lies in the cache."""
-    return table_folder(name).is_dir()
+    return NAME.fullmatch(name) is not None and table_folder(name).is_dir()
 
 
 def remove(name: str) -> None:
-    """Delete a converted table from the cache."""
+    """Delete a converted table from the cache.
+
+    Raises:
+        KeyError: no table of that name in the cache.
+        DataError: the cache cannot be written to.
+    """
+    if not exists(name):
+        raise KeyError(f"There is no table {name!r} in the cache.")
     folder = table_folder(name)
     with writing(folder):
         shutil.rmtree(folder)
 
 
 def _describe_space(space: SearchSpace) -> tuple[dict[str, Any], np.ndarray[Any, Any] | None]:
-    if isinstance(space, NBGraphSpace):
-        return {"kind": "NBGraph", "operations": list(space.operations)}, None
-    if isinstance(space, NB201Space):
-        return {"kind": "NB201"}, None
-    description = {
-        "kind": "categorical",
-        "name": space.name,
-        "names": list(space.decision_names),
-        "choices": [list(labels) for labels in space.choices],
-    }
-    partial = space.has_masks and space.size < np.prod(space.num_choices.astype(object))
-    return description, space.decode(np.arange(space.size)) if partial else None
+    description: dict[str, Any] = {"name": space.name}
+    match space:
+        case NBGraphSpace():
+            whole = NBGraphSpace(space.operations).size
+            description |= {"kind": "NBGraph", "operations": list(space.operations)}
+        case NB201Space():
+            whole = NB201Space().size
+            description |= {"kind": "NB201"}
+        case _:
+            whole = np.prod(space.num_choices.astype(object))
+            description |= {"kind": "categorical", "names": list(space.decision_names)}
+            description["choices"] = [list(labels) for labels in space.choices]
+    return description, space.decode(np.arange(space.size)) if space.size < whole else None
 
 
 def _restore_space(description: dict[str, Any], folder: Path) -> SearchSpace:
+    file = folder / "genotypes.npy"
+    genotypes = np.load(file, allow_pickle=False) if file.exists() else None
+    name = description.get("name", description["kind"])
     match description["kind"]:
         case "NB201":
-            return NB201Space()
+            return NB201Space(genotypes, name)
         case "NBGraph":
-            return NBGraphSpace(tuple(description["operations"]))
+            return NBGraphSpace(description["operations"], genotypes, name)
         case "categorical":
-            genotypes = folder / "genotypes.npy"
-            return CategoricalSpace(
-                description["choices"],
-                description["names"],
-                np.load(genotypes, allow_pickle=False) if genotypes.exists() else None,
-                description["name"],
-            )
+            return CategoricalSpace(description["choices"], description["names"], genotypes, name)
         case kind:
             raise ValueError(f"unknown kind of search space {kind!r}")

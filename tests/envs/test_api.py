@@ -147,7 +147,7 @@ def test_gymnasium_vector_wrappers(env_id, open_table, autoreset_mode):
             for i, info in enumerate(infos):
                 assert info["episode"]["l"] == steps
                 assert info["episode"]["r"] == pytest.approx(returns[i])
-                last = info if "final_info" not in info else info["final_info"]
+                last = info.get("final_info", info)
                 assert last["regret"] >= 0
                 assert isinstance(last["arch"], str | np.ndarray)
                 assert set(last["metrics"]) >= {"baseline_accuracy", "analog_accuracy"}

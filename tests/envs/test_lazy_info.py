@@ -93,11 +93,11 @@ def test_every_way_to_read(lazy, read):
     result = read(lazy)
     assert isinstance(result, dict)
     assert result == FULL
-    assert FULL == result
+    assert FULL == result  # noqa: SIM300
 
 
 def test_comparisons(lazy):
-    assert not lazy != FULL
+    assert not lazy != FULL  # noqa: SIM202
     assert LazyInfo({}, Counting()) == LazyInfo({"a": 1}, Counting())
     assert lazy != {}
     assert LazyInfo({}, dict) == {}

@@ -59,7 +59,9 @@ def test_sac_learns(make):
 def test_multi_input_policy_on_a_population(make):
     env = make("NBGraph-cora-population-v0", max_episode_steps=20)
     env.reset(seed=0)
-    policy = stable_baselines3.PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, device="cpu").policy
+    policy = stable_baselines3.PPO(
+        "MultiInputPolicy", env, n_steps=8, batch_size=8, device="cpu"
+    ).policy
     action, _ = policy.predict(env.reset()[0])
     assert env.action_space.contains(action)
     assert isinstance(env.action_space, gym.spaces.MultiDiscrete)

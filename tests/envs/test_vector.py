@@ -28,9 +28,7 @@ CASES = [
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("env_id", "kwargs"), CASES)
-def test_agrees_with_scalar_environments(
-    env_id, kwargs, autoreset_mode, make, assert_same
-):
+def test_agrees_with_scalar_environments(env_id, kwargs, autoreset_mode, make, assert_same):
     scalar = SyncVectorEnv(
         [partial(make, env_id, **kwargs)] * NUM_ENVS, autoreset_mode=autoreset_mode
     )

@@ -22,7 +22,9 @@ SPACES = {
     "full": CategoricalSpace(CHOICES),
     "partial": partial_space(),
     "nb201": NB201Space(),
+    "nb201-partial": NB201Space(NB201Space().decode(np.arange(0, 15_625, 3))),
     "nbgraph": NBGraphSpace(),
+    "nbgraph-partial": NBGraphSpace(genotypes=NBGraphSpace().decode(np.arange(0, 26_206, 3))),
     "nbgraph-proteins": NBGraphSpace(PROTEINS_OPERATIONS),
 }
 

@@ -1,13 +1,18 @@
 """The catalogue: every table opens, and says how where it cannot."""
 
+import csv
 import os
+import threading
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nas_gym import tables
+from nas_gym.spaces import NB201Space
 from nas_gym.tables import SOURCES, DamagedDataError, MissingDataError, catalog, download, store
 
 
@@ -58,17 +63,18 @@ def published(name):
 
 
 @pytest.fixture
+def latency_csv():
+    return published("help_nb201_latency_ms.csv")
+
+
+@pytest.fixture
 def publisher(monkeypatch):
     """A server that has the published CSV file, in place of its publisher's."""
-    import threading
-    from functools import partial
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-
     path = published("nats_bench.csv")
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(path.parent))
     )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     source = SOURCES["nats-bench"]
     url = f"http://127.0.0.1:{server.server_port}/nats_bench.csv"
     files = (replace(source.files[0], url=url),)
@@ -90,22 +96,19 @@ def test_fetch_replaces_a_damaged_download(publisher, no_data):
     path = download.downloads_folder() / "nats_bench.csv"
     path.parent.mkdir(parents=True)
     path.write_text("cut short")
-    with pytest.raises(DamagedDataError, match="nats_bench.csv"):
+    with pytest.raises(DamagedDataError, match=r"nats_bench\.csv"):
         tables.load("nats-bench")
     assert tables.fetch("nats-bench").space.size == 15_625
 
 
-def test_latency_files_in_a_data_folder(no_data, tmp_path, monkeypatch):
+def test_latency_files_in_a_data_folder(latency_csv, no_data, tmp_path, monkeypatch):
     """The publisher's 27 files may lie in NAS_GYM_DATA as well as among the downloads."""
     torch = pytest.importorskip("torch")
-    import csv
-
-    with published("help_nb201_latency_ms.csv").open() as file:
+    with latency_csv.open() as file:
         header, *rows = csv.reader(file)
-    from nas_gym.spaces import NB201Space
-
     space = NB201Space()
-    order = np.argsort(space.encode(space.from_text([row[header.index("ArchitectureString")] for row in rows])))
+    texts = [row[header.index("ArchitectureString")] for row in rows]
+    order = np.argsort(space.encode(space.from_text(texts)))
     folder = tmp_path / "data" / "help-nasbench201"
     folder.mkdir(parents=True)
     for device in catalog.HELP_DEVICES:

@@ -37,7 +37,7 @@ class Server:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def file(self, path, sha256=SHA256, name="folder/file.bin"):
         return RemoteFile(name, f"http://127.0.0.1:{self.server.server_port}{path}", sha256)
@@ -104,7 +104,7 @@ def test_nobody_listens(downloads, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    with pytest.raises(DataError, match="Could not download .*Check the network"):
+    with pytest.raises(DataError, match=r"Could not download .*Check the network"):
         download.fetch([RemoteFile("x", f"http://127.0.0.1:{port}/x", SHA256)])
     assert files_below(downloads) == []
 
@@ -119,7 +119,7 @@ def test_what_came_before_a_failure_stays(server, downloads):
 def test_downloads_that_cannot_be_written(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match="Could not write .*Set NAS_GYM_CACHE"):
+    with pytest.raises(DataError, match=r"Could not write .*Set NAS_GYM_CACHE"):
         download.fetch([server.file("/right")])
 
 

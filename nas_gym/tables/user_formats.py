@@ -1,0 +1,238 @@
+"""Reading the formats of users' files into named columns: CSV, JSON, Parquet, ``.npz``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.tables.user_columns import Cells, Column, UserFileError, fault, floats, named_columns
+
+_ROWS_AT_ONCE = 200  # few enough that their cells stay in the processor's cache
+
+NamedCells = list[tuple[str, Cells]]
+
+
+def read_columns(path: Path, content: bytes) -> dict[str, Column]:
+    """The columns of a file, by name.
+
+    Args:
+        path: the file; its suffix tells the format.
+        content: what it holds.
+
+    Raises:
+        UserFileError: another suffix, or the content is not in that format, damaged or empty.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        raise fault(
+            f"files that end in {', '.join(READERS)} can be read, this one ends in {suffix!r}. "
+            "Save it as one of them."
+        )
+    if not content or content.isspace():
+        raise fault("the file is empty.")
+    try:
+        return named_columns(READERS[suffix](content))
+    except (UserFileError, MemoryError):
+        raise
+    except Exception as error:  # readers of damaged files can raise nearly anything
+        kind = {".parquet": "Parquet", ".npz": "a .npz of arrays"}.get(suffix, suffix[1:].upper())
+        raise fault(f"the file is not {kind}, or was cut short: {error}.") from error
+
+
+def _check_utf8(content: bytes) -> None:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise fault(
+            f"line {line} is not UTF-8 text. Save the file with the encoding UTF-8."
+        ) from error
+
+
+# -- CSV -------------------------------------------------------------------------------------------
+
+
+def _read_csv(content: bytes) -> NamedCells:
+    _check_utf8(content)
+    return _csv_columns(content, as_text=set())
+
+
+def _csv_columns(content: bytes, as_text: set[int]) -> NamedCells:
+    """The columns, those in ``as_text`` as text; text found in others is added to ``as_text``.
+
+    The text of all cells would fill the memory, so that numbers are converted as they come.
+    """
+    first = set(as_text)
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""), strict=True)
+    try:
+        rows = filter(None, reader)  # an empty line is no row
+        header: list[str] = next(rows, [])
+        if len(header) < 2:
+            raise fault(f"a header of names separated by commas was expected, got {header}.")
+        parts: list[list[Any]] = [[] for _ in header]
+        for number, chunk in enumerate(_chunks(rows)):
+            _check_widths(chunk, len(header), number * _ROWS_AT_ONCE)
+            for k, cells in enumerate(zip(*chunk, strict=True)):
+                numbers = None if k in as_text else _floats_but_no_digits(cells)
+                if numbers is None:
+                    as_text.add(k)
+                parts[k].append(cells if numbers is None else numbers)
+    except csv.Error as error:
+        raise fault(f"line {reader.line_num}: {error}. Is a quotation mark not closed?") from error
+    if any(k not in first and isinstance(parts[k][0], np.ndarray) for k in as_text):
+        del parts
+        return _csv_columns(content, as_text)  # numbers that turned to text need theirs again
+    return [
+        (name, [cell for part in parts[k] for cell in part] if k in as_text else _join(parts[k]))
+        for k, name in enumerate(header)
+    ]
+
+
+def _chunks(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    while chunk := list(islice(rows, _ROWS_AT_ONCE)):
+        yield chunk
+
+
+def _join(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _floats_but_no_digits(cells: tuple[str, ...]) -> NDArray[np.float64] | None:
+    digits = "".join(cells).replace(" ", "").isdigit()  # may be architectures, as in 00123
+    return None if digits else floats(cells)
+
+
+def _check_widths(rows: list[list[str]], width: int, before: int) -> None:
+    if set(map(len, rows)) == {width}:
+        return
+    row, cells = next((i, len(cells)) for i, cells in enumerate(rows) if len(cells) != width)
+    raise fault(
+        f"{width} cells were expected as in the header, there are {cells}. Put quotation marks "
+        "around a cell that has a comma in it.",
+        before + row,
+    )
+
+
+# -- JSON ------------------------------------------------------------------------------------------
+
+
+def _read_json(content: bytes) -> NamedCells:
+    _check_utf8(content)
+    loaded = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_distinct)
+    return [(name, _json_cells(name, cells)) for name, cells in _json_columns(loaded).items()]
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise fault(f"the key {key!r} stands twice in one object. Rename or delete one.")
+        content[key] = value
+    return content
+
+
+def _json_columns(content: Any) -> dict[str, list[Any]]:
+    if isinstance(content, dict) and content:
+        if all(isinstance(value, list) for value in content.values()):
+            return content
+        if all(isinstance(value, dict) for value in content.values()):
+            if any("arch" in record for record in content.values()):
+                raise fault("the keys are the column 'arch', records have another. Rename it.")
+            content = [{"arch": key, **record} for key, record in content.items()]
+    if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
+        raise fault(
+            "a list of records, a dict of columns or a dict {architecture: {metric: value}} was "
+            "expected."
+        )
+    keys = dict.fromkeys(key for record in content for key in record)
+    return {key: [record.get(key) for record in content] for key in keys}
+
+
+def _json_cells(name: str, cells: list[Any]) -> Cells:
+    kinds = set(map(type, cells))
+    if kinds <= {int, float, type(None)}:
+        with suppress(OverflowError):
+            return np.array(cells, np.float64)
+    if kinds & {list, dict}:
+        row = next(row for row, cell in enumerate(cells) if isinstance(cell, (list, dict)))
+        raise fault(f"a number or a text was expected, got {cells[row]!r:.60}.", row, name)
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
+# -- Parquet ---------------------------------------------------------------------------------------
+
+
+def _read_parquet(content: bytes) -> NamedCells:
+    try:
+        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise fault("reading Parquet needs pyarrow. Run: pip install nas-gym[parquet]") from error
+    table = parquet.ParquetFile(arrow.BufferReader(content)).read()
+    return [
+        (name, _arrow_cells(name, arrow, column))
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+
+
+def _arrow_cells(name: str, arrow: Any, column: Any) -> Cells:
+    types = arrow.types
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        numbers: NDArray[np.float64] = column.cast(arrow.float64(), safe=False).to_numpy()
+        return numbers
+    if types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if types.is_boolean(kind) or str(kind) in ("string", "large_string", "string_view"):
+        return ["" if cell is None else str(cell) for cell in column.to_pylist()]
+    raise fault(f"numbers or text were expected, the column holds {kind}.", column=name)
+
+
+# -- npz -------------------------------------------------------------------------------------------
+
+
+def _read_npz(content: bytes) -> NamedCells:
+    arrays = np.load(io.BytesIO(content), allow_pickle=False)
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise fault("the file holds one bare array. Save with np.savez, each array by its name.")
+    return [(name, _array_cells(name, arrays)) for name in arrays.files]
+
+
+def _array_cells(name: str, arrays: Any) -> Cells:
+    try:
+        array = arrays[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise fault(
+            "the array holds Python objects, which are not read, as that could run any code. "
+            "Save numbers, or text with astype(str).",
+            column=name,
+        ) from error
+    if array.ndim != 1 and not (name == "genotypes" and array.ndim == 2):
+        raise fault(f"an array of shape (n,) was expected, got {array.shape}.", column=name)
+    if array.dtype.kind in "iuf":
+        numbers: NDArray[np.float64] = array.astype(np.float64)
+        return numbers
+    if array.dtype.kind in "Ub" and array.ndim == 1:
+        return [str(cell) for cell in array.tolist()]
+    raise fault(f"numbers or text were expected, the array is of {array.dtype}.", column=name)
+
+
+READERS: dict[str, Callable[[bytes], NamedCells]] = {
+    ".csv": _read_csv,
+    ".json": _read_json,
+    ".parquet": _read_parquet,
+    ".npz": _read_npz,
+}

@@ -1,0 +1,309 @@
+"""The architectures of a user's file as genotypes of a search space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
+from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
+from nas_gym.tables.user_columns import Column, UserFileError, fault, quoted
+
+MAX_CHOICES = 1000  # of a decision; more are measurements, and a prefix tree of them fills memory
+MAX_CODE = 31  # a column of whole numbers from 0 to at most this numbers its choices
+
+_ROWS_TO_PROBE = 100
+
+
+@dataclass(frozen=True)
+class Architectures:
+    """The architectures of a file.
+
+    Attributes:
+        space: the space they are of.
+        genotypes: one for each row, shape ``(n, num_decisions)``.
+        column: the column that holds them, where it is one.
+    """
+
+    space: SearchSpace
+    genotypes: NDArray[np.int64]
+    column: str | None = None
+
+
+def genotypes_of(
+    columns: Sequence[Column], whole: bool, space: SearchSpace | None
+) -> Architectures:
+    """The architectures of columns.
+
+    Args:
+        columns: one of whole architectures, or one for each decision, in order.
+        whole: which of them it is.
+        space: the space they are of; told from the texts or made of the labels by default.
+
+    Raises:
+        UserFileError: a row is no architecture.
+    """
+    if whole or (len(columns) == 1 and columns[0].is_matrix):
+        return _from_column(columns[0], space)
+    return _from_decisions(columns, space)
+
+
+# -- digits ----------------------------------------------------------------------------------------
+
+
+def _from_column(column: Column, space: SearchSpace | None) -> Architectures:
+    texts = column.texts
+    if column.is_matrix:
+        return _from_codes(column.name, _whole_numbers(column), space)
+    if not texts:
+        raise fault(
+            "the column reads as numbers, in which leading zeros of digit strings would be lost. "
+            "Store it as text, in CSV with digits only, or say what gives the architecture with "
+            "arch= or decisions=.",
+            column=column.name,
+        )
+    if "" in texts:
+        raise fault("the architecture is missing.", texts.index(""), column.name)
+    if _are_digits(texts) and (space is None or space.num_decisions > 1):
+        return _from_codes(column.name, _split_digits(column.name, texts), space)
+    return _from_texts(column.name, texts, space)
+
+
+def _are_digits(texts: Sequence[str]) -> bool:
+    joined = "".join(texts)
+    return joined.isascii() and joined.isdigit()
+
+
+def _split_digits(name: str, texts: list[str]) -> NDArray[np.int64]:
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    if (lengths != lengths[0]).any():
+        row = int(np.argmax(lengths != lengths[0]))
+        raise fault(
+            f"{texts[row]!r} has {lengths[row]} digits, data row 1 has {lengths[0]}. One digit for "
+            "each decision was expected. Did leading zeros get lost, as in a spreadsheet?",
+            row,
+            name,
+        )
+    return np.array(texts).view(np.uint32).reshape(len(texts), -1).astype(np.int64) - ord("0")
+
+
+def _whole_numbers(column: Column) -> NDArray[np.int64]:
+    numbers = column.numbers
+    right = (numbers >= 0) & (numbers < MAX_CHOICES) & (numbers == np.floor(numbers))
+    if numbers.shape[1] == 0 or not right.all():
+        raise fault(
+            "the choice of each decision was expected, whole numbers from 0 to "
+            f"{MAX_CHOICES - 1} in shape (n, L) with L of 1 or more.",
+            int(np.argmin(right.all(axis=1))),
+            column.name,
+        )
+    return numbers.astype(np.int64)
+
+
+def _from_codes(
+    column: str, genotypes: NDArray[np.int64], space: SearchSpace | None
+) -> Architectures:
+    if space is None:
+        space = CategoricalSpace([list(map(str, range(n + 1))) for n in genotypes.max(axis=0)])
+    elif genotypes.shape[1] != space.num_decisions:
+        raise fault(
+            f"{genotypes.shape[1]} choices are given, {space.name} has {space.num_decisions} "
+            "decisions.",
+            column=column,
+        )
+    return Architectures(space, genotypes, column)
+
+
+# -- arch strings ----------------------------------------------------------------------------------
+
+
+def is_readable(texts: Sequence[str], space: SearchSpace | None) -> bool:
+    """Whether a column holds texts of ``space``, or of a known space where that is None.
+
+    One of the first that does is enough, so that a wrong row does not hide the column.
+    """
+    return bool(_readers(texts, space))
+
+
+@cache
+def _known_spaces() -> tuple[SearchSpace, ...]:
+    """From the smallest on."""
+    return NBGraphSpace(PROTEINS_OPERATIONS), NB201Space(), NBGraphSpace()
+
+
+def _readers(texts: Sequence[str], space: SearchSpace | None) -> list[SearchSpace]:
+    spaces = _known_spaces() if space is None else (space,)
+    first = texts[:_ROWS_TO_PROBE]
+    return [each for each in spaces if any(_reads(each, [text]) for text in first)]
+
+
+def _reads(space: SearchSpace, texts: Sequence[str]) -> bool:
+    try:
+        space.from_text(texts)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Architectures:
+    readers = _readers(texts, space) if space is None else [space]
+    for reader in readers:
+        if _reads(reader, texts):
+            return Architectures(reader, reader.from_text(texts), name)
+    if readers:
+        raise _first_fault(readers[-1].from_text, texts, name)
+    row = next(row for row, text in enumerate(texts) if not _are_digits([text]))
+    raise fault(
+        f"{texts[row]!r} is not an architecture. Expected an arch string of NAS-Bench-201 "
+        "('|op~0|+|op~0|op~1|+|op~0|op~1|op~2|') or NAS-Bench-Graph ('[0,0,1,3] gcn gat skip "
+        "fc'), or a string of digits. For another notation give space=, or write one column for "
+        "each decision.",
+        row,
+        name,
+    )
+
+
+# -- a column for each decision --------------------------------------------------------------------
+
+
+def _from_decisions(columns: Sequence[Column], space: SearchSpace | None) -> Architectures:
+    names = [column.name for column in columns]
+    if space is None:
+        labels, codes = zip(*map(_labels, columns), strict=True)
+        return Architectures(CategoricalSpace(labels, names), np.column_stack(codes))
+    if len(columns) != space.num_decisions:
+        raise fault(
+            f"{space.name} has {space.num_decisions} decisions, the file gives {len(columns)}: "
+            f"{quoted(names)}."
+        )
+    codes = map(_codes_of_choices, columns, space.choices)
+    return Architectures(space, np.column_stack(list(codes)))
+
+
+def _codes_of_choices(column: Column, choices: Sequence[str]) -> NDArray[np.int64]:
+    labels, codes = _labels(column)
+    positions = {label: position for position, label in enumerate(choices)}
+    found = np.array([positions.get(label, -1) for label in labels])[codes]
+    if (found < 0).any():
+        row = int(np.argmax(found < 0))
+        expected = ", ".join(choices)
+        raise fault(
+            f"one of {expected} was expected, got {labels[codes[row]]!r}.", row, column.name
+        )
+    return found
+
+
+def _labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
+    """The labels of a decision, in order, and the choice of each row."""
+    if column.is_matrix:
+        raise fault("the column holds whole genotypes. Name it alone.", column=column.name)
+    if column.is_missing.any():
+        row = int(np.argmax(column.is_missing))
+        raise fault("the choice of this decision is missing.", row, column.name)
+    labels, codes = _text_labels(column) if column.is_text.any() else _number_labels(column)
+    if len(labels) > MAX_CHOICES:
+        raise fault(
+            f"a decision may have {MAX_CHOICES} choices, this one has {len(labels)}. Is it a "
+            "metric, or a label of the row? Name the decisions with decisions=.",
+            column=column.name,
+        )
+    for code, label in enumerate(labels):
+        if "," in label:
+            raise fault(
+                f"{label!r} has a comma, which separates decisions when an architecture is "
+                "written as text. Write the label without.",
+                int(np.argmax(codes == code)),
+                column.name,
+            )
+    return labels, codes
+
+
+def _number_labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
+    numbers, codes = np.unique(column.numbers, return_inverse=True)
+    if (numbers != np.floor(numbers)).any() or np.isinf(numbers).any():
+        return list(map(repr, numbers.tolist())), codes
+    if numbers[0] == 0 and numbers[-1] <= MAX_CODE:
+        return list(map(str, range(int(numbers[-1]) + 1))), column.numbers.astype(np.int64)
+    return [str(int(number)) for number in numbers.tolist()], codes
+
+
+def _text_labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
+    labels = sorted(set(column.texts))
+    codes = {label: code for code, label in enumerate(labels)}
+    return labels, np.array([codes[text] for text in column.texts])
+
+
+# -- the space of a table --------------------------------------------------------------------------
+
+
+def fit(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.int64]]:
+    """The space that has just the architectures of the file, and the index of each row.
+
+    Args:
+        found: the architectures.
+        name: what to call the space where it is a part of theirs.
+
+    Raises:
+        UserFileError: a genotype is no architecture of its space, or two rows are the same.
+    """
+    space = found.space
+    try:
+        genotypes = _canonical(space, found.genotypes)
+    except ValueError:
+        check = partial(_canonical, space)
+        raise _first_fault(check, found.genotypes, found.column) from None
+    if len(genotypes) != space.size:
+        space = _part(space, genotypes, name)
+    indices = space.encode(genotypes)
+    _check_distinct(indices, found)
+    return space, indices
+
+
+def _canonical(space: SearchSpace, genotypes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Genotypes that are equal where they share an index; raises ``ValueError`` outside a space."""
+    if space.size > np.iinfo(np.int64).max:  # has no indices
+        space.contains(genotypes)
+        return genotypes
+    return space.decode(space.encode(genotypes))
+
+
+def _part(space: SearchSpace, genotypes: NDArray[np.int64], name: str) -> SearchSpace:
+    match space:
+        case NB201Space():
+            return NB201Space(genotypes, name)
+        case NBGraphSpace():
+            return NBGraphSpace(space.operations, genotypes, name)
+        case _:
+            return CategoricalSpace(space.choices, space.decision_names, genotypes, name)
+
+
+def _check_distinct(indices: NDArray[np.int64], found: Architectures) -> None:
+    order = np.argsort(indices, kind="stable")
+    again = np.flatnonzero(indices[order][1:] == indices[order][:-1])
+    if len(again) == 0:
+        return
+    place = again[np.argmin(order[again + 1])]
+    rows = order[place : place + 2]
+    texts = dict.fromkeys(found.space.to_text(found.genotypes[rows]))
+    raise fault(
+        f"data rows {rows[0] + 1} and {rows[1] + 1} are the same architecture, "
+        f"{' and '.join(texts)}. One row for each was expected: delete one or take the mean. "
+        "If a further column is a decision, name them all with decisions=."
+    )
+
+
+def _first_fault(
+    check: Callable[[Any], object], rows: Iterable[Any], column: str | None = None
+) -> UserFileError:
+    """The error of the first row, as a batch of one, of which ``check`` complains."""
+    for row, item in enumerate(rows):
+        try:
+            check([item])
+        except ValueError as error:
+            return fault(str(error), row, column)
+    raise AssertionError("Every row is right by itself.")
