@@ -86,7 +86,8 @@ class Task:
         return values
 
     def __repr__(self) -> str:
-        return f"<Task {self.space.name} on {self.dataset}: signal {self.signal}, report {self.report}>"
+        columns = f"signal {self.signal}, report {self.report}"
+        return f"<Task {self.space.name} on {self.dataset}: {columns}>"
 
     def describe(self) -> dict[str, object]:
         """What names this task exactly, for histories: columns and provenance."""
@@ -114,4 +115,5 @@ class Task:
 
     def regret(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """How far the reported metric lies from the optimum, >= 0, in the metric's unit."""
-        return self._goodness.max() - self._goodness.take(indices)
+        regret: NDArray[np.float64] = self._goodness.max() - self._goodness.take(indices)
+        return regret

@@ -98,7 +98,6 @@ def test_incomplete_columns_are_refused(cache, open_table):
     assert Task("holes", "proteins", signal="perf").evaluate(np.array([5])) == values[5, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="TableEvaluator compares names and sizes of spaces only")
 def test_same_name_and_size_is_not_the_same_space(cache):
     for name, labels in (("one", "ab"), ("two", "cd")):
         space = CategoricalSpace([labels, labels], name="mine")

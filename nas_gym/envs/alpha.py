@@ -9,8 +9,9 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
 
-from nas_gym.envs.base import SearchEnv, SearchVectorEnv, make_task
+from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
 from nas_gym.spaces import SearchSpace
 from nas_gym.tasks import Task
 
@@ -54,7 +55,8 @@ class TopArchitectures:
     def mean(self) -> NDArray[np.float32]:
         """Mean one-hot alpha of the architectures kept, ``(n, alpha_size)``; zeros before any."""
         count = np.maximum((self._indices >= 0).sum(axis=1, keepdims=True), 1)
-        return (self._sums / count).astype(np.float32)
+        mean: NDArray[np.float32] = (self._sums / count).astype(np.float32)
+        return mean
 
     _STATE = ("rewards", "indices", "one_hots", "sums")
 
@@ -149,15 +151,11 @@ class AlphaEnv(SearchEnv):
 
     def __init__(
         self,
-        table: str | None = None,
-        dataset: str | None = None,
-        signal: str | None = None,
-        report: str | None = None,
-        task: Task | None = None,
         render_mode: str | None = None,
         top_k: int = 64,
+        **task: Unpack[TaskArguments],
     ) -> None:
-        super().__init__(make_task(task, table, dataset, signal, report), render_mode)
+        super().__init__(make_task(**task), render_mode)
         space = self.task.space
         self.observation_space = _observation_space(space)
         self.action_space = _action_space(space)
@@ -199,25 +197,20 @@ class AlphaVectorEnv(SearchVectorEnv):
     def __init__(
         self,
         num_envs: int = 1,
-        table: str | None = None,
-        dataset: str | None = None,
-        signal: str | None = None,
-        report: str | None = None,
-        task: Task | None = None,
         render_mode: str | None = None,
         top_k: int = 64,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **task: Unpack[TaskArguments],
     ) -> None:
-        task = make_task(task, table, dataset, signal, report)
-        super().__init__(task, num_envs, render_mode, autoreset_mode)
-        self.single_observation_space = _observation_space(task.space)
+        super().__init__(make_task(**task), num_envs, render_mode, autoreset_mode)
+        self.single_observation_space = _observation_space(self.task.space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.single_action_space = _action_space(task.space)
+        self.single_action_space = _action_space(self.task.space)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._top_k = top_k
         self._max_episode_steps = max_episode_steps
-        self._top = TopArchitectures(task.space, num_envs, top_k)
+        self._top = TopArchitectures(self.task.space, num_envs, top_k)
 
     def _begin(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
         self._new_search()

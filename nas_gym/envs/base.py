@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import gymnasium as gym
 import numpy as np
@@ -21,12 +21,22 @@ Genotypes = Callable[[], NDArray[np.int64]]
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
 
+class TaskArguments(TypedDict, total=False):
+    """The arguments of every environment that say which task it is."""
+
+    table: str
+    dataset: str
+    signal: str | None
+    report: str | None
+    task: Task | None
+
+
 def make_task(
-    task: Task | None,
-    table: str | None,
-    dataset: str | None,
-    signal: str | None,
-    report: str | None,
+    table: str | None = None,
+    dataset: str | None = None,
+    signal: str | None = None,
+    report: str | None = None,
+    task: Task | None = None,
 ) -> Task:
     """The task given, or the one that the names stand for."""
     if task is not None:
@@ -139,7 +149,13 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode of every search."""
+        """Begin an episode of every search.
+
+        Raises:
+            ValueError: ``options["reset_mask"]``; searches in lockstep begin together.
+        """
+        if options and "reset_mask" in options:
+            raise ValueError("These searches run in lockstep: reset all of them, without a mask.")
         super().reset(seed=seed)
         self._begun = True
         self._ended = False

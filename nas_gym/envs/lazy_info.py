@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 
@@ -31,10 +32,6 @@ class LazyInfo(dict[str, Any]):
             for key, value in compute().items():
                 super().setdefault(key, value)
 
-    def __delitem__(self, key: str) -> None:
-        self._fill()
-        super().__delitem__(key)
-
     def __missing__(self, key: str) -> Any:
         if self._compute is None:
             raise KeyError(key)
@@ -46,46 +43,22 @@ class LazyInfo(dict[str, Any]):
             self._fill()
         return super().__contains__(key)
 
-    def __iter__(self) -> Iterator[str]:
-        self._fill()
-        return super().__iter__()
-
-    def __reversed__(self) -> Iterator[str]:
-        self._fill()
-        return super().__reversed__()
-
-    def __len__(self) -> int:
-        self._fill()
-        return super().__len__()
+    def get(self, key: str, default: Any = None) -> Any:
+        """As ``dict.get``."""
+        return self[key] if key in self else default  # noqa: SIM401 (it would call itself)
 
     def __eq__(self, other: object) -> bool:
-        self._fill()
-        if isinstance(other, LazyInfo):
-            other._fill()
-        return super().__eq__(other)
+        return dict(self) == (dict(other) if isinstance(other, LazyInfo) else other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        self._fill()
-        return super().__repr__()
-
-    def __or__(self, other: Any) -> dict[str, Any]:
-        return dict(self) | other
-
-    def __ror__(self, other: Any) -> dict[str, Any]:
-        return other | dict(self)  # type: ignore[no-any-return]
+    __hash__ = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._fill()
-        return dict, (list(super().items()),)
+        return dict, (dict(self),)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        from copy import deepcopy
-
         if self._compute is None:
             return deepcopy(dict(self), memo)
         known = {key: deepcopy(dict.__getitem__(self, key), memo) for key in dict.keys(self)}
@@ -93,46 +66,20 @@ class LazyInfo(dict[str, Any]):
         # that only ever grows.
         return LazyInfo(known, self._compute)
 
-    def copy(self) -> dict[str, Any]:
-        """A plain dictionary with every entry."""
-        return dict(self)
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """As ``dict.get``."""
-        return self[key] if key in self else default  # noqa: SIM401
+def _after_filling(name: str) -> Callable[..., Any]:
+    method = getattr(dict, name)
 
-    def pop(self, key: str, *default: Any) -> Any:
-        """As ``dict.pop``."""
+    def call(self: LazyInfo, *arguments: Any) -> Any:
         self._fill()
-        return super().pop(key, *default)
+        return method(self, *arguments)
 
-    def popitem(self) -> tuple[str, Any]:
-        """As ``dict.popitem``."""
-        self._fill()
-        return super().popitem()
+    call.__name__, call.__doc__ = name, method.__doc__
+    return call
 
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        """As ``dict.setdefault``."""
-        if key not in self:
-            self[key] = default
-        return self[key]
 
-    def clear(self) -> None:
-        """As ``dict.clear``."""
-        self._compute = None
-        super().clear()
-
-    def keys(self) -> KeysView[str]:
-        """As ``dict.keys``."""
-        self._fill()
-        return super().keys()
-
-    def values(self) -> ValuesView[Any]:
-        """As ``dict.values``."""
-        self._fill()
-        return super().values()
-
-    def items(self) -> ItemsView[str, Any]:
-        """As ``dict.items``."""
-        self._fill()
-        return super().items()
+for _name in (
+    "__iter__", "__len__", "__reversed__", "__repr__", "__delitem__", "__or__", "__ror__",
+    "keys", "values", "items", "copy", "pop", "popitem", "setdefault", "clear",
+):  # fmt: skip
+    setattr(LazyInfo, _name, _after_filling(_name))

@@ -13,9 +13,10 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
 
 from nas_gym.envs.action_spaces import DrawnMultiDiscrete
-from nas_gym.envs.base import SearchEnv, SearchVectorEnv, make_task
+from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
 from nas_gym.spaces import RandomSource, SearchSpace
 from nas_gym.tasks import Task
 
@@ -193,17 +194,13 @@ class PopulationEnv(SearchEnv):
 
     def __init__(
         self,
-        table: str | None = None,
-        dataset: str | None = None,
-        signal: str | None = None,
-        report: str | None = None,
-        task: Task | None = None,
         render_mode: str | None = None,
         population_size: int = 10,
         num_offspring: int = 1,
         survival: Survival = "aging",
+        **task: Unpack[TaskArguments],
     ) -> None:
-        super().__init__(make_task(task, table, dataset, signal, report), render_mode)
+        super().__init__(make_task(**task), render_mode)
         self.observation_space, self.action_space = _spaces(
             self.task.space, population_size, num_offspring, survival
         )
@@ -259,25 +256,20 @@ class PopulationVectorEnv(SearchVectorEnv):
     def __init__(
         self,
         num_envs: int = 1,
-        table: str | None = None,
-        dataset: str | None = None,
-        signal: str | None = None,
-        report: str | None = None,
-        task: Task | None = None,
         render_mode: str | None = None,
         population_size: int = 10,
         num_offspring: int = 1,
         survival: Survival = "aging",
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **task: Unpack[TaskArguments],
     ) -> None:
-        task = make_task(task, table, dataset, signal, report)
-        super().__init__(task, num_envs, render_mode, autoreset_mode)
+        super().__init__(make_task(**task), num_envs, render_mode, autoreset_mode)
         self.single_observation_space, self.single_action_space = _spaces(
-            task.space, population_size, num_offspring, survival
+            self.task.space, population_size, num_offspring, survival
         )
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = _action_space(task.space, (num_envs, num_offspring))
+        self.action_space = _action_space(self.task.space, (num_envs, num_offspring))
         self._settings = (population_size, num_offspring, survival)
         self._max_episode_steps = max_episode_steps
         self._steps = 0

@@ -12,9 +12,10 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Unpack
 
 from nas_gym.envs.action_spaces import DrawnMultiDiscrete, MaskedDiscrete
-from nas_gym.envs.base import SearchEnv, SearchVectorEnv, make_task
+from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
 from nas_gym.spaces import RandomSource, SearchSpace
 from nas_gym.tasks import Task
 
@@ -53,7 +54,7 @@ class SequentialDynamics:
             self._tables[depth] = self._tabulate(depth)
         table = self._tables[depth]
         if table is not None:
-            rows = table.take(nodes, 0)
+            rows: NDArray[np.uint8] = table.take(nodes, 0)
             return rows[:, : self.width] if rows.ndim == 2 else rows[: self.width]
         rows = self._encode(depth, np.atleast_1d(nodes))
         return rows if np.ndim(nodes) else rows[0]
@@ -188,15 +189,9 @@ class SequentialEnv(SearchEnv):
     """
 
     def __init__(
-        self,
-        table: str | None = None,
-        dataset: str | None = None,
-        signal: str | None = None,
-        report: str | None = None,
-        task: Task | None = None,
-        render_mode: str | None = None,
+        self, render_mode: str | None = None, **task: Unpack[TaskArguments]
     ) -> None:
-        super().__init__(make_task(task, table, dataset, signal, report), render_mode)
+        super().__init__(make_task(**task), render_mode)
         space = self.task.space
         self._dynamics = _dynamics(space)
         self.observation_space = self._dynamics.observation_space
@@ -255,7 +250,7 @@ class SequentialEnv(SearchEnv):
     def _partial_genotype(self) -> NDArray[np.int64] | None:
         if self._depth == self.task.space.num_decisions:
             return None
-        return self.task.space.decode_prefixes(self._depth, [self._node])[0]
+        return self.task.space.decode_prefixes(self._depth, [self._node]).reshape(-1)
 
 
 class SequentialVectorEnv(SearchVectorEnv):
@@ -271,24 +266,22 @@ class SequentialVectorEnv(SearchVectorEnv):
     def __init__(
         self,
         num_envs: int = 1,
-        table: str | None = None,
-        dataset: str | None = None,
-        signal: str | None = None,
-        report: str | None = None,
-        task: Task | None = None,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **task: Unpack[TaskArguments],
     ) -> None:
-        task = make_task(task, table, dataset, signal, report)
-        super().__init__(task, num_envs, render_mode, autoreset_mode)
-        space = task.space
+        super().__init__(make_task(**task), num_envs, render_mode, autoreset_mode)
+        space = self.task.space
         self._dynamics = _dynamics(space)
         self.single_observation_space = self._dynamics.observation_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.single_action_space = Discrete(space.max_choices)
-        self.action_space: MultiDiscrete = batch_space(self.single_action_space, num_envs)
-        if space.has_masks:
-            self.action_space = DrawnMultiDiscrete(self.action_space.nvec, self._draw_valid)
+        choices = np.full(num_envs, space.max_choices)
+        self.action_space: MultiDiscrete = (
+            DrawnMultiDiscrete(choices, self._draw_valid)
+            if space.has_masks
+            else MultiDiscrete(choices)
+        )
         # Where everything is valid, one read-only mask serves every step.
         self._all_valid = np.ones((num_envs, space.max_choices), np.int8)
         self._all_valid.flags.writeable = False
@@ -352,7 +345,8 @@ class SequentialVectorEnv(SearchVectorEnv):
     def _draw_valid(self, rng: RandomSource) -> NDArray[np.int64]:
         masks = self.action_masks()
         # the largest of as many uniform numbers as there are valid actions
-        return np.where(masks, rng.random(masks.shape), -1.0).argmax(axis=1)
+        drawn: NDArray[np.int64] = np.where(masks, rng.random(masks.shape), -1.0).argmax(axis=1)
+        return drawn
 
     def _partial_genotypes(self) -> NDArray[np.int64] | None:
         if self._depth == self.task.space.num_decisions:

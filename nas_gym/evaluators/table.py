@@ -46,7 +46,7 @@ class TableEvaluator:
         self._values = table.values
         if extra:
             for other, column in extra:
-                if (other.space.name, other.space.size) != (table.space.name, table.space.size):
+                if not _same_rows(other.space, table.space):
                     raise ValueError(
                         f"{column} covers {other.space.name} ({other.space.size:,} architectures), "
                         f"but table {table.name!r} covers {table.space.name} "
@@ -64,3 +64,11 @@ class TableEvaluator:
     def column(self, name: str) -> NDArray[np.float64]:
         """One metric of every architecture, a contiguous copy of shape ``(space.size,)``."""
         return np.array(self._values[:, list(self.metrics).index(name)])
+
+
+def _same_rows(first: SearchSpace, second: SearchSpace) -> bool:
+    """Whether an index means the same architecture in both spaces."""
+    if (type(first), first.size, first.choices) != (type(second), second.size, second.choices):
+        return False
+    rows = np.arange(first.size)
+    return first is second or np.array_equal(first.decode(rows), second.decode(rows))

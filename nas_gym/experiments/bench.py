@@ -31,7 +31,7 @@ def measure() -> Iterator[Row]:
     steps = f"{NUM_ENVS / mine / 1e6:.0f} against {NUM_ENVS / theirs / 1e6:.0f} million steps/s"
     yield (f"{ENV} x {NUM_ENVS} : CartPole-v1 x {NUM_ENVS}", f"{ratio:.1f} x ({steps})", ">= 10 x")
     ratio, mine, theirs = paired(_vector_steps(ENV, read=True), _vector_steps("CartPole-v1"))
-    yield (f"the same, every info read", f"{ratio:.1f} x", "")
+    yield ("the same, every info read", f"{ratio:.1f} x", "")
     ratio, mine, theirs = paired(_scalar_steps(ENV), _scalar_steps("CartPole-v1"))
     steps = f"{1e-3 / mine:.0f} against {1e-3 / theirs:.0f} thousand steps/s"
     yield (f"{ENV} : CartPole-v1, one environment", f"{ratio:.1f} x ({steps})", ">= 1 x")

@@ -41,9 +41,7 @@ def curves(task: Task, indices: NDArray[np.int64]) -> Curves:
     # the row in which the best so far was first reached
     reached = np.ones(rewards.shape, bool)
     reached[1:] = rewards[1:] > best[:-1]
-    rows = np.maximum.accumulate(
-        np.where(reached, np.arange(len(rewards))[:, None], 0), axis=0
-    )
+    rows = np.maximum.accumulate(np.where(reached, np.arange(len(rewards))[:, None], 0), axis=0)
     incumbents = np.take_along_axis(indices, rows, axis=0)
     return Curves(
         indices,
@@ -82,7 +80,9 @@ def lines(task: Task, curves: Curves, seeds: list[int], start: int) -> str:
         "incumbent_report": curves.reports,
         "regret": curves.regrets,
     }
-    flat = {name: values[start:].reshape(-1).tolist() for name, values in columns.items()}
+    flat: dict[str, list[Any]] = {
+        name: values[start:].reshape(-1).tolist() for name, values in columns.items()
+    }
     flat["arch"], flat["genotype"] = texts, genotypes.tolist()
     result = []
     for row in range(len(texts)):

@@ -87,9 +87,7 @@ class Run:
         self.folder = folder
         self.envs = make_envs(settings)
         agent_class: type[Agent] = AGENTS[settings.agent]
-        self.agent = agent_class(
-            self.envs, seed=settings.first_seed, **settings.agent_settings
-        )
+        self.agent = agent_class(self.envs, seed=settings.first_seed, **settings.agent_settings)
         self.task: Task = self.agent.task
         self.agent_seconds = 0.0
         self._written = 0  # queries in the history
@@ -161,13 +159,13 @@ class Run:
     def _save(self) -> None:
         curves = self.curves()
         text = records.lines(self.task, curves, self.settings.seed_list, self._written)
-        with writing(self.history_file):
-            with self.history_file.open("r+b" if self.history_file.exists() else "w+b") as file:
-                file.truncate(self._bytes)
-                file.seek(self._bytes)
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
+        mode = "r+b" if self.history_file.exists() else "w+b"
+        with writing(self.history_file), self.history_file.open(mode) as file:
+            file.truncate(self._bytes)
+            file.seek(self._bytes)
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
         self._bytes += len(text.encode())
         self._written = len(curves.indices)
         state: dict[str, NDArray[Any]] = {

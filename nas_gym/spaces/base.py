@@ -34,6 +34,10 @@ class SearchSpace(Protocol):
     alpha_size: int
     size: int
 
+    def __hash__(self) -> int:
+        """Spaces are told apart by identity."""
+        ...
+
     @property
     def has_masks(self) -> bool:
         """Whether some choice of some prefix is ever invalid."""

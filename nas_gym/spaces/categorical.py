@@ -79,7 +79,8 @@ class CategoricalSpace:
             self.size = len(unique)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}: {self.num_decisions} decisions, {self.size:,} architectures>"
+        size = f"{self.num_decisions} decisions, {self.size:,} architectures"
+        return f"<{type(self).__name__} {self.name!r}: {size}>"
 
     # -- genotypes, indices, text ------------------------------------------------------------
 
@@ -140,7 +141,8 @@ class CategoricalSpace:
         array = np.atleast_1d(np.asarray(indices, np.int64))
         if len(array) and (array.min() < 0 or array.max() >= self.size):
             raise IndexError(
-                f"Indices of {self.name} are 0 to {self.size - 1}, got {array.min()} to {array.max()}."
+                f"Indices of {self.name} are 0 to {self.size - 1}, "
+                f"got {array.min()} to {array.max()}."
             )
         return self._decode_leaves(self._index_to_leaf(array))
 
@@ -163,7 +165,8 @@ class CategoricalSpace:
             labels = [label.strip() for label in text.split(",")]
             if len(labels) != self.num_decisions:
                 raise ValueError(
-                    f"{text!r} has {len(labels)} choices, {self.name} has {self.num_decisions} decisions."
+                    f"{text!r} has {len(labels)} choices, "
+                    f"{self.name} has {self.num_decisions} decisions."
                 )
             for decision, label in enumerate(labels):
                 if label not in lookup[decision]:

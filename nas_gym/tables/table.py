@@ -67,7 +67,8 @@ class Table:
             self.metric(objective.signal), self.metric(objective.report)
 
     def __repr__(self) -> str:
-        return f"<Table {self.name!r}: {len(self.values):,} architectures x {len(self.metrics)} metrics>"
+        size = f"{len(self.values):,} architectures x {len(self.metrics)} metrics"
+        return f"<Table {self.name!r}: {size}>"
 
     @cached_property
     def _positions(self) -> dict[str, int]:

@@ -206,7 +206,7 @@ def test_step_before_reset(suffix, open_table):
 def test_step_of_a_bare_population_before_reset(open_table):
     open_table("analog-nasbench")
     with pytest.raises(gym.error.ResetNeeded, match="reset"):
-        PopulationEnv("analog-nasbench", "cifar10").step(np.zeros(6, int))
+        PopulationEnv(table="analog-nasbench", dataset="cifar10").step(np.zeros(6, int))
 
 
 def test_step_after_the_end(make):
