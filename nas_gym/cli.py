@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -26,10 +27,10 @@ console = Console()
 @app.command()
 def envs() -> None:
     """List the environment IDs and whether their data is on this machine."""
-    from nas_gym.registration import MODES, environments
+    from nas_gym.registration import environments
     from nas_gym.tables import SOURCES, store
 
-    grid = Grid("ID", "modes", "table", "data")
+    grid = make_grid("ID", "table", "data")
     for name, arguments in environments().items():
         table = arguments["table"]
         source = SOURCES.get(table)
@@ -37,9 +38,18 @@ def envs() -> None:
             state = "ready"
         else:
             state = f"nas-gym data fetch {table}" if source.files else "missing"
-        modes = ", ".join(suffix.strip("-") or "sequential" for suffix in MODES)
-        grid.add_row(f"{name}[dim]\\[-alpha|-population][/]-v0", modes, table, state)
+        grid.add_row(f"{name}-v0", table, state)
     console.print(grid)
+    console.print("Each also as NAME-alpha-v0 and NAME-population-v0.")
+
+
+def make_grid(*headers: str) -> Grid:
+    """A table for the terminal; long entries are wrapped, never cut."""
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        grid.add_column(header, overflow="fold")
+    grid.columns[0].no_wrap = True
+    return grid
 
 
 def _is_missing(table: str) -> bool:
@@ -103,7 +113,7 @@ def _parse_settings(texts: list[str]) -> dict[str, Any]:
 
 def print_summaries(summaries: dict[str, dict[str, Any]]) -> None:
     """Print a table of summaries, one agent a row and budget."""
-    grid = Grid("agent", "queries", "unique", "report: mean ± std", "regret: mean", "IQM")
+    grid = make_grid("agent", "queries", "unique", "report: mean ± std", "regret: mean", "IQM")
     for agent, summary in summaries.items():
         for queries, at in summary["at_queries"].items():
             report, regret = at["report"], at["regret"]
@@ -129,9 +139,9 @@ def bench() -> None:
     """Measure this machine: steps per second against Gymnasium's CartPole, imports, look-ups."""
     from nas_gym.experiments.bench import measure
 
-    grid = Grid("what", "measured", "bound")
-    for row in measure():
-        grid.add_row(*row)
+    grid = make_grid("bound", "measured", "what")
+    for what, measured, bound in measure():
+        grid.add_row(bound, measured, what)
     console.print(grid)
 
 
@@ -140,12 +150,12 @@ def data_list() -> None:
     """List the tables: where they come from, and whether they are here."""
     from nas_gym.tables import SOURCES, imported, store
 
-    grid = Grid("table", "holds", "from", "here")
+    grid = make_grid("table", "here", "holds", "from")
     for source in SOURCES.values():
-        here = "converted" if store.exists(source.name) else "-"
-        grid.add_row(source.name, source.summary, source.origin, here)
+        here = "yes" if store.exists(source.name) else "-"
+        grid.add_row(source.name, here, source.summary, source.origin)
     for name in imported():
-        grid.add_row(name, "imported", str(store.table_folder(name)), "converted")
+        grid.add_row(name, "yes", "your own", str(store.table_folder(name)))
     console.print(grid)
 
 
@@ -200,7 +210,7 @@ def data_info(table: Annotated[str, typer.Argument(help="The table's name.")]) -
 
     found = load(table)
     console.print(f"{found!r} over {found.space!r}", markup=False)
-    grid = Grid("metric", "unit", "better", "values", "lowest", "mean", "highest")
+    grid = make_grid("metric", "unit", "better", "values", "lowest", "mean", "highest")
     for metric in found.metrics:
         values = found.column(metric.name)
         present = values[~np.isnan(values)]

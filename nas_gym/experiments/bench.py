@@ -29,12 +29,12 @@ def measure() -> Iterator[Row]:
     """
     ratio, mine, theirs = paired(_vector_steps(ENV), _vector_steps("CartPole-v1"))
     steps = f"{NUM_ENVS / mine / 1e6:.0f} against {NUM_ENVS / theirs / 1e6:.0f} million steps/s"
-    yield (f"{ENV} x {NUM_ENVS} : CartPole-v1 x {NUM_ENVS}", f"{ratio:.1f} x ({steps})", ">= 10 x")
+    yield (f"{NUM_ENVS} {ENV} against as many CartPole-v1: {steps}", f"{ratio:.1f} x", ">= 10 x")
     ratio, mine, theirs = paired(_vector_steps(ENV, read=True), _vector_steps("CartPole-v1"))
     yield ("the same, every info read", f"{ratio:.1f} x", "")
     ratio, mine, theirs = paired(_scalar_steps(ENV), _scalar_steps("CartPole-v1"))
     steps = f"{1e-3 / mine:.0f} against {1e-3 / theirs:.0f} thousand steps/s"
-    yield (f"{ENV} : CartPole-v1, one environment", f"{ratio:.1f} x ({steps})", ">= 1 x")
+    yield (f"one {ENV} against one CartPole-v1: {steps}", f"{ratio:.1f} x", ">= 1 x")
     yield ("look-up of 15,625 genotypes", f"{_lookup() * 1e3:.2f} ms", "< 1 ms")
     yield ("import nas_gym, beyond gymnasium", f"{_import_time() * 1e3:.0f} ms", "<= 60 ms")
     yield (f"gym.make({ENV!r}) + reset, warm cache", f"{_make_time() * 1e3:.0f} ms", "< 50 ms")

@@ -33,6 +33,11 @@ def _index_of_leaf() -> NDArray[np.int64]:
     return np.argsort(_index_order())
 
 
+@cache
+def _texts() -> list[str]:
+    return [_TEMPLATE.format(*names) for names in product(OPERATIONS, repeat=len(EDGES))]
+
+
 class NB201Space(CategoricalSpace):
     """NAS-Bench-201: five operations on the six edges of a cell of four nodes.
 
@@ -64,10 +69,8 @@ class NB201Space(CategoricalSpace):
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
         """Arch strings, as ``nas_201_api`` writes them."""
-        return [
-            _TEMPLATE.format(*(OPERATIONS[op] for op in row))
-            for row in self.check(genotypes).tolist()
-        ]
+        texts = _texts()
+        return [texts[leaf] for leaf in (self.check(genotypes) @ self._strides).tolist()]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
         """Genotypes of arch strings.

@@ -107,36 +107,36 @@ SOURCES: dict[str, Source] = {
     for source in (
         Source(
             "analog-nasbench",
-            "NB201 cells retrained on CIFAR-10: accuracy in digital and analog hardware",
-            "package analog-nasbench",
+            "NB201 retrained on CIFAR-10, digital and analog accuracy",
+            "its package",
             partial(_call, "analog", "read"),
         ),
         *(
             Source(
                 f"nas-bench-graph-{dataset}",
-                f"graph networks on {dataset}: validation and test performance, latency, size",
-                "package nas-bench-graph",
+                f"graph networks on {dataset}",
+                "its package",
                 partial(_call, "nas_bench_graph", "read", dataset),
             )
             for dataset in GRAPH_DATASETS
         ),
         Source(
             "nats-bench",
-            "NB201 test accuracy after 200 epochs on CIFAR-10, CIFAR-100, ImageNet16-120",
-            "github.com/v-tao/nats-bench-landscape (3 MB)",
+            "NB201 test accuracy, 200 epochs, three data sets",
+            "download, 3 MB",
             _read_nats_csv,
             (_NATS_CSV,),
         ),
         Source(
             "nb201-12epochs",
-            "NB201 validation and test accuracy after 12 epochs on the same three data sets",
-            "a file in NAS_GYM_DATA",
+            "NB201 validation and test accuracy, 12 epochs",
+            "NAS_GYM_DATA",
             _read_12_epochs,
         ),
         Source(
             "help-latency",
-            "NB201 latency on 27 devices, in milliseconds",
-            "github.com/HayeonLee/HELP (27 files)",
+            "NB201 latency on 27 devices",
+            "download, 27 files",
             _read_help,
             _HELP_FILES,
         ),

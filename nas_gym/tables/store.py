@@ -68,8 +68,8 @@ def writing(target: Path) -> Iterator[None]:
         else:
             reason = str(error)
         raise DataError(
-            f"Could not write {target}: {reason}. Nothing was changed. Set NAS_GYM_CACHE to a "
-            "folder with room that you can write to, and try again."
+            f"Could not write {target}: {reason}. Choose a folder with room that you can write "
+            "to (NAS_GYM_CACHE names the one of the cache), and try again."
         ) from error
 
 
