@@ -176,7 +176,7 @@ def load(name: str) -> Table:
         for file, expected in description["sha256"].items():
             if sha256(folder / file) != expected:
                 raise ValueError(f"sha256 of {file} differs from the one noted when it was written")
-        values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+        values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
         return Table(
             name=description["name"],
             space=_restore_space(description["space"], folder),

@@ -119,7 +119,7 @@ def test_what_came_before_a_failure_stays(server, downloads):
 def test_downloads_that_cannot_be_written(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"Could not write .*Set NAS_GYM_CACHE"):
+    with pytest.raises(DataError, match=r"Could not write .*NAS_GYM_CACHE"):
         download.fetch([server.file("/right")])
 
 

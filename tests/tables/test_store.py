@@ -193,7 +193,7 @@ def test_cache_that_cannot_be_written_to(tmp_path, monkeypatch):
     """Permissions do not bind root: a regular file stands in the way instead."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DataError, match=r"Could not write .*Set NAS_GYM_CACHE to a folder"):
+    with pytest.raises(DataError, match=r"Could not write .*Choose a folder .*NAS_GYM_CACHE"):
         store.save(make_table(CategoricalSpace([list("ab")])))
     with pytest.raises(DataError, match="Could not write"):
         tables.load("nas-bench-graph-proteins")
@@ -244,7 +244,7 @@ def test_full_or_read_only_disk(options, reason, tmp_path):
         text=True,
     )
     message, left = done.stdout.splitlines()
-    assert f"{reason}. Nothing was changed. Set NAS_GYM_CACHE" in message
+    assert f"{reason}. Choose a folder with room" in message
     assert left == "[]"
 
 
