@@ -144,3 +144,17 @@ def test_graph_paths_are_those_of_the_cell():
     graph = adjacency[0].astype(int)
     ways = [np.linalg.matrix_power(graph, edges + 1)[0, 7] for edges in (1, 2, 3)]
     assert ways == [1, 2, 1]
+
+
+def test_a_part_of_the_cells(genotypes):
+    kept = genotypes[::7]
+    part = NB201Space(kept, "mine")
+    assert part.name == "mine"
+    assert part.size == len(kept)
+    np.testing.assert_array_equal(part.decode(np.arange(part.size)), np.unique(kept, axis=0))
+    assert part.to_text(kept) == space.to_text(kept)
+    np.testing.assert_array_equal(part.structures(kept), space.structures(kept))
+    np.testing.assert_array_equal(part.canonical(kept), space.canonical(kept))
+    np.testing.assert_array_equal(NB201Space(genotypes).encode(kept), space.encode(kept))
+    with pytest.raises(ValueError, match="not an architecture of mine"):
+        part.encode(genotypes[1])

@@ -180,3 +180,18 @@ def test_numbering_is_quick_and_shared():
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.5  # 0.08 s on one core; room for a busy machine
     assert NBGraphSpace().keys is NBGraphSpace(list(GNN_OPERATIONS)).keys
+
+
+def test_a_part_of_the_architectures(space):
+    kept = space.decode(np.arange(0, space.size, 7))
+    part = NBGraphSpace(space.operations, kept, "mine")
+    assert part.name == "mine"
+    np.testing.assert_array_equal(part.keys, space.keys[::7])
+    np.testing.assert_array_equal(part.decode(np.arange(part.size)), kept)
+    every = np.indices(space.num_choices).reshape(5, -1).T
+    every = every[space.contains(every)]
+    inside = np.isin(space.encode(every), np.arange(0, space.size, 7))
+    np.testing.assert_array_equal(part.contains(every), inside)  # isomorphic ones belong too
+    np.testing.assert_array_equal(part.encode(every[inside]), space.encode(every[inside]) // 7)
+    with pytest.raises(ValueError, match="at least one genotype"):
+        NBGraphSpace(space.operations, np.empty((0, 5), int))

@@ -271,5 +271,5 @@ def test_write_atomically(tmp_path):
     store.write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     assert [each.name for each in path.parent.iterdir()] == ["file"]
-    with pytest.raises(DataError, match="Nothing was changed"):
+    with pytest.raises(DataError, match="Choose a folder with room"):
         store.write_atomically(path / "below", b"")

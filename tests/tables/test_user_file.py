@@ -213,8 +213,9 @@ def test_part_of_nb201_is_a_restricted_space_with_its_labels(write: Callable[...
     space = NB201Space()
     genotypes = space.decode([7, 3, 5])
     table = read(write({"arch": space.to_text(genotypes), "acc": [7, 3, 5]}), "mine")
-    assert type(table.space) is CategoricalSpace
+    assert type(table.space) is NB201Space
     assert table.space.size == 3
+    assert table.space.to_text(genotypes) == space.to_text(genotypes)
     assert table.space.choices == space.choices
     assert table.space.decision_names == space.decision_names
     assert table.lookup(table.space.encode(genotypes), "acc").tolist() == [7, 3, 5]
@@ -235,6 +236,25 @@ def test_part_of_nbgraph(write: Callable[..., Path]) -> None:
     assert table.space.choices == NBGraphSpace().choices
     canonical = NBGraphSpace().canonical(NBGraphSpace().from_text(texts))
     assert table.lookup(table.space.encode(canonical), "acc").tolist() == [1, 2]
+    assert type(table.space) is NBGraphSpace
+    assert table.space.size == 2
+    assert table.space.to_text(canonical) == NBGraphSpace().to_text(canonical)
+
+
+@pytest.mark.parametrize("whole", [NB201Space(), NBGraphSpace(), NBGraphSpace(PROTEINS_OPERATIONS)])
+def test_part_of_a_known_space_is_stored(
+    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any
+) -> None:
+    texts = whole.to_text(whole.decode(np.arange(0, whole.size, 9)))
+    table = read(write({"arch": texts, "acc": list(range(len(texts)))}), "mine")
+    assert type(table.space) is type(whole)
+    assert table.space.name == "mine"
+    monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "cache"))
+    store.save(table)
+    again = store.load("mine")
+    assert type(again.space) is type(whole)
+    assert again.space.name == "mine"
+    assert by_text(again) == by_text(table) == {text: (i,) for i, text in enumerate(texts)}
 
 
 def test_isomorphic_architectures_are_one(write: Callable[..., Path]) -> None:
@@ -313,7 +333,7 @@ def test_whole_numbers_from_0_are_codes_and_others_labels(write: Callable[..., P
     assert table.space.choices == (("0", "1", "2", "3", "4"), ("3", "7"), ("0", "64"))
 
 
-def test_text_columns_with_labels_that_repeat_are_decisions(write: Callable[..., Path]) -> None:
+def test_text_columns_are_decisions_where_they_are_named(write: Callable[..., Path]) -> None:
     columns: Columns = {
         "op": ["conv", "conv", "pool", "pool"],
         "note": ["w", "x", "y", "z"],
@@ -322,9 +342,12 @@ def test_text_columns_with_labels_that_repeat_are_decisions(write: Callable[...,
         "acc": [1, 2, 3, 4],
     }
     error = message(write(columns))
+    assert "no column gives the architecture" in error
+    assert "decisions=" in error
+    error = message(write(columns), decisions=["op", "act"])
     assert "'note', 'data' hold text" in error
     assert "ignore=" in error
-    table = read(write(columns), "mine", ignore=["note", "data"])
+    table = read(write(columns), "mine", decisions=["op", "act"], ignore=["note", "data"])
     assert table.space.decision_names == ("op", "act")
     assert not table.space.has_masks
 
@@ -368,7 +391,7 @@ def test_known_columns_can_be_named(write: Callable[..., Path]) -> None:
         ({"acc": [1, 2], "ms": [1, 2]}, "no column gives the architecture"),
         ({"arch": ["00", "01"], "genotype": ["00", "01"], "acc": [1, 2]}, "'arch'; or 'genotype'"),
         ({"arch": ["00", "01"], "x0": [0, 1], "acc": [1, 2]}, "'arch'; or 'x0'"),
-        ({"arch": ["res", "vgg"], "x0": [0, 1], "acc": [1, 2]}, "'x0'; or 'arch'"),
+        ({"arch": ["res", "vgg"], "x0": [0, 1], "acc": [1, 2]}, "'arch'; or 'x0'"),
         ({"arch": ["res", "vgg"], "acc": [1, 2]}, "data row 1, column 'arch': 'res' is not"),
         ({"arch": ["012", "12"], "acc": [1, 2]}, "data row 2, column 'arch': '12' has 2 digits"),
         ({"arch": ["01", "0x", "11"], "acc": [1, 2, 3]}, "data row 2, column 'arch': '0x' is not"),

@@ -104,9 +104,40 @@ def test_too_little_memory_is_not_called_damage(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(torch, "load", load)
-    (tmp_path / "x.pt").write_bytes(b"12345")
+    torch.save([torch.zeros(1)], tmp_path / "x.pt")
     with pytest.raises(DataError, match="does not fit into the memory"):
         pickles.load_torch(tmp_path / "x.pt")
+    torch.save([1], tmp_path / "x.pt")
+    monkeypatch.setattr(pickles._TorchUnpickler, "load", load)
+    with pytest.raises(DataError, match="does not fit into the memory"):
+        pickles.load_torch(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_without_tensors_need_no_torch(zipped, tmp_path, monkeypatch, hostile):
+    torch = pytest.importorskip("torch")
+    content = {"a": np.arange(3.0), "s": {np.float64(2)}, "o": OrderedDict(x=[1, None])}
+    path = tmp_path / "x.pt"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    thing, ran = hostile
+    torch.save([thing], tmp_path / "hostile.pt", _use_new_zipfile_serialization=zipped)
+    torch.save([torch.zeros(1), thing], path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(DamagedDataError, match=r"system.*executed"):
+        pickles.load_torch(path)  # the tensor before does not open the door
+    monkeypatch.delattr(torch, "load")
+    with pytest.raises(DamagedDataError, match=r"system.*executed"):
+        pickles.load_torch(tmp_path / "hostile.pt")
+    assert not ran.exists()
+    path.write_bytes(whole)
+    loaded = pickles.load_torch(path)
+    assert loaded["a"].tolist() == [0, 1, 2]
+    assert loaded["s"] == {2}
+    assert loaded["o"] == {"x": [1, None]}
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DamagedDataError, match="could not be read"):
+            pickles.load_torch(path)
 
 
 def test_a_package_that_is_not_installed_is_named():
