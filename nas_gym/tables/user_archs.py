@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables.user_columns import Column, fault, quoted
-from nas_gym.tables.user_genotypes import is_readable
+from nas_gym.tables.user_genotypes import readers
 
 _ARCH_NAME = re.compile(r"(arch(itecture)?|genotype|cell)(str(ing)?|code|encoding)?")
 _DECISION_NAME = re.compile(r"(x|op|ops|operation|decision|choice|gene|edge)[_-]?\d+", re.I)
 
 
-def find(
-    columns: dict[str, Column], space: SearchSpace | None
-) -> tuple[str | None, list[str] | None]:
-    """Where nobody says, the column of whole architectures, or those of the decisions.
+def find(columns: Sequence[Column], space: SearchSpace | None) -> tuple[list[str], bool]:
+    """Names of the columns of the architectures, and whether it is one that holds them whole.
 
     Raises:
         UserFileError: there are none, or several may be meant.
     """
-    whole = [column.name for column in columns.values() if _may_hold_archs(column, space)]
-    decisions = [name for name in columns if _DECISION_NAME.fullmatch(name)]
-    if space is not None and set(space.decision_names) <= set(columns):
+    names = [column.name for column in columns]
+    answers = [[column.name] for column in columns if _holds_archs(column, space)]
+    decisions = [name for name in names if _DECISION_NAME.fullmatch(name)]
+    if space is not None and set(space.decision_names) <= set(names):
         decisions = list(space.decision_names)
-    answers = [[name] for name in whole] + ([decisions] if decisions else [])
+    if decisions:
+        answers.append(decisions)
     if len(answers) > 1:
         raise fault(
             f"the architecture may be in {'; or '.join(map(quoted, answers))}. Say which: arch= "
@@ -32,16 +33,13 @@ def find(
         )
     if not answers:
         raise fault(
-            f"no column gives the architecture; the columns are {quoted(columns)}. Name one of "
+            f"no column gives the architecture; the columns are {quoted(names)}. Name one of "
             "arch strings or digit strings with arch=, or one for each decision with decisions=."
         )
-    return (whole[0], None) if whole else (None, decisions)
+    return answers[0], not decisions
 
 
-def _may_hold_archs(column: Column, space: SearchSpace | None) -> bool:
+def _holds_archs(column: Column, space: SearchSpace | None) -> bool:
     name = re.sub(r"[\W_]", "", column.name.lower())
-    return (
-        column.is_matrix
-        or _ARCH_NAME.fullmatch(name) is not None
-        or is_readable(column.texts, space)
-    )
+    named = _ARCH_NAME.fullmatch(name) is not None
+    return named or column.is_matrix or bool(readers(column.texts, space))

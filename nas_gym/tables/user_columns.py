@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,17 @@ def fault(message: str, row: int | None = None, column: str | None = None) -> Us
     places = [] if row is None else [f"data row {row + 1}"]
     places += [] if column is None else [f"column {column!r}"]
     return UserFileError(": ".join(filter(None, [", ".join(places), message])))
+
+
+def first_fault(check: Callable[[Any], object], rows: Any, column: str | None) -> UserFileError:
+    """The error of the first row of which, as a batch of one, ``check`` complains."""
+    row = 0
+    try:
+        for row in range(len(rows)):
+            check(rows[row : row + 1])
+    except ValueError as error:
+        return fault(str(error), row, column)
+    raise AssertionError("Every row is right by itself.")
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -78,11 +90,6 @@ class Column:
         numbers[places] = floats([self.cells[place] for place in places])
         return numbers
 
-    @cached_property
-    def is_missing(self) -> NDArray[np.bool_]:
-        """Which cells are empty or NaN."""
-        return np.isnan(self.numbers) & ~self.is_text
-
     @property
     def is_matrix(self) -> bool:
         """Whether a cell is a whole genotype."""
@@ -90,11 +97,7 @@ class Column:
 
 
 def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, Column]:
-    """Columns by name, once every name is there and different, and every length the same.
-
-    Raises:
-        UserFileError: a name is missing or doubled, lengths differ, or there are no rows.
-    """
+    """Columns by name, once every name is there and different, and every length the same."""
     named: dict[str, Column] = {}
     for number, (name, cells) in enumerate(columns, start=1):
         name = name.strip()
@@ -114,18 +117,8 @@ def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, Column]:
     return named
 
 
-def without(columns: Mapping[str, Column], names: Iterable[str]) -> dict[str, Column]:
-    """The columns that are not named."""
-    out = set(names)
-    return {name: column for name, column in columns.items() if name not in out}
-
-
 def check_names(argument: str, names: Iterable[str], there: Iterable[str]) -> None:
-    """Whether an argument names only what is there.
-
-    Raises:
-        UserFileError: it does not; the message lists both.
-    """
+    """Raise the error of an argument that names what is not there."""
     there = list(there)
     unknown = [name for name in names if name not in there]
     if unknown:
@@ -134,12 +127,8 @@ def check_names(argument: str, names: Iterable[str], there: Iterable[str]) -> No
         )
 
 
-def check_arguments(columns: Iterable[str], **arguments: Sequence[str]) -> None:
-    """Whether each column that an argument names is there, and is named once in all of them.
-
-    Raises:
-        UserFileError: one is not.
-    """
+def check_arguments(columns: Iterable[str], arguments: Mapping[str, Sequence[str]]) -> None:
+    """Raise the error of arguments that name a column that is not there, or one twice."""
     columns = list(columns)
     for argument, names in arguments.items():
         check_names(argument, names, columns)

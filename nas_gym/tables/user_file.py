@@ -24,8 +24,8 @@ The architecture is given in one of three ways:
 - a column for each decision, of labels or numbers.
 
 It is found where one column holds arch strings or is named like ``arch`` (``arch_str``,
-``architecture``, ``genotype``, …), or else columns are named like ``x0``, ``op_1`` or ``decision2``.
-Where nothing or more than one thing fits, ``arch=`` or ``decisions=`` says what does. Every other
+``architecture``, ``genotype``, …), or where columns are named like ``x0``, ``op_1``, ``decision2``.
+Where nothing fits, or more than one thing, ``arch=`` or ``decisions=`` says what does. Every other
 column is a metric, unless ``metrics=`` or ``ignore=`` says otherwise.
 
 Choices of digit strings and of ``genotypes`` are 0 to the largest, so that genotypes are those of
@@ -44,10 +44,11 @@ import numpy as np
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables.table import Table
 from nas_gym.tables.user_archs import find
-from nas_gym.tables.user_columns import UserFileError, check_arguments, fault, without
+from nas_gym.tables.user_columns import UserFileError, check_arguments, fault
 from nas_gym.tables.user_formats import read_columns
-from nas_gym.tables.user_genotypes import fit, genotypes_of
-from nas_gym.tables.user_metrics import describe, objective_of, values_of
+from nas_gym.tables.user_genotypes import genotypes_of
+from nas_gym.tables.user_metrics import read_metrics
+from nas_gym.tables.user_space import fit
 
 __all__ = ["UserFileError", "read"]
 
@@ -114,23 +115,25 @@ def read(
             raise fault("Give either arch= or decisions=, not both.")
         content = _read_bytes(path)
         columns = read_columns(path, content)
-        left_out = [*_names(ignore), *_names(metrics or ())]
-        check_arguments(
-            columns,
-            arch=_names(arch or ()),
-            decisions=_names(decisions or ()),
-            metrics=_names(metrics or ()),
-            ignore=_names(ignore),
+        named = {"arch": arch, "decisions": decisions, "metrics": metrics, "ignore": ignore}
+        given = {argument: _names(names or ()) for argument, names in named.items()}
+        check_arguments(columns, given)
+        archs, whole = given["arch"] or given["decisions"], arch is not None
+        free = [each for each in columns if each not in given["ignore"] + given["metrics"]]
+        if not archs:
+            archs, whole = find([columns[each] for each in free], space)
+        found = genotypes_of([columns[each] for each in archs], whole, space)
+        measured = [each for each in free if each not in archs]
+        if metrics is not None:
+            measured = given["metrics"]
+        described, objective, rows = read_metrics(
+            [columns[each] for each in measured],
+            signal,
+            report,
+            _names(minimize),
+            units or {},
+            allow_missing,
         )
-        if arch is None and not decisions:
-            arch, decisions = find(without(columns, left_out), space)
-        archs = _names(arch or decisions or ())
-        found = genotypes_of([columns[each] for each in archs], arch is not None, space)
-        others = without(columns, [*archs, *_names(ignore)])
-        measured = list(others) if metrics is None else _names(metrics)
-        objective = objective_of(measured, signal, report)
-        rows = values_of([columns[each] for each in measured], objective, allow_missing)
-        described = describe(measured, _names(minimize), units or {})
         table_space, indices = fit(found, name)
     except UserFileError as error:
         error.args = (f"{path}: {error}",)

@@ -7,8 +7,9 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from decimal import Decimal
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from nas_gym.tables.user_columns import Cells, Column, UserFileError, fault, floats, named_columns
 
 _ROWS_AT_ONCE = 200  # few enough that their cells stay in the processor's cache
+
+_NUMBERS = {int, float, Decimal, type(None)}
 
 NamedCells = list[tuple[str, Cells]]
 
@@ -59,6 +62,21 @@ def _check_utf8(content: bytes) -> None:
         ) from error
 
 
+def _cells(name: str, values: list[Any]) -> Cells:
+    """Python's values as the cells of a column."""
+    kinds = set(map(type, values))
+    if kinds <= _NUMBERS:
+        with suppress(OverflowError):
+            return np.array(values, np.float64)
+    if not kinds <= _NUMBERS | {str, bool}:
+        row = next(i for i, value in enumerate(values) if type(value) not in _NUMBERS | {str, bool})
+        kind = type(values[row]).__name__
+        raise fault(
+            f"a number or a text was expected, got a {kind}: {values[row]!r:.60}.", row, name
+        )
+    return ["" if value is None else str(value) for value in values]
+
+
 # -- CSV -------------------------------------------------------------------------------------------
 
 
@@ -92,10 +110,8 @@ def _csv_columns(content: bytes, as_text: set[int]) -> NamedCells:
     if any(k not in first and isinstance(parts[k][0], np.ndarray) for k in as_text):
         del parts
         return _csv_columns(content, as_text)  # numbers that turned to text need theirs again
-    return [
-        (name, [cell for part in parts[k] for cell in part] if k in as_text else _join(parts[k]))
-        for k, name in enumerate(header)
-    ]
+    joined = [list(chain(*part)) if k in as_text else _join(part) for k, part in enumerate(parts)]
+    return list(zip(header, joined, strict=True))
 
 
 def _chunks(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
@@ -129,7 +145,7 @@ def _check_widths(rows: list[list[str]], width: int, before: int) -> None:
 def _read_json(content: bytes) -> NamedCells:
     _check_utf8(content)
     loaded = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_distinct)
-    return [(name, _json_cells(name, cells)) for name, cells in _json_columns(loaded).items()]
+    return [(name, _cells(name, cells)) for name, cells in _json_columns(loaded).items()]
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -158,17 +174,6 @@ def _json_columns(content: Any) -> dict[str, list[Any]]:
     return {key: [record.get(key) for record in content] for key in keys}
 
 
-def _json_cells(name: str, cells: list[Any]) -> Cells:
-    kinds = set(map(type, cells))
-    if kinds <= {int, float, type(None)}:
-        with suppress(OverflowError):
-            return np.array(cells, np.float64)
-    if kinds & {list, dict}:
-        row = next(row for row, cell in enumerate(cells) if isinstance(cell, (list, dict)))
-        raise fault(f"a number or a text was expected, got {cells[row]!r:.60}.", row, name)
-    return ["" if cell is None else str(cell) for cell in cells]
-
-
 # -- Parquet ---------------------------------------------------------------------------------------
 
 
@@ -179,24 +184,9 @@ def _read_parquet(content: bytes) -> NamedCells:
         raise fault("reading Parquet needs pyarrow. Run: pip install nas-gym[parquet]") from error
     table = parquet.ParquetFile(arrow.BufferReader(content)).read()
     return [
-        (name, _arrow_cells(name, arrow, column))
+        (name, _cells(name, column.to_pylist()))
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
-
-
-def _arrow_cells(name: str, arrow: Any, column: Any) -> Cells:
-    types = arrow.types
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    kind = column.type
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
-        numbers: NDArray[np.float64] = column.cast(arrow.float64(), safe=False).to_numpy()
-        return numbers
-    if types.is_null(kind):
-        return np.full(len(column), np.nan)
-    if types.is_boolean(kind) or str(kind) in ("string", "large_string", "string_view"):
-        return ["" if cell is None else str(cell) for cell in column.to_pylist()]
-    raise fault(f"numbers or text were expected, the column holds {kind}.", column=name)
 
 
 # -- npz -------------------------------------------------------------------------------------------
@@ -223,10 +213,9 @@ def _array_cells(name: str, arrays: Any) -> Cells:
     if array.ndim != 1 and not (name == "genotypes" and array.ndim == 2):
         raise fault(f"an array of shape (n,) was expected, got {array.shape}.", column=name)
     if array.dtype.kind in "iuf":
-        numbers: NDArray[np.float64] = array.astype(np.float64)
-        return numbers
+        return np.asarray(array, np.float64)
     if array.dtype.kind in "Ub" and array.ndim == 1:
-        return [str(cell) for cell in array.tolist()]
+        return _cells(name, array.tolist())
     raise fault(f"numbers or text were expected, the array is of {array.dtype}.", column=name)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
-from nas_gym.tables.user_columns import Column, UserFileError, fault, quoted
+from nas_gym.tables.user_columns import Column, fault, first_fault, quoted
 
 MAX_CHOICES = 1000  # of a decision; more are measurements, and a prefix tree of them fills memory
 MAX_CODE = 31  # a column of whole numbers from 0 to at most this numbers its choices
@@ -122,21 +121,17 @@ def _from_codes(
 # -- arch strings ----------------------------------------------------------------------------------
 
 
-def is_readable(texts: Sequence[str], space: SearchSpace | None) -> bool:
-    """Whether a column holds texts of ``space``, or of a known space where that is None.
-
-    One of the first that does is enough, so that a wrong row does not hide the column.
-    """
-    return bool(_readers(texts, space))
-
-
 @cache
 def _known_spaces() -> tuple[SearchSpace, ...]:
     """From the smallest on."""
     return NBGraphSpace(PROTEINS_OPERATIONS), NB201Space(), NBGraphSpace()
 
 
-def _readers(texts: Sequence[str], space: SearchSpace | None) -> list[SearchSpace]:
+def readers(texts: Sequence[str], space: SearchSpace | None) -> list[SearchSpace]:
+    """Of ``space``, or of all known where that is None, those that read one of the first texts.
+
+    One is enough, so that a wrong row does not hide what a column holds.
+    """
     spaces = _known_spaces() if space is None else (space,)
     first = texts[:_ROWS_TO_PROBE]
     return [each for each in spaces if any(_reads(each, [text]) for text in first)]
@@ -151,12 +146,12 @@ def _reads(space: SearchSpace, texts: Sequence[str]) -> bool:
 
 
 def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Architectures:
-    readers = _readers(texts, space) if space is None else [space]
-    for reader in readers:
-        if _reads(reader, texts):
-            return Architectures(reader, reader.from_text(texts), name)
-    if readers:
-        raise _first_fault(readers[-1].from_text, texts, name)
+    candidates = readers(texts, None) if space is None else [space]
+    for candidate in candidates:
+        if _reads(candidate, texts):
+            return Architectures(candidate, candidate.from_text(texts), name)
+    if candidates:
+        raise first_fault(candidates[-1].from_text, texts, name)
     row = next(row for row, text in enumerate(texts) if not _are_digits([text]))
     raise fault(
         f"{texts[row]!r} is not an architecture. Expected an arch string of NAS-Bench-201 "
@@ -181,8 +176,8 @@ def _from_decisions(columns: Sequence[Column], space: SearchSpace | None) -> Arc
             f"{space.name} has {space.num_decisions} decisions, the file gives {len(columns)}: "
             f"{quoted(names)}."
         )
-    codes = map(_codes_of_choices, columns, space.choices)
-    return Architectures(space, np.column_stack(list(codes)))
+    given = [_codes_of_choices(*each) for each in zip(columns, space.choices, strict=True)]
+    return Architectures(space, np.column_stack(given))
 
 
 def _codes_of_choices(column: Column, choices: Sequence[str]) -> NDArray[np.int64]:
@@ -202,8 +197,9 @@ def _labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
     """The labels of a decision, in order, and the choice of each row."""
     if column.is_matrix:
         raise fault("the column holds whole genotypes. Name it alone.", column=column.name)
-    if column.is_missing.any():
-        row = int(np.argmax(column.is_missing))
+    missing = np.isnan(column.numbers) & ~column.is_text
+    if missing.any():
+        row = int(np.argmax(missing))
         raise fault("the choice of this decision is missing.", row, column.name)
     labels, codes = _text_labels(column) if column.is_text.any() else _number_labels(column)
     if len(labels) > MAX_CHOICES:
@@ -236,74 +232,3 @@ def _text_labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
     labels = sorted(set(column.texts))
     codes = {label: code for code, label in enumerate(labels)}
     return labels, np.array([codes[text] for text in column.texts])
-
-
-# -- the space of a table --------------------------------------------------------------------------
-
-
-def fit(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.int64]]:
-    """The space that has just the architectures of the file, and the index of each row.
-
-    Args:
-        found: the architectures.
-        name: what to call the space where it is a part of theirs.
-
-    Raises:
-        UserFileError: a genotype is no architecture of its space, or two rows are the same.
-    """
-    space = found.space
-    try:
-        genotypes = _canonical(space, found.genotypes)
-    except ValueError:
-        check = partial(_canonical, space)
-        raise _first_fault(check, found.genotypes, found.column) from None
-    if len(genotypes) != space.size:
-        space = _part(space, genotypes, name)
-    indices = space.encode(genotypes)
-    _check_distinct(indices, found)
-    return space, indices
-
-
-def _canonical(space: SearchSpace, genotypes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Genotypes that are equal where they share an index; raises ``ValueError`` outside a space."""
-    if space.size > np.iinfo(np.int64).max:  # has no indices
-        space.contains(genotypes)
-        return genotypes
-    return space.decode(space.encode(genotypes))
-
-
-def _part(space: SearchSpace, genotypes: NDArray[np.int64], name: str) -> SearchSpace:
-    match space:
-        case NB201Space():
-            return NB201Space(genotypes, name)
-        case NBGraphSpace():
-            return NBGraphSpace(space.operations, genotypes, name)
-        case _:
-            return CategoricalSpace(space.choices, space.decision_names, genotypes, name)
-
-
-def _check_distinct(indices: NDArray[np.int64], found: Architectures) -> None:
-    order = np.argsort(indices, kind="stable")
-    again = np.flatnonzero(indices[order][1:] == indices[order][:-1])
-    if len(again) == 0:
-        return
-    place = again[np.argmin(order[again + 1])]
-    rows = order[place : place + 2]
-    texts = dict.fromkeys(found.space.to_text(found.genotypes[rows]))
-    raise fault(
-        f"data rows {rows[0] + 1} and {rows[1] + 1} are the same architecture, "
-        f"{' and '.join(texts)}. One row for each was expected: delete one or take the mean. "
-        "If a further column is a decision, name them all with decisions=."
-    )
-
-
-def _first_fault(
-    check: Callable[[Any], object], rows: Iterable[Any], column: str | None = None
-) -> UserFileError:
-    """The error of the first row, as a batch of one, of which ``check`` complains."""
-    for row, item in enumerate(rows):
-        try:
-            check([item])
-        except ValueError as error:
-            return fault(str(error), row, column)
-    raise AssertionError("Every row is right by itself.")

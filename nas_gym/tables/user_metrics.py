@@ -11,12 +11,33 @@ from nas_gym.tables.table import Metric, Objective
 from nas_gym.tables.user_columns import Column, check_names, fault, quoted
 
 
-def objective_of(names: Sequence[str], signal: str | None, report: str | None) -> Objective:
-    """The metric to search by, the only one by default, and the one to report.
+def read_metrics(
+    columns: Sequence[Column],
+    signal: str | None,
+    report: str | None,
+    minimize: Sequence[str],
+    units: Mapping[str, str],
+    allow_missing: bool,
+) -> tuple[tuple[Metric, ...], Objective, NDArray[np.float64]]:
+    """The metrics in columns, those of the task, and their numbers, shape ``(n, len(columns))``.
 
     Raises:
-        UserFileError: there is no metric, several and no ``signal``, or one that is not there.
+        UserFileError: an argument names what is no metric; there is none, or several and no
+            ``signal``; a cell is text, infinite, or missing where it may not be.
     """
+    _check_no_labels(columns)
+    names = [column.name for column in columns]
+    objective = _objective(names, signal, report)
+    check_names("minimize", minimize, names)
+    check_names("units", units, names)
+    for column in columns:
+        needed = not allow_missing or column.name in (objective.signal, objective.report)
+        _check_numbers(column, needed)
+    metrics = [Metric(name, units.get(name, ""), name not in minimize) for name in names]
+    return tuple(metrics), objective, np.column_stack([column.numbers for column in columns])
+
+
+def _objective(names: Sequence[str], signal: str | None, report: str | None) -> Objective:
     if not names:
         raise fault("there is no metric. A column of numbers was expected.")
     if signal is None:
@@ -29,37 +50,11 @@ def objective_of(names: Sequence[str], signal: str | None, report: str | None) -
     return Objective(signal, report)
 
 
-def describe(
-    names: Sequence[str], minimize: Sequence[str], units: Mapping[str, str]
-) -> tuple[Metric, ...]:
-    """The metrics of a table; raises ``UserFileError`` where an argument names another."""
-    check_names("minimize", minimize, names)
-    check_names("units", units, names)
-    return tuple(Metric(name, units.get(name, ""), name not in minimize) for name in names)
-
-
-def values_of(
-    columns: Sequence[Column], objective: Objective, allow_missing: bool
-) -> NDArray[np.float64]:
-    """The numbers of metrics, shape ``(n, len(columns))``.
-
-    Args:
-        columns: the metrics.
-        objective: those of which every number is needed.
-        allow_missing: whether others may be missing, which makes them NaN.
-
-    Raises:
-        UserFileError: a cell is text, infinite, or missing where it may not be.
-    """
-    _check_no_labels(columns)
-    needed = {objective.signal, objective.report}
-    for column in columns:
-        _check_numbers(column, allow_missing, column.name in needed)
-    return np.column_stack([column.numbers for column in columns])
-
-
 def _check_no_labels(columns: Sequence[Column]) -> None:
-    """No column is text in all its rows; all such are named, so that they can be ignored at once."""
+    """Name all columns of nothing but text in one error, so that they can be ignored at once."""
+    for column in columns:
+        if column.is_matrix:
+            raise fault("it gives architectures. Leave it out with ignore=.", column=column.name)
     labels = [
         column for column in columns if column.is_text.any() and np.isnan(column.numbers).all()
     ]
@@ -73,30 +68,21 @@ def _check_no_labels(columns: Sequence[Column]) -> None:
         )
 
 
-def _check_numbers(column: Column, allow_missing: bool, needed: bool) -> None:
-    numbers = column.numbers
-    if column.is_matrix:
-        raise fault(
-            "the column gives architectures, not a metric. Leave it out with ignore=, or others "
-            "that give architectures.",
-            column=column.name,
+def _check_numbers(column: Column, needed: bool) -> None:
+    """Every cell is a finite number, or missing where that is allowed."""
+    wrong = np.isinf(column.numbers) | column.is_text
+    if needed:
+        wrong |= np.isnan(column.numbers)
+    if not wrong.any():
+        return
+    row = int(np.argmax(wrong))
+    if column.is_text[row]:
+        problem = f"a number was expected, got {column.texts[row]!r}. Correct it"
+    elif np.isinf(column.numbers[row]):
+        problem = f"a finite number was expected, got {column.numbers[row]}. Correct it"
+    else:
+        problem = (
+            "the number is missing. The signal and the reported metric need one in every row, "
+            "others may be kept as NaN with allow_missing=True. Fill it in, delete the row"
         )
-    if column.is_text.any():
-        row = int(np.argmax(column.is_text))
-        raise fault(
-            f"a number was expected, got {column.texts[row]!r}. Correct it, or if the column is "
-            "no metric name it in decisions= or ignore=.",
-            row,
-            column.name,
-        )
-    if np.isinf(numbers).any():
-        row = int(np.argmax(np.isinf(numbers)))
-        raise fault(f"a finite number was expected, got {numbers[row]}.", row, column.name)
-    if np.isnan(numbers).any() and (needed or not allow_missing):
-        advice = (
-            "The signal and the reported metric need one in every row."
-            if allow_missing
-            else "Fill it in, delete the row, or keep such cells as NaN with allow_missing=True."
-        )
-        row = int(np.argmax(np.isnan(numbers)))
-        raise fault(f"the number is missing. {advice}", row, column.name)
+    raise fault(f"{problem}, or leave the column out with ignore=.", row, column.name)

@@ -19,7 +19,7 @@ def read(path: str | Path, name: str = "nas-bench-201") -> Table:
 
     15,625 cells; the columns are described at :class:`~.nb201_results.Collector`. Cells that are
     not in the file are NaN. The file is read whole, once. By what small files took, the 4.7 GB of
-    v1.1 need some 28 GB of memory and a quarter of an hour.
+    v1.1 need some 28 GB of memory and a minute and a half.
 
     Args:
         path: the file.

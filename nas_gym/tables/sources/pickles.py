@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -47,8 +48,8 @@ ORDERED_DICT: Allowed = MappingProxyType({("collections", "OrderedDict"): Ordere
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, content: bytes, allowed: Allowed, name: str) -> None:
-        super().__init__(io.BytesIO(content))
+    def __init__(self, file: IO[bytes], allowed: Allowed, name: str) -> None:
+        super().__init__(file)
         self._allowed = allowed
         self._name = name
 
@@ -89,7 +90,7 @@ def load(source: bytes | str | Path, allowed: Allowed, name: str = "") -> Any:
     name = name or ("The pickle" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else read_file(source, "its publisher")
     try:
-        return _RestrictedUnpickler(content, allowed, name).load()
+        return _RestrictedUnpickler(io.BytesIO(content), allowed, name).load()
     except DamagedDataError:
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -99,15 +100,65 @@ def load(source: bytes | str | Path, allowed: Allowed, name: str = "") -> Any:
 def load_torch(path: str | Path) -> Any:
     """Read a file of ``torch.save`` that holds containers, numbers, arrays and tensors.
 
-    Uses ``torch.load(weights_only=True)`` with NumPy's own reconstruction functions admitted.
+    Where it holds no tensors, it is read without torch, in a tenth of the time. Otherwise by
+    ``torch.load(weights_only=True)`` with NumPy's own reconstruction functions admitted.
 
     Raises:
         MissingDataError: no such file.
         DamagedDataError: it asks for any other class (none of its code ran), or is damaged.
-        DataError: torch is not installed, or memory ran out.
+        DataError: it holds tensors and torch is not installed, or memory ran out.
     """
     if not Path(path).is_file():
         raise MissingDataError(f"There is no file {path}. Check the path, or get the file first.")
+    try:
+        return _load_without_tensors(Path(path))
+    except _TensorsError:
+        return _load_tensors(path)
+    except DamagedDataError:
+        raise
+    except MemoryError as error:
+        raise _too_large(path) from error
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise _unreadable(str(path), error) from error
+
+
+class _TensorsError(Exception):
+    pass
+
+
+class _TorchUnpickler(_RestrictedUnpickler):
+    """What torch pickles that is no tensor; nothing of torch is ever looked up."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.partition(".")[0] == "torch":
+            raise _TensorsError
+        return super().find_class(module, name)
+
+
+def _load_without_tensors(path: Path) -> Any:
+    allowed = {**NUMPY, **ORDERED_DICT, ("__builtin__", "set"): set, ("builtins", "set"): set}
+    with path.open("rb") as file:
+        if zipfile.is_zipfile(file):  # since torch 1.6: a pickle beside the tensors' numbers
+            with zipfile.ZipFile(file) as archive:
+                [inside] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+                with archive.open(inside) as pickled:
+                    return _TorchUnpickler(pickled, allowed, str(path)).load()
+        file.seek(0)  # before: pickles one after the other, the fourth is the content
+        for _ in range(3):
+            _TorchUnpickler(file, allowed, str(path)).load()
+        content = _TorchUnpickler(file, allowed, str(path)).load()
+        _TorchUnpickler(file, allowed, str(path)).load()  # the keys of tensors: the end is there
+        return content
+
+
+def _too_large(path: str | Path) -> DataError:
+    return DataError(
+        f"{path} ({Path(path).stat().st_size:,} bytes) does not fit into the memory of this "
+        "machine while it is read: about six times its size is needed, once."
+    )
+
+
+def _load_tensors(path: str | Path) -> Any:
     torch = reading_package("torch", "torch")
     # the types of dtypes are named when an instance is built, not when it is asked for
     types = [type(np.dtype(name)) for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")]
@@ -116,10 +167,7 @@ def load_torch(path: str | Path) -> Any:
         with torch.serialization.safe_globals([*admitted, *types]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError as error:
-        raise DataError(
-            f"{path} ({Path(path).stat().st_size:,} bytes) does not fit into the memory of this "
-            "machine while it is read: about six times its size is needed, once."
-        ) from error
+        raise _too_large(path) from error
     except Exception as error:  # a damaged file can raise nearly anything
         # "Unsupported global: GLOBAL x.y was not …", "unsupported GLOBAL x.y whose module …"
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
