@@ -15,6 +15,7 @@ ENV = "NB201-cifar10-v0"
 
 
 def main() -> None:
+    """Run both searches, draw them together and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/demo"))
     parser.add_argument("--queries", type=int, default=500)

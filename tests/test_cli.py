@@ -51,7 +51,9 @@ def test_import_then_search_then_remove(cli, tmp_path):
     rng = np.random.default_rng(0)
     rows = [f"{a}{b}{c},{rng.random()},{rng.random()}" for a in "012" for b in "01" for c in "0123"]
     (tmp_path / "mine.csv").write_text("arch,val,test\n" + "\n".join(rows) + "\n")
-    text = cli("data", "import", "mine.csv", "--name", "Mine", "--signal", "val", "--report", "test")
+    text = cli(
+        "data", "import", "mine.csv", "--name", "Mine", "--signal", "val", "--report", "test"
+    )
     assert "Mine-v0, Mine-alpha-v0, Mine-population-v0" in text
     assert "Mine" in cli("envs")
     assert "24" in cli("data", "info", "Mine")

@@ -93,7 +93,8 @@ def test_killed_and_taken_up_is_the_same(tmp_path):
     straight = (tmp_path / "straight" / "history.jsonl").read_bytes()
     assert (folder / "history.jsonl").read_bytes() == straight
     summaries = [
-        json.loads((tmp_path / name / "summary.json").read_text()) for name in ("straight", "killed")
+        json.loads((tmp_path / name / "summary.json").read_text())
+        for name in ("straight", "killed")
     ]
     for summary in summaries:
         del summary["agent_seconds"]

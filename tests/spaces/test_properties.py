@@ -246,8 +246,10 @@ def test_graphs_are_in_topological_order(space, rng):
     assert not np.tril(adjacency).any()
     assert adjacency[:, :-1].any(axis=2).all(), "a node that leads nowhere"
     assert adjacency[:, :, 1:].any(axis=1).all(), "a node that reads nothing"
-    assert (operations[:, 0] == 0).all() and (operations[:, -1] == 1).all()
-    assert (operations[:, 1:-1] >= 2).all() and operations.max() < len(space.node_labels)
+    assert (operations[:, 0] == 0).all()
+    assert (operations[:, -1] == 1).all()
+    assert (operations[:, 1:-1] >= 2).all()
+    assert operations.max() < len(space.node_labels)
     assert space.node_labels[:2] == ("input", "output")
 
 
@@ -334,7 +336,7 @@ def test_random_space_masks_are_validity(case):
                 leads = any(row[: depth + 1] == (*prefix, choice) for row in expected)
                 assert mask[choice] == leads
                 if leads:
-                    below[*prefix, choice] = int(space.extend(depth, node, choice))
+                    below[(*prefix, choice)] = int(space.extend(depth, node, choice))
         assert sorted(below.values()) == list(range(space.num_prefixes(depth + 1)))
         decoded = space.decode_prefixes(depth + 1, list(below.values()))
         assert [tuple(row) for row in decoded.tolist()] == list(below)

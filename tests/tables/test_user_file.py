@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
-from nas_gym.tables import DamagedDataError, Metric, Objective, Table, store, user_formats
-from nas_gym.tables.user_file import UserFileError, read
+from nas_gym.tables import DamagedDataError, Metric, Objective, Table, store
+from nas_gym.tables.user_file import UserFileError, formats, read
 
 Columns = dict[str, list[Any]]
 FORMATS = ("csv", "json", "parquet", "npz")
@@ -633,4 +633,4 @@ def test_nothing_is_written(write: Callable[..., Path], tmp_path: Path) -> None:
 
 
 def test_every_reader_is_tried_here() -> None:
-    assert list(user_formats.READERS) == [f".{kind}" for kind in FORMATS]
+    assert list(formats.READERS) == [f".{kind}" for kind in FORMATS]

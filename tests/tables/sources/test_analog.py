@@ -21,7 +21,8 @@ def table():
 
 def test_contents(table):
     assert table.name == "analog-nasbench"
-    assert table.values.shape == (15625, 21) and not np.isnan(table.values).any()
+    assert table.values.shape == (15625, 21)
+    assert not np.isnan(table.values).any()
     assert table.column("baseline_accuracy").max() == 94.0664
     assert sum(metric.maximize for metric in table.metrics) == 13
     assert table.metric("analog_drift_60_std").maximize is False

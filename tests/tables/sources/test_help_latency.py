@@ -38,7 +38,8 @@ def folder(data, torch, tmp_path):
 
 def test_csv(data):
     table = help_latency.read_csv(data(CSV))
-    assert table.values.shape == (15625, 27) and (table.values > 0).all()
+    assert table.values.shape == (15625, 27)
+    assert (table.values > 0).all()
     assert {(metric.unit, metric.maximize) for metric in table.metrics} == {("ms", False)}
     assert table.lookup([0, 1], "raspi4").tolist() == [10.4820, 54.7774]
     assert table.objectives == {}
@@ -70,7 +71,7 @@ def test_other_content_is_refused(torch, folder):
 def test_damaged_files_are_refused(torch, folder, hostile):
     path = folder / "fpga.pt"
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(DamagedDataError, match="fpga.pt could not be read"):
+    with pytest.raises(DamagedDataError, match=r"fpga\.pt could not be read"):
         help_latency.read_files(folder)
     thing, ran = hostile
     torch.save(thing, path)

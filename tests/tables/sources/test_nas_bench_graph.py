@@ -24,8 +24,10 @@ def test_every_value_is_that_of_the_package(dataset):
     table = nas_bench_graph.read(dataset)
     rows = 2021 if dataset == "proteins" else 26206
     assert table.name == f"nas-bench-graph-{dataset}"
-    assert table.values.shape == (rows, 4) and not np.isnan(table.values).any()
-    assert table.values[:, :2].min() >= 0 and table.values[:, :2].max() <= 1
+    assert table.values.shape == (rows, 4)
+    assert not np.isnan(table.values).any()
+    assert table.values[:, :2].min() >= 0
+    assert table.values[:, :2].max() <= 1
     assert [metric.maximize for metric in table.metrics] == [True, True, False, False]
     assert table.objectives[dataset].signal == "valid_perf"
 
@@ -51,7 +53,7 @@ def test_rows_are_found_by_their_architecture():
 
 
 def test_unknown_data_sets_are_named():
-    with pytest.raises(ValueError, match="'mnist'.*cora, citeseer"):
+    with pytest.raises(ValueError, match=r"'mnist'.*cora, citeseer"):
         nas_bench_graph.read("mnist")
 
 

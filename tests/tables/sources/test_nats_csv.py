@@ -15,7 +15,8 @@ def test_optima_of_the_200_epochs(data):
     table = nats_csv.read(data("nb201/nats_bench.csv"))
     best = [table.column(f"{dataset}-test").max() for dataset in DATASETS]
     np.testing.assert_allclose(best, [94.3733, 73.5133, 47.3111], atol=5e-5)
-    assert table.values.shape == (15625, 3) and not np.isnan(table.values).any()
+    assert table.values.shape == (15625, 3)
+    assert not np.isnan(table.values).any()
     assert table.lookup([0], "cifar10-test")[0] == 85.86333333333334
     assert {o.signal == o.report for o in table.objectives.values()} == {True}
 
@@ -45,7 +46,7 @@ def test_altered_files_are_refused(read, name, data, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(DamagedDataError, match="sha256"):
             read(path)
-    with pytest.raises(MissingDataError, match="published at https://github.com"):
+    with pytest.raises(MissingDataError, match=r"published at https://github\.com"):
         read(tmp_path / "none.csv")
 
 

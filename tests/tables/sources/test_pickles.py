@@ -19,7 +19,8 @@ def test_numpy_and_plain_containers_are_read(protocol):
     }
     allowed = {**pickles.NUMPY, **pickles.ORDERED_DICT}
     loaded = pickles.load(pickle.dumps(content, protocol), allowed)
-    assert loaded["scalar"] == 1.5 and loaded["order"] == OrderedDict(a=1)
+    assert loaded["scalar"] == 1.5
+    assert loaded["order"] == OrderedDict(a=1)
     np.testing.assert_array_equal(loaded["array"], np.arange(3))
 
 
@@ -84,7 +85,8 @@ def test_files_of_torch(zipped, tmp_path, hostile):
     loaded = pickles.load_torch(path)
     assert set(torch.serialization.get_safe_globals()) == before
     assert loaded["t"].tolist() == loaded["a"].tolist() == [0, 1, 2]
-    assert loaded["s"] == 2 and loaded["p"] == {1, 2}
+    assert loaded["s"] == 2
+    assert loaded["p"] == {1, 2}
 
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DamagedDataError, match="could not be read"):

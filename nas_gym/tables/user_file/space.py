@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
-from nas_gym.tables.user_columns import fault, first_fault
-from nas_gym.tables.user_genotypes import Architectures
+from nas_gym.tables.user_file.columns import fault, first_fault
+from nas_gym.tables.user_file.genotypes import Architectures
 
 
 def fit(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.int64]]:

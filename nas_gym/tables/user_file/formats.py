@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.tables.user_columns import Cells, Column, UserFileError, fault, floats, named_columns
+from nas_gym.tables.user_file.columns import (
+    Cells,
+    Column,
+    UserFileError,
+    fault,
+    floats,
+    named_columns,
+)
 
 _ROWS_AT_ONCE = 200  # few enough that their cells stay in the processor's cache
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.tables.table import Metric, Objective
-from nas_gym.tables.user_columns import Column, check_names, fault, quoted
+from nas_gym.tables.user_file.columns import Column, check_names, fault, quoted
 
 
 def read_metrics(

@@ -43,12 +43,12 @@ import numpy as np
 
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables.table import Table
-from nas_gym.tables.user_archs import find
-from nas_gym.tables.user_columns import UserFileError, check_arguments, fault
-from nas_gym.tables.user_formats import read_columns
-from nas_gym.tables.user_genotypes import genotypes_of
-from nas_gym.tables.user_metrics import read_metrics
-from nas_gym.tables.user_space import fit
+from nas_gym.tables.user_file.archs import find
+from nas_gym.tables.user_file.columns import UserFileError, check_arguments, fault
+from nas_gym.tables.user_file.formats import read_columns
+from nas_gym.tables.user_file.genotypes import genotypes_of
+from nas_gym.tables.user_file.metrics import read_metrics
+from nas_gym.tables.user_file.space import fit
 
 __all__ = ["UserFileError", "read"]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from nas_gym.spaces import SearchSpace
-from nas_gym.tables.user_columns import Column, fault, quoted
-from nas_gym.tables.user_genotypes import readers
+from nas_gym.tables.user_file.columns import Column, fault, quoted
+from nas_gym.tables.user_file.genotypes import readers
 
 _ARCH_NAME = re.compile(r"(arch(itecture)?|genotype|cell)(str(ing)?|code|encoding)?")
 _DECISION_NAME = re.compile(r"(x|op|ops|operation|decision|choice|gene|edge)[_-]?\d+", re.I)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
-from nas_gym.tables.user_columns import Column, fault, first_fault, quoted
+from nas_gym.tables.user_file.columns import Column, fault, first_fault, quoted
 
 MAX_CHOICES = 1000  # of a decision; more are measurements, and a prefix tree of them fills memory
 MAX_CODE = 31  # a column of whole numbers from 0 to at most this numbers its choices
