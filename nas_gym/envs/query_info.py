@@ -27,7 +27,8 @@ def query_info(
         Arrays that start with the search: ``genotype``, ``index``, ``arch`` (text), ``metrics``
         (a dictionary of arrays), ``queries``, ``unique_queries``, ``incumbent`` (the index of the
         architecture of highest reward so far), ``incumbent_reward``, ``incumbent_report`` (its
-        reported metric) and ``regret`` (distance of that from the best of the space).
+        reported metric), ``regret`` (distance of that from the best of the space), and ``signal``
+        and ``report`` (the columns that rewards and reports come from, as ``table:metric``).
     """
     rows = genotypes.reshape(-1, genotypes.shape[-1])
     shape = genotypes.shape[:-1]
@@ -46,6 +47,8 @@ def query_info(
         "incumbent_reward": task.evaluate(incumbents),
         "incumbent_report": task.reported(incumbents),
         "regret": task.regret(incumbents),
+        "signal": np.full(len(genotypes), str(task.signal), object),
+        "report": np.full(len(genotypes), str(task.report), object),
     }
 
 

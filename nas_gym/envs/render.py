@@ -140,7 +140,7 @@ class _Page:
         from matplotlib.figure import Figure
 
         self._figure = Figure((WIDTH / _DPI, HEIGHT / _DPI), dpi=_DPI, facecolor="white")
-        self._canvas = FigureCanvasAgg(self._figure)
+        self._canvas: Any = FigureCanvasAgg(self._figure)
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
         self._axes.set_axis_off()
@@ -164,8 +164,8 @@ class _Page:
         from matplotlib.patches import FancyBboxPatch
 
         corner = (center[0] - size[0] / 2, center[1] - size[1] / 2)
-        style = {"boxstyle": "round,pad=0,rounding_size=5", "linewidth": 1.1} | style
-        self._axes.add_patch(FancyBboxPatch(corner, *size, zorder=3, **style))
+        defaults: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=5", "linewidth": 1.1}
+        self._axes.add_patch(FancyBboxPatch(corner, *size, zorder=3, **(defaults | style)))
 
     def circle(self, center: Point, radius: float) -> None:
         """The node of a cell."""
@@ -191,7 +191,7 @@ def _fit(text: Text, width: float, smallest: float = 6.0) -> None:
     extent = text.get_window_extent().width
     if extent <= width:
         return
-    text.set_fontsize(max(smallest, text.get_fontsize() * width / extent))
+    text.set_fontsize(max(smallest, float(text.get_fontsize()) * width / extent))
     words = text.get_text()
     while len(words) > 1 and text.get_window_extent().width > width:
         # one estimate is nearly always enough

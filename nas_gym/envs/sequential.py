@@ -158,8 +158,9 @@ class SequentialEnv(SearchEnv):
     Terminates with the last decision. `info` then holds `genotype`, `index` (as the benchmark
     numbers it), `arch` (its text), `metrics` (every column of the table), `queries`,
     `unique_queries`, `incumbent` (index of the best by reward so far), `incumbent_reward`,
-    `incumbent_report`, and `regret` (of the reported metric, in its unit, >= 0). These come from
-    the reported metric and are for evaluation: an agent must not learn from them.
+    `incumbent_report`, `regret` (of the reported metric, in its unit, >= 0), and which columns
+    `signal` and `report` are, such as `analog-nasbench:baseline_accuracy`. What comes from the
+    reported metric is for evaluation: an agent must not learn from it.
 
     ## Arguments
     * `table`: the table searched; `nas-gym data list` shows them. Each ID has its own default:

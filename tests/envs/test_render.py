@@ -1,0 +1,121 @@
+"""Drawings: fixed size, different for different architectures, in every mode."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import nas_gym  # noqa: F401
+from nas_gym.envs.render import HEIGHT, NOTHING, WIDTH, as_image, as_text
+from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
+
+SPACES = {
+    "NB201": NB201Space(),
+    "NBGraph": NBGraphSpace(),
+    "three": CategoricalSpace([("conv", "$pool$"), ("relu", "tanh"), ("1", "2", "3")], name="mine"),
+    "sixty": CategoricalSpace([("a long label", "b")] * 60, name="a long name " * 9),
+}
+IDS = [f"{task}{mode}-v0" for task in ("NB201-cifar10", "NBGraph-cora")
+       for mode in ("", "-alpha", "-population")]  # fmt: skip
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_every_frame_has_one_shape_and_its_own_content(space):
+    genotypes = space.sample(2, np.random.default_rng(0))
+    pictures = [as_image(space, None, "")]
+    pictures += [as_image(space, genotype, "accuracy 93 %") for genotype in genotypes]
+    pictures += [as_image(space, genotypes[0, :depth], "") for depth in range(3)]
+    for i, picture in enumerate(pictures):
+        assert (picture.shape, picture.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
+        assert (picture[0] == 255).all()  # nothing is drawn over the border
+        for other in pictures[:i]:
+            assert (picture != other).any()
+
+
+def test_same_architecture_same_frame():
+    space = SPACES["NB201"]
+    genotype = np.array([3, 4, 0, 1, 2, 3])
+    frames = [as_image(space, genotype, "x") for _ in range(2)]
+    np.testing.assert_array_equal(*frames)
+
+
+def test_operations_are_told_apart_by_colour():
+    space = SPACES["NB201"]
+    for operation in range(5):
+        picture = as_image(space, np.full(6, operation), "")
+        colours = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
+        strong = {c for c in colours if max(c) - min(c) > 80}
+        assert bool(strong) == (operation != 0)  # `none` is grey
+
+
+def test_text():
+    space = SPACES["NB201"]
+    whole = as_text(space, np.array([3, 4, 0, 1, 2, 3]), "accuracy 93 %")
+    assert whole.splitlines() == [*space.to_text([[3, 4, 0, 1, 2, 3]]), "accuracy 93 %"]
+    part = as_text(space, np.array([3, 4]), "")
+    assert "0->2: avg_pool_3x3" in part
+    assert "1->2" in part.splitlines()[-1]
+    assert as_text(space, None, "") == NOTHING
+
+
+@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("render_mode", ["ansi", "rgb_array"])
+def test_environments_render_each_step(env_id, render_mode):
+    env = gym.make(env_id, render_mode=render_mode)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    frames = [env.render()]
+    for _ in range(5):
+        env.step(env.action_space.sample())
+        frames.append(env.render())
+    assert len({str(np.asarray(frame).tolist()) for frame in frames}) == 6
+
+
+def test_last_frame_shows_the_reported_accuracy():
+    env = gym.make("NB201-cifar10-v0", render_mode="ansi", report="analog_accuracy")
+    env.reset(seed=0)
+    for action in (3, 1, 3, 0, 3, 3):
+        *_, info = env.step(action)
+    assert f"analog_accuracy {info['metrics']['analog_accuracy']:.4g} %" in env.render()
+    assert info["arch"] in env.render()
+
+
+def test_vector_environments_render_every_search():
+    envs = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=3, render_mode="ansi")
+    envs.reset(seed=0)
+    *_, infos = envs.step(envs.action_space.sample())
+    assert [frame.splitlines()[0] for frame in envs.render()] == infos["arch"].tolist()
+    pictures = gym.make_vec("NB201-cifar10-v0", num_envs=2, render_mode="rgb_array")
+    pictures.reset(seed=0)
+    assert [frame.shape for frame in pictures.render()] == [(HEIGHT, WIDTH, 3)] * 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_gymnasiums_checker_renders():
+    check_env(gym.make("NB201-cifar10-v0", render_mode="rgb_array").unwrapped)
+
+
+def test_lists_of_frames_for_videos():
+    env = gym.make("NB201-cifar10-v0", render_mode="rgb_array_list")
+    env.reset(seed=0)
+    for action in range(3):
+        env.step(action)
+    assert [frame.shape for frame in env.render()] == [(HEIGHT, WIDTH, 3)] * 4
+
+
+def test_render_without_a_mode_says_how():
+    env = gym.make("NB201-cifar10-v0")
+    env.reset(seed=0)
+    with pytest.warns(UserWarning, match="render_mode='rgb_array'"):
+        assert env.unwrapped.render() is None
+
+
+def test_pyplot_stays_out(run_python):
+    run_python(
+        "import sys, gymnasium as gym, nas_gym\n"
+        "env = gym.make('NB201-cifar10-v0', render_mode='rgb_array')\n"
+        "env.reset(seed=0); env.render()\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
