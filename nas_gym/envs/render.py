@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,9 +90,9 @@ def as_image(
         caption: what stands above the drawing, such as the accuracy.
     """
     page = _Page()
-    page.text((MARGIN, 374), space.name, 12, WIDTH / 3, weight="bold", ha="left")
+    page.text((MARGIN, 374), space.name, 12, 200, weight="bold", ha="left")
     title, notes = _words(space, genotype, caption)
-    page.text((WIDTH - MARGIN, 374), title, 12, WIDTH / 2, ha="right")
+    page.text((WIDTH - MARGIN, 374), title, 12, 370, ha="right")
     if genotype is None:
         page.text((WIDTH / 2, (_TOP + _BOTTOM) / 2), NOTHING, 13, WIDTH / 2, color=_GREY)
         return page.pixels()
@@ -148,7 +149,8 @@ class _Page:
     def pixels(self) -> NDArray[np.uint8]:
         """The page, shape ``(HEIGHT, WIDTH, 3)``."""
         self._canvas.draw()
-        return np.array(self._canvas.buffer_rgba(), np.uint8)[..., :3].copy()
+        rgba = np.asarray(self._canvas.buffer_rgba())
+        return rgba[..., :3].copy()
 
     def text(self, at: Point, words: str, size: float, width: float, **style: Any) -> None:
         """Words of at most a width: in smaller letters, or cut, where they are too long."""
@@ -165,46 +167,47 @@ class _Page:
 
         corner = (center[0] - size[0] / 2, center[1] - size[1] / 2)
         defaults: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=5", "linewidth": 1.1}
-        self._axes.add_patch(FancyBboxPatch(corner, *size, zorder=3, **(defaults | style)))
+        self._axes.add_artist(FancyBboxPatch(corner, *size, zorder=3, **(defaults | style)))
 
     def circle(self, center: Point, radius: float) -> None:
         """The node of a cell."""
         from matplotlib.patches import Circle
 
         style: dict[str, Any] = {"facecolor": "#F2F2F2", "edgecolor": _INK, "linewidth": 1.2}
-        self._axes.add_patch(Circle(center, radius, zorder=3, **style))
+        self._axes.add_artist(Circle(center, radius, zorder=3, **style))
 
     def arrow(self, path: Path, color: str, width: float = 1.2, dashes: Any = "solid") -> None:
         """An arrow along a path."""
         from matplotlib.patches import FancyArrowPatch, PathPatch
 
-        # the head apart from the line, or its outline were dashed as well
-        line: dict[str, Any] = {"facecolor": "none", "edgecolor": color, "capstyle": "butt"}
-        self._axes.add_patch(PathPatch(path, linewidth=width, linestyle=dashes, **line))
-        head = FancyArrowPatch(
-            path=path, arrowstyle="-|>", mutation_scale=11, color=color, linewidth=0
-        )
-        self._axes.add_patch(head)
+        head: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 10 + 2 * width}
+        style: dict[str, Any] = {"color": color, "joinstyle": "miter", "capstyle": "butt"}
+        if dashes != "solid":
+            # on its own, or the outline of the head were dashed as well
+            line = PathPatch(path, linewidth=width, linestyle=dashes, fill=False, **style)
+            self._axes.add_artist(line)
+            width = 0
+        self._axes.add_artist(FancyArrowPatch(path=path, linewidth=width, **head, **style))
 
 
 def _fit(text: Text, width: float, smallest: float = 6.0) -> None:
+    """Shrink a text to a width, and cut it where it would be too small to read."""
     extent = text.get_window_extent().width
     if extent <= width:
         return
-    text.set_fontsize(max(smallest, float(text.get_fontsize()) * width / extent))
-    words = text.get_text()
-    while len(words) > 1 and text.get_window_extent().width > width:
-        # one estimate is nearly always enough
-        words = words[
-            : min(int(len(words) * width / text.get_window_extent().width), len(words) - 1)
-        ]
-        text.set_text(words[:-1] + "…")
+    size = float(text.get_fontsize())
+    # whole half points, since every size loads its letters anew
+    text.set_fontsize(max(smallest, math.floor(2 * size * width / extent) / 2))
+    extent = text.get_window_extent().width
+    if extent > width:
+        words = text.get_text()
+        text.set_text(words[: max(1, int(len(words) * width / extent) - 1)] + "…")
 
 
 def _print_small(page: _Page, words: str) -> None:
     lines = [""]
     for piece in re.split(r"(?<=[+, ])", words):
-        if lines[-1] and len(lines[-1]) + len(piece) > 88:
+        if lines[-1] and len(lines[-1]) + len(piece) > 84:
             lines.append("")
         lines[-1] += piece
     if len(lines) > 3:
@@ -216,10 +219,10 @@ def _print_small(page: _Page, words: str) -> None:
 
 # -- the cell of NAS-Bench-201 -------------------------------------------------------------------
 
-_NODES = ((60.0, 190.0), (233.0, 190.0), (407.0, 190.0), (580.0, 190.0))
+_NODES = ((60.0, 184.0), (233.0, 184.0), (407.0, 184.0), (580.0, 184.0))
 _RADIUS = 18.0
 # how far the arc of each edge rises above the line of the nodes
-_RISES = {(0, 2): 68.0, (0, 3): 128.0, (1, 3): -68.0}
+_RISES = {(0, 2): 68.0, (0, 3): 128.0, (1, 3): -84.0}
 
 
 def _draw_cell(page: _Page, labels: Sequence[str]) -> None:
@@ -235,9 +238,10 @@ def _draw_cell(page: _Page, labels: Sequence[str]) -> None:
 def _draw_edge(page: _Page, edge: tuple[int, int], label: str | None) -> None:
     (x0, y0), (x1, y1) = _NODES[edge[0]], _NODES[edge[1]]
     rise = _RISES.get(edge, 0.0)
-    middle = ((x0 + x1) / 2, y0 + rise)
     # the peak of a quadratic Bezier curve is half as high as its control point
-    path = _arc((x0, y0), (middle[0], y0 + 2 * rise), (x1, y1))
+    path = _arc((x0, y0), ((x0 + x1) / 2, y0 + 2 * rise), (x1, y1))
+    start, control, end = np.asarray(path.vertices).tolist()
+    middle = ((start[0] + 2 * control[0] + end[0]) / 4, (start[1] + 2 * control[1] + end[1]) / 4)
     if label is None:
         page.arrow(path, _FAINT, 1.4, (0, (1, 2)))
         page.text(middle, "?", 9, 40, color=_GREY, bbox=_pill("white", "white"))
@@ -274,6 +278,9 @@ def _towards(node: Point, target: Point) -> Point:
 # -- decisions in a row --------------------------------------------------------------------------
 
 
+_TWO_LINES = 30.0  # the height that a box needs for them
+
+
 def _is_chain(space: SearchSpace, genotype: NDArray[np.int64]) -> bool:
     """Whether the graph only repeats the decisions, one after the other."""
     adjacency = space.to_graph(genotype)[0][0]
@@ -283,11 +290,12 @@ def _is_chain(space: SearchSpace, genotype: NDArray[np.int64]) -> bool:
 
 def _draw_decisions(page: _Page, space: SearchSpace, genotype: NDArray[np.int64]) -> None:
     count = space.num_decisions
-    rows = max(1, round(math.sqrt(count / 5)))
+    rows = math.ceil(count / max(5, math.sqrt(count)))
     columns = math.ceil(count / rows)
-    centers = [_grid_center(i, columns, math.ceil(count / columns)) for i in range(count)]
+    centers = [_grid_center(i, columns, rows) for i in range(count)]
     size = _box_size(columns, rows)
-    for start, end in zip(centers, centers[1:], strict=False):
+    # many rows are read like lines of text
+    for start, end in pairwise(centers) if size[1] > _TWO_LINES else ():
         page.arrow(_step(start, end, size), _GREY)
     for i, center in enumerate(centers):
         choice = int(genotype[i]) if i < len(genotype) else None
@@ -303,8 +311,8 @@ def _grid_center(number: int, columns: int, rows: int) -> Point:
 
 
 def _box_size(columns: int, rows: int) -> Point:
-    width = (WIDTH - MARGIN) / columns - 24
-    return min(130.0, max(width, 10.0)), min(50.0, 0.7 * (_TOP - _BOTTOM) / rows)
+    width, height = (WIDTH - MARGIN) / columns, (_TOP - _BOTTOM) / rows
+    return min(130.0, width - min(24.0, 0.3 * width)), min(50.0, 0.7 * height)
 
 
 def _draw_decision(
@@ -315,11 +323,13 @@ def _draw_decision(
         page.box(center, size, facecolor="white", edgecolor=_FAINT, linestyle=(0, (2, 2)))
     else:
         page.box(center, size, facecolor=_FILLS[choice % len(_FILLS)], edgecolor=_INK)
-    letters = min(1.0, height / 40)
     label = "?" if choice is None else labels[choice]
     color = _GREY if choice is None else _INK
-    page.text((x, y + height / 4), name, 7.5 * letters, width - 6, color=color, zorder=4)
-    page.text((x, y - height / 6), label, 10 * letters, width - 6, color=color, zorder=4)
+    if height < _TWO_LINES:
+        page.text(center, label, 8, width - 4, color=color, zorder=4)
+        return
+    page.text((x, y + height / 4), name, 7.5, width - 6, color=color, zorder=4)
+    page.text((x, y - height / 6), label, 10, width - 6, color=color, zorder=4)
 
 
 def _step(start: Point, end: Point, size: Point) -> Path:
@@ -338,75 +348,65 @@ def _step(start: Point, end: Point, size: Point) -> Path:
 
 def _draw_graph(page: _Page, space: SearchSpace, genotype: NDArray[np.int64]) -> None:
     adjacencies, operations = space.to_graph(genotype)
-    routes, columns, rows = _layers(adjacencies[0])
-    width = min(90.0, 0.62 * (WIDTH - 2 * MARGIN) / columns)
-    height = min(36.0, 0.7 * (_TOP - _BOTTOM) / rows)
-    for (u, v), points in routes.items():
-        if u != v:
+    parents = [np.flatnonzero(column).tolist() for column in adjacencies[0].T]
+    layers = _layers(parents)
+    step = min(130.0, (WIDTH - MARGIN) / len(layers))
+    gap = min(72.0, (_TOP - _BOTTOM) / max(map(len, layers)))
+    places = _places(layers, parents, step, gap)
+    width, height = min(72.0, 0.64 * step), min(36.0, 0.7 * gap)
+    for v, sources in enumerate(parents):
+        for u in sources:
+            points = [places[u, u][0], *places.get((u, v), []), places[v, v][0]]
             page.arrow(_route(points, width), _GREY)
     for node, operation in enumerate(operations[0].tolist()):
-        center = routes[node, node][0]
         # the first two labels are the input and the output
         fill = _FILLS[(operation - 2) % len(_FILLS)] if operation > 1 else "#F2F2F2"
+        (center,) = places[node, node]
         page.box(center, (width, height), facecolor=fill, edgecolor=_INK)
         page.text(center, space.node_labels[operation], 10, width - 8, zorder=4)
 
 
-def _layers(
-    adjacency: NDArray[np.int8],
-) -> tuple[dict[tuple[int, int], list[Point]], int, int]:
-    """Where nodes lie and edges run: Sugiyama's layers, from left to right.
+def _layers(parents: Sequence[Sequence[int]]) -> list[list[tuple[int, int]]]:
+    """What stands in each layer of the drawing, from left to right (Sugiyama's layout).
 
-    A node stands as far right as its longest path from an input is long. An edge that jumps over
-    layers keeps a place in each of them, so that no box stands on it.
-
-    Returns:
-        the points of each edge ``(u, v)`` and, at ``(u, u)``, of each node; the number of layers,
-        and of places in the fullest one.
+    A node ``(v, v)`` stands as far right as its longest path from an input is long. An edge
+    ``(u, v)`` has a place in each layer that it jumps over, so that no box stands on it.
     """
-    parents = [np.flatnonzero(column).tolist() for column in adjacency.T]
     depth: list[int] = []
-    for above in parents:
-        depth.append(1 + max((depth[u] for u in above), default=-1))
-    places: list[list[tuple[int, int]]] = [[] for _ in range(max(depth) + 1)]
-    for v, above in enumerate(parents):
-        places[depth[v]].append((v, v))
-        for u in above:
-            for layer in range(depth[u] + 1, depth[v]):
-                places[layer].append((u, v))
-    rows = max(map(len, places))
-    routes: dict[tuple[int, int], list[Point]] = {}
-    for layer, members in enumerate(places):
-        heights = {member: _mean_height(member, parents, routes) for member in members}
-        members.sort(key=lambda member: -heights[member])
-        for rank, member in enumerate(members):
-            routes.setdefault(member, []).append(
-                _place(layer, len(places), rank, len(members), rows)
-            )
-    for v, above in enumerate(parents):
-        for u in above:
-            routes[u, v] = [routes[u, u][0], *routes.get((u, v), []), routes[v, v][0]]
-    return routes, len(places), rows
+    for sources in parents:
+        depth.append(1 + max((depth[u] for u in sources), default=-1))
+    layers: list[list[tuple[int, int]]] = [[] for _ in range(max(depth) + 1)]
+    for v, sources in enumerate(parents):
+        layers[depth[v]].append((v, v))
+        for u in sources:
+            for layer in layers[depth[u] + 1 : depth[v]]:
+                layer.append((u, v))
+    return layers
 
 
-def _mean_height(
-    member: tuple[int, int],
-    parents: list[list[int]],
-    routes: dict[tuple[int, int], list[Point]],
-) -> float:
-    """The mean height of what leads to a place; what it is ordered by within its layer."""
-    u, v = member
-    before = [(w, v) if (w, v) in routes else (w, w) for w in (parents[v] if u == v else [u])]
-    return float(np.mean([routes[each][-1][1] for each in before])) if before else 0.0
+def _places(
+    layers: list[list[tuple[int, int]]],
+    parents: Sequence[Sequence[int]],
+    step: float,
+    gap: float,
+) -> dict[tuple[int, int], list[Point]]:
+    """The point of each node, and the points of each edge in the layers that it jumps over."""
+    places: dict[tuple[int, int], list[Point]] = {}
 
+    def height(member: tuple[int, int]) -> float:
+        # the mean of what leads here, which keeps crossings few
+        u, v = member
+        sources = parents[v] if u == v else [u]
+        before = [places.get((w, v)) or places[w, w] for w in sources]
+        return sum(points[-1][1] for points in before) / max(1, len(before))
 
-def _place(layer: int, layers: int, rank: int, count: int, rows: int) -> Point:
-    gap = min(72.0, (_TOP - _BOTTOM) / rows)
-    step = min(150.0, (WIDTH - 2 * MARGIN) / layers)
-    return (
-        WIDTH / 2 + (layer - (layers - 1) / 2) * step,
-        (_TOP + _BOTTOM) / 2 - (rank - (count - 1) / 2) * gap,
-    )
+    for number, layer in enumerate(layers):
+        x = WIDTH / 2 + (number - (len(layers) - 1) / 2) * step
+        ordered = sorted(layer, key=height, reverse=True)
+        for rank, member in enumerate(ordered):
+            y = (_TOP + _BOTTOM) / 2 - (rank - (len(ordered) - 1) / 2) * gap
+            places.setdefault(member, []).append((x, y))
+    return places
 
 
 def _route(points: Sequence[Point], width: float) -> Path:

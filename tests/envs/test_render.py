@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gymnasium as gym
+import matplotlib
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
 import nas_gym  # noqa: F401
-from nas_gym.envs.render import HEIGHT, NOTHING, WIDTH, as_image, as_text
+from nas_gym.envs.render import HEIGHT, NOTHING, WIDTH, _layers, _places, as_image, as_text
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 
 SPACES = {
@@ -48,6 +49,29 @@ def test_operations_are_told_apart_by_colour():
         colours = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
         strong = {c for c in colours if max(c) - min(c) > 80}
         assert bool(strong) == (operation != 0)  # `none` is grey
+
+
+def test_links_are_told_apart():
+    space = SPACES["NBGraph"]
+    pictures = {as_image(space, np.array([link, 0, 1, 2, 3]), "").tobytes() for link in range(9)}
+    assert len(pictures) == 9
+
+
+def test_nothing_stands_on_an_edge_that_jumps_over_layers():
+    parents = [[], [0], [0, 1], [2], [0, 1, 3]]
+    layers = _layers(parents)
+    assert [(v, v) in layer for v, layer in enumerate(layers)] == [True] * 5
+    places = _places(layers, parents, step=100.0, gap=50.0)
+    points = [point for route in places.values() for point in route]
+    assert len(points) == len(set(points)) == 5 + 1 + 3 + 2  # nodes, and layers jumped over
+
+
+def test_a_style_of_the_users_changes_nothing():
+    space, genotype = SPACES["NBGraph"], np.array([4, 0, 1, 2, 3])
+    expected = as_image(space, genotype, "accuracy 93 %")
+    dark = {"text.color": "w", "font.family": "serif", "lines.linewidth": 5, "savefig.dpi": 300}
+    with matplotlib.rc_context(dark):
+        np.testing.assert_array_equal(as_image(space, genotype, "accuracy 93 %"), expected)
 
 
 def test_text():
@@ -92,9 +116,10 @@ def test_vector_environments_render_every_search():
     assert [frame.shape for frame in pictures.render()] == [(HEIGHT, WIDTH, 3)] * 2
 
 
+@pytest.mark.parametrize("env_id", IDS)
 @pytest.mark.filterwarnings("error")
-def test_gymnasiums_checker_renders():
-    check_env(gym.make("NB201-cifar10-v0", render_mode="rgb_array").unwrapped)
+def test_gymnasiums_checker_renders(env_id):
+    check_env(gym.make(env_id, render_mode="rgb_array").unwrapped)
 
 
 def test_lists_of_frames_for_videos():
