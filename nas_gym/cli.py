@@ -92,10 +92,14 @@ def search(
         agent_settings=_parse_settings(setting or []),
     )
     folder = out or Path("runs") / env / agent
-    summary = run_search(settings, folder)
+    try:
+        summary = run_search(settings, folder)
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from here.")
+        raise typer.Exit(130) from None
     print_summaries({agent: summary})
-    console.print(f"{folder}: history.jsonl, summary.json, curves.png")
-    console.print(f"Curves in TensorBoard: tensorboard --logdir {folder}")
+    console.print(f"{folder}: history.jsonl, summary.json, curves.png", markup=False)
+    console.print(f"Curves in TensorBoard: tensorboard --logdir {folder}", markup=False)
 
 
 def _parse_settings(texts: list[str]) -> dict[str, Any]:

@@ -46,8 +46,8 @@ class Task:
             objective = Objective(signal, report)
         self.table = table
         self.dataset = dataset
-        self.signal = Column.parse(signal or objective.signal, table)
-        self.report = Column.parse(report or objective.report, table)
+        self.signal = Column.parse(signal or objective.signal, main)
+        self.report = Column.parse(report or objective.report, main)
         others = dict.fromkeys(c for c in (self.signal, self.report) if c.table != table)
         self.evaluator = TableEvaluator(
             main, [(tables.load(column.table), column) for column in others]
@@ -100,7 +100,7 @@ class Task:
             "provenance": self._provenance,
         }
 
-    def evaluate(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    def reward(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Rewards of architectures, shape of ``indices``, float64."""
         return self.rewards.take(indices)
 

@@ -7,7 +7,7 @@ import pytest
 
 from nas_gym import tables
 from nas_gym.spaces import CategoricalSpace
-from nas_gym.tables import Metric, Table, store
+from nas_gym.tables import Metric, Objective, Table, store
 from nas_gym.tasks import Task
 
 # the optima of NAS-Bench-201's tables, in percent
@@ -36,7 +36,7 @@ def test_of_a_metric_to_minimize(open_table):
     task = Task("nas-bench-graph-cora", "cora", signal="latency", report="para")
     everything = np.arange(task.space.size)
     latency, size = table.column("latency"), table.column("para")
-    np.testing.assert_array_equal(task.evaluate(everything), -latency)
+    np.testing.assert_array_equal(task.reward(everything), -latency)
     np.testing.assert_array_equal(task.reported(everything), size)
     assert task.optimum == size.min()
     np.testing.assert_allclose(task.regret(everything), size - size.min())
@@ -95,7 +95,7 @@ def test_incomplete_columns_are_refused(cache, open_table):
     store.save(broken)
     with pytest.raises(ValueError, match=r"holes:valid_perf has no value for 1 of 2,021"):
         Task("holes", "proteins")
-    assert Task("holes", "proteins", signal="perf").evaluate(np.array([5])) == values[5, 1]
+    assert Task("holes", "proteins", signal="perf").reward(np.array([5])) == values[5, 1]
 
 
 def test_same_name_and_size_is_not_the_same_space(cache):
@@ -110,10 +110,17 @@ def test_lookup_of_every_architecture_takes_less_than_a_millisecond(open_table):
     table = open_table("analog-nasbench")
     task = Task("analog-nasbench", "cifar10")
     indices = np.random.default_rng(0).permutation(table.space.size)
-    for look_up in (task.evaluate, lambda i: table.lookup(i, "baseline_accuracy")):
+    for look_up in (task.reward, lambda i: table.lookup(i, "baseline_accuracy")):
         times = []
         for _ in range(50):
             start = time.perf_counter()
             look_up(indices)
             times.append(time.perf_counter() - start)
         assert min(times) < 1e-3
+
+
+def test_own_columns_may_have_a_colon_in_their_name(cache):
+    space = CategoricalSpace(["ab", "cd"], name="mine")
+    objectives = {"x": Objective("a:b", "a:b")}
+    store.save(Table("one", space, (Metric("a:b"),), np.arange(4.0)[:, None], objectives))
+    assert Task("one", "x").optimum == Task("one", "x", signal="one:a:b").optimum == 3

@@ -57,6 +57,10 @@ class Agent(ABC):
                 f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}. "
                 f"It has: {', '.join(self.settings) or 'none'}."
             )
+        for name, value in settings.items():
+            if type(value) is not type(self.settings[name]):
+                expected = type(self.settings[name]).__name__
+                raise TypeError(f"{name} takes a value of type {expected}, got {value!r}.")
         self.__dict__.update(self.settings | settings)
         self.env = as_vector(env)
         self._player = Player(self.env)
@@ -78,25 +82,20 @@ class Agent(ABC):
 
     # -- what an agent adds -----------------------------------------------------------------------
 
-    @abstractmethod
-    def _setup(self) -> None:
+    _STATE: ClassVar[tuple[str, ...]] = ()
+    """The arrays that an agent knows things by: attributes of these names, after a ``_``."""
+
+    def _setup(self) -> None:  # noqa: B027 (not every agent has a state)
         """Prepare the state of a fresh agent."""
 
     @abstractmethod
     def _ask(self) -> NDArray[np.int64]:
         """The next genotype of each trial, ``(n, L)``."""
 
-    @abstractmethod
-    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+    def _tell(  # noqa: B027 (not every agent learns)
+        self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]
+    ) -> None:
         """Learn from evaluated genotypes, ``(n, L)`` and ``(n,)``."""
-
-    @abstractmethod
-    def _state(self) -> State:
-        """Everything that the agent knows, as arrays."""
-
-    @abstractmethod
-    def _set_state(self, state: State) -> None:
-        """Take over what :meth:`_state` gave."""
 
     # -- the calls of stable-baselines3 ---------------------------------------------------------
 
@@ -113,12 +112,9 @@ class Agent(ABC):
         """
         from nas_gym.agents.search_log import SearchLog, track
 
-        end = self.num_timesteps + total_timesteps
         log = SearchLog(self) if self.tensorboard_log or self.verbose else None
         queries = -(-total_timesteps // self._player.steps_per_query)
         for _ in track(range(queries), type(self).__name__, enabled=progress_bar):
-            if self.num_timesteps >= end:
-                break
             self.query()
             if log is not None:
                 log.write()
@@ -138,8 +134,14 @@ class Agent(ABC):
 
     def _begin(self) -> None:
         self._began = True
+        loaded = self.num_queries > 0
         evaluated = self._player.reset(self.seed)
-        if evaluated is not None:  # a population environment's own first generation
+        if evaluated is None:
+            return
+        # A population environment's own first generation. An agent that was loaded has a
+        # population already.
+        self.num_queries += evaluated[1].shape[1]
+        if not loaded:
             for i in range(evaluated[1].shape[1]):
                 self._learn_from(evaluated[0][:, i], evaluated[1][:, i])
 
@@ -162,14 +164,12 @@ class Agent(ABC):
             observation: of one environment, or of as many as there are trials.
             state, episode_start, deterministic: as in stable-baselines3; of no effect.
         """
-        space = self.env.single_observation_space
-        single = isinstance(observation, dict) or np.ndim(observation) == len(space.shape or ())
-        if isinstance(observation, dict):
-            single = np.ndim(observation["fitness"]) == 1
-        batch = np.asarray(observation)[None] if single and not isinstance(observation, dict) else observation
-        genotypes = self.best_genotypes[:1] if single else self.best_genotypes
-        actions = self._player.action(genotypes, batch)
-        return (actions[0] if single else actions), None
+        one = isinstance(observation, dict) and np.ndim(observation["fitness"]) == 1
+        if not isinstance(observation, dict):
+            one, observation = np.ndim(observation) == 1, np.atleast_2d(observation)
+        genotypes = self.best_genotypes[:1] if one else self.best_genotypes
+        actions = self._player.action(genotypes, observation)
+        return (actions[0] if one else actions), None
 
     def save(self, path: str | Path) -> None:
         """Write everything that the agent knows to one file (``.npz``, no pickle)."""
@@ -197,7 +197,7 @@ class Agent(ABC):
     def state_dict(self) -> State:
         """The agent as arrays, settings included."""
         settings = {name: getattr(self, name) for name in self.settings}
-        return {
+        state: State = {
             "agent": np.array(type(self).__name__),
             "settings": np.array(json.dumps(settings)),
             "space": np.array(self.space.name),
@@ -208,8 +208,9 @@ class Agent(ABC):
             "num_timesteps": np.array(self.num_timesteps),
             "best_genotypes": self.best_genotypes,
             "best_fitness": self.best_fitness,
-            **{f"own/{key}": value for key, value in self._state().items()},
+            **{f"own/{name}": getattr(self, f"_{name}") for name in self._STATE},
         }
+        return {name: array.copy() for name, array in state.items()}
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
         """Take over what :meth:`state_dict` gave.
@@ -234,9 +235,8 @@ class Agent(ABC):
         self.num_timesteps = int(state["num_timesteps"])
         self.best_genotypes = state["best_genotypes"].copy()
         self.best_fitness = state["best_fitness"].copy()
-        self._set_state(
-            {key[4:]: value.copy() for key, value in state.items() if key.startswith("own/")}
-        )
+        for name in self._STATE:
+            setattr(self, f"_{name}", state[f"own/{name}"].copy())
         self._began = began
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent, State
+from nas_gym.agents.base import Agent
 
 
 class LocalSearch(Agent):
@@ -16,6 +16,7 @@ class LocalSearch(Agent):
     A climb starts at the best of ``num_initial`` random architectures. All neighbours (one
     decision changed) that were not queried before are queried, in random order; the climb moves
     to the best of them where it is better, and ends otherwise. Then another one starts.
+    Neighbours that were queried before are passed over, as in the authors' code.
 
     Settings:
         num_initial: 10.
@@ -23,23 +24,29 @@ class LocalSearch(Agent):
 
     settings: ClassVar[dict[str, Any]] = {"num_initial": 10}
     num_initial: int
+    _STATE = (
+        "seen", "drawn", "climbing", "current", "height", "next", "next_height", "queue",
+        "queue_index", "priority",
+    )  # fmt: skip
 
-    # Each trial is in one of two phases: drawing starts (its queue is empty and drawn <
-    # num_initial), or working through a queue of neighbours in order of descending priority.
+    # Each trial is in one of two phases: drawing starts (drawn < num_initial, its queue empty), or
+    # working through a queue of neighbours in order of descending priority.
 
     def _setup(self) -> None:
         if self.num_initial < 1:
             raise ValueError("num_initial is at least 1.")
         n, decisions = self.num_trials, self.space.num_decisions
+        neighbors = int((self.space.num_choices - 1).sum())
         self._rows = np.arange(n)
         self._seen = np.zeros((n, self.space.size), bool)
         self._drawn = np.zeros(n, np.int64)
+        self._climbing = np.zeros(n, bool)  # whether what was asked for is from the queue
         self._current = np.zeros((n, decisions), np.int64)
         self._height = np.full(n, -np.inf)
         self._next = np.zeros((n, decisions), np.int64)
         self._next_height = np.full(n, -np.inf)
-        neighbors = int((self.space.num_choices - 1).sum())
         self._queue = np.zeros((n, neighbors, decisions), np.int64)
+        self._queue_index = np.full((n, neighbors), -1, np.int64)
         self._priority = np.full((n, neighbors), -1.0)  # negative: not to be queried
 
     def _ask(self) -> NDArray[np.int64]:
@@ -48,20 +55,21 @@ class LocalSearch(Agent):
         if self._priority.shape[1] == 0:
             return fresh
         first = self._priority.argmax(axis=1)
-        climbing = self._priority[self._rows, first] >= 0
-        self._priority[self._rows, first] = -1.0
-        return np.where(climbing[:, None], self._queue[self._rows, first], fresh)
+        self._climbing = self._priority[self._rows, first] >= 0
+        return np.where(self._climbing[:, None], self._queue[self._rows, first], fresh)
 
     def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        self._seen[self._rows, self.space.encode(genotypes)] = True
-        better = fitness > self._next_height
-        self._next[better], self._next_height[better] = genotypes[better], fitness[better]
+        indices = self.space.encode(genotypes)
+        self._seen[self._rows, indices] = True
+        # once is enough for neighbours that the benchmark counts as one architecture
+        self._priority[self._queue_index == indices[:, None]] = -1.0
         drawing = self._drawn < self.num_initial
+        better = (drawing | self._climbing) & (fitness > self._next_height)
+        self._next[better], self._next_height[better] = genotypes[better], fitness[better]
+        self._climbing = np.zeros_like(self._climbing)
         self._drawn += drawing
         order = self.streams.random(self._priority.shape)
-        done = np.where(
-            drawing, self._drawn == self.num_initial, (self._priority < 0).all(axis=1)
-        )
+        done = np.where(drawing, self._drawn == self.num_initial, (self._priority < 0).all(axis=1))
         # A trial whose neighbourhood was all seen before goes straight on to the next climb.
         while done.any():
             moves = done & (self._next_height > self._height)
@@ -75,24 +83,14 @@ class LocalSearch(Agent):
         self._current[moves] = self._next[moves]
         self._height[moves] = self._next_height[moves]
         neighbors, valid = self.space.neighbors(self._current[moves])
-        rows = np.repeat(self._rows[moves], valid.shape[1]).reshape(valid.shape)
-        indices = np.zeros(valid.shape, np.int64)
+        indices = np.full(valid.shape, -1, np.int64)
         indices[valid] = self.space.encode(neighbors[valid])
-        unseen = valid & ~self._seen[rows, indices]
-        self._queue[moves] = neighbors
-        self._priority[moves] = np.where(unseen, order[moves], -1.0)
+        seen = self._seen[self._rows[moves][:, None], indices]
+        self._queue[moves], self._queue_index[moves] = neighbors, indices
+        self._priority[moves] = np.where(valid & ~seen, order[moves], -1.0)
 
     def _restart(self, restarts: NDArray[np.bool_]) -> None:
         self._drawn[restarts] = 0
         self._height[restarts] = -np.inf
         self._next_height[restarts] = -np.inf
         self._priority[restarts] = -1.0
-
-    def _state(self) -> State:
-        return {name: getattr(self, f"_{name}") for name in self._STATE}
-
-    _STATE = ("seen", "drawn", "current", "height", "next", "next_height", "queue", "priority")
-
-    def _set_state(self, state: State) -> None:
-        for name in self._STATE:
-            setattr(self, f"_{name}", state[name])

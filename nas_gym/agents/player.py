@@ -23,7 +23,16 @@ def as_vector(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str) -> Vector
         return gym.make_vec(env, num_envs=1)
     if isinstance(env, VectorEnv):
         return env
+    if not isinstance(env, gym.Env):
+        raise TypeError(
+            "An agent takes an environment of nas_gym, a vector of them (gym.make_vec) or an ID; "
+            f"got {type(env).__name__}."
+        )
     return SyncVectorEnv([lambda: env])
+
+
+def _resets_in_same_step(envs: VectorEnv[Any, Any, Any]) -> bool:
+    return envs.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
 
 
 class Player:
@@ -51,6 +60,8 @@ class Player:
             self._mode = "alpha"
         elif isinstance(self._one, (PopulationEnv, PopulationVectorEnv)):
             self._mode = "population"
+            if isinstance(inner, SyncVectorEnv) and _resets_in_same_step(envs):
+                raise ValueError("Use gym.make_vec's own vector environment with SAME_STEP.")
             if not self._one.drivable_one_by_one:
                 raise ValueError(
                     "This agent proposes one architecture at a time: make the environment with "
@@ -62,7 +73,7 @@ class Player:
         self.steps_per_query = self.task.space.num_decisions if self._mode == "sequential" else 1
         # In NEXT_STEP mode the step after an episode's end resets and takes no action. It is taken
         # when the next architecture comes, so that the history of the episode can be read.
-        self._resets_in_next_step = envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+        self._resets_in_next_step = not _resets_in_same_step(envs)
         self.reset_is_due = False
 
     def reset(self, seed: int | None) -> Evaluated | None:
@@ -74,7 +85,7 @@ class Player:
     def _first_population(self, observations: Any) -> Evaluated | None:
         if self._mode != "population":
             return None
-        fitness = observations["fitness"].astype(np.float64)
+        fitness = observations["fitness"]
         return observations["genotypes"].reshape(*fitness.shape, -1), fitness
 
     def evaluate(self, genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -91,7 +102,7 @@ class Player:
             observations, rewards, terminated, truncated, infos = self.envs.step(genotypes)
             if "final_obs" in infos:
                 observations = infos["final_obs"]
-            rewards = observations["fitness"][:, -1].astype(np.float64)
+            rewards = observations["fitness"][:, -1]
         self.reset_is_due = self._resets_in_next_step and bool(terminated[0] or truncated[0])
         return np.asarray(rewards, np.float64)
 

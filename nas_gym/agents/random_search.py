@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent, State
+from nas_gym.agents.base import Agent
 
 
 class RandomSearch(Agent):
@@ -19,17 +19,5 @@ class RandomSearch(Agent):
         100
     """
 
-    def _setup(self) -> None:
-        pass
-
     def _ask(self) -> NDArray[np.int64]:
         return self.space.sample(self.num_trials, self.streams)
-
-    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        pass
-
-    def _state(self) -> State:
-        return {}
-
-    def _set_state(self, state: State) -> None:
-        pass

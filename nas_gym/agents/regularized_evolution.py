@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent, State
+from nas_gym.agents.base import Agent
 
 
 class RegularizedEvolution(Agent):
@@ -25,14 +25,15 @@ class RegularizedEvolution(Agent):
     settings: ClassVar[dict[str, Any]] = {"population_size": 10, "sample_size": 3}
     population_size: int
     sample_size: int
+    _STATE = ("genotypes", "fitness", "born")
 
     def _setup(self) -> None:
-        if not 1 <= self.sample_size or not 1 <= self.population_size:
+        if not self.sample_size >= 1 or not self.population_size >= 1:
             raise ValueError("population_size and sample_size are at least 1.")
         shape = (self.num_trials, self.population_size)
         self._genotypes = np.zeros((*shape, self.space.num_decisions), np.int64)
         self._fitness = np.full(shape, -np.inf)
-        self._born = 0  # a ring: the next child takes the place of the oldest
+        self._born = np.zeros((), np.int64)  # a ring: the next child takes the place of the oldest
 
     def _ask(self) -> NDArray[np.int64]:
         if self._born < self.population_size:
@@ -48,14 +49,3 @@ class RegularizedEvolution(Agent):
         self._genotypes[:, place] = genotypes
         self._fitness[:, place] = fitness
         self._born += 1
-
-    def _state(self) -> State:
-        return {
-            "genotypes": self._genotypes,
-            "fitness": self._fitness,
-            "born": np.array(self._born),
-        }
-
-    def _set_state(self, state: State) -> None:
-        self._genotypes, self._fitness = state["genotypes"], state["fitness"]
-        self._born = int(state["born"])

@@ -37,7 +37,9 @@ class SearchLog:
         agent = self._agent
         incumbents = agent.space.encode(agent.best_genotypes)
         self._logger.record("search/incumbent_reward", float(agent.best_fitness.mean()))
-        self._logger.record("search/incumbent_report", float(agent.task.reported(incumbents).mean()))
+        self._logger.record(
+            "search/incumbent_report", float(agent.task.reported(incumbents).mean())
+        )
         self._logger.record("search/regret", float(agent.task.regret(incumbents).mean()))
         self._logger.dump(step=agent.num_queries)
         if agent.verbose and agent.best_fitness[0] > self._best:

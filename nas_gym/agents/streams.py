@@ -22,7 +22,9 @@ class TrialStreams:
         self.seeds = list(seeds)
         self.drawn = 0  # how many numbers each stream has given
         self._ahead = np.empty((len(seeds), 0))
-        self._generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
+        # A branch of the seed's own: environments draw from PCG64(seed) itself.
+        branches = [np.random.SeedSequence(seed, spawn_key=(1,)) for seed in seeds]
+        self._generators = [np.random.Generator(np.random.PCG64(branch)) for branch in branches]
 
     def random(self, size: tuple[int, int], /) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1), shape ``(number of trials, k)``.

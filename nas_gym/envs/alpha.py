@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def discretize(space: SearchSpace, actions: ArrayLike, num_envs: int) -> NDArray
             f"Actions lie in [-1, 1], got {array.min()} to {array.max()}. "
             "Clip them, or scale them with gymnasium.wrappers.RescaleAction."
         )
-    return space.alpha_to_genotype((array + 1.0) / 2.0)
+    return space.alpha_to_genotype(array)  # the argmax of alpha is the argmax of the action
 
 
 class AlphaEnv(SearchEnv):
@@ -179,7 +180,7 @@ class AlphaEnv(SearchEnv):
             ValueError: wrong shape, NaN, or outside [-1, 1]; nothing is queried.
         """
         genotypes, indices, rewards = query(self.task, np.asarray(action)[None], self._top, 1)
-        info = self._record(indices, lambda: genotypes, {})
+        info = self._record(indices, partial(np.asarray, genotypes), {})
         return self._top.mean()[0], float(rewards[0]), False, False, info
 
 
@@ -203,13 +204,14 @@ class AlphaVectorEnv(SearchVectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **task: Unpack[TaskArguments],
     ) -> None:
-        super().__init__(make_task(**task), num_envs, render_mode, autoreset_mode)
+        super().__init__(
+            make_task(**task), num_envs, render_mode, autoreset_mode, max_episode_steps
+        )
         self.single_observation_space = _observation_space(self.task.space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.single_action_space = _action_space(self.task.space)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._top_k = top_k
-        self._max_episode_steps = max_episode_steps
         self._top = TopArchitectures(self.task.space, num_envs, top_k)
 
     def _begin(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -219,11 +221,10 @@ class AlphaVectorEnv(SearchVectorEnv):
 
     def _advance(
         self, actions: ArrayLike
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64], bool, bool, dict[str, Any]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], bool, dict[str, Any]]:
         genotypes, indices, rewards = query(self.task, actions, self._top, self.num_envs)
-        infos = self._record(indices, lambda: genotypes, {})
-        truncated = self.history.queries == self._max_episode_steps
-        return self._top.mean(), rewards, False, truncated, infos
+        infos = self._record(indices, partial(np.asarray, genotypes), {})
+        return self._top.mean(), rewards, False, infos
 
     def _mode_state(self) -> dict[str, NDArray[Any]]:
         return self._top.state()
@@ -238,6 +239,6 @@ def query(
     """The transition: discretize actions, evaluate them, and update the top architectures."""
     genotypes = discretize(task.space, actions, num_envs)
     indices = task.space.encode(genotypes)
-    rewards = task.evaluate(indices)
+    rewards = task.reward(indices)
     top.add(genotypes, indices, rewards)
     return genotypes, indices, rewards

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypedDict
 
 import gymnasium as gym
@@ -17,6 +18,9 @@ from nas_gym.tasks import Task
 
 # Genotypes of the latest queries, decoded when somebody looks.
 Genotypes = Callable[[], NDArray[np.int64]]
+
+# One seed for each search, or the first of as many in a row.
+Seeds = int | Sequence[int | None] | None
 
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
@@ -37,8 +41,18 @@ def make_task(
     signal: str | None = None,
     report: str | None = None,
     task: Task | None = None,
+    **unknown: Any,
 ) -> Task:
-    """The task given, or the one that the names stand for."""
+    """The task given, or the one that the names stand for.
+
+    Raises:
+        TypeError: an unknown argument, or too few.
+    """
+    if unknown:
+        raise TypeError(
+            f"Unknown argument {', '.join(unknown)}. Every environment takes table, dataset, "
+            "signal, report, task and render_mode; help(type(env.unwrapped)) has all of them."
+        )
     if task is not None:
         return task
     if table is None or dataset is None:
@@ -105,6 +119,7 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs: int,
         render_mode: str | None,
         autoreset_mode: AutoresetMode | str,
+        max_episode_steps: int | None,
     ) -> None:
         check_render_mode(render_mode)
         mode = AutoresetMode(autoreset_mode)
@@ -114,9 +129,13 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
             )
         if num_envs < 1:
             raise ValueError(f"num_envs is at least 1, got {num_envs}.")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps is at least 1, got {max_episode_steps}.")
         self.metadata = {**self.metadata, "autoreset_mode": mode}  # type: ignore[misc]
         self.task = task
         self.num_envs = num_envs
+        self.max_episode_steps = max_episode_steps
+        self._steps = 0  # of this episode
         self.render_mode = render_mode
         self.history = SearchHistory(task, num_envs)
         self._last_genotypes: Genotypes | None = None
@@ -137,8 +156,9 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _advance(
         self, actions: Any
-    ) -> tuple[Any, NDArray[np.float64] | None, bool, bool, dict[str, Any]]:
-        """One step of every search; rewards are None where all are zero."""
+    ) -> tuple[Any, NDArray[np.float64] | None, bool, dict[str, Any]]:
+        """One step of every search: observations, rewards (None where all are zero), whether the
+        episodes are at their end, and infos."""
         raise NotImplementedError
 
     def _partial_genotypes(self) -> NDArray[np.int64] | None:
@@ -147,18 +167,38 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
     # -- Gymnasium -------------------------------------------------------------------------------
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self, *, seed: Seeds = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode of every search.
 
+        Args:
+            seed: a seed for each search, or an int for ``seed, seed + 1, …``, as in Gymnasium's
+                ``SyncVectorEnv``.
+            options: none are known.
+
         Raises:
-            ValueError: ``options["reset_mask"]``; searches in lockstep begin together.
+            ValueError: another number of seeds than searches, or ``options["reset_mask"]``:
+                searches in lockstep begin together.
         """
         if options and "reset_mask" in options:
             raise ValueError("These searches run in lockstep: reset all of them, without a mask.")
-        super().reset(seed=seed)
+        if seed is not None:
+            seeds: list[int | None] = (
+                [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+            )
+            if len(seeds) != self.num_envs:
+                raise ValueError(f"{self.num_envs} searches take as many seeds, got {len(seeds)}.")
+            super().reset(seed=seeds[0])
+            self._seed(seeds)
         self._begun = True
-        self._ended = False
+        return self._restart()
+
+    def _seed(self, seeds: list[int | None]) -> None:
+        """Begin new searches with these seeds."""
+        self._new_search()
+
+    def _restart(self) -> tuple[Any, dict[str, Any]]:
+        self._steps, self._ended = 0, False
         return self._begin()
 
     def step(
@@ -169,17 +209,18 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
         if not self._begun:
             raise gym.error.ResetNeeded("Call envs.reset() before the first step.")
         if self._ended:
-            self._ended = False
-            observations, infos = self._begin()
+            observations, infos = self._restart()
             return observations, np.zeros(n), np.zeros(n, bool), np.zeros(n, bool), infos
-        observations, rewards, terminated, truncated, infos = self._advance(actions)
+        observations, rewards, terminated, infos = self._advance(actions)
+        self._steps += 1
+        truncated = self._steps == self.max_episode_steps
         if terminated or truncated:
             if self.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP:
                 self._ended = True
             else:
                 final = {"final_obs": observations, "_final_obs": self._everyone}
                 final |= {"final_info": infos, "_final_info": self._everyone}
-                observations, infos = self._begin()
+                observations, infos = self._restart()
                 infos = infos | final
         return (
             observations,
@@ -191,18 +232,18 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
 
     def clone_state(self) -> dict[str, NDArray[Any]]:
         """Everything that the next steps depend on, as arrays (to be written to a file, say)."""
-        return {
-            "history": self.history.indices,
-            "ended": np.array(self._ended),
-            **self._mode_state(),
-        }
+        state = {"steps": np.array(self._steps), "ended": np.array(self._ended)}
+        state |= {"history": self.history.indices, **self._mode_state()}
+        return {name: array.copy() for name, array in state.items()}
 
     def restore_state(self, state: dict[str, NDArray[Any]]) -> None:
         """Go on from what :meth:`clone_state` gave, of an environment made alike."""
         self._new_search()
         for indices in state["history"]:
             self.history.append(indices)
+            self._last_genotypes = partial(self.task.space.decode, indices)
         self._begun, self._ended = True, bool(state["ended"])
+        self._steps = int(state["steps"])
         self._set_mode_state(state)
 
     def _mode_state(self) -> dict[str, NDArray[Any]]:

@@ -14,8 +14,9 @@ class SearchHistory:
     """What ``num_searches`` searches that run side by side have queried so far.
 
     Appending costs one copy. Counts and incumbents are worked out when they are first asked for,
-    and kept, so that a training loop that does not look pays nothing. A query takes as many bytes
-    as an index needs (two for NAS-Bench-201), and eight more where counts are read.
+    and kept, so that a training loop that does not look pays nothing. Memory grows with the
+    queries: each takes as many bytes as an index needs (two for NAS-Bench-201), and sixteen more
+    once counts are read. A new search, ``reset(seed=...)``, begins a new history.
 
     Args:
         task: what is searched.
@@ -29,8 +30,8 @@ class SearchHistory:
         self._dtype = np.min_scalar_type(task.space.size - 1)
         self._blocks: list[NDArray[np.unsignedinteger]] = []
         self._seen = np.zeros((num_searches, task.space.size), bool)
-        self._unique: list[NDArray[np.int32]] = []
-        self._incumbents: list[NDArray[np.int32]] = []
+        self._counts: list[NDArray[np.int64]] = []  # blocks of unique queries and incumbents
+        self._counted = 0
         self.queries = 0
 
     def append(self, indices: NDArray[np.int64]) -> None:
@@ -51,24 +52,31 @@ class SearchHistory:
     def unique_queries(self, queries: int) -> NDArray[np.int64]:
         """How many distinct architectures were among the first ``queries``; ``(num_searches,)``."""
         self._count(queries)
-        return self._unique[queries - 1].astype(np.int64)
+        return self._count_at(0, queries - 1)
 
     def incumbents(self, queries: int) -> NDArray[np.int64]:
         """The architecture of highest reward among the first ``queries`` (the first of equals)."""
         self._count(queries)
-        return self._incumbents[queries - 1].astype(np.int64)
+        return self._count_at(1, queries - 1)
+
+    def _count_at(self, kind: int, query: int) -> NDArray[np.int64]:
+        block, row = divmod(query, _BLOCK)
+        return np.array(self._counts[block][kind, row])
 
     def _count(self, queries: int) -> None:
-        for query in range(len(self._unique), queries):
-            block, row = divmod(query, _BLOCK)
+        while self._counted < queries:
+            block, row = divmod(self._counted, _BLOCK)
+            if row == 0:
+                self._counts.append(np.empty((2, _BLOCK, len(self._searches)), np.int64))
+            unique, incumbents = self._counts[block]
             indices = self._blocks[block][row]
             fresh = ~self._seen[self._searches, indices]
             self._seen[self._searches, indices] = True
-            unique, best = fresh.astype(np.int32), indices.astype(np.int32)
-            if query > 0:
-                before = self._incumbents[-1]
-                unique += self._unique[-1]
-                better = self._task.rewards[indices] > self._task.rewards[before]
-                best = np.where(better, best, before)
-            self._unique.append(unique)
-            self._incumbents.append(best)
+            if self._counted == 0:
+                unique[0], incumbents[0] = 1, indices
+            else:
+                before = self._counts[(self._counted - 1) // _BLOCK][:, row - 1]
+                better = self._task.rewards[indices] > self._task.rewards[before[1]]
+                unique[row] = before[0] + fresh
+                incumbents[row] = np.where(better, indices, before[1])
+            self._counted += 1

@@ -28,9 +28,9 @@ class LazyInfo(dict[str, Any]):
 
     def _fill(self) -> None:
         if self._compute is not None:
-            compute, self._compute = self._compute, None
-            for key, value in compute().items():
+            for key, value in self._compute().items():
                 super().setdefault(key, value)
+            self._compute = None
 
     def __missing__(self, key: str) -> Any:
         if self._compute is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -22,7 +23,7 @@ from nas_gym.tasks import Task
 
 Survival = Literal["aging", "elitist"]
 
-_LARGEST = np.finfo(np.float32).max
+_LARGEST = np.finfo(np.float64).max
 
 
 class Population:
@@ -30,26 +31,24 @@ class Population:
 
     Args:
         task: what is searched.
-        size: how many architectures each search keeps.
+        genotypes: the first population of each search, shape ``(n, size, L)``.
         num_offspring: how many are born in a generation.
         survival: ``"aging"``: the youngest stay (Real et al., 2019); ``"elitist"``: the fittest
             of parents and offspring stay, the older of equals.
-        generators: one for each search; they draw its first population uniformly.
     """
 
     def __init__(
         self,
         task: Task,
-        size: int,
+        genotypes: NDArray[np.int64],
         num_offspring: int,
         survival: Survival,
-        generators: Sequence[np.random.Generator],
     ) -> None:
         self._task = task
         self._num_offspring = num_offspring
         self._survival = survival
-        self.genotypes = np.stack([task.space.sample(size, rng) for rng in generators])
-        self.indices, self.fitness = self._evaluate(self.genotypes)
+        self.genotypes = genotypes
+        self.first_indices, self.fitness = self._evaluate(genotypes)
         self.best = self.fitness.max(axis=1)
 
     def _evaluate(
@@ -57,12 +56,12 @@ class Population:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         indices = self._task.space.encode(genotypes.reshape(-1, genotypes.shape[-1]))
         indices = indices.reshape(genotypes.shape[:-1])
-        return indices, self._task.evaluate(indices)
+        return indices, self._task.reward(indices)
 
     def observe(self) -> dict[str, NDArray[Any]]:
-        """Genotypes, shape ``(n, size * L)`` int64, and fitness, ``(n, size)`` float32."""
+        """Genotypes, shape ``(n, size * L)`` int64, and fitness, ``(n, size)`` float64."""
         return {
-            "fitness": self.fitness.astype(np.float32),
+            "fitness": self.fitness.copy(),
             "genotypes": self.genotypes.reshape(len(self.genotypes), -1).copy(),
         }
 
@@ -108,6 +107,13 @@ class Population:
         return np.array(array.reshape(n, self._num_offspring, decisions))
 
 
+def draw(
+    space: SearchSpace, size: int, generators: Sequence[np.random.Generator]
+) -> NDArray[np.int64]:
+    """First populations, uniformly drawn by one generator each, shape ``(n, size, L)``."""
+    return np.stack([space.sample(size, generator) for generator in generators])
+
+
 def _spaces(
     space: SearchSpace, size: int, num_offspring: int, survival: Survival
 ) -> tuple[Dict, MultiDiscrete]:
@@ -120,7 +126,7 @@ def _spaces(
     observation_space = Dict(
         {
             # every number but infinity, which Gymnasium's checker warns of
-            "fitness": Box(-_LARGEST, _LARGEST, (size,), np.float32),
+            "fitness": Box(-_LARGEST, _LARGEST, (size,), np.float64),
             "genotypes": MultiDiscrete(np.tile(space.num_choices, size)),
         }
     )
@@ -153,7 +159,7 @@ class PopulationEnv(SearchEnv):
 
     ## Observation Space
     `Dict`: `genotypes`, `MultiDiscrete` of shape `(population_size * decisions,)`, and `fitness`,
-    `Box(float32)` of shape `(population_size,)`, both oldest first. `genotypes.reshape(-1,
+    `Box(float64)` of shape `(population_size,)`, both oldest first. `genotypes.reshape(-1,
     decisions)` gives one architecture a row; fitness is its search signal, negated where less is
     better.
 
@@ -204,7 +210,8 @@ class PopulationEnv(SearchEnv):
         self.observation_space, self.action_space = _spaces(
             self.task.space, population_size, num_offspring, survival
         )
-        self._settings = (population_size, num_offspring, survival)
+        self._size = population_size
+        self._breeding = (num_offspring, survival)
         self._population: Population
 
     def reset(
@@ -213,14 +220,15 @@ class PopulationEnv(SearchEnv):
         """Begin a new search with a new population."""
         super().reset(seed=seed)
         self._new_search()
-        self._population = Population(self.task, *self._settings, [self.np_random])
-        genotypes = self._population.genotypes
-        return self._observe(), self._record(self._population.indices, lambda: genotypes, {})
+        genotypes = draw(self.task.space, self._size, [self.np_random])
+        self._population = Population(self.task, genotypes, *self._breeding)
+        info = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
+        return self._observe(), info
 
     @property
     def drivable_one_by_one(self) -> bool:
         """Whether each step evaluates one architecture, which then is the youngest."""
-        return self._settings[1:] == (1, "aging")
+        return self._breeding == (1, "aging")
 
     def _observe(self) -> dict[str, NDArray[Any]]:
         return {key: value[0] for key, value in self._population.observe().items()}
@@ -238,7 +246,7 @@ class PopulationEnv(SearchEnv):
         if self.history.queries == 0:
             raise gym.error.ResetNeeded("There is no population yet: call env.reset().")
         offspring, indices, rewards = self._population.step(np.asarray(action)[None])
-        info = self._record(indices, lambda: offspring, {})
+        info = self._record(indices, partial(np.asarray, offspring), {})
         return self._observe(), float(rewards[0]), False, False, info
 
 
@@ -264,65 +272,52 @@ class PopulationVectorEnv(SearchVectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **task: Unpack[TaskArguments],
     ) -> None:
-        super().__init__(make_task(**task), num_envs, render_mode, autoreset_mode)
+        super().__init__(
+            make_task(**task), num_envs, render_mode, autoreset_mode, max_episode_steps
+        )
         self.single_observation_space, self.single_action_space = _spaces(
             self.task.space, population_size, num_offspring, survival
         )
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = _action_space(self.task.space, (num_envs, num_offspring))
-        self._settings = (population_size, num_offspring, survival)
-        self._max_episode_steps = max_episode_steps
-        self._steps = 0
-        self._generators: list[np.random.Generator] = []
+        self._size = population_size
+        self._breeding = (num_offspring, survival)
+        self._generators = [seeding.np_random()[0] for _ in range(num_envs)]
         self._population: Population
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Begin a new search in every environment."""
-        if seed is not None or not self._generators:
-            seeds = [None if seed is None else seed + i for i in range(self.num_envs)]
-            self._generators = [seeding.np_random(one)[0] for one in seeds]
-        return super().reset(seed=seed, options=options)
+    def _seed(self, seeds: list[int | None]) -> None:
+        super()._seed(seeds)
+        self._generators = [seeding.np_random(seed)[0] for seed in seeds]
 
     @property
     def drivable_one_by_one(self) -> bool:
         """Whether each step evaluates one architecture, which then is the youngest."""
-        return self._settings[1:] == (1, "aging")
+        return self._breeding == (1, "aging")
 
     def _begin(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._new_search()
-        self._steps = 0
-        self._population = Population(self.task, *self._settings, self._generators)
-        genotypes = self._population.genotypes
-        infos = self._record(self._population.indices, lambda: genotypes, {})
+        genotypes = draw(self.task.space, self._size, self._generators)
+        self._population = Population(self.task, genotypes, *self._breeding)
+        infos = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
         return self._population.observe(), infos
 
     def _advance(
         self, actions: ArrayLike
-    ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64], bool, bool, dict[str, Any]]:
+    ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64], bool, dict[str, Any]]:
         offspring, indices, rewards = self._population.step(actions)
-        infos = self._record(indices, lambda: offspring, {})
-        self._steps += 1
-        truncated = self._steps == self._max_episode_steps
-        return self._population.observe(), rewards, False, truncated, infos
+        infos = self._record(indices, partial(np.asarray, offspring), {})
+        return self._population.observe(), rewards, False, infos
 
     def _mode_state(self) -> dict[str, NDArray[Any]]:
         generators = [json.dumps(one.bit_generator.state) for one in self._generators]
         return {
-            "steps": np.array(self._steps),
             "generators": np.array(generators),
             "genotypes": self._population.genotypes,
-            "fitness": self._population.fitness,
             "best": self._population.best,
         }
 
     def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
-        self._steps = int(state["steps"])
-        self._generators = [np.random.default_rng() for _ in range(self.num_envs)]
-        self._population = Population(self.task, *self._settings, self._generators)
         for generator, text in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = json.loads(str(text))
-        self._population.genotypes = state["genotypes"].copy()
-        self._population.fitness = state["fitness"].copy()
+        self._population = Population(self.task, state["genotypes"].copy(), *self._breeding)
         self._population.best = state["best"].copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import gymnasium as gym
@@ -17,7 +17,6 @@ from typing_extensions import Unpack
 from nas_gym.envs.action_spaces import DrawnMultiDiscrete, MaskedDiscrete
 from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
 from nas_gym.spaces import RandomSource, SearchSpace
-from nas_gym.tasks import Task
 
 # Observations of a depth are tabulated where they fit into this many bytes.
 _TABLE_BYTES = 2**24
@@ -32,10 +31,6 @@ class SequentialDynamics:
     """
 
     def __init__(self, space: SearchSpace) -> None:
-        if space.num_decisions > 255:
-            raise ValueError(
-                f"{space.name} has {space.num_decisions} decisions; sequential mode takes 255."
-            )
         self.space = space
         self.length = space.num_decisions
         self.width = space.alpha_size + 1
@@ -44,9 +39,10 @@ class SequentialDynamics:
         self._limits = [np.array(choices, np.uint64) for choices in self._choices]
         self._offsets = np.concatenate([[0], np.cumsum(space.num_choices)[:-1]])
         self._tables: dict[int, NDArray[np.uint8] | None] = {}
-        high = np.ones(self.width, np.uint8)
+        self._dtype = np.min_scalar_type(self.length)  # uint8 up to 255 decisions
+        high = np.ones(self.width, self._dtype)
         high[-1] = self.length
-        self.observation_space = Box(np.zeros_like(high), high, dtype=np.uint8)
+        self.observation_space = Box(np.zeros_like(high), high, dtype=self._dtype.type)
 
     def observe(self, depth: int, nodes: Any) -> NDArray[np.uint8]:
         """Observations of states: ``(width,)`` for one node, ``(n, width)`` for many."""
@@ -60,7 +56,7 @@ class SequentialDynamics:
         return rows if np.ndim(nodes) else rows[0]
 
     def _encode(self, depth: int, nodes: NDArray[Any]) -> NDArray[np.uint8]:
-        rows = np.zeros((len(nodes), self.width), np.uint8)
+        rows = np.zeros((len(nodes), self.width), self._dtype)
         decisions = self.space.decode_prefixes(depth, nodes)
         np.put_along_axis(rows, decisions + self._offsets[:depth], 1, axis=1)
         rows[:, -1] = depth
@@ -72,7 +68,7 @@ class SequentialDynamics:
         nodes = self.space.num_prefixes(depth)
         if nodes * padded > _TABLE_BYTES:
             return None
-        table = np.zeros((nodes, padded), np.uint8)
+        table = np.zeros((nodes, padded), self._dtype)
         table[:, : self.width] = self._encode(depth, np.arange(nodes))
         return table
 
@@ -189,9 +185,7 @@ class SequentialEnv(SearchEnv):
     * v0: initial version.
     """
 
-    def __init__(
-        self, render_mode: str | None = None, **task: Unpack[TaskArguments]
-    ) -> None:
+    def __init__(self, render_mode: str | None = None, **task: Unpack[TaskArguments]) -> None:
         super().__init__(make_task(**task), render_mode)
         space = self.task.space
         self._dynamics = _dynamics(space)
@@ -236,8 +230,8 @@ class SequentialEnv(SearchEnv):
             return observation, 0.0, False, False, known
         space = dynamics.space
         index = space.leaf_to_index(np.array([node]))
-        info = self._record(index, lambda: space.decode_prefixes(depth, [node]), known)
-        return observation, float(self.task.evaluate(index)[0]), True, False, info
+        info = self._record(index, partial(space.decode_prefixes, depth, [node]), known)
+        return observation, float(self.task.reward(index)[0]), True, False, info
 
     def _mask(self) -> NDArray[np.int8]:
         if not self.task.space.has_masks:
@@ -260,6 +254,7 @@ class SequentialVectorEnv(SearchVectorEnv):
     Args:
         num_envs: how many searches.
         autoreset_mode: ``AutoresetMode.NEXT_STEP`` or ``AutoresetMode.SAME_STEP``.
+        max_episode_steps: truncates episodes, as ``gym.make``'s argument of that name does.
 
     The other arguments are those of :class:`SequentialEnv`.
     """
@@ -269,9 +264,12 @@ class SequentialVectorEnv(SearchVectorEnv):
         num_envs: int = 1,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
         **task: Unpack[TaskArguments],
     ) -> None:
-        super().__init__(make_task(**task), num_envs, render_mode, autoreset_mode)
+        super().__init__(
+            make_task(**task), num_envs, render_mode, autoreset_mode, max_episode_steps
+        )
         space = self.task.space
         self._dynamics = _dynamics(space)
         self.single_observation_space = self._dynamics.observation_space
@@ -290,14 +288,6 @@ class SequentialVectorEnv(SearchVectorEnv):
         self._depth = 0
         self._nodes = np.zeros(num_envs, np.int64)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """Begin the next architecture of every search; with a seed, new searches."""
-        if seed is not None:
-            self._new_search()
-        return super().reset(seed=seed, options=options)
-
     def _begin(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         self._depth = 0
         self._nodes = np.zeros(self.num_envs, np.int64)
@@ -305,20 +295,20 @@ class SequentialVectorEnv(SearchVectorEnv):
 
     def _advance(
         self, actions: ArrayLike
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None, bool, bool, dict[str, Any]]:
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None, bool, dict[str, Any]]:
         dynamics = self._dynamics
         nodes = dynamics.advance(self._depth, self._nodes, self._check(actions))
         self._nodes = nodes
         self._depth = depth = self._depth + 1
         observations = dynamics.observe(depth, nodes)
         if depth < dynamics.length:
-            return observations, None, False, False, self._masks_info()
+            return observations, None, False, self._masks_info()
         space = dynamics.space
         indices = space.leaf_to_index(nodes)
         infos = self._record(
-            indices, lambda: space.decode_prefixes(depth, nodes), self._masks_info()
+            indices, partial(space.decode_prefixes, depth, nodes), self._masks_info()
         )
-        return observations, self.task.evaluate(indices), True, False, infos
+        return observations, self.task.reward(indices), True, infos
 
     def _check(self, actions: ArrayLike) -> NDArray[np.int64]:
         array = np.asarray(actions)

@@ -20,10 +20,12 @@ class Column:
     metric: str
 
     @classmethod
-    def parse(cls, text: str, default_table: str) -> Column:
+    def parse(cls, text: str, default: Table) -> Column:
         """``"metric"`` of the default table, or ``"table:metric"``."""
-        table, _, metric = text.rpartition(":")
-        return cls(table or default_table, metric)
+        table, colon, metric = text.partition(":")
+        if not colon or text in (own.name for own in default.metrics):
+            return cls(default.name, text)
+        return cls(table, metric)
 
     def __str__(self) -> str:
         return f"{self.table}:{self.metric}"

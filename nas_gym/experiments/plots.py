@@ -39,7 +39,7 @@ def plot_curves(task: Task, searches: Mapping[str, Curves], path: Path, title: s
             if values.shape[1] > 1:
                 low, high = np.quantile(values, [0.25, 0.75], axis=1)
                 axes.fill_between(queries, low, high, color=color, alpha=0.2, linewidth=0)
-            lowest = min(lowest, float(values.mean(axis=1)[min(9, len(values) - 1)]))
+            lowest = min(lowest, float(values.mean(axis=1)[min(9, len(values) - 1) :].min()))
         axes.set_xlabel("queries")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
@@ -47,7 +47,9 @@ def plot_curves(task: Task, searches: Mapping[str, Curves], path: Path, title: s
         if name == "reports" and metric.maximize and np.isfinite(lowest):
             # the first few random architectures would flatten everything after them
             best = task.optimum
-            axes.set_ylim(lowest - 0.1 * (best - lowest), best + 0.08 * (best - lowest) + 1e-9)
+            if best > lowest:
+                room = 0.1 * (max(best, float(values.max())) - lowest)
+                axes.set_ylim(lowest - room, best + room)
             axes.axhline(best, color="0.4", linestyle=":", linewidth=1, label="optimum")
         if name == "regrets":
             axes.set_yscale("symlog", linthresh=_smallest_positive(searches))
@@ -62,4 +64,5 @@ def plot_curves(task: Task, searches: Mapping[str, Curves], path: Path, title: s
 def _smallest_positive(searches: Mapping[str, Curves]) -> float:
     means = np.concatenate([curves.regrets.mean(axis=1) for curves in searches.values()])
     positive = means[means > 0]
-    return float(positive.min()) if len(positive) else 1e-3
+    # a power of ten, so that the labelled ticks above it are those of a logarithmic axis
+    return float(10 ** np.floor(np.log10(positive.min()))) if len(positive) else 1e-3

@@ -36,7 +36,7 @@ class Curves:
 
 def curves(task: Task, indices: NDArray[np.int64]) -> Curves:
     """The curves of queried architectures, ``(queries, trials)`` indices."""
-    rewards = task.evaluate(indices)
+    rewards = task.reward(indices)
     best = np.maximum.accumulate(rewards, axis=0)
     # the row in which the best so far was first reached
     reached = np.ones(rewards.shape, bool)

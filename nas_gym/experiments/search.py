@@ -55,8 +55,10 @@ class SearchSettings:
     def __post_init__(self) -> None:
         if self.agent not in AGENTS:
             raise ValueError(f"There is no agent {self.agent!r}. There are: {', '.join(AGENTS)}.")
-        if self.queries < 1 or self.seeds < 1:
-            raise ValueError("A search needs at least one query and one seed.")
+        if self.queries < 1 or self.seeds < 1 or self.first_seed < 0:
+            raise ValueError("A search needs at least one query and one seed, none below 0.")
+        if "seed" in self.agent_settings:
+            raise ValueError("Seeds are given by first_seed (--first-seed) and seeds (--seeds).")
 
     @property
     def seed_list(self) -> list[int]:
@@ -66,12 +68,11 @@ class SearchSettings:
 
 def make_envs(settings: SearchSettings) -> SearchVectorEnv:
     """The vector environment of a search: one environment a trial, one episode a budget."""
-    arguments = dict(settings.env_arguments)
-    if gym.spec(settings.env).max_episode_steps is not None:
-        arguments["max_episode_steps"] = settings.queries
-    envs = gym.make_vec(settings.env, num_envs=settings.seeds, **arguments)
+    envs = gym.make_vec(settings.env, num_envs=settings.seeds, **settings.env_arguments)
     if not isinstance(envs, SearchVectorEnv):
         raise ValueError(f"{settings.env} is not an environment of nas_gym.")
+    if envs.max_episode_steps is not None:
+        envs.max_episode_steps = settings.queries
     return envs
 
 
@@ -112,7 +113,7 @@ class Run:
     def _take_up(self) -> None:
         config_file, config = self.folder / "config.json", self._config()
         if config_file.exists():
-            found = json.loads(config_file.read_text())
+            found = _read_config(config_file)
             different = [key for key in config if found.get(key) != config[key]]
             if different:
                 raise ValueError(
@@ -176,6 +177,16 @@ class Run:
         state |= {f"agent/{key}": value for key, value in self.agent.state_dict().items()}
         state |= {f"env/{key}": value for key, value in self.envs.clone_state().items()}
         write_arrays(self.folder / "checkpoint.npz", state)
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+        return dict(found)
+    except (ValueError, TypeError) as error:
+        raise DamagedDataError(
+            f"{file} is damaged: {error}. Delete the folder to search anew."
+        ) from error
 
 
 def run_search(

@@ -21,13 +21,14 @@ class EventWriter:
         folder: the runs are its subfolders ``seed-<seed>``.
         task: what is searched.
         seeds: of the trials.
-        queries: how many there will be; long curves are thinned out evenly.
+        queries: how many there will be; long curves are thinned out evenly, their last query kept.
     """
 
     def __init__(self, folder: Path, task: Task, seeds: list[int], queries: int) -> None:
         from stable_baselines3.common.logger import configure
 
         self._task = task
+        self._queries = queries
         self._every = -(-queries // _POINTS)
         self._written = 0
         self._loggers: list[Any] = []
@@ -39,9 +40,10 @@ class EventWriter:
 
     def write(self, curves: Curves) -> None:
         """Write the queries that were not written yet."""
-        rewards = self._task.evaluate(curves.incumbents)
-        first = -(-self._written // self._every) * self._every
-        for query in range(first, len(rewards), self._every):
+        rewards = self._task.reward(curves.incumbents)
+        for query in range(self._written, len(rewards)):
+            if query % self._every and query + 1 < self._queries:
+                continue
             for trial, logger in enumerate(self._loggers):
                 logger.record("search/incumbent_reward", rewards[query, trial])
                 logger.record("search/incumbent_report", curves.reports[query, trial])

@@ -75,14 +75,46 @@ def test_save_and_load_go_on_alike(name, env_id, tmp_path):
     straight = searched(name, gym.make_vec(env_id, num_envs=3), 90)
     half = searched(name, gym.make_vec(env_id, num_envs=3), 45)
     half.save(tmp_path / "agent")
+    state = half.env.unwrapped.clone_state()
+    half.query()  # what was cloned and saved does not change any more
     envs = gym.make_vec(env_id, num_envs=3)
     loaded = type(half).load(tmp_path / "agent", envs)
-    envs.reset()
-    envs.restore_state(half.env.unwrapped.clone_state())
-    loaded.load_state_dict(half.state_dict(), began=True)
+    loaded.load_state_dict(loaded.state_dict(), began=True)
+    envs.restore_state(state)
     while loaded.num_queries < 90:
         loaded.query()
     np.testing.assert_array_equal(queried(loaded), queried(straight))
+
+
+@every_agent
+def test_load_then_learn_keeps_what_was_learned(name, tmp_path):
+    agent = searched(name, gym.make("NB201-cifar10-population-v0"), 60)
+    agent.save(tmp_path / "agent")
+    loaded = type(agent).load(tmp_path / "agent", gym.make("NB201-cifar10-population-v0"))
+    loaded.learn(1)
+    assert loaded.num_queries == agent.num_queries + 10 + 1  # a new first generation, one query
+    assert loaded.best_fitness[0] >= agent.best_fitness[0]
+    if name == "rea":
+        kept = np.isin(loaded._fitness, agent._fitness)
+        assert kept.sum() == 9  # one child, and none of the environment's fresh generation
+
+
+@pytest.mark.parametrize("autoreset_mode", list(AutoresetMode)[:2])
+@every_mode
+def test_environments_go_on_from_a_cloned_state(env_id, autoreset_mode):
+    arguments = {"max_episode_steps": 7} if env_id in ENVS[1:] else {}
+    arguments |= {"num_envs": 3, "autoreset_mode": autoreset_mode}
+    envs, copy = gym.make_vec(env_id, **arguments), gym.make_vec(env_id, **arguments)
+    envs.reset(seed=3)
+    envs.action_space.seed(0)
+    for _ in range(10):
+        envs.step(envs.action_space.sample())
+    copy.restore_state(envs.clone_state())
+    for _ in range(30):
+        action = envs.action_space.sample()
+        for mine, theirs in zip(envs.step(action), copy.step(action), strict=True):
+            assert str(mine) == str(theirs)
+    np.testing.assert_array_equal(envs.history.indices, copy.history.indices)
 
 
 def test_load_refuses_another_kind_of_agent(tmp_path):
@@ -169,16 +201,57 @@ def test_local_search_never_queries_twice_in_a_climb():
     assert unique.min() > 370  # repeats come from random starts alone
 
 
-def test_local_search_ends_in_local_optima():
-    agent = LocalSearch("NB201-cifar10-alpha-v0", seed=0, num_initial=1)
+@pytest.mark.parametrize("num_initial", [1, 4])
+def test_local_search_climbs_to_local_optima_and_starts_again(num_initial):
+    agent = LocalSearch("NB201-cifar10-alpha-v0", seed=0, num_initial=num_initial)
     space, task = agent.space, agent.task
-    for _ in range(300):
-        before = agent._current.copy()
+    climbs, starts, arrived = 0, [], 0
+    for query in range(450):
+        drawing, before = agent._drawn[0] < num_initial, agent._current.copy()
         agent.query()
-        if agent._height[0] == -np.inf and before.any():
-            neighbors, _ = space.neighbors(before)
-            around = task.evaluate(space.encode(neighbors[0]))
-            assert around.max() <= task.evaluate(space.encode(before))[0]
+        history = queried(agent)[:, 0]
+        if (agent._current != before).any():
+            arrived = query
+        if drawing:
+            starts.append(history[-1])
+        if len(starts) == num_initial:  # the climb begins at the best of its starts
+            assert task.rewards[space.encode(agent._current)[0]] == task.rewards[starts].max()
+            starts = []
+        if agent._drawn[0] == 0:  # it has ended
+            climbs += 1
+            [around], _ = space.neighbors(agent._current)
+            around = space.encode(around)
+            assert np.isin(around, history).all()
+            better = around[task.rewards[around] > task.reward(space.encode(agent._current))]
+            assert np.isin(better, history[: arrived + 1]).all()  # known before: passed over
+            assert agent._next_height[0] == agent._height[0] == -np.inf
+    assert climbs >= 4
+
+
+def test_local_search_visits_neighbours_in_random_order():
+    agent = LocalSearch(gym.make_vec(ENVS[1], num_envs=300), seed=0, num_initial=1)
+    agent.query(), agent.query()
+    first, second = (agent.space.decode(indices) for indices in queried(agent))
+    decision, trials = np.nonzero((first != second).T)
+    assert len(trials) == 300
+    assert np.bincount(decision, minlength=6).min() > 25  # 50 expected of each
+
+
+def test_local_search_passes_over_isomorphic_neighbours():
+    agent = searched("local", gym.make_vec("NBGraph-cora-alpha-v0", num_envs=8), 400)
+    unique = agent.env.unwrapped.history.unique_queries(400)
+    assert unique.min() > 390  # repeats come from random starts alone
+
+
+def test_local_search_takes_no_foreign_architecture_for_a_neighbour():
+    # a first generation of the environment's own that is larger than what a climb starts from
+    envs = gym.make_vec("NB201-cifar10-population-v0", num_envs=50, population_size=30)
+    agent = LocalSearch(envs, seed=0)
+    for _ in range(10):
+        agent.query()
+        ready = agent._next_height > agent._height
+        changed = (agent._next != agent._current).sum(axis=1)
+        assert (changed[ready] == 1).all()
 
 
 # -- bad input -------------------------------------------------------------------------------------
@@ -187,6 +260,17 @@ def test_local_search_ends_in_local_optima():
 def test_foreign_environment_is_refused():
     with pytest.raises(TypeError, match="not an environment of nas_gym"):
         RandomSearch(gym.make("CartPole-v1"))
+
+
+def test_what_is_no_environment_is_refused():
+    with pytest.raises(TypeError, match="got int"):
+        RandomSearch(3)
+
+
+def test_setting_of_another_type_is_refused():
+    for value in ("many", 2.5, True):
+        with pytest.raises(TypeError, match="population_size takes a value of type int"):
+            RegularizedEvolution(ENVS[0], population_size=value)
 
 
 def test_unknown_setting_is_refused():
@@ -207,7 +291,10 @@ def test_population_of_many_offspring_is_refused():
 def test_streams_are_numpys_own_and_resume():
     streams = TrialStreams([3, 4])
     drawn = np.concatenate([streams.random((2, k)) for k in (1, 5, 5000, 2)], axis=1)
-    np.testing.assert_array_equal(drawn[1], np.random.Generator(np.random.PCG64(4)).random(5008))
+    branch = np.random.SeedSequence(4, spawn_key=(1,))
+    own = np.random.Generator(np.random.PCG64(branch)).random(5008)
+    np.testing.assert_array_equal(drawn[1], own)
+    assert not np.isin(drawn[1], np.random.default_rng(4).random(5008)).any()  # environments' own
     again = TrialStreams.resume([3, 4], 5006)
     np.testing.assert_array_equal(again.random((2, 2)), drawn[:, 5006:])
     with pytest.raises(ValueError, match="2 streams"):

@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from nas_gym.agents import AGENTS
 from nas_gym.registration import MODES
 from nas_gym.tables import Table, store
 
@@ -48,3 +49,20 @@ def test_permuted_report(
     assert_same(given, given_permuted)
     assert len(regrets) > 0
     assert not np.array_equal(regrets, regrets_permuted)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("suffix", MODES)
+def test_no_agent_notices_a_permuted_report(agent, suffix, cache, open_table):
+    source = open_table("nas-bench-graph-proteins")
+    values = np.array(source.values)
+    values[:, source.position("perf")] = values[::-1, source.position("perf")]
+    store.save(Table("permuted", source.space, source.metrics, values, source.objectives))
+    histories = []
+    for table in (source.name, "permuted"):
+        envs = gym.make_vec(f"NBGraph-proteins{suffix}-v0", num_envs=3, table=table)
+        searching = AGENTS[agent](envs, seed=0)
+        while searching.num_queries < 60:
+            searching.query()
+        histories.append(envs.history.indices)
+    np.testing.assert_array_equal(*histories)

@@ -3,6 +3,7 @@
 from functools import partial
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
 
@@ -75,3 +76,46 @@ def test_results_of_earlier_steps_stay_as_they_were(assert_same, open_table):
         for _ in range(6):
             envs.step(envs.action_space.sample())
         assert_same(tuple(results), tuple(kept))
+
+
+@pytest.mark.parametrize("suffix", ["", "-alpha", "-population"])
+def test_a_list_of_seeds_is_as_good_as_a_row(suffix, assert_same):
+    env_id = f"NB201-cifar10{suffix}-v0"
+    row, listed = gym.make_vec(env_id, num_envs=3), gym.make_vec(env_id, num_envs=3)
+    assert_same(listed.reset(seed=[4, 5, 6]), row.reset(seed=4))
+    with pytest.raises(ValueError, match="3 searches take as many seeds, got 2"):
+        listed.reset(seed=[4, 5])
+
+
+@pytest.mark.parametrize("suffix", ["", "-alpha", "-population"])
+def test_episodes_are_cut_as_gymnasiums_time_limit_cuts(suffix, assert_same):
+    env_id = f"NB201-cifar10{suffix}-v0"
+    native = gym.make_vec(env_id, num_envs=2, max_episode_steps=4)
+    sync = gym.vector.SyncVectorEnv([lambda: gym.make(env_id, max_episode_steps=4)] * 2)
+    assert_same(native.reset(seed=1), sync.reset(seed=1))
+    native.action_space.seed(0)
+    for _ in range(15):
+        action = native.action_space.sample()
+        assert_same(native.step(action), sync.step(action))
+    with pytest.raises(ValueError, match="max_episode_steps is at least 1"):
+        gym.make_vec(env_id, num_envs=2, max_episode_steps=0)
+
+
+def test_a_refused_reset_changes_nothing():
+    envs = gym.make_vec("NB201-cifar10-v0", num_envs=2)
+    envs.reset(seed=0)
+    for _ in range(6):
+        envs.step(np.zeros(2, int))
+    with pytest.raises(ValueError, match="lockstep"):
+        envs.reset(seed=1, options={"reset_mask": np.array([True, False])})
+    assert envs.history.queries == 1
+
+
+def test_samples_of_restricted_spaces_reach_every_valid_action():
+    envs = gym.make_vec("NBGraph-proteins-v0", num_envs=400)
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    for choices in (9, 5, 5, 5):
+        actions = envs.action_space.sample()
+        assert np.bincount(actions, minlength=choices).min() > 400 / choices / 2
+        envs.step(actions)

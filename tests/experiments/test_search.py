@@ -159,4 +159,56 @@ def test_statistics():
     values = np.array([1.0, 2.0, 3.0, 100.0])
     assert statistics(values)["iqm"] == 2.5
     assert statistics(values)["median"] == 2.5
+    assert statistics(values)["std"] == pytest.approx(np.std(values, ddof=1))
     assert statistics(values[:1])["std"] == 0.0
+
+
+def test_thinned_events_end_with_the_last_query(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    summary = run_search(settings("random", queries=601, seeds=1), tmp_path, progress_bar=False)
+    events = EventAccumulator(str(tmp_path / "seed-0"))
+    events.Reload()
+    last = events.Scalars("search/regret")[-1]
+    assert last.step == 601
+    assert last.value == pytest.approx(summary["trials"][0]["regret"], rel=1e-6)
+    assert len(events.Scalars("search/regret")) <= 251
+
+
+def test_damaged_config_is_noticed(tmp_path):
+    (tmp_path / "config.json").write_text('{"env": ')
+    with pytest.raises(DamagedDataError, match=r"config\.json is damaged"):
+        run_search(settings(), tmp_path, progress_bar=False)
+
+
+def test_negative_seeds_and_seeds_as_settings_are_refused():
+    with pytest.raises(ValueError, match="none below 0"):
+        settings(first_seed=-1)
+    with pytest.raises(ValueError, match="--first-seed"):
+        settings(agent_settings={"seed": 3})
+
+
+def test_incumbent_is_the_first_of_equals():
+    task = Task("analog-nasbench", "cifar10")
+    worst = np.flatnonzero(task.rewards == task.rewards.min())
+    assert len(worst) > 1  # 10 %: cells that do not compute anything
+    curves = records.curves(task, worst[:3, None])
+    assert curves.incumbents[:, 0].tolist() == [worst[0]] * 3
+
+
+def test_a_search_never_goes_beyond_its_budget(tmp_path):
+    run = Run(settings(env="NB201-cifar10-population-v0", queries=7, seeds=2), tmp_path)
+    run.advance(7)  # the first generation alone is ten
+    assert run.queries == len(run.curves().rewards) == 7
+    assert (tmp_path / "history.jsonl").read_text().count("\n") == 14
+
+
+def test_what_was_cut_off_is_removed(tmp_path):
+    run = Run(settings(), tmp_path)
+    run.advance(60)
+    whole = run.history_file.read_bytes()
+    with run.history_file.open("a") as file:
+        file.write("x" * 10_000)
+    run = Run(settings(), tmp_path)
+    run._save()
+    assert run.history_file.read_bytes() == whole
