@@ -54,7 +54,7 @@ def plot_curves(task: Task, searches: Mapping[str, Curves], path: Path, title: s
         if name == "regrets":
             axes.set_yscale("symlog", linthresh=_smallest_positive(searches))
             axes.set_ylim(bottom=0)
-    left.legend(frameon=False, loc="lower right")
+    left.legend(frameon=False, loc="best")
     trials = max(curves.regrets.shape[1] for curves in searches.values())
     figure.suptitle(f"{title}: mean over {trials} seeds, band = middle half", fontsize=11)
     path.parent.mkdir(parents=True, exist_ok=True)
