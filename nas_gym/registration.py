@@ -63,12 +63,20 @@ def user_environments() -> dict[str, dict[str, str]]:
     """The tasks of imported tables on this machine: names -> arguments.
 
     A table with one task gives it its own name; one with several names them
-    ``<table>-<dataset>``. A folder that cannot be read is reported as a warning and skipped, so
-    that importing the package never fails.
+    ``<table>-<dataset>``. What cannot be read is reported as a warning and skipped, so that
+    importing the package never fails.
     """
+    try:
+        tables = imported()
+    except OSError as error:
+        gym.logger.warn(
+            f"Your own tables have no IDs, for the cache cannot be read: {error}. Make it "
+            "readable, or name another folder in NAS_GYM_CACHE."
+        )
+        tables = []
     return {
         task: arguments
-        for table in imported()
+        for table in tables
         for task, arguments in _tasks(table, _datasets(table)).items()
     }
 
@@ -119,8 +127,9 @@ def import_table(
     """
     if not store.NAME.fullmatch(name) or re.search(r"-v\d+$", name):
         raise ValueError(
-            f"{name!r} cannot be a name: letters, digits, '_', '.' and '-' are allowed, beginning "
-            "with a letter or digit and not ending in a version like '-v0' (it is added)."
+            f"{name!r} cannot be a name: at most 100 letters, digits, '_', '.' and '-' are "
+            "allowed, beginning with a letter or digit and not ending in a version like '-v0' (it "
+            "is added)."
         )
     if name in SOURCES or name in BUILT_IN:
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
@@ -131,7 +140,7 @@ def import_table(
         )
     table = _read(Path(path), name, columns)
     tasks = _tasks(name, list(table.objectives))
-    old = [env_id for env_id, spec in gym.registry.items() if spec.kwargs.get("table") == name]
+    old = [env_id for env_id in gym.registry if _is_of(env_id, name)]
     for env_id in (env_id for task in tasks for env_id in ids(task)):
         if env_id in gym.registry and env_id not in old:
             raise ValueError(
@@ -141,6 +150,16 @@ def import_table(
     for env_id in old:
         del gym.registry[env_id]
     return [env_id for task in tasks.items() for env_id in register(*task)]
+
+
+def _is_of(env_id: str, table: str) -> bool:
+    """Whether we registered an ID for a table, rather than the user."""
+    spec = gym.registry[env_id]
+    return (
+        str(spec.entry_point).startswith("nas_gym.envs.")
+        and spec.kwargs.get("table") == table
+        and env_id in (*ids(table), *ids(f"{table}-{spec.kwargs.get('dataset')}"))
+    )
 
 
 def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:

@@ -83,7 +83,8 @@ def test_replace(write_csv):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a b", "a/b", "../a", ".a", "-a", "a-v0", "Mine-v12", "a:b", "a\n", "a*"]
+    "name",
+    ["", "a b", "a/b", "../a", ".a", "-a", "a-v0", "Mine-v12", "a:b", "a\n", "a*", "a" * 101],
 )
 def test_names_that_cannot_be_ids(name, write_csv, cache):
     with pytest.raises(ValueError, match="cannot be a name"):
@@ -147,3 +148,25 @@ def test_a_failed_replacement_keeps_the_table(write_csv, tmp_path):
         import_table(path, "Mine", replace=True, signal="val")
     assert gym.make("Mine-v0").unwrapped.task.optimum == 13
     assert tables.imported() == ["Mine"]
+
+
+def test_the_longest_name(write_csv):
+    assert import_table(write_csv(), "a" * 100, **COLUMNS)[0] == "a" * 100 + "-v0"
+
+
+def test_importing_works_without_a_readable_cache(run_python):
+    """Permissions do not bind root: a name that is too long cannot be looked up either."""
+    code = "import gymnasium, nas_gym; print(gymnasium.spec('NB201-cifar10-v0').id)"
+    done = run_python(code, check=False, NAS_GYM_CACHE="x" * 300)
+    assert done.stdout.strip() == "NB201-cifar10-v0", done.stderr
+    assert done.stderr.count("the cache cannot be read") == 1
+
+
+def test_replacing_a_table_keeps_ids_of_the_users_own(write_csv):
+    import_table(write_csv(), "Mine", **COLUMNS)
+    arguments = {"table": "Mine", "dataset": "Mine"}
+    gym.register("Own-v0", entry_point="own.module:Env", kwargs=arguments)
+    gym.register("Changed-v0", entry_point=gym.spec("Mine-v0").entry_point, kwargs=arguments)
+    import_table(write_csv(offset=100), "Mine", replace=True, **COLUMNS)
+    assert "Own-v0" in gym.registry
+    assert gym.make("Changed-v0").unwrapped.task.optimum == 113

@@ -32,6 +32,7 @@ class SearchSpace(Protocol):
     num_choices: NDArray[np.int64]
     max_choices: int
     alpha_size: int
+    alpha_offsets: NDArray[np.int64]
     size: int
 
     def __hash__(self) -> int:

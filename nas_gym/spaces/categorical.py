@@ -26,14 +26,16 @@ class CategoricalSpace:
     :class:`nas_gym.spaces.SearchSpace` for what each method promises.
 
     Args:
-        choices: the labels of the choices, one sequence for each decision.
+        choices: the labels of the choices, one sequence for each decision. Those of a decision are
+            distinct; commas and surrounding spaces are kept for :meth:`from_text`.
         names: the names of the decisions; ``decision0``, ``decision1``, … by default.
         genotypes: where not every combination is an architecture, those that are, shape
             ``(size, num_decisions)``; duplicates are merged. All combinations by default.
         name: what the space is called in histories and messages.
 
     Raises:
-        ValueError: no decision, a decision without choices, or a genotype outside the choices.
+        ValueError: no decision, a decision without choices, labels that :meth:`from_text` could
+            not tell apart, or a genotype outside the choices.
 
     Example:
         >>> space = CategoricalSpace([("conv", "pool"), ("relu", "gelu", "tanh")])
@@ -60,6 +62,8 @@ class CategoricalSpace:
             raise ValueError(
                 f"{len(self.choices)} decisions need as many names, got {self.decision_names}."
             )
+        for decision, labels in zip(self.decision_names, self.choices, strict=True):
+            _check_labels(decision, labels)
         self.num_decisions = len(self.choices)
         self.max_choices = int(self.num_choices.max())
         self.alpha_size = int(self.num_choices.sum())
@@ -224,20 +228,7 @@ class CategoricalSpace:
             ]
             digits: Genotypes = nodes[:, None] // strides % self.num_choices[:depth]
             return digits
-        first = self._first_leaves[depth]
-        return self.tree.genotypes[first[nodes], :depth]
-
-    @cached_property
-    def _first_leaves(self) -> list[Indices]:
-        assert self.tree is not None
-        genotypes = self.tree.genotypes
-        changed = np.zeros(len(genotypes), bool)
-        changed[:1] = True
-        firsts = [np.flatnonzero(changed)]
-        for decision in range(self.num_decisions):
-            changed[1:] |= genotypes[1:, decision] != genotypes[:-1, decision]
-            firsts.append(np.flatnonzero(changed))
-        return firsts
+        return self.tree.genotypes[self.tree.first_leaves[depth][nodes], :depth]
 
     def leaf_to_index(self, leaves: Indices) -> Indices:
         """Indices of leaves; subclasses that number architectures in another order map here."""
@@ -395,3 +386,16 @@ class CategoricalSpace:
         operations[:, 0] = 0
         operations[:, 1:-1] = 2 + self.alpha_offsets + array
         return adjacency, operations
+
+
+def _check_labels(decision: str, labels: Sequence[str]) -> None:
+    """Refuse labels with which a genotype's text could not be read back."""
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(f"Two choices of {decision} are labelled {twice!r}. Rename one.")
+    for label in labels:
+        if "," in label or label != label.strip():
+            raise ValueError(
+                f"{label!r}, a choice of {decision}: a label holds no comma, and no space at its "
+                "ends. Rename it."
+            )

@@ -46,6 +46,10 @@ class NBGraphSpace(CategoricalSpace):
     to the index of their canonical form, which is what ``decode`` gives. Indices are in the order
     of the benchmark's hash, see :attr:`keys`.
 
+    ``sample`` is uniform over genotypes, not over architectures: one with many isomorphic genotypes
+    comes up more often. For the same reason ``mutate`` and ``neighbors`` may give a genotype that
+    is isomorphic to the one it came from.
+
     Args:
         operations: those to choose from, some of :data:`GNN_OPERATIONS`;
             :data:`PROTEINS_OPERATIONS` are the ones in the benchmark's table of proteins.

@@ -12,17 +12,11 @@ from typing import cast
 from nas_gym.tables import download, store
 from nas_gym.tables.download import RemoteFile
 from nas_gym.tables.errors import DamagedDataError, MissingDataError
+from nas_gym.tables.published import HELP_DEVICES, HELP_FILES, NATS_CSV
 from nas_gym.tables.table import Table
 
 GRAPH_DATASETS = (
     "cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "arxiv", "proteins",
-)  # fmt: skip
-
-HELP_DEVICES = (
-    "1080ti_1", "1080ti_256", "1080ti_32", "2080ti_1", "2080ti_256", "2080ti_32", "essential_ph_1",
-    "eyeriss", "fpga", "gold_6226", "gold_6240", "pixel2", "pixel3", "raspi4", "samsung_a50",
-    "samsung_s7", "silver_4114", "silver_4210r", "titan_rtx_1", "titan_rtx_256", "titan_rtx_32",
-    "titanx_1", "titanx_256", "titanx_32", "titanxp_1", "titanxp_256", "titanxp_32",
 )  # fmt: skip
 
 
@@ -51,26 +45,10 @@ def _call(module: str, function: str, *arguments: object) -> Table:
     return cast(Table, found(*arguments))
 
 
-_NATS_CSV = RemoteFile(
-    "nats_bench.csv",
-    "https://raw.githubusercontent.com/v-tao/nats-bench-landscape/"
-    "b307ae5fe6e8d7043cd4fe7d1c3532288271adb7/nats_bench.csv",
-    "cb5d777ec3368be83c8f9b3aa4d520696051cb0eb8d94b8f85b519f9ea4afa3e",
-)
-_HELP_URL = (
-    "https://raw.githubusercontent.com/HayeonLee/HELP/"
-    "45f70eb92d0d735970a33b608d1544ad3c52f285/data/nasbench201/latency/"
-)
-_HELP_FILES = tuple(
-    RemoteFile(f"help-nasbench201/{device}.pt", f"{_HELP_URL}{device}.pt")
-    for device in HELP_DEVICES
-)
-
-
 def _read_nats_csv() -> Table:
-    path = download.find(_NATS_CSV.name)
+    path = download.find(NATS_CSV.name)
     if path is None:
-        raise _missing("nats-bench", _NATS_CSV.name)
+        raise _missing("nats-bench", NATS_CSV.name)
     return _call("nats_csv", "read", path)
 
 
@@ -89,9 +67,10 @@ def _read_help() -> Table:
     csv = download.find("help_nb201_latency_ms.csv")
     if csv is not None:
         return _call("help_latency", "read_csv", csv)
-    first, *others = (download.find(file.name) for file in _HELP_FILES)
-    if first is not None and None not in others:
-        return _call("help_latency", "read_files", first.parent)
+    for folder in ("help-nasbench201", "nasbench201/latency"):  # as fetched, as in HELP's clone
+        paths = [download.find(f"{folder}/{device}.pt") for device in HELP_DEVICES]
+        if paths[0] is not None and None not in paths:
+            return _call("help_latency", "read_files", paths[0].parent)
     raise _missing("help-latency", "help_nb201_latency_ms.csv")
 
 
@@ -125,7 +104,7 @@ SOURCES: dict[str, Source] = {
             "NB201 test accuracy, 200 epochs, three data sets",
             "download, 3 MB",
             _read_nats_csv,
-            (_NATS_CSV,),
+            (NATS_CSV,),
         ),
         Source(
             "nb201-12epochs",
@@ -138,7 +117,7 @@ SOURCES: dict[str, Source] = {
             "NB201 latency on 27 devices",
             "download, 27 files",
             _read_help,
-            _HELP_FILES,
+            HELP_FILES,
         ),
     )
 }
@@ -193,13 +172,14 @@ def fetch(name: str) -> Table:
     Raises:
         KeyError: no table of that name in the catalogue.
         DataError: the download failed.
+        DamagedDataError: the cached table is damaged.
     """
     if name not in SOURCES:
         raise KeyError(f"There is no table {name!r} to fetch. There are: {', '.join(SOURCES)}.")
     try:
         return load(name)
-    except (MissingDataError, DamagedDataError):
-        if not SOURCES[name].files:
+    except (MissingDataError, DamagedDataError) as error:
+        if not SOURCES[name].files or store.exists(name):  # there, so the cache is what is damaged
             raise
-        download.fetch(SOURCES[name].files)
+        download.fetch(SOURCES[name].files, again=isinstance(error, DamagedDataError))
         return load(name)

@@ -47,10 +47,14 @@ def find(name: str) -> Path | None:
     return path if path.exists() else None
 
 
-def fetch(files: Iterable[RemoteFile]) -> None:
+def fetch(files: Iterable[RemoteFile], *, again: bool = False) -> None:
     """Download files into the cache with a progress bar, each checked before it gets its name.
 
     Files that are there already and intact are left alone.
+
+    Args:
+        files: what to download.
+        again: whether files without a sha256 that are there already are damaged.
 
     Raises:
         DataError: the network or the cache folder does not let us.
@@ -62,10 +66,12 @@ def fetch(files: Iterable[RemoteFile]) -> None:
     folder = downloads_folder()
     for file in files:
         target = folder / file.name
-        if target.exists() and (not file.sha256 or sha256(target) == file.sha256):
+        if target.exists() and (sha256(target) == file.sha256 if file.sha256 else not again):
             continue
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=60)
         with writing(target):
+            if not file.sha256:
+                target.unlink(missing_ok=True)  # which pooch would take for what was asked for
             try:
                 pooch.retrieve(
                     file.url,

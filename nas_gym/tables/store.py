@@ -24,7 +24,7 @@ from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpa
 from nas_gym.tables.errors import DamagedDataError, DataError
 from nas_gym.tables.table import Metric, Objective, Table
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # of a table; none leads out of the cache
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a table; none leads out of the cache
 FORMAT = 1  # of the folders below; older ones are left alone and converted anew
 
 
@@ -153,15 +153,19 @@ def _write_folder(table: Table, folder: Path) -> None:
 
 
 def _move_into_place(temporary: Path, folder: Path, *, replace: bool) -> None:
-    if replace and folder.exists():
-        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        os.replace(folder, old / "old")
-        shutil.rmtree(old, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    old = aside / "old"
     try:
+        if replace and folder.exists():
+            os.rename(folder, old)
         os.rename(temporary, folder)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
+    finally:
+        if old.exists() and not folder.exists():
+            os.rename(old, folder)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def load(name: str) -> Table:
@@ -173,6 +177,9 @@ def load(name: str) -> Table:
     folder = table_folder(name)
     try:
         description = json.loads((folder / "table.json").read_text())
+        files = {path.name for path in folder.glob("*.npy")}
+        if files != set(description["sha256"]):
+            raise ValueError(f"the files {sorted(files)} are not those it was written with")
         for file, expected in description["sha256"].items():
             if sha256(folder / file) != expected:
                 raise ValueError(f"sha256 of {file} differs from the one noted when it was written")

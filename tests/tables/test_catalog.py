@@ -2,7 +2,9 @@
 
 import csv
 import os
+import shutil
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -67,14 +69,27 @@ def latency_csv():
     return published("help_nb201_latency_ms.csv")
 
 
+def serve(folder):
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
+    )
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    return server
+
+
+@contextmanager
+def serving(folder):
+    server = serve(folder)
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.fixture
 def publisher(monkeypatch):
     """A server that has the published CSV file, in place of its publisher's."""
     path = published("nats_bench.csv")
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(path.parent))
-    )
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    server = serve(path.parent)
     source = SOURCES["nats-bench"]
     url = f"http://127.0.0.1:{server.server_port}/nats_bench.csv"
     files = (replace(source.files[0], url=url),)
@@ -101,18 +116,52 @@ def test_fetch_replaces_a_damaged_download(publisher, no_data):
     assert tables.fetch("nats-bench").space.size == 15_625
 
 
-def test_latency_files_in_a_data_folder(latency_csv, no_data, tmp_path, monkeypatch):
-    """The publisher's 27 files may lie in NAS_GYM_DATA as well as among the downloads."""
+@pytest.fixture
+def latency_files(latency_csv, tmp_path):
+    """A folder with HELP's 27 files."""
     torch = pytest.importorskip("torch")
     with latency_csv.open() as file:
         header, *rows = csv.reader(file)
     space = NB201Space()
     texts = [row[header.index("ArchitectureString")] for row in rows]
     order = np.argsort(space.encode(space.from_text(texts)))
-    folder = tmp_path / "data" / "help-nasbench201"
-    folder.mkdir(parents=True)
+    folder = tmp_path / "published"
+    folder.mkdir()
     for device in catalog.HELP_DEVICES:
         column = header.index(device)
         torch.save(torch.tensor([float(rows[i][column]) for i in order]), folder / f"{device}.pt")
+    return folder
+
+
+@pytest.mark.parametrize("inside", ["help-nasbench201", "HELP/data/nasbench201/latency"])
+def test_latency_files_in_a_data_folder(inside, latency_files, no_data, tmp_path, monkeypatch):
+    """The publisher's 27 files may lie in NAS_GYM_DATA as well as among the downloads."""
+    folder = tmp_path / "data" / inside
+    folder.parent.mkdir(parents=True)
+    latency_files.rename(folder)
     monkeypatch.setenv("NAS_GYM_DATA", str(tmp_path / "data"))
     assert len(tables.load("help-latency").metrics) == 27
+
+
+def test_fetch_repairs_downloads_without_sha256(latency_files, no_data, monkeypatch):
+    folder = download.downloads_folder() / "help-nasbench201"
+    shutil.copytree(latency_files, folder)
+    (folder / "fpga.pt").write_bytes(b"cut short")
+    with pytest.raises(DamagedDataError, match=r"fpga\.pt"):
+        tables.load("help-latency")
+    with serving(latency_files) as url:
+        source = SOURCES["help-latency"]
+        files = tuple(replace(f, url=f"{url}/{Path(f.name).name}") for f in source.files)
+        monkeypatch.setitem(catalog.SOURCES, "help-latency", replace(source, files=files))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert len(tables.fetch("help-latency").metrics) == 27
+
+
+def test_fetch_does_not_download_what_is_damaged_in_the_cache(latency_csv, no_data, monkeypatch):
+    monkeypatch.setenv("NAS_GYM_DATA", str(latency_csv.parent))
+    tables.load("help-latency")
+    catalog._opened.clear()
+    (store.table_folder("help-latency") / "values.npy").unlink()
+    monkeypatch.setattr(download, "fetch", None)
+    with pytest.raises(DamagedDataError, match="nas-gym data remove help-latency"):
+        tables.fetch("help-latency")

@@ -83,6 +83,14 @@ def test_fetches_a_damaged_file_again(server, downloads):
     assert target.read_bytes() == CONTENT
 
 
+def test_fetches_a_file_without_sha256_again_when_told(server, downloads):
+    target = downloads / "folder" / "file.bin"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(CONTENT[:-1])
+    download.fetch([server.file("/right", "")], again=True)
+    assert target.read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("path", ["/wrong", "/empty"])
 def test_another_file_than_the_pinned_one(server, downloads, path):
     with pytest.raises(DamagedDataError, match=rf"{path} sent is not the pinned file.*{SHA256}"):

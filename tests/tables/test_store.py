@@ -28,7 +28,7 @@ SPACES = {
     "NBGraph": NBGraphSpace,
     "NBGraph of proteins": lambda: NBGraphSpace(PROTEINS_OPERATIONS),
     "categorical": lambda: CategoricalSpace(
-        [["3×3", "5,5"], list("abc")], ["ke rn", "ü"], None, "n"
+        [["3×3", "5 5"], list("abc")], ["ke rn", "ü"], None, "n"
     ),
     "one decision": lambda: CategoricalSpace([["only"]]),
     "restricted": restricted_space,
@@ -140,6 +140,8 @@ DAMAGES = {
     "another description": describe_badly("[1, 2]"),
     "no text": lambda folder: (folder / "table.json").write_bytes(b"\xff\xfe\x00"),
     "null": describe_badly("null"),
+    "stray values": lambda folder: np.save(folder / "other.npy", np.zeros(2)),
+    "no hashes": rewrite(sha256={}),
     "list of hashes": rewrite(sha256=["values.npy"]),
     "unknown space": rewrite(space={"kind": "other", "name": "x"}),
     "wrong space": rewrite(space={"kind": "NB201", "name": "x"}),
@@ -273,3 +275,27 @@ def test_write_atomically(tmp_path):
     assert [each.name for each in path.parent.iterdir()] == ["file"]
     with pytest.raises(DataError, match="Choose a folder with room"):
         store.write_atomically(path / "below", b"")
+
+
+def test_an_interrupted_replacement_keeps_the_table(cache, monkeypatch):
+    space = CategoricalSpace([list("ab")])
+    store.save(make_table(space))
+    rename = os.rename
+
+    def interrupt(source, target):
+        if target == store.table_folder("mine") and Path(source).name != "old":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.save(Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {}), replace=True)
+    assert store.load("mine").metrics[0].name == "acc"
+    assert leftovers(cache) == []
+
+
+def test_stray_genotypes_are_not_taken_for_a_restriction(cache):
+    store.save(make_table(CategoricalSpace([list("ab")])))
+    np.save(store.table_folder("mine") / "genotypes.npy", [[0]])
+    with pytest.raises(DamagedDataError, match=r"genotypes\.npy.*not those"):
+        store.load("mine")

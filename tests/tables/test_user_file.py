@@ -634,3 +634,10 @@ def test_nothing_is_written(write: Callable[..., Path], tmp_path: Path) -> None:
 
 def test_every_reader_is_tried_here() -> None:
     assert list(formats.READERS) == [f".{kind}" for kind in FORMATS]
+
+
+def test_a_metric_with_a_colon_is_refused(write: Callable[..., Path]) -> None:
+    path = write({"op0": ["a", "b"], "acc": [1, 2], "t:ms": [3, 4]})
+    assert "'t:ms': a metric's name has no ':'" in message(path, signal="acc")
+    assert "Rename" in message(path, signal="acc")
+    assert len(read(path, "mine", signal="acc", ignore=["t:ms"]).metrics) == 1

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.errors import DamagedDataError, MissingDataError
+from nas_gym.tables.published import HELP_COMMIT, HELP_FOLDER
 from nas_gym.tables.sources import files, pickles
 from nas_gym.tables.table import Metric, Table
 
-COMMIT = "45f70eb92d0d735970a33b608d1544ad3c52f285"
-URL = f"https://github.com/HayeonLee/HELP/tree/{COMMIT}/data/nasbench201/latency"
-FILE_URL = f"https://github.com/HayeonLee/HELP/raw/{COMMIT}/data/nasbench201/latency/{{device}}.pt"
+URL = f"https://github.com/HayeonLee/HELP/tree/{HELP_COMMIT}/{HELP_FOLDER}"
 CSV_SHA256 = "0294b1cf763eb67fbbbf9120a87f1c85d73523a41cb65267f5a4091fe7851692"
 
 CONTENT_SHA256 = {
@@ -107,7 +106,7 @@ def _read_device(path: Path, expected: str) -> NDArray[np.float64]:
                 return np.array(lines, np.float64)
     raise DamagedDataError(
         f"{path} does not hold the published latencies of {path.stem}: the sha256 of its numbers "
-        f"differs from {expected}. Get it again from {FILE_URL.format(device=path.stem)}."
+        f"differs from {expected}. Get it again from {URL}."
     )
 
 
@@ -133,8 +132,8 @@ def _table(values: NDArray[np.float64]) -> Table:
         objectives={},
         provenance={
             "repository": "github.com/HayeonLee/HELP",
-            "commit": COMMIT,
-            "file": "data/nasbench201/latency/<device>.pt",
+            "commit": HELP_COMMIT,
+            "file": f"{HELP_FOLDER}/<device>.pt",
             "sha256": f"{CSV_SHA256} (as CSV, four decimals)",
             "url": URL,
         },

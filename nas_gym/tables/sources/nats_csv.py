@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas_gym.spaces import NB201Space
+from nas_gym.tables.published import NATS_CSV
 from nas_gym.tables.sources import files
 from nas_gym.tables.table import Metric, Objective, Table
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 
-SHA256 = "cb5d777ec3368be83c8f9b3aa4d520696051cb0eb8d94b8f85b519f9ea4afa3e"
-URL = (
-    "https://github.com/v-tao/nats-bench-landscape/raw/"
-    "b307ae5fe6e8d7043cd4fe7d1c3532288271adb7/nats_bench.csv"
-)
+SHA256 = NATS_CSV.sha256
+URL = NATS_CSV.url
 COLUMNS = (
     "CIFAR10TestAccuracy200Epochs",
     "CIFAR100TestAccuracy200Epochs",

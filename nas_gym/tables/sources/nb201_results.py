@@ -115,12 +115,13 @@ class Collector:
             )
         columns = dict(self._columns())
         metrics = tuple(columns)
+        whole = {metric.name for metric, values in columns.items() if not np.isnan(values).any()}
         return Table(
             name=name,
             space=self._space,
             metrics=metrics,
             values=np.stack([columns[metric] for metric in metrics], axis=1),
-            objectives=_objectives({metric.name for metric in metrics}, self._budgets()),
+            objectives=_objectives(whole, self._budgets()),
             provenance=provenance,
         )
 
@@ -219,7 +220,7 @@ def _agreed(trials: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _objectives(names: set[str], budgets: list[int]) -> dict[str, Objective]:
-    """For each task that has both columns, those of the longest training."""
+    """For each task that has both columns without NaN, those of the longest training."""
     return {
         task: Objective(f"{signal}-{epochs}", f"{report}-{epochs}")
         for epochs in budgets  # later ones overwrite

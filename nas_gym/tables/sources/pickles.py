@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import re
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any
@@ -27,14 +28,86 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-_SCALAR = np.float64(0).__reduce__()[0]
-_RECONSTRUCT = np.zeros(0).__reduce__()[0]
+# NumPy's own constructors trust what they are given, down to the addresses in arrays of objects.
+# Below are stand-ins: of the same use to a pickle, for numbers only.
+
+
+class _Dtype:
+    """``numpy.dtype`` for bools, integers and floats."""
+
+    def __init__(self, name: str, align: bool = False, copy: bool = True) -> None:
+        self.dtype = np.dtype(str(name))
+        if self.dtype.kind not in "biuf":
+            raise ValueError(f"dtype {name!r} in a pickle, numbers were expected")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array(np.ndarray[Any, Any]):
+    """``numpy.ndarray``, made empty and filled with numbers by its state."""
+
+    def __new__(cls, *_: object) -> _Array:
+        return super().__new__(cls, 0)
+
+    def __setstate__(self, state: Any, /) -> None:
+        _, shape, number, fortran, content = state
+        shape = tuple(int(length) for length in shape)
+        dtype = _known(number)
+        size = math.prod(shape) * dtype.itemsize
+        if type(content) is not bytes or min(shape, default=0) < 0 or len(content) != size:
+            raise ValueError(f"an array of shape {shape} in a pickle does not have {size} bytes")
+        # NumPy's stub asks for np.bool, its code for bool
+        super().__setstate__((1, shape, dtype, bool(fortran), content))  # type: ignore[arg-type]
+
+
+class _Function:
+    """A function that a pickle may call, but not set attributes of."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: object) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: object) -> None:
+        raise ValueError("a pickle sets attributes of a function")
+
+
+class _Marker:
+    """Stands for the class ``numpy.ndarray``; of no use but to be handed to ``_reconstruct``."""
+
+    def __setstate__(self, state: object) -> None:
+        raise ValueError("a pickle sets attributes of a class")
+
+
+_NDARRAY = _Marker()
+
+
+def _known(dtype: object) -> np.dtype[Any]:
+    if type(dtype) is not _Dtype:
+        raise TypeError(f"{dtype!r} in a pickle, a dtype was expected")
+    return dtype.dtype
+
+
+def _scalar(dtype: object, content: bytes) -> Any:
+    [number] = np.frombuffer(content, _known(dtype))
+    return number
+
+
+def _reconstruct(kind: object, *_: object) -> _Array:
+    if kind is not _NDARRAY:
+        raise TypeError(f"{kind!r} in a pickle, an array was expected")
+    return _Array()
+
+
+_SCALAR, _RECONSTRUCT = _Function(_scalar), _Function(_reconstruct)
 
 NUMPY: Allowed = MappingProxyType(
     {
-        ("numpy", "dtype"): np.dtype,
-        ("numpy", "ndarray"): np.ndarray,
-        ("_codecs", "encode"): _latin1,
+        ("numpy", "dtype"): _Dtype,
+        ("numpy", "ndarray"): _NDARRAY,
+        ("_codecs", "encode"): _Function(_latin1),
         # NumPy 2 renamed the module; files hold either name
         ("numpy.core.multiarray", "scalar"): _SCALAR,
         ("numpy._core.multiarray", "scalar"): _SCALAR,
@@ -42,7 +115,7 @@ NUMPY: Allowed = MappingProxyType(
         ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
     }
 )
-"""What NumPy scalars and arrays are pickled with; merge it into ``allowed``."""
+"""What NumPy scalars and arrays of numbers are pickled with; merge it into ``allowed``."""
 
 ORDERED_DICT: Allowed = MappingProxyType({("collections", "OrderedDict"): OrderedDict})
 
@@ -101,7 +174,7 @@ def load_torch(path: str | Path) -> Any:
     """Read a file of ``torch.save`` that holds containers, numbers, arrays and tensors.
 
     Where it holds no tensors, it is read without torch, in a tenth of the time. Otherwise by
-    ``torch.load(weights_only=True)`` with NumPy's own reconstruction functions admitted.
+    ``torch.load(weights_only=True)`` with the same stand-ins for NumPy.
 
     Raises:
         MissingDataError: no such file.
@@ -160,11 +233,10 @@ def _too_large(path: str | Path) -> DataError:
 
 def _load_tensors(path: str | Path) -> Any:
     torch = reading_package("torch", "torch")
-    # the types of dtypes are named when an instance is built, not when it is asked for
-    types = [type(np.dtype(name)) for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")]
     admitted = [(value, ".".join(key)) for key, value in NUMPY.items() if key[0] != "_codecs"]
     try:
-        with torch.serialization.safe_globals([*admitted, *types]):
+        # only what is admitted can be given a state, so that _Array is, too
+        with torch.serialization.safe_globals([*admitted, _Array]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError as error:
         raise _too_large(path) from error

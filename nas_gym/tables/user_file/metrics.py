@@ -23,7 +23,8 @@ def read_metrics(
 
     Raises:
         UserFileError: an argument names what is no metric; there is none, or several and no
-            ``signal``; a cell is text, infinite, or missing where it may not be.
+            ``signal``; a cell is text, infinite, or missing where it may not be; a name
+            has a colon.
     """
     _check_no_labels(columns)
     names = [column.name for column in columns]
@@ -33,6 +34,12 @@ def read_metrics(
     for column in columns:
         needed = not allow_missing or column.name in (objective.signal, objective.report)
         _check_numbers(column, needed)
+        if ":" in column.name:
+            raise fault(
+                "a metric's name has no ':', which stands between table and metric where tasks "
+                "name one. Rename the column, or leave it out with ignore=.",
+                column=column.name,
+            )
     metrics = [Metric(name, units.get(name, ""), name not in minimize) for name in names]
     return tuple(metrics), objective, np.column_stack([column.numbers for column in columns])
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nas_gym.tables.errors import DamagedDataError, MissingDataError
-from nas_gym.tables.sources import nas201_pth
+from nas_gym.tables.sources import nas201_pth, nb201_results
 
 torch = pytest.importorskip("torch")
 nas_201_api = pytest.importorskip("nas_201_api")
@@ -87,13 +87,35 @@ def test_what_was_not_trained_is_nan(content, path):
     assert table.metric("cifar10-train-time-12").maximize is False
 
 
-def test_objectives_take_200_epochs_where_there_are(content, path):
-    torch.save(content, path)
-    objectives = nas201_pth.read(path).objectives
+@pytest.fixture
+def collector(content, path):
+    return nb201_results.Collector(content["meta_archs"], api.ArchResults, path)
+
+
+def fill(collector, epochs, but=()):
+    """Results of every architecture, but for some columns of which one lacks its own."""
+    for dataset, splits in nb201_results.SPLITS.items():
+        for split in splits:
+            column = collector._column(dataset, split, epochs, 777)
+            column[:] = epochs
+            column[1] = np.nan if f"{dataset}-{split}" in but else epochs
+
+
+def test_objectives_take_200_epochs_where_all_were_trained(collector):
+    fill(collector, 12)
+    fill(collector, 200, but=["ImageNet16-120-test"])
+    objectives = collector.table("x", {}).objectives
     assert objectives["cifar10"].signal == "cifar10-valid-valid-200"
     assert objectives["cifar10"].report == "cifar10-test-200"
     assert objectives["cifar100"].signal == "cifar100-valid-200"
     assert objectives["ImageNet16-120"].report == "ImageNet16-120-test-12"
+
+
+def test_objectives_are_columns_without_nan(collector, content, path):
+    fill(collector, 200, but=["cifar10-valid-valid", "cifar100-test"])
+    assert set(collector.table("x", {}).objectives) == {"ImageNet16-120"}
+    torch.save(content, path)  # of four architectures
+    assert nas201_pth.read(path).objectives == {}
 
 
 def test_a_file_of_12_epochs_only(content, path):
@@ -102,8 +124,14 @@ def test_a_file_of_12_epochs_only(content, path):
     torch.save(content, path)
     table = nas201_pth.read(path, "short")
     assert table.name == "short"
-    assert table.objectives["cifar10"].signal == "cifar10-valid-valid-12"
-    assert set(table.objectives) == {"cifar10", "cifar100", "ImageNet16-120"}
+    assert not [metric.name for metric in table.metrics if "-200" in metric.name]
+
+
+def test_objectives_of_12_epochs_only(collector):
+    fill(collector, 12)
+    objectives = collector.table("x", {}).objectives
+    assert objectives["cifar10"].signal == "cifar10-valid-valid-12"
+    assert set(objectives) == {"cifar10", "cifar100", "ImageNet16-120"}
 
 
 def test_seeds_that_some_architectures_lack(content, path, arch_strings, make_results):

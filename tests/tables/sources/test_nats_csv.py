@@ -46,7 +46,7 @@ def test_altered_files_are_refused(read, name, data, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(DamagedDataError, match="sha256"):
             read(path)
-    with pytest.raises(MissingDataError, match=r"published at https://github\.com"):
+    with pytest.raises(MissingDataError, match=r"published at https://(raw\.)?github"):
         read(tmp_path / "none.csv")
 
 

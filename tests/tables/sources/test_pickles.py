@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
@@ -6,6 +7,34 @@ import pytest
 
 from nas_gym.tables.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.tables.sources import files, pickles
+
+# what the stand-ins for NumPy are asked for, as an attacker would write it
+FORGED = {
+    "an array over given bytes": b"cnumpy\nndarray\n((I1\ntcnumpy\ndtype\n(VO\ntRC\x08AAAAAAAAtR.",
+    "an array made without a call": b"cnumpy\nndarray\n)\x81.",
+    "a dtype of objects": b"cnumpy\ndtype\n(VO\ntR.",
+    "a structured dtype": b"cnumpy\ndtype\n(Vf8,O\ntR.",
+    "a state of the class": b"cnumpy\nndarray\n}b.",
+    "a state of a function": b"cnumpy.core.multiarray\nscalar\nN}V__defaults__\nNs\x86b.",
+    "a scalar of no dtype": b"cnumpy.core.multiarray\nscalar\n(VO\nC\x08AAAAAAAAtR.",
+    "a short scalar": b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(Vf8\ntRC\x04AAAAtR.",
+    "an array of another class": (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\n(I0\ntC\x01btR."
+    ),
+}
+_ARRAY = (
+    b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR"
+    b"(I1\n(I%d\nt%sI00\n%stb."
+)
+_F8 = b"cnumpy\ndtype\n(Vf8\ntR"
+FORGED |= {
+    "an array of a text as dtype": _ARRAY % (1, b"VO\n", b"C\x08AAAAAAAA"),
+    "an array shorter than its shape": _ARRAY % (2, _F8, b"C\x08AAAAAAAA"),
+    "an array of negative length": _ARRAY % (-1, _F8, b"C\x08AAAAAAAA"),
+    "an array of a list": _ARRAY % (1, _F8, b"]"),
+    "a dtype turned into another": _ARRAY
+    % (1, _F8 + b"(I3\nVO\nNNNI-1\nI-1\nI0\ntb", b"C\x08AAAAAAAA"),
+}
 
 PLAIN = {"a": [1, 2.5, "x", None, True, b"y"], (1, 2): {3}}
 
@@ -54,6 +83,58 @@ def test_builtins_and_other_codecs_are_refused():
 def test_no_allowance_reaches_into_attributes():
     with pytest.raises(DamagedDataError, match=r"numpy\.ndarray\.dump"):
         pickles.load(b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93.", pickles.NUMPY)
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+def test_numpy_stand_ins_make_numbers_only(forged, tmp_path):
+    good = _ARRAY % (1, _F8 + b"(I3\nV>\nNNNI-1\nI-1\nI0\ntb", b"C\x08\x3f\xf0" + bytes(6))
+    assert pickles.load(good, pickles.NUMPY).tolist() == [1.0]
+    with pytest.raises(DamagedDataError, match="could not be read"):
+        pickles.load(forged, pickles.NUMPY)
+    path = tmp_path / "x.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", forged)
+    with pytest.raises(DamagedDataError, match="could not be read"):
+        pickles.load_torch(path)
+
+
+class Call:
+    """A pickle of it calls a function, then gives what comes back a state."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.reduced = function, arguments, state
+
+    def __reduce__(self):
+        return self.reduced
+
+
+def array(*state):
+    return Call(_RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, *state))
+
+
+_RECONSTRUCT, _SCALAR = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+_OBJECTS = Call(np.dtype, "O", False, True, state=(3, "|", None, None, None, -1, -1, 63))
+
+
+@pytest.mark.parametrize(
+    ("forged", "reason"),
+    [
+        (Call(np.ndarray, (1,), "f8", b"A" * 8), "not callable"),
+        (Call(np.ndarray, (1,), _OBJECTS, b"A" * 8), "dtype 'O'"),
+        (Call(_SCALAR, _OBJECTS, b"A" * 8), "dtype 'O'"),
+        (array((1,), _OBJECTS, False, [1]), "dtype 'O'"),
+        (array((2,), np.dtype("f8"), False, b"A" * 8), "does not have 16 bytes"),
+    ],
+)
+def test_a_tensor_does_not_open_the_door_to_more_of_numpy(forged, reason, tmp_path):
+    """Torch reads such a file, with the stand-ins."""
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "x.pth"
+    torch.save([torch.zeros(1), np.arange(2)], path)
+    assert pickles.load_torch(path)[1].tolist() == [0, 1]
+    torch.save([torch.zeros(1), forged], path)
+    with pytest.raises(DamagedDataError, match=reason):
+        pickles.load_torch(path)
 
 
 def test_every_cut_of_a_pickle_is_reported():
