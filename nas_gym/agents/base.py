@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from nas_gym.agents.player import Player, as_vector
 from nas_gym.agents.streams import TrialStreams
-from nas_gym.tables.store import read_arrays, write_arrays
+from nas_gym.files import read_arrays, write_arrays
 
 Callback = Callable[["Agent"], bool | None]
 State = dict[str, NDArray[Any]]

@@ -37,7 +37,6 @@ class SequentialDynamics:
         self._choices: list[int] = space.num_choices.tolist()
         # as arrays of no dimension, which NumPy compares with faster than with Python's numbers
         self._limits = [np.array(choices, np.uint64) for choices in self._choices]
-        self._offsets = np.concatenate([[0], np.cumsum(space.num_choices)[:-1]])
         self._tables: dict[int, NDArray[np.uint8] | None] = {}
         self._dtype = np.min_scalar_type(self.length)  # uint8 up to 255 decisions
         high = np.ones(self.width, self._dtype)
@@ -58,7 +57,7 @@ class SequentialDynamics:
     def _encode(self, depth: int, nodes: NDArray[Any]) -> NDArray[np.uint8]:
         rows = np.zeros((len(nodes), self.width), self._dtype)
         decisions = self.space.decode_prefixes(depth, nodes)
-        np.put_along_axis(rows, decisions + self._offsets[:depth], 1, axis=1)
+        np.put_along_axis(rows, decisions + self.space.alpha_offsets[:depth], 1, axis=1)
         rows[:, -1] = depth
         return rows
 

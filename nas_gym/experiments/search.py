@@ -20,8 +20,8 @@ from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.experiments import records
 from nas_gym.experiments.records import Curves
 from nas_gym.experiments.tensorboard import EventWriter
+from nas_gym.files import read_arrays, write_arrays, write_atomically, writing
 from nas_gym.tables import DamagedDataError
-from nas_gym.tables.store import read_arrays, write_arrays, write_atomically, writing
 from nas_gym.tasks import Task
 
 BUDGETS = (50, 100, 150, 500, 1000)

@@ -1,7 +1,7 @@
 """Tables: the metrics of every architecture, from where they are published."""
 
+from nas_gym.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.tables.catalog import SOURCES, Source, fetch, imported, load
-from nas_gym.tables.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.tables.table import Metric, Objective, Table
 
 __all__ = [

@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables import download, store
 from nas_gym.tables.download import RemoteFile
-from nas_gym.tables.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.published import HELP_DEVICES, HELP_FILES, NATS_CSV
 from nas_gym.tables.table import Table
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas_gym.tables.errors import DamagedDataError, DataError
-from nas_gym.tables.store import cache_folder, sha256, writing
+from nas_gym.errors import DamagedDataError, DataError
+from nas_gym.files import sha256, writing
+from nas_gym.tables.store import cache_folder
 
 
 @dataclass(frozen=True)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import json
 import os
 import re
 import shutil
 import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nas_gym.errors import DamagedDataError
+from nas_gym.files import sha256, writing
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
-from nas_gym.tables.errors import DamagedDataError, DataError
 from nas_gym.tables.table import Metric, Objective, Table
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a table; none leads out of the cache
@@ -44,69 +40,6 @@ def cache_folder() -> Path:
 def table_folder(name: str) -> Path:
     """The folder of a converted table, whether it exists or not."""
     return cache_folder() / f"tables-v{FORMAT}" / name
-
-
-def sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(2**20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-@contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Turn the errors of writing below ``target`` into ones that say what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            reason = "it may not be written to"
-        elif error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = "the disk is full"
-        else:
-            reason = str(error)
-        raise DataError(
-            f"Could not write {target}: {reason}. Choose a folder with room that you can write "
-            "to (NAS_GYM_CACHE names the one of the cache), and try again."
-        ) from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-
-
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to one ``.npz`` file, whole or not at all, without pickle."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, buffer.getvalue())
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what :func:`write_arrays` wrote.
-
-    Raises:
-        DamagedDataError: not such a file, or one that is cut short.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise DamagedDataError(f"{path} is damaged: {error}.") from error
 
 
 def save(table: Table, *, replace: bool = False) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym import tables
+from nas_gym import files, tables
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
 from nas_gym.tables import DamagedDataError, DataError, Metric, Objective, Table, store
@@ -269,12 +269,12 @@ def test_many_processes_fill_the_cache_at_once(cache):
 
 def test_write_atomically(tmp_path):
     path = tmp_path / "new" / "file"
-    store.write_atomically(path, b"one")
-    store.write_atomically(path, b"two")
+    files.write_atomically(path, b"one")
+    files.write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     assert [each.name for each in path.parent.iterdir()] == ["file"]
     with pytest.raises(DataError, match="Choose a folder with room"):
-        store.write_atomically(path / "below", b"")
+        files.write_atomically(path / "below", b"")
 
 
 def test_an_interrupted_replacement_keeps_the_table(cache, monkeypatch):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from nas_gym.errors import DamagedDataError
 from nas_gym.spaces import NB201Space
-from nas_gym.tables.errors import DamagedDataError
 from nas_gym.tables.sources import files, pickles
 from nas_gym.tables.table import Metric, Objective, Table
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas_gym.tables.errors import DamagedDataError
+from nas_gym.errors import DamagedDataError
+from nas_gym.files import sha256
 from nas_gym.tables.sources import files, pickles
 from nas_gym.tables.sources.nb201_results import Collector
-from nas_gym.tables.store import sha256
 from nas_gym.tables.table import Table
 
 URL = "https://github.com/D-X-Y/NAS-Bench-201"

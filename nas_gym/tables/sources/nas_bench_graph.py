@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas_gym.errors import DamagedDataError
 from nas_gym.spaces.nbgraph import GNN_OPERATIONS, PROTEINS_OPERATIONS, NBGraphSpace
-from nas_gym.tables.errors import DamagedDataError
 from nas_gym.tables.sources import files, pickles
 from nas_gym.tables.table import Metric, Objective, Table
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_gym.errors import DamagedDataError
 from nas_gym.spaces import NB201Space
-from nas_gym.tables.errors import DamagedDataError
 from nas_gym.tables.table import Metric, Objective, Table
 
 # our name of a split -> the benchmark's; "valtest" is what remains of the original test set, of

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from nas_gym.tables.errors import DamagedDataError, DataError, MissingDataError
+from nas_gym.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.tables.sources.files import read_file, reading_package
 
 Allowed = Mapping[tuple[str, str], Any]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.spaces import NB201Space
-from nas_gym.tables.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import analog, nats_csv
 
 

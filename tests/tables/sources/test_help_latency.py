@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from nas_gym.tables.errors import DamagedDataError, MissingDataError
+from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import help_latency
 
 CSV = "latency/help_nb201_latency_ms.csv"

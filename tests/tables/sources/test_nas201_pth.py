@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nas_gym.tables.errors import DamagedDataError, MissingDataError
+from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import nas201_pth, nb201_results
 
 torch = pytest.importorskip("torch")

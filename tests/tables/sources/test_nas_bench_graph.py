@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas_gym.tables.errors import DamagedDataError
+from nas_gym.errors import DamagedDataError
 from nas_gym.tables.sources import nas_bench_graph
 
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from nas_gym.tables.errors import DamagedDataError, MissingDataError
+from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import files, nats_csv
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")

@@ -5,7 +5,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from nas_gym.tables.errors import DamagedDataError, MissingDataError
+from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import nats_folder
 
 nats_bench = pytest.importorskip("nats_bench")

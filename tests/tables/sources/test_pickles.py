@@ -5,7 +5,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from nas_gym.tables.errors import DamagedDataError, DataError, MissingDataError
+from nas_gym.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.tables.sources import files, pickles
 
 # what the stand-ins for NumPy are asked for, as an attacker would write it
