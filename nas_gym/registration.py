@@ -163,14 +163,19 @@ def _is_of(env_id: str, table: str) -> bool:
 
 
 def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
+    if path.suffix != ".pth" and not path.is_dir():
+        from nas_gym.tables import user_file
+
+        return user_file.read(path, name, **columns)
+    if columns:
+        raise ValueError(
+            f"{path} is an official file, whose columns are known: {', '.join(columns)} cannot be "
+            "given. Choose columns when an environment is made, with signal= and report=."
+        )
     if path.is_dir():
         from nas_gym.tables.sources import nats_folder
 
-        return nats_folder.read(path, name, **columns)
-    if path.suffix == ".pth":
-        from nas_gym.tables.sources import nas201_pth
+        return nats_folder.read(path, name)
+    from nas_gym.tables.sources import nas201_pth
 
-        return nas201_pth.read(path, name, **columns)
-    from nas_gym.tables import user_file
-
-    return user_file.read(path, name, **columns)
+    return nas201_pth.read(path, name)

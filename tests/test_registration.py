@@ -170,3 +170,9 @@ def test_replacing_a_table_keeps_ids_of_the_users_own(write_csv):
     import_table(write_csv(offset=100), "Mine", replace=True, **COLUMNS)
     assert "Own-v0" in gym.registry
     assert gym.make("Changed-v0").unwrapped.task.optimum == 113
+
+
+def test_columns_of_official_files_are_not_for_choice(cache, tmp_path):
+    (tmp_path / "NAS-Bench-201-v1_1-096897.pth").write_bytes(b"")
+    with pytest.raises(ValueError, match="signal cannot be given"):
+        nas_gym.import_table(tmp_path / "NAS-Bench-201-v1_1-096897.pth", "Mine", signal="x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypedDict
@@ -101,7 +102,7 @@ class SearchEnv(gym.Env[Any, Any]):
         return render_search(self, 0, self._partial_genotype())
 
 
-class SearchVectorEnv(VectorEnv[Any, Any, Any]):
+class SearchVectorEnv(VectorEnv[Any, Any, Any], ABC):
     """Many searches in lockstep; the base of the modes' vector environments.
 
     All searches begin and end their episodes together, since the length of an episode depends on
@@ -150,16 +151,16 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
 
     # -- what a mode adds -------------------------------------------------------------------------
 
+    @abstractmethod
     def _begin(self) -> tuple[Any, dict[str, Any]]:
         """Begin an episode of every search: observations and infos."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _advance(
         self, actions: Any
     ) -> tuple[Any, NDArray[np.float64] | None, bool, dict[str, Any]]:
         """One step of every search: observations, rewards (None where all are zero), whether the
         episodes are at their end, and infos."""
-        raise NotImplementedError
 
     def _partial_genotypes(self) -> NDArray[np.int64] | None:
         return None
@@ -246,11 +247,13 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any]):
         self._steps = int(state["steps"])
         self._set_mode_state(state)
 
+    @abstractmethod
     def _mode_state(self) -> dict[str, NDArray[Any]]:
-        raise NotImplementedError
+        """What a mode's next steps depend on, as arrays."""
 
+    @abstractmethod
     def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
-        raise NotImplementedError
+        """Take over what :meth:`_mode_state` gave."""
 
     def _record(
         self, indices: NDArray[np.int64], genotypes: Genotypes, known: dict[str, Any]

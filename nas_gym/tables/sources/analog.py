@@ -13,7 +13,7 @@ import numpy as np
 
 from nas_gym.errors import DamagedDataError
 from nas_gym.spaces import NB201Space
-from nas_gym.tables.sources import files, pickles
+from nas_gym.tables.sources import pickles
 from nas_gym.tables.table import Metric, Objective, Table
 
 REQUIREMENT = "analog-nasbench==0.1.3"

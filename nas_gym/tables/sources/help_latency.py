@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.published import HELP_COMMIT, HELP_FOLDER
-from nas_gym.tables.sources import files, pickles
+from nas_gym.tables.sources import pickles
 from nas_gym.tables.table import Metric, Table
 
 URL = f"https://github.com/HayeonLee/HELP/tree/{HELP_COMMIT}/{HELP_FOLDER}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas_gym.errors import DamagedDataError
 from nas_gym.files import sha256
-from nas_gym.tables.sources import files, pickles
+from nas_gym.tables.sources import pickles
 from nas_gym.tables.sources.nb201_results import Collector
 from nas_gym.tables.table import Table
 

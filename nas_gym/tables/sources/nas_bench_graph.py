@@ -6,7 +6,7 @@ import numpy as np
 
 from nas_gym.errors import DamagedDataError
 from nas_gym.spaces.nbgraph import GNN_OPERATIONS, PROTEINS_OPERATIONS, NBGraphSpace
-from nas_gym.tables.sources import files, pickles
+from nas_gym.tables.sources import pickles
 from nas_gym.tables.table import Metric, Objective, Table
 
 REQUIREMENT = "nas-bench-graph==1.4.0"

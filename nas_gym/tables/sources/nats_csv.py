@@ -6,7 +6,6 @@ from pathlib import Path
 
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.published import NATS_CSV
-from nas_gym.tables.sources import files
 from nas_gym.tables.table import Metric, Objective, Table
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")

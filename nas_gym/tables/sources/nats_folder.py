@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_gym.errors import DamagedDataError, MissingDataError
-from nas_gym.tables.sources import files, pickles
+from nas_gym.tables.sources import pickles
 from nas_gym.tables.sources.nb201_results import Collector
 from nas_gym.tables.table import Table
 

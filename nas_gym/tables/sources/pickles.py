@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from nas_gym.errors import DamagedDataError, DataError, MissingDataError
-from nas_gym.tables.sources.files import read_file, reading_package
+from nas_gym.tables.sources.reading import read_file, reading_package
 
 Allowed = Mapping[tuple[str, str], Any]
 

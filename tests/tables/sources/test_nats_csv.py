@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas_gym.errors import DamagedDataError, MissingDataError
-from nas_gym.tables.sources import files, nats_csv
+from nas_gym.tables.sources import nats_csv
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas_gym.errors import DamagedDataError, DataError, MissingDataError
-from nas_gym.tables.sources import files, pickles
+from nas_gym.tables.sources import pickles
 
 # what the stand-ins for NumPy are asked for, as an attacker would write it
 FORGED = {
