@@ -13,7 +13,7 @@ import numpy as np
 
 from nas_gym.errors import DamagedDataError
 from nas_gym.spaces import NB201Space
-from nas_gym.tables.sources import pickles
+from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.table import Metric, Objective, Table
 
 REQUIREMENT = "analog-nasbench==0.1.3"
@@ -67,14 +67,14 @@ def read() -> Table:
         MissingDataError: the package is not installed.
         DamagedDataError: the package's file is not that of version 0.1.3.
     """
-    path = files.package_file("analognasbench", "data.anb", REQUIREMENT)
-    content = files.read_file(path, URL)
-    version = files.installed_version("analog-nasbench")
+    path = reading.package_file("analognasbench", "data.anb", REQUIREMENT)
+    content = reading.read_file(path, URL)
+    version = reading.installed_version("analog-nasbench")
     advice = (
         f"Installed is analog-nasbench {version}; bring the right one with "
         f"`pip install --force-reinstall --no-deps {REQUIREMENT}`."
     )
-    files.check_sha256(content, SHA256, path, advice)
+    reading.check_sha256(content, SHA256, path, advice)
     return _table(pickles.load(content, _ALLOWED, str(path)), path)
 
 

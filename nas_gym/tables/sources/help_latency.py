@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.published import HELP_COMMIT, HELP_FOLDER
-from nas_gym.tables.sources import pickles
+from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.table import Metric, Table
 
 URL = f"https://github.com/HayeonLee/HELP/tree/{HELP_COMMIT}/{HELP_FOLDER}"
@@ -65,10 +65,10 @@ def read_csv(path: str | Path) -> Table:
         MissingDataError: no such file.
         DamagedDataError: not that file.
     """
-    content = files.read_file(path, URL)
+    content = reading.read_file(path, URL)
     advice = "Delete it and copy it again, or read the publisher's own files."
-    files.check_sha256(content, CSV_SHA256, path, advice)
-    values = files.nb201_csv(content, "ArchitectureString", list(CONTENT_SHA256), path)
+    reading.check_sha256(content, CSV_SHA256, path, advice)
+    values = reading.nb201_csv(content, "ArchitectureString", list(CONTENT_SHA256), path)
     return _table(values)
 
 

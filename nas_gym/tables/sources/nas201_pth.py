@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas_gym.errors import DamagedDataError
 from nas_gym.files import sha256
-from nas_gym.tables.sources import pickles
+from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.sources.nb201_results import Collector
 from nas_gym.tables.table import Table
 
@@ -44,7 +44,7 @@ def read(path: str | Path, name: str = "nas-bench-201") -> Table:
         ) from error
     del content  # so that each architecture is freed once it is read
     # NASBench201API would copy the whole file and hold it three times; its ArchResults do not
-    api = files.reading_package("nas_201_api.api_utils", "nas-bench-201")
+    api = reading.reading_package("nas_201_api.api_utils", "nas-bench-201")
     collector = Collector(archs, api.ArchResults, path)
     for number in numbers:
         info = infos.pop(number)
@@ -58,6 +58,6 @@ def read(path: str | Path, name: str = "nas-bench-201") -> Table:
         "file": Path(path).name,
         "sha256": sha256(Path(path)),
         "url": URL,
-        "read with": f"nas-bench-201 {files.installed_version('nas-bench-201')}",
+        "read with": f"nas-bench-201 {reading.installed_version('nas-bench-201')}",
     }
     return collector.table(name, provenance)

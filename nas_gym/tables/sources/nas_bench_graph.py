@@ -6,7 +6,7 @@ import numpy as np
 
 from nas_gym.errors import DamagedDataError
 from nas_gym.spaces.nbgraph import GNN_OPERATIONS, PROTEINS_OPERATIONS, NBGraphSpace
-from nas_gym.tables.sources import pickles
+from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.table import Metric, Objective, Table
 
 REQUIREMENT = "nas-bench-graph==1.4.0"
@@ -51,14 +51,14 @@ def read(dataset: str) -> Table:
     if dataset not in SHA256:
         raise ValueError(f"NAS-Bench-Graph has no data set {dataset!r}, only {', '.join(SHA256)}.")
     inside = f"light/{dataset}.bench"
-    path = files.package_file("nas_bench_graph", inside, REQUIREMENT)
-    content = files.read_file(path, URL)
-    version = files.installed_version("nas-bench-graph")
+    path = reading.package_file("nas_bench_graph", inside, REQUIREMENT)
+    content = reading.read_file(path, URL)
+    version = reading.installed_version("nas-bench-graph")
     advice = (
         f"Installed is nas-bench-graph {version}; bring the right one with "
         f"`pip install --force-reinstall --no-deps {REQUIREMENT}`."
     )
-    files.check_sha256(content, SHA256[dataset], path, advice)
+    reading.check_sha256(content, SHA256[dataset], path, advice)
     bench = pickles.load(content, pickles.NUMPY, str(path))
 
     space = NBGraphSpace(PROTEINS_OPERATIONS if dataset == "proteins" else GNN_OPERATIONS)

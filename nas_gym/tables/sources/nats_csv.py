@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.published import NATS_CSV
+from nas_gym.tables.sources import reading
 from nas_gym.tables.table import Metric, Objective, Table
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
@@ -35,8 +36,8 @@ def read(path: str | Path) -> Table:
         MissingDataError: no such file.
         DamagedDataError: not the published file.
     """
-    content = files.read_file(path, URL)
-    files.check_sha256(content, SHA256, path, files.GET_AGAIN.format(url=URL))
+    content = reading.read_file(path, URL)
+    reading.check_sha256(content, SHA256, path, reading.GET_AGAIN.format(url=URL))
     metrics = tuple(
         Metric(
             f"{dataset}-test",
@@ -50,7 +51,7 @@ def read(path: str | Path) -> Table:
         name="nats-bench",
         space=NB201Space(),
         metrics=metrics,
-        values=files.nb201_csv(content, "ArchitectureString", COLUMNS, path),
+        values=reading.nb201_csv(content, "ArchitectureString", COLUMNS, path),
         objectives={name: Objective(f"{name}-test", f"{name}-test") for name in DATASETS},
         provenance={"file": Path(path).name, "sha256": SHA256, "url": URL},
     )
@@ -69,9 +70,9 @@ def read_12_epochs(path: str | Path) -> Table:
         MissingDataError: no such file.
         DamagedDataError: not that file.
     """
-    content = files.read_file(path, URL_12_EPOCHS)
+    content = reading.read_file(path, URL_12_EPOCHS)
     advice = "Delete it and copy it again from where you have it."
-    files.check_sha256(content, SHA256_12_EPOCHS, path, advice)
+    reading.check_sha256(content, SHA256_12_EPOCHS, path, advice)
     metrics = tuple(
         Metric(f"{dataset}-{short}", "%", True, f"{dataset}: {split}, 12 epochs")
         for dataset in DATASETS
@@ -82,7 +83,7 @@ def read_12_epochs(path: str | Path) -> Table:
         name="nb201-12epochs",
         space=NB201Space(),
         metrics=metrics,
-        values=files.nb201_csv(content, "ArchitectureString", columns, path),
+        values=reading.nb201_csv(content, "ArchitectureString", columns, path),
         objectives={name: Objective(f"{name}-val", f"{name}-test") for name in DATASETS},
         provenance={
             "file": Path(path).name,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_gym.errors import DamagedDataError, MissingDataError
-from nas_gym.tables.sources import pickles
+from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.sources.nb201_results import Collector
 from nas_gym.tables.table import Table
 
@@ -42,7 +42,7 @@ def read(folder: str | Path, name: str = "nats-bench-tss") -> Table:
             f"{folder} is not a folder with {_META}. Expected the unpacked "
             f"NATS-tss-v1_0-3ffb9-simple.tar, published at {URL}."
         )
-    api = files.reading_package("nats_bench.api_utils", "nats-bench")
+    api = reading.reading_package("nats_bench.api_utils", "nats-bench")
     digest = hashlib.sha256()
     meta = _load(folder / _META, digest)
     collector = Collector(meta.get("meta_archs"), api.ArchResults, folder)
@@ -55,13 +55,13 @@ def read(folder: str | Path, name: str = "nats-bench-tss") -> Table:
         "file": folder.name,
         "sha256": f"{digest.hexdigest()} (of all files, meta first, then by name)",
         "url": URL,
-        "read with": f"nats-bench {files.installed_version('nats-bench')}",
+        "read with": f"nats-bench {reading.installed_version('nats-bench')}",
     }
     return collector.table(name, provenance)
 
 
 def _load(path: Path, digest: Any) -> dict[str, Any]:
-    packed = files.read_file(path, URL)
+    packed = reading.read_file(path, URL)
     digest.update(packed)
     try:
         content = bz2.decompress(packed)

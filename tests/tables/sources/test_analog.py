@@ -93,7 +93,7 @@ def test_the_reading_of_the_code_agrees_best_with_nas_bench_201(table, data):
 def test_another_version_or_a_damaged_file_is_refused(tmp_path, monkeypatch, hostile):
     thing, ran = hostile
     path = tmp_path / "data.anb"
-    monkeypatch.setattr(analog.files, "package_file", lambda *_: path)
+    monkeypatch.setattr(analog.reading, "package_file", lambda *_: path)
     for content in (b"", pickle.dumps([thing])):
         path.write_bytes(content)
         with pytest.raises(

@@ -60,7 +60,7 @@ def test_unknown_data_sets_are_named():
 def test_damaged_files_are_refused(tmp_path, monkeypatch, hostile):
     thing, ran = hostile
     path = tmp_path / "cora.bench"
-    monkeypatch.setattr(nas_bench_graph.files, "package_file", lambda *_: path)
+    monkeypatch.setattr(nas_bench_graph.reading, "package_file", lambda *_: path)
     for content in (b"", pickle.dumps([thing])):
         path.write_bytes(content)
         with pytest.raises(DamagedDataError, match=r"sha256.*nas-bench-graph==1\.4\.0"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas_gym.errors import DamagedDataError, MissingDataError
-from nas_gym.tables.sources import nats_csv
+from nas_gym.tables.sources import nats_csv, reading
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 
@@ -69,7 +69,7 @@ def _csv(archs, order):
 
 def test_rows_may_come_in_any_order(arch_strings):
     order = random.Random(0).sample(range(15625), 15625)
-    values = files.nb201_csv(_csv(arch_strings, order), "arch", ["m", "n"], "x.csv")
+    values = reading.nb201_csv(_csv(arch_strings, order), "arch", ["m", "n"], "x.csv")
     np.testing.assert_array_equal(values, np.arange(15625)[:, None] * [-1, 1])
 
 
@@ -86,7 +86,7 @@ def test_tables_of_another_form_are_refused(arch_strings, tmp_path, monkeypatch)
         (b"\xff\xfe", "columns arch, m"),
     ):
         with pytest.raises(DamagedDataError, match=reason):
-            files.nb201_csv(content, "arch", ["m"], "x.csv")
+            reading.nb201_csv(content, "arch", ["m"], "x.csv")
 
     path = tmp_path / "x.csv"
     path.write_bytes(whole)

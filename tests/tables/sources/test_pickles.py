@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas_gym.errors import DamagedDataError, DataError, MissingDataError
-from nas_gym.tables.sources import pickles
+from nas_gym.tables.sources import pickles, reading
 
 # what the stand-ins for NumPy are asked for, as an attacker would write it
 FORGED = {
@@ -225,4 +225,4 @@ def test_files_without_tensors_need_no_torch(zipped, tmp_path, monkeypatch, host
 
 def test_a_package_that_is_not_installed_is_named():
     with pytest.raises(DataError, match="pip install nats-bench"):
-        files.reading_package("no_such_module", "nats-bench")
+        reading.reading_package("no_such_module", "nats-bench")
