@@ -141,6 +141,7 @@ class AlphaEnv(SearchEnv):
     >>> import gymnasium as gym
     >>> import nas_gym
     >>> env = gym.make("NB201-cifar10-alpha-v0", max_episode_steps=1000)
+
     ```
 
     ## Vectorized environment

@@ -187,6 +187,7 @@ class PopulationEnv(SearchEnv):
     >>> import gymnasium as gym
     >>> import nas_gym
     >>> env = gym.make("NB201-cifar10-population-v0", population_size=50, num_offspring=10)
+
     ```
 
     ## Vectorized environment

@@ -173,6 +173,7 @@ class SequentialEnv(SearchEnv):
     >>> import gymnasium as gym
     >>> import nas_gym
     >>> env = gym.make("NB201-cifar10-v0", signal="analog_accuracy")
+
     ```
 
     ## Vectorized environment
