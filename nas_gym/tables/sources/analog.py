@@ -18,7 +18,7 @@ from nas_gym.tables.table import Metric, Objective, Table
 
 REQUIREMENT = "analog-nasbench==0.1.3"
 SHA256 = "85f3435b877aa2d36268d55ce07f6ff6d73643d17a840f1941745da5eb80db32"
-URL = "https://pypi.org/project/analog-nasbench/0.1.3/"
+PUBLISHER = "the Python package index, as analog-nasbench 0.1.3"
 
 ACCURACIES = {
     "baseline_accuracy": "test accuracy of the digital network",
@@ -61,14 +61,14 @@ def read() -> Table:
     eight that were measured after drift, ``<name>_std``. There is no validation accuracy: the
     signal of its one data set, ``cifar10``, is the reported metric itself.
 
-    Source: https://pypi.org/project/analog-nasbench/
+    Source: the Python package analog-nasbench 0.1.3.
 
     Raises:
         MissingDataError: the package is not installed.
         DamagedDataError: the package's file is not that of version 0.1.3.
     """
     path = reading.package_file("analognasbench", "data.anb", REQUIREMENT)
-    content = reading.read_file(path, URL)
+    content = reading.read_file(path, PUBLISHER)
     version = reading.installed_version("analog-nasbench")
     advice = (
         f"Installed is analog-nasbench {version}; bring the right one with "
@@ -107,6 +107,5 @@ def _table(cells: dict[tuple[int, ...], Any], path: Path) -> Table:
             "package": REQUIREMENT.replace("==", " "),
             "file": "analognasbench/data.anb",
             "sha256": SHA256,
-            "url": URL,
         },
     )

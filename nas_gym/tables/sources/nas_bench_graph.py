@@ -10,7 +10,7 @@ from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.table import Metric, Objective, Table
 
 REQUIREMENT = "nas-bench-graph==1.4.0"
-URL = "https://pypi.org/project/nas-bench-graph/1.4.0/"
+PUBLISHER = "the Python package index, as nas-bench-graph 1.4.0"
 SHA256 = {
     "cora": "5e69b2f9bb08d8927d9ffd4921f8494a3cea349c9c3a461334cb9dc9e11701a8",
     "citeseer": "99c7f79b73372636305bf73fb32a58b63c57bd1871a152dd62ec72d984c8c50f",
@@ -41,7 +41,7 @@ def read(dataset: str) -> Table:
     fractions in ``[0, 1]`` (accuracy; ROC-AUC on ``proteins``), ``latency`` in seconds, ``para``
     in millions. The package is not imported.
 
-    Source: https://pypi.org/project/nas-bench-graph/
+    Source: the Python package nas-bench-graph 1.4.0 (github.com/THUMNLab/NAS-Bench-Graph).
 
     Raises:
         ValueError: an unknown data set.
@@ -52,7 +52,7 @@ def read(dataset: str) -> Table:
         raise ValueError(f"NAS-Bench-Graph has no data set {dataset!r}, only {', '.join(SHA256)}.")
     inside = f"light/{dataset}.bench"
     path = reading.package_file("nas_bench_graph", inside, REQUIREMENT)
-    content = reading.read_file(path, URL)
+    content = reading.read_file(path, PUBLISHER)
     version = reading.installed_version("nas-bench-graph")
     advice = (
         f"Installed is nas-bench-graph {version}; bring the right one with "
@@ -79,6 +79,5 @@ def read(dataset: str) -> Table:
             "package": REQUIREMENT.replace("==", " "),
             "file": f"nas_bench_graph/{inside}",
             "sha256": SHA256[dataset],
-            "url": URL,
         },
     )
