@@ -119,3 +119,11 @@ def test_samples_of_restricted_spaces_reach_every_valid_action():
         actions = envs.action_space.sample()
         assert np.bincount(actions, minlength=choices).min() > 400 / choices / 2
         envs.step(actions)
+
+
+def test_sampled_actions_are_not_the_first_population_again():
+    env = gym.make("NB201-cifar10-population-v0")
+    observation, _ = env.reset(seed=0)
+    env.action_space.seed(0)
+    population = observation["genotypes"].reshape(-1, 6).tolist()
+    assert not any(env.action_space.sample().tolist() in population for _ in range(10))
