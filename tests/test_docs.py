@@ -30,7 +30,8 @@ def test_readme_examples(open_table, capsys):
     names = {}
     for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL):
         exec(compile(block, str(README), "exec"), names)
-    assert "nor_conv" in capsys.readouterr().out
+    # an arch string, its reward and its regret; which one it is, an unseeded sample decides
+    assert re.search(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\S+ \d+\.\d+ \d+\.\d+", capsys.readouterr().out)
 
 
 def test_readme_names_every_command_as_it_is(run_python):

@@ -62,7 +62,7 @@ class Player:
             self._mode = "population"
             if isinstance(inner, SyncVectorEnv) and _resets_in_same_step(envs):
                 raise ValueError("Use gym.make_vec's own vector environment with SAME_STEP.")
-            if not self._one.drivable_one_by_one:
+            if self._one.breeding != (1, "aging"):  # else each step evaluates the youngest
                 raise ValueError(
                     "This agent proposes one architecture at a time: make the environment with "
                     "num_offspring=1 and survival='aging'."

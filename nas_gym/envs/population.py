@@ -215,7 +215,7 @@ class PopulationEnv(SearchEnv):
             self.task.space, population_size, num_offspring, survival
         )
         self._size = population_size
-        self._breeding = (num_offspring, survival)
+        self.breeding = (num_offspring, survival)
         self._population: Population
 
     def reset(
@@ -225,14 +225,9 @@ class PopulationEnv(SearchEnv):
         super().reset(seed=seed)
         self._new_search()
         genotypes = draw(self.task.space, self._size, [self.np_random])
-        self._population = Population(self.task, genotypes, *self._breeding)
+        self._population = Population(self.task, genotypes, *self.breeding)
         info = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
         return self._observe(), info
-
-    @property
-    def drivable_one_by_one(self) -> bool:
-        """Whether each step evaluates one architecture, which then is the youngest."""
-        return self._breeding == (1, "aging")
 
     def _observe(self) -> dict[str, NDArray[Any]]:
         return {key: value[0] for key, value in self._population.observe().items()}
@@ -285,7 +280,7 @@ class PopulationVectorEnv(SearchVectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = _action_space(self.task.space, (num_envs, num_offspring))
         self._size = population_size
-        self._breeding = (num_offspring, survival)
+        self.breeding = (num_offspring, survival)
         self._generators = [seeding.np_random()[0] for _ in range(num_envs)]
         self._population: Population
 
@@ -293,15 +288,10 @@ class PopulationVectorEnv(SearchVectorEnv):
         super()._seed(seeds)
         self._generators = [seeding.np_random(seed)[0] for seed in seeds]
 
-    @property
-    def drivable_one_by_one(self) -> bool:
-        """Whether each step evaluates one architecture, which then is the youngest."""
-        return self._breeding == (1, "aging")
-
     def _begin(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._new_search()
         genotypes = draw(self.task.space, self._size, self._generators)
-        self._population = Population(self.task, genotypes, *self._breeding)
+        self._population = Population(self.task, genotypes, *self.breeding)
         infos = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
         return self._population.observe(), infos
 
@@ -323,5 +313,5 @@ class PopulationVectorEnv(SearchVectorEnv):
     def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
         for generator, text in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = json.loads(str(text))
-        self._population = Population(self.task, state["genotypes"].copy(), *self._breeding)
+        self._population = Population(self.task, state["genotypes"].copy(), *self.breeding)
         self._population.best = state["best"].copy()

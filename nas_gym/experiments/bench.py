@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 import nas_gym  # noqa: F401  (registers the environments)
+from nas_gym.agents import AGENTS
 from nas_gym.spaces import NB201Space
 from nas_gym.tables import load
 
@@ -36,6 +37,8 @@ def measure() -> Iterator[Row]:
     steps = f"{1e-3 / mine:.0f} against {1e-3 / theirs:.0f} thousand steps/s"
     yield (f"one {ENV} against one CartPole-v1: {steps}", f"{ratio:.1f} x", ">= 1 x")
     yield ("look-up of 15,625 genotypes", f"{_lookup() * 1e3:.2f} ms", "< 1 ms")
+    for agent in AGENTS:
+        yield (f"300 trials of 1,000 queries in lockstep, {agent}", f"{_search(agent):.2f} s", "")
     yield ("import nas_gym, beyond gymnasium", f"{_import_time() * 1e3:.0f} ms", "<= 60 ms")
     yield (f"gym.make({ENV!r}) + reset, warm cache", f"{_make_time() * 1e3:.0f} ms", "< 50 ms")
 
@@ -53,9 +56,7 @@ def paired(
 def _vector_steps(env_id: str, *, read: bool = False) -> Callable[[], float]:
     """Seconds a step of a vector environment."""
     envs = gym.make_vec(env_id, num_envs=NUM_ENVS)
-    envs.reset(seed=0)
-    envs.action_space.seed(0)
-    actions = [envs.action_space.sample() for _ in range(8)]
+    actions = _reset_and_sample(envs, 8)
 
     def run(steps: int = 700) -> float:
         started = time.perf_counter()
@@ -71,9 +72,7 @@ def _vector_steps(env_id: str, *, read: bool = False) -> Callable[[], float]:
 def _scalar_steps(env_id: str) -> Callable[[], float]:
     """Seconds a step of one environment from ``gym.make``, resets included."""
     env = gym.make(env_id)
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    actions = [env.action_space.sample() for _ in range(64)]
+    actions = _reset_and_sample(env, 64)
 
     def run(steps: int = 10_000) -> float:
         started = time.perf_counter()
@@ -84,6 +83,22 @@ def _scalar_steps(env_id: str) -> Callable[[], float]:
         return (time.perf_counter() - started) / steps
 
     return run
+
+
+def _reset_and_sample(env: Any, count: int) -> list[Any]:
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    return [env.action_space.sample() for _ in range(count)]
+
+
+def _search(agent: str, trials: int = 300, queries: int = 1000) -> float:
+    """Seconds that trials in lockstep take, the environment's part included."""
+    searching = AGENTS[agent](gym.make_vec(ENV, num_envs=trials), seed=0)
+    searching.query()  # warm up
+    started = time.perf_counter()
+    while searching.num_queries < queries:
+        searching.query()
+    return time.perf_counter() - started
 
 
 def _lookup() -> float:

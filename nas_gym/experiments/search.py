@@ -100,7 +100,8 @@ class Run:
         """Where the history is."""
         return self.folder / "history.jsonl"
 
-    def _config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
+        """All that determines the history: settings, task and versions."""
         return {
             **asdict(self.settings),
             "task": self.task.describe(),
@@ -111,7 +112,7 @@ class Run:
         }
 
     def _take_up(self) -> None:
-        config_file, config = self.folder / "config.json", self._config()
+        config_file, config = self.folder / "config.json", self.config()
         if config_file.exists():
             found = _read_config(config_file)
             different = [key for key in config if found.get(key) != config[key]]
@@ -149,15 +150,15 @@ class Run:
         """How the trials stood after each query."""
         return records.curves(self.task, self.envs.history.indices[: self.settings.queries])
 
-    def advance(self, queries: int) -> None:
+    def advance(self, queries: int) -> Curves:
         """Search on, up to so many queries of each trial, and write it down."""
         started = time.perf_counter()
         while self.queries < queries:
             self.agent.query()
         self.agent_seconds += time.perf_counter() - started
-        self._save()
+        return self._save()
 
-    def _save(self) -> None:
+    def _save(self) -> Curves:
         curves = self.curves()
         text = records.lines(self.task, curves, self.settings.seed_list, self._written)
         mode = "r+b" if self.history_file.exists() else "w+b"
@@ -177,6 +178,7 @@ class Run:
         state |= {f"agent/{key}": value for key, value in self.agent.state_dict().items()}
         state |= {f"env/{key}": value for key, value in self.envs.clone_state().items()}
         write_arrays(self.folder / "checkpoint.npz", state)
+        return curves
 
 
 def _read_config(file: Path) -> dict[str, Any]:
@@ -225,8 +227,7 @@ def run_search(
         for chunk in range(1, _CHUNKS + 1):
             target = -(-settings.queries * chunk // _CHUNKS)
             if run.queries < target:
-                run.advance(target)
-                curves = run.curves()
+                curves = run.advance(target)
                 events.write(curves)
             progress.update(bar, completed=run.queries)
     events.write(curves)
@@ -242,7 +243,7 @@ def summarize(run: Run, curves: Curves) -> dict[str, Any]:
     budgets = [q for q in BUDGETS if q < len(curves.regrets)] + [len(curves.regrets)]
     last = curves.incumbents[-1]
     return {
-        **run._config(),
+        **run.config(),
         "optimum": run.task.optimum,
         "agent_seconds": run.agent_seconds,
         "at_queries": {

@@ -18,7 +18,7 @@ class RemoteFile:
 
     Attributes:
         name: the file's name.
-        url: where it is published; empty where it is not published as it is.
+        url: where it is published.
         sha256: its content; empty where the reader checks the content itself.
     """
 
