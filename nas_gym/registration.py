@@ -36,6 +36,23 @@ def ids(name: str) -> list[str]:
     return [f"{name}{suffix}-v0" for suffix in MODES]
 
 
+def in_mode(env_id: str, suffix: str) -> str:
+    """The ID of the same task in the mode of a suffix of :data:`MODES`.
+
+    Raises:
+        gymnasium.error.Error: there is none, or ``env_id`` itself is unknown.
+    """
+    gym.spec(env_id)
+    for other in sorted(MODES, key=len, reverse=True):
+        name = env_id.removesuffix(f"{other}-v0")
+        if name != env_id and f"{name}{suffix}-v0" in gym.registry:
+            return f"{name}{suffix}-v0"
+    raise gym.error.NameNotFound(
+        f"{env_id} has no twin {'in' if suffix else 'without a'} mode {suffix or 'suffix'!r}. "
+        "Use an environment of nas_gym."
+    )
+
+
 def register(name: str, arguments: dict[str, Any]) -> list[str]:
     """Register a task in all three modes, in place of what had its IDs; returns the IDs."""
     for env_id, (mode, steps) in zip(ids(name), MODES.values(), strict=True):

@@ -108,6 +108,20 @@ class Task:
         """The reported metric of architectures, in its own unit, shape of ``indices``."""
         return self._goodness.take(indices) * self._sign(self.report)
 
+    def training_seconds(self, indices: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """How long the training took that gave the search signal, shape of ``indices``, seconds.
+
+        ``None`` where the table does not say.
+        """
+        if not self.metric(self.signal).seconds:
+            return None
+        values: NDArray[np.float64] = self._training_seconds.take(indices)
+        return values
+
+    @cached_property
+    def _training_seconds(self) -> NDArray[np.float64]:
+        return tables.load(self.signal.table).column(self.metric(self.signal).seconds)
+
     @cached_property
     def optimum(self) -> float:
         """The best value of the reported metric over the whole space, in its own unit."""

@@ -45,9 +45,15 @@ class SearchHistory:
     @property
     def indices(self) -> NDArray[np.int64]:
         """Architecture indices in order, shape ``(queries, num_searches)``."""
-        if not self._blocks:
+        return self.since(0)
+
+    def since(self, queries: int) -> NDArray[np.int64]:
+        """What was queried after the first ``queries``, shape ``(k, num_searches)``."""
+        block, row = divmod(queries, _BLOCK)
+        parts = self._blocks[block:]
+        if not parts:
             return np.empty((0, len(self._searches)), np.int64)
-        return np.concatenate(self._blocks)[: self.queries].astype(np.int64)
+        return np.concatenate(parts)[row : self.queries - block * _BLOCK].astype(np.int64)
 
     def unique_queries(self, queries: int) -> NDArray[np.int64]:
         """How many distinct architectures were among the first ``queries``; ``(num_searches,)``."""

@@ -21,12 +21,15 @@ class Metric:
         unit: ``"%"``, ``"ms"``, ``"M"`` (millions), ``"s"``, or empty for plain numbers.
         maximize: whether larger is better.
         description: what was measured, in a few words.
+        seconds: the column that says how long the training took that gave this metric, in
+            seconds; empty where the table does not say.
     """
 
     name: str
     unit: str = ""
     maximize: bool = True
     description: str = ""
+    seconds: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Table:
             )
         for objective in self.objectives.values():
             self.metric(objective.signal), self.metric(objective.report)
+        for seconds in {metric.seconds for metric in self.metrics} - {""}:
+            self.metric(seconds)
 
     def __repr__(self) -> str:
         size = f"{len(self.values):,} architectures x {len(self.metrics)} metrics"

@@ -39,6 +39,7 @@ _METRICS = {
     "flops": ("M", False, "floating-point operations"),
     "params": ("M", False, "parameters"),
 }
+_ACCURACIES = ("train", "valid", "test", "valtest")
 _SAME_FOR_ALL_SEEDS = ("flops", "params")
 _TASKS = {
     "cifar10": ("cifar10-valid-valid", "cifar10-test"),
@@ -157,12 +158,18 @@ class Collector:
         if metric in _SAME_FOR_ALL_SEEDS:
             yield Metric(name, unit, maximize, text), _agreed(trials)
             return
-        yield Metric(name, unit, maximize, f"{text}, mean over seeds"), _mean(trials)
+        # an accuracy was paid for with the time of its training
+        timed = metric in _ACCURACIES and any(
+            key[:3] == (dataset, "train-time", epochs) for key in self._trials
+        )
+        seconds = f"{dataset}-train-time-{epochs}" if timed else ""
+        yield Metric(name, unit, maximize, f"{text}, mean over seeds", seconds), _mean(trials)
         for seed, values in trials.items():
-            yield (
-                Metric(f"{name}@{seed}", unit, maximize, f"{text}, seed {seed}"),
-                values,
-            )
+            text_of_seed = f"{text}, seed {seed}"
+            # the mean where this seed's time was not noted
+            own = (dataset, "train-time", epochs, seed) in self._trials
+            column = f"{seconds}@{seed}" if timed and own else seconds
+            yield Metric(f"{name}@{seed}", unit, maximize, text_of_seed, column), values
 
 
 def _rows(space: NB201Space, archs: Any, path: str | Path) -> list[int]:

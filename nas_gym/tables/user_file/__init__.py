@@ -66,6 +66,7 @@ def read(
     report: str | None = None,
     minimize: str | Sequence[str] = (),
     units: Mapping[str, str] | None = None,
+    seconds: str | None = None,
     allow_missing: bool = False,
 ) -> Table:
     """Read a file of one architecture a row; the module says what it may look like.
@@ -86,6 +87,7 @@ def read(
         report: the metric to report; ``signal`` by default.
         minimize: the metrics of which less is better.
         units: units of metrics, such as ``{"latency": "ms"}``.
+        seconds: the column that says how many seconds an architecture's training took.
         allow_missing: keep missing numbers as NaN, except in ``signal`` and ``report``.
 
     Returns:
@@ -132,6 +134,7 @@ def read(
             report,
             _names(minimize),
             units or {},
+            seconds,
             allow_missing,
         )
         table_space, indices = fit(found, name)

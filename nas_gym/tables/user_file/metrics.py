@@ -17,6 +17,7 @@ def read_metrics(
     report: str | None,
     minimize: Sequence[str],
     units: Mapping[str, str],
+    seconds: str | None,
     allow_missing: bool,
 ) -> tuple[tuple[Metric, ...], Objective, NDArray[np.float64]]:
     """The metrics in columns, those of the task, and their numbers, shape ``(n, len(columns))``.
@@ -31,8 +32,10 @@ def read_metrics(
     objective = _objective(names, signal, report)
     check_names("minimize", minimize, names)
     check_names("units", units, names)
+    if seconds is not None:
+        check_names("seconds", [seconds], names)
     for column in columns:
-        needed = not allow_missing or column.name in (objective.signal, objective.report)
+        needed = not allow_missing or column.name in (objective.signal, objective.report, seconds)
         _check_numbers(column, needed)
         if ":" in column.name:
             raise fault(
@@ -40,7 +43,12 @@ def read_metrics(
                 "name one. Rename the column, or leave it out with ignore=.",
                 column=column.name,
             )
-    metrics = [Metric(name, units.get(name, ""), name not in minimize) for name in names]
+    metrics = [
+        Metric(name, "s", False)
+        if name == seconds
+        else Metric(name, units.get(name, ""), name not in minimize, seconds=seconds or "")
+        for name in names
+    ]
     return tuple(metrics), objective, np.column_stack([column.numbers for column in columns])
 
 

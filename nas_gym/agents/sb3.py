@@ -1,0 +1,207 @@
+"""stable-baselines3 and sb3-contrib by name, with hyper-parameters tuned for each search space.
+
+The hyper-parameters are in ``hyperparams/<name>.yml``, in the form of RL Baselines3 Zoo: one entry
+for each search space; those without one take that of ``NB201``.
+``scripts/tune_sb3.py`` found them on tasks that are not reported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import yaml
+from gymnasium.vector import AutoresetMode
+
+from nas_gym.envs.curves import Curves
+from nas_gym.registration import in_mode
+from nas_gym.wrappers import RecordVectorSearch
+
+# stable-baselines3 and torch are imported where they are used: the names above all are read often.
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+_HYPERPARAMS = Path(__file__).parent / "hyperparams"
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """Where an algorithm is, and what it can search.
+
+    Attributes:
+        module: where it is imported from.
+        name: of its class.
+        suffix: of the IDs of the mode that it searches in.
+        masks: whether it knows action masks.
+    """
+
+    module: str
+    name: str
+    suffix: str
+    masks: bool = False
+
+
+ALGORITHMS = {
+    "ppo": Algorithm("stable_baselines3", "PPO", ""),
+    "a2c": Algorithm("stable_baselines3", "A2C", ""),
+    "dqn": Algorithm("stable_baselines3", "DQN", ""),
+    "maskableppo": Algorithm("sb3_contrib", "MaskablePPO", "", masks=True),
+    "recurrentppo": Algorithm("sb3_contrib", "RecurrentPPO", ""),
+    "qrdqn": Algorithm("sb3_contrib", "QRDQN", ""),
+    "ddpg": Algorithm("stable_baselines3", "DDPG", "-alpha"),
+    "td3": Algorithm("stable_baselines3", "TD3", "-alpha"),
+    "sac": Algorithm("stable_baselines3", "SAC", "-alpha"),
+    "tqc": Algorithm("sb3_contrib", "TQC", "-alpha"),
+}
+"""The names that the command line knows."""
+
+
+def make_model(
+    name: str,
+    env_id: str,
+    *,
+    seed: int | None = None,
+    tensorboard_log: str | Path | None = None,
+    verbose: int = 0,
+    env_arguments: dict[str, Any] | None = None,
+    **hyperparams: Any,
+) -> BaseAlgorithm:
+    """A model of stable-baselines3 or sb3-contrib, ready to ``learn``, on vector environments.
+
+    Its environments serve one search together: ``recorded(model)`` is that search.
+
+    Args:
+        name: one of :data:`ALGORITHMS`.
+        env_id: a task's ID in any mode; the algorithm searches in the mode that it can.
+        seed: of the model and its environments.
+        tensorboard_log: a folder for SB3's own TensorBoard curves.
+        verbose: as in SB3.
+        env_arguments: further arguments of ``gym.make_vec``, such as ``report``.
+        **hyperparams: in place of the tuned ones: arguments of the algorithm, and ``n_envs``,
+            ``noise_std`` and ``vec_env_wrapper`` as RL Baselines3 Zoo knows them.
+
+    Raises:
+        KeyError: an unknown algorithm.
+        ValueError: an algorithm without action masks on a search space that needs them.
+
+    Example:
+        >>> from nas_gym.agents.sb3 import make_model, recorded
+        >>> model = make_model("ppo", "NB201-cifar10-v0", seed=0).learn(600)
+        >>> recorded(model).regrets.shape[1]  # one search
+        1
+    """
+    # which hyper-parameters hold depends on the search space, which the environments know
+    mode_id = in_mode(env_id, find(name).suffix)
+    envs: Any = gym.make_vec(mode_id, num_envs=1, **env_arguments or {})
+    tuned = read_hyperparams(name, envs.task.space.name)
+    return build_model(
+        name, env_id, tuned | hyperparams, seed, tensorboard_log, verbose, env_arguments
+    )
+
+
+def build_model(
+    name: str,
+    env_id: str,
+    hyperparams: dict[str, Any],
+    seed: int | None = None,
+    tensorboard_log: str | Path | None = None,
+    verbose: int = 0,
+    env_arguments: dict[str, Any] | None = None,
+) -> BaseAlgorithm:
+    """As :func:`make_model`, with these hyper-parameters and no tuned ones."""
+    from stable_baselines3.common.noise import NormalActionNoise
+    from stable_baselines3.common.vec_env import VecMonitor
+
+    from nas_gym.agents.sb3_vec_env import SearchVecEnv
+
+    algorithm, settings = find(name), dict(hyperparams)
+    envs: Any = gym.make_vec(
+        in_mode(env_id, algorithm.suffix),
+        num_envs=settings.pop("n_envs", 1),
+        autoreset_mode=AutoresetMode.SAME_STEP,
+        **env_arguments or {},
+    )
+    space = envs.task.space
+    if algorithm.suffix == "" and space.has_masks and not algorithm.masks:
+        raise ValueError(
+            f"{algorithm.name} knows no action masks, and {space.name} has invalid actions. "
+            "Use maskableppo, or an algorithm that searches in alpha mode."
+        )
+    venv: VecEnv = VecMonitor(SearchVecEnv(RecordVectorSearch(envs, pool=True)))
+    for wrapper in settings.pop("vec_env_wrapper", []):
+        venv = _import(wrapper)(venv)
+    if settings.pop("noise_type", None) is not None:  # "normal"
+        spread = np.full(space.alpha_size, settings.pop("noise_std"))
+        settings["action_noise"] = NormalActionNoise(np.zeros_like(spread), spread)
+    model: BaseAlgorithm = _import(f"{algorithm.module}.{algorithm.name}")(
+        env=venv,
+        seed=seed,
+        tensorboard_log=None if tensorboard_log is None else str(tensorboard_log),
+        verbose=verbose,
+        device="cpu",  # of networks this small
+        **settings,
+    )
+    return model
+
+
+def recorded(model: BaseAlgorithm) -> Curves:
+    """The search that a model of :func:`make_model` has made so far, as one trial."""
+    venv: Any = model.get_env()
+    curves: Curves = venv.unwrapped.envs.curves()
+    return curves
+
+
+def search(
+    name: str,
+    env_id: str,
+    queries: int,
+    seed: int,
+    env_arguments: dict[str, Any] | None = None,
+    **hyperparams: Any,
+) -> Curves:
+    """Search with a fresh model until it has made so many queries; see :func:`make_model`."""
+    arguments = dict(env_arguments or {})
+    if find(name).suffix == "-alpha":
+        arguments["max_episode_steps"] = queries  # an episode is a search
+    model = make_model(name, env_id, seed=seed, env_arguments=arguments, **hyperparams)
+    model.learn(queries * _steps_per_query(model))
+    return recorded(model).first(queries)
+
+
+def _steps_per_query(model: BaseAlgorithm) -> int:
+    venv: Any = model.get_env()
+    if not hasattr(venv.action_space, "n"):
+        return 1
+    return int(venv.get_attr("task")[0].space.num_decisions)
+
+
+def find(name: str) -> Algorithm:
+    """The algorithm of a name.
+
+    Raises:
+        KeyError: an unknown algorithm.
+    """
+    if name not in ALGORITHMS:
+        raise KeyError(f"There is no algorithm {name!r}. There are: {', '.join(ALGORITHMS)}.")
+    return ALGORITHMS[name]
+
+
+def read_hyperparams(name: str, space: str) -> dict[str, Any]:
+    """The tuned hyper-parameters of an algorithm for the search space of a name.
+
+    Raises:
+        KeyError: an unknown algorithm.
+    """
+    find(name)
+    families = yaml.safe_load((_HYPERPARAMS / f"{name}.yml").read_text())
+    return dict(families.get(space, families["NB201"]))
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
