@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench reproduce clean
 
 demo: $(VENV)/installed
 	rm -rf runs/demo
-	$(BIN)/python scripts/demo.py --out runs/demo
+	$(BIN)/nas-gym compare NB201-cifar10-v0 --agents random,rea,reinforce,ppo \
+		--queries 500 --seeds 10 --out runs/demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
@@ -19,6 +20,10 @@ check: $(VENV)/installed
 
 bench: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/nas-gym bench
+
+# every study of docs/reproduction.md; goes on where it was cut off
+reproduce: $(VENV)/installed
+	$(BIN)/python scripts/reproduce.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +65,9 @@ def _is_missing(table: str) -> bool:
 @app.command()
 def search(
     env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
-    agent: Annotated[str, typer.Option(help="random, local or rea.")] = "rea",
+    agent: Annotated[
+        str, typer.Option(help="random, local, rea, reinforce, tpe, ppo, sac, ...")
+    ] = "rea",
     queries: Annotated[int, typer.Option(help="Architecture evaluations of each trial.")] = 500,
     seeds: Annotated[int, typer.Option(help="Number of trials.")] = 10,
     first_seed: Annotated[int, typer.Option(help="Seed of the first trial.")] = 0,
@@ -79,17 +81,17 @@ def search(
 ) -> None:
     """Search with one agent; taken up where it was cut off if OUT holds the same search."""
     import nas_gym  # noqa: F401  (registers the environments)
-    from nas_gym.experiments.search import SearchSettings, run_search
+    from nas_gym.experiments.search import run_search
+    from nas_gym.experiments.settings import SearchSettings, parse_settings
 
-    given = {"table": table, "signal": signal, "report": report}
     settings = SearchSettings(
         env=env,
         agent=agent,
         queries=queries,
         seeds=seeds,
         first_seed=first_seed,
-        env_arguments={key: value for key, value in given.items() if value is not None},
-        agent_settings=_parse_settings(setting or []),
+        env_arguments=_given(table, signal, report),
+        agent_settings=parse_settings(setting or []),
     )
     folder = out or Path("runs") / env / agent
     try:
@@ -102,17 +104,86 @@ def search(
     console.print(f"Curves in TensorBoard: tensorboard --logdir {folder}", markup=False)
 
 
-def _parse_settings(texts: list[str]) -> dict[str, Any]:
-    settings = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set takes NAME=VALUE, got {text!r}.")
-        try:
-            settings[name] = json.loads(value)
-        except ValueError:
-            settings[name] = value
-    return settings
+@app.command()
+def compare(
+    envs: Annotated[list[str], typer.Argument(help="Environment IDs, such as NB201-cifar10-v0.")],
+    agents: Annotated[
+        str, typer.Option(help='Names, with settings if need be: "random,rea(sample_size=5),ppo".')
+    ] = "random,local,rea,reinforce",
+    queries: Annotated[int, typer.Option(help="Architecture evaluations of each trial.")] = 500,
+    seeds: Annotated[int, typer.Option(help="Trials of each agent in each environment.")] = 20,
+    first_seed: Annotated[int, typer.Option(help="Seed of the first trial.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder.")] = Path("runs/compare"),
+    table: Annotated[str | None, typer.Option(help="Search another table.")] = None,
+    signal: Annotated[str | None, typer.Option(help="Column of the reward.")] = None,
+    report: Annotated[str | None, typer.Option(help="Column to report.")] = None,
+) -> None:
+    """Compare agents on equal budgets and seeds; goes on where it was cut off, over all cores."""
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments.compare import Comparison
+    from nas_gym.experiments.compare import compare as run
+    from nas_gym.experiments.settings import parse_agents
+
+    comparison = Comparison(
+        envs, parse_agents(agents), queries, seeds, first_seed, _given(table, signal, report)
+    )
+    try:
+        summary = run(comparison, out, command=shlex.join(["nas-gym", *sys.argv[1:]]))
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from here.")
+        raise typer.Exit(130) from None
+    print_comparison(summary, out)
+
+
+def _given(table: str | None, signal: str | None, report: str | None) -> dict[str, str]:
+    """The arguments of an environment that were given."""
+    named = {"table": table, "signal": signal, "report": report}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def print_comparison(summary: dict[str, Any], folder: Path) -> None:
+    """Print how the agents of a comparison stood at the end, and where the report is."""
+    for env, found in summary["environments"].items():
+        metric, queries = found["metric"], str(found["queries"])
+        best = f"{found['optimum']:.6g} {metric['unit']}".rstrip()
+        console.print(f"{env} after {queries} queries; best {metric['name']}: {best}")
+        grid = make_grid("agent", "mean ± std", "regret [95 %]", "best", "unique", "s/trial")
+        grid.columns[0].no_wrap = False
+        for column in grid.columns[1:]:
+            column.no_wrap = True
+        for agent, entry in found["agents"].items():
+            grid.add_row(agent, *_comparison_row(entry, queries))
+        console.print(grid)
+        for agent, entry in found["agents"].items():
+            _print_failures(agent, entry)
+    console.print(f"Report: {folder / 'report.html'}", markup=False)
+    console.print(f"TensorBoard: tensorboard --logdir {folder / 'tensorboard'}", markup=False)
+
+
+def _comparison_row(entry: dict[str, Any], queries: str) -> list[str]:
+    if not entry["trials"]:
+        return ["failed"]
+    at_end = entry["at_queries"][queries]
+    report, regret = at_end["report"], at_end["regret"]
+    low, high = regret["mean_interval"]
+    return [
+        f"{report['mean']:.5g} ± {report['std']:.2g}",
+        f"{regret['mean']:.3g} [{low:.2g}, {high:.2g}]",
+        f"{100 * entry['reached']['best']:.0f} %",
+        f"{entry['unique_queries']:.0f}",
+        f"{entry['agent_seconds']:.2g}",
+    ]
+
+
+def _print_failures(agent: str, entry: dict[str, Any]) -> None:
+    """Print what trials failed with, those of one error in one line."""
+    by_error: dict[str, list[str]] = {}
+    for seed, error in entry["failures"].items():
+        by_error.setdefault(error.splitlines()[0], []).append(seed)
+    for error, seeds in by_error.items():
+        console.print(
+            f"{agent}: {len(seeds)} trials failed (seeds {', '.join(seeds)}): {error}", markup=False
+        )
 
 
 def print_summaries(summaries: dict[str, dict[str, Any]]) -> None:
@@ -187,6 +258,7 @@ def data_import(
     metrics: Annotated[str | None, typer.Option(help="Metric columns; all numeric ones.")] = None,
     ignore: Annotated[str | None, typer.Option(help="Columns to leave out.")] = None,
     minimize: Annotated[str | None, typer.Option(help="Metrics where lower is better.")] = None,
+    seconds: Annotated[str | None, typer.Option(help="Column of training times, in s.")] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Let other metrics have gaps.")
     ] = False,
@@ -195,7 +267,12 @@ def data_import(
     """Convert a table of your own and register it in all three modes."""
     from nas_gym import import_table
 
-    given: dict[str, Any] = {"signal": signal, "report": report, "arch": arch}
+    given: dict[str, Any] = {
+        "signal": signal,
+        "report": report,
+        "arch": arch,
+        "seconds": seconds,
+    }
     lists = {"decisions": decisions, "metrics": metrics, "ignore": ignore, "minimize": minimize}
     given |= {key: value.split(",") for key, value in lists.items() if value is not None}
     columns = {key: value for key, value in given.items() if value is not None}

@@ -25,12 +25,14 @@ def test_docstring_examples(module):
     assert result.failed == 0
 
 
-def test_readme_examples(open_table, capsys):
+def test_readme_examples(open_table, capsys, tmp_path, monkeypatch):
     open_table("nats-bench")  # two of them report it
+    monkeypatch.chdir(tmp_path)  # some write to runs/
     names = {}
     for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL):
         exec(compile(block, str(README), "exec"), names)
     # an arch string, its reward and its regret; which one it is, an unseeded sample decides
+    assert (tmp_path / "runs" / "ppo").exists()
     assert re.search(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\S+ \d+\.\d+ \d+\.\d+", capsys.readouterr().out)
 
 

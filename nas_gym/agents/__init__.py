@@ -4,12 +4,24 @@ from nas_gym.agents.base import Agent
 from nas_gym.agents.local_search import LocalSearch
 from nas_gym.agents.random_search import RandomSearch
 from nas_gym.agents.regularized_evolution import RegularizedEvolution
+from nas_gym.agents.reinforce import Reinforce
+from nas_gym.agents.tpe import TPE
 
 AGENTS: dict[str, type[Agent]] = {
     "random": RandomSearch,
     "local": LocalSearch,
     "rea": RegularizedEvolution,
+    "reinforce": Reinforce,
+    "tpe": TPE,
 }
-"""The names that the command line knows."""
+"""The names that the command line knows; :mod:`nas_gym.agents.sb3` has others."""
 
-__all__ = ["AGENTS", "Agent", "LocalSearch", "RandomSearch", "RegularizedEvolution"]
+__all__ = [
+    "AGENTS",
+    "TPE",
+    "Agent",
+    "LocalSearch",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "Reinforce",
+]

@@ -14,6 +14,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from nas_gym.envs.history import SearchHistory
 from nas_gym.agents.player import Player, as_vector
 from nas_gym.agents.streams import TrialStreams
 from nas_gym.files import read_arrays, write_arrays
@@ -121,6 +122,11 @@ class Agent(ABC):
             if callback is not None and callback(self) is False:
                 break
         return self
+
+    @property
+    def history(self) -> SearchHistory:
+        """What the trials have queried in this episode."""
+        return self._player.history
 
     def query(self) -> None:
         """Propose, evaluate and learn from one architecture in every trial."""

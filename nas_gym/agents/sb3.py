@@ -8,6 +8,7 @@ for each search space; those without one take that of ``NB201``.
 from __future__ import annotations
 
 import importlib
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,12 +115,13 @@ def build_model(
     env_arguments: dict[str, Any] | None = None,
 ) -> BaseAlgorithm:
     """As :func:`make_model`, with these hyper-parameters and no tuned ones."""
+    from stable_baselines3.common.logger import Logger
     from stable_baselines3.common.noise import NormalActionNoise
     from stable_baselines3.common.vec_env import VecMonitor
 
     from nas_gym.agents.sb3_vec_env import SearchVecEnv
 
-    algorithm, settings = find(name), dict(hyperparams)
+    algorithm, settings = find(name), deepcopy(hyperparams)  # models change theirs
     envs: Any = gym.make_vec(
         in_mode(env_id, algorithm.suffix),
         num_envs=settings.pop("n_envs", 1),
@@ -146,6 +148,8 @@ def build_model(
         device="cpu",  # of networks this small
         **settings,
     )
+    if tensorboard_log is None and not verbose:
+        model.set_logger(Logger(None, []))  # SB3's own makes a folder for each model
     return model
 
 

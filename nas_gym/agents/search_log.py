@@ -41,6 +41,8 @@ class SearchLog:
             "search/incumbent_report", float(agent.task.reported(incumbents).mean())
         )
         self._logger.record("search/regret", float(agent.task.regret(incumbents).mean()))
+        unique = agent.history.unique_queries(agent.history.queries)
+        self._logger.record("search/unique_queries", float(unique.mean()))
         self._logger.dump(step=agent.num_queries)
         if agent.verbose and agent.best_fitness[0] > self._best:
             self._best = float(agent.best_fitness[0])

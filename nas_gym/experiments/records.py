@@ -1,4 +1,4 @@
-"""Search histories as records: one line of JSON for each query of each trial."""
+"""What searches leave behind: the trials of an agent, and histories as lines of JSON."""
 
 from __future__ import annotations
 
@@ -10,65 +10,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_gym.envs.curves import Curves, curves
 from nas_gym.tasks import Task
+
+__all__ = ["Curves", "Trials", "curves", "lines", "read"]
 
 
 @dataclass(frozen=True)
-class Curves:
-    """How searches stood after each query; every array has shape ``(queries, trials)``.
+class Trials:
+    """The trials of one agent in one environment, as a comparison runs them.
 
     Attributes:
-        indices: the architectures queried.
-        rewards: their rewards.
-        unique: how many distinct architectures were queried so far.
-        incumbents: the architectures of highest reward so far (the first of equals).
-        reports: the reported metric of the incumbents.
-        regrets: its distance from the optimum of the space.
+        env: the environment's ID.
+        agent: the agent's name.
+        task: what was searched.
+        seeds: of the trials that finished, in the order of the curves' columns.
+        curves: how these trials stood after each query.
+        failures: seeds of the trials that failed, and what they failed with.
     """
 
-    indices: NDArray[np.int64]
-    rewards: NDArray[np.float64]
-    unique: NDArray[np.int64]
-    incumbents: NDArray[np.int64]
-    reports: NDArray[np.float64]
-    regrets: NDArray[np.float64]
-
-
-def curves(task: Task, indices: NDArray[np.int64]) -> Curves:
-    """The curves of queried architectures, ``(queries, trials)`` indices."""
-    rewards = task.reward(indices)
-    best = np.maximum.accumulate(rewards, axis=0)
-    # the row in which the best so far was first reached
-    reached = np.ones(rewards.shape, bool)
-    reached[1:] = rewards[1:] > best[:-1]
-    rows = np.maximum.accumulate(np.where(reached, np.arange(len(rewards))[:, None], 0), axis=0)
-    incumbents = np.take_along_axis(indices, rows, axis=0)
-    return Curves(
-        indices,
-        rewards,
-        np.cumsum(first_occurrences(indices), axis=0),
-        incumbents,
-        task.reported(incumbents),
-        task.regret(incumbents),
-    )
-
-
-def first_occurrences(indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where an index occurs for the first time in its column, ``(queries, trials)`` bool."""
-    order = np.argsort(indices, axis=0, kind="stable")
-    ranked = np.take_along_axis(indices, order, axis=0)
-    first = np.ones(indices.shape, bool)
-    first[1:] = ranked[1:] != ranked[:-1]
-    result = np.empty_like(first)
-    np.put_along_axis(result, order, first, axis=0)
-    return result
+    env: str
+    agent: str
+    task: Task
+    seeds: list[int]
+    curves: Curves
+    failures: dict[int, str]
 
 
 def lines(task: Task, curves: Curves, seeds: list[int], start: int) -> str:
     """The history as JSON lines, from query ``start`` on (counted from 0), query by query.
 
     Each line has ``query`` (from 1), ``seed``, ``index``, ``arch``, ``genotype``, ``reward``,
-    ``unique_queries``, ``incumbent`` (an index), ``incumbent_report`` and ``regret``.
+    ``unique_queries``, ``incumbent`` (an index), ``incumbent_reward``, ``incumbent_report``,
+    ``regret``, ``agent_seconds`` spent so far, and ``training_seconds`` where the table knows.
     """
     genotypes = task.space.decode(curves.indices[start:].reshape(-1))
     texts = task.space.to_text(genotypes)
@@ -77,9 +51,13 @@ def lines(task: Task, curves: Curves, seeds: list[int], start: int) -> str:
         "reward": curves.rewards,
         "unique_queries": curves.unique,
         "incumbent": curves.incumbents,
+        "incumbent_reward": curves.incumbent_rewards,
         "incumbent_report": curves.reports,
         "regret": curves.regrets,
+        "agent_seconds": curves.agent_seconds.round(6),
     }
+    if curves.training_seconds is not None:
+        columns["training_seconds"] = curves.training_seconds
     flat: dict[str, list[Any]] = {
         name: values[start:].reshape(-1).tolist() for name, values in columns.items()
     }

@@ -4,76 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-import nas_gym
 from nas_gym.agents import AGENTS, Agent
-from nas_gym.envs.base import SearchVectorEnv
+from nas_gym.envs.curves import Curves, curves
+from nas_gym.errors import DamagedDataError
 from nas_gym.experiments import records
-from nas_gym.experiments.records import Curves
-from nas_gym.experiments.tensorboard import EventWriter
+from nas_gym.experiments.contenders import Contender, run_missing
+from nas_gym.experiments.records import Trials
+from nas_gym.experiments.settings import SearchSettings
+from nas_gym.experiments.statistics import at_queries
+from nas_gym.experiments.trials import describe, make_envs, take_config
 from nas_gym.files import read_arrays, write_arrays, write_atomically, writing
-from nas_gym.tables import DamagedDataError
 from nas_gym.tasks import Task
-
-BUDGETS = (50, 100, 150, 500, 1000)
-"""Numbers of queries at which summaries tell how the searches stood."""
+from nas_gym.tensorboard import EventWriter, write_events
+from nas_gym.wrappers import RecordVectorSearch
 
 _CHUNKS = 50  # a run writes down what it has so many times
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """What determines a search's history.
-
-    Attributes:
-        env: the environment's ID.
-        agent: a name of :data:`nas_gym.agents.AGENTS`.
-        queries: architecture evaluations of each trial.
-        seeds: the number of trials; trial ``i`` has seed ``first_seed + i``.
-        first_seed: the seed of the first trial.
-        env_arguments: further arguments of ``gym.make_vec``, such as ``report``.
-        agent_settings: settings of the agent that differ from its defaults.
-    """
-
-    env: str
-    agent: str
-    queries: int
-    seeds: int
-    first_seed: int = 0
-    env_arguments: dict[str, Any] = field(default_factory=dict)
-    agent_settings: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.agent not in AGENTS:
-            raise ValueError(f"There is no agent {self.agent!r}. There are: {', '.join(AGENTS)}.")
-        if self.queries < 1 or self.seeds < 1 or self.first_seed < 0:
-            raise ValueError("A search needs at least one query and one seed, none below 0.")
-        if "seed" in self.agent_settings:
-            raise ValueError("Seeds are given by first_seed (--first-seed) and seeds (--seeds).")
-
-    @property
-    def seed_list(self) -> list[int]:
-        """The seeds of the trials."""
-        return list(range(self.first_seed, self.first_seed + self.seeds))
-
-
-def make_envs(settings: SearchSettings) -> SearchVectorEnv:
-    """The vector environment of a search: one environment a trial, one episode a budget."""
-    envs = gym.make_vec(settings.env, num_envs=settings.seeds, **settings.env_arguments)
-    if not isinstance(envs, SearchVectorEnv):
-        raise ValueError(f"{settings.env} is not an environment of nas_gym.")
-    if envs.max_episode_steps is not None:
-        envs.max_episode_steps = settings.queries
-    return envs
 
 
 class Run:
@@ -87,13 +39,22 @@ class Run:
         self.settings = settings
         self.folder = folder
         self.envs = make_envs(settings)
+        self.task: Task = self.envs.task
+        take_config(folder, self.config())
+        checkpoint = folder / "checkpoint.npz"
+        state = read_arrays(checkpoint) if checkpoint.exists() else {}
+        if state:
+            self.envs.restore_state(_part(state, "env/"))
+        self._recorder = RecordVectorSearch(self.envs)
         agent_class: type[Agent] = AGENTS[settings.agent]
-        self.agent = agent_class(self.envs, seed=settings.first_seed, **settings.agent_settings)
-        self.task: Task = self.agent.task
-        self.agent_seconds = 0.0
+        self.agent = agent_class(
+            self._recorder, seed=settings.first_seed, **settings.agent_settings
+        )
+        self._seconds = np.empty((0, settings.seeds))  # of the agent, before this process
         self._written = 0  # queries in the history
         self._bytes = 0
-        self._take_up()
+        if state:
+            self._restore(state)
 
     @property
     def history_file(self) -> Path:
@@ -103,37 +64,14 @@ class Run:
     def config(self) -> dict[str, Any]:
         """All that determines the history: settings, task and versions."""
         return {
-            **asdict(self.settings),
-            "task": self.task.describe(),
-            "agent_settings": {
-                name: getattr(self.agent, name) for name in type(self.agent).settings
-            },
-            "nas_gym": nas_gym.__version__,
+            **describe(self.settings, self.task),
+            "seeds": self.settings.seeds,
+            "first_seed": self.settings.first_seed,
         }
 
-    def _take_up(self) -> None:
-        config_file, config = self.folder / "config.json", self.config()
-        if config_file.exists():
-            found = _read_config(config_file)
-            different = [key for key in config if found.get(key) != config[key]]
-            if different:
-                raise ValueError(
-                    f"{self.folder} holds another search (different {', '.join(different)}). "
-                    "Choose another --out folder, or delete this one."
-                )
-        else:
-            write_atomically(config_file, (json.dumps(config, indent=1) + "\n").encode())
-        checkpoint = self.folder / "checkpoint.npz"
-        if checkpoint.exists():
-            self._restore(read_arrays(checkpoint))
-
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        def part(prefix: str) -> dict[str, NDArray[Any]]:
-            return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-        self.envs.restore_state(part("env/"))
-        self.agent.load_state_dict(part("agent/"), began=True)
-        self.agent_seconds = float(state["agent_seconds"])
+        self.agent.load_state_dict(_part(state, "agent/"), began=True)
+        self._seconds = state["agent_seconds"]
         self._written, self._bytes = int(state["queries"]), int(state["bytes"])
         if not self.history_file.exists() or self.history_file.stat().st_size < self._bytes:
             raise DamagedDataError(
@@ -148,14 +86,16 @@ class Run:
 
     def curves(self) -> Curves:
         """How the trials stood after each query."""
-        return records.curves(self.task, self.envs.history.indices[: self.settings.queries])
+        spent = self._recorder.agent_seconds
+        before = self._seconds[-1] if len(self._seconds) else 0.0
+        seconds = np.concatenate([self._seconds, before + spent]) if len(spent) else self._seconds
+        found = curves(self.task, self.envs.history.indices, seconds)
+        return found.first(self.settings.queries)
 
     def advance(self, queries: int) -> Curves:
         """Search on, up to so many queries of each trial, and write it down."""
-        started = time.perf_counter()
         while self.queries < queries:
             self.agent.query()
-        self.agent_seconds += time.perf_counter() - started
         return self._save()
 
     def _save(self) -> Curves:
@@ -173,7 +113,7 @@ class Run:
         state: dict[str, NDArray[Any]] = {
             "queries": np.array(self._written),
             "bytes": np.array(self._bytes),
-            "agent_seconds": np.array(self.agent_seconds),
+            "agent_seconds": curves.agent_seconds,
         }
         state |= {f"agent/{key}": value for key, value in self.agent.state_dict().items()}
         state |= {f"env/{key}": value for key, value in self.envs.clone_state().items()}
@@ -181,14 +121,8 @@ class Run:
         return curves
 
 
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text())
-        return dict(found)
-    except (ValueError, TypeError) as error:
-        raise DamagedDataError(
-            f"{file} is damaged: {error}. Delete the folder to search anew."
-        ) from error
+def _part(state: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def run_search(
@@ -198,18 +132,28 @@ def run_search(
 
     Writes into ``folder``: ``config.json``, ``history.jsonl`` (see
     :func:`nas_gym.experiments.records.lines`), ``summary.json``, ``curves.png``, TensorBoard
-    event files for each seed, and ``checkpoint.npz``. A run that was killed and taken up again
-    ends with the same history as one that was not.
+    event files for each seed, and what it needs to go on where it was cut off. A run that was
+    killed and taken up again ends with the same history as one that was not, seconds aside.
 
     Returns:
         the summary, as written to ``summary.json``.
 
     Raises:
-        ValueError: the folder holds another search.
+        ValueError: the folder holds another search, or a trial failed.
         DataError: the folder cannot be written to.
     """
-    from nas_gym.experiments.plots import plot_curves
+    from nas_gym.experiments.figures import curves_figure, png, styles
 
+    run = _search_in_lockstep if settings.runs_in_lockstep else _search_trial_by_trial
+    trials = run(settings, folder, progress_bar)
+    summary = summarize(settings, trials, json.loads((folder / "config.json").read_text()))
+    write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    figure = curves_figure([trials], styles([trials.agent]))
+    write_atomically(folder / "curves.png", png(figure))
+    return summary
+
+
+def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bool) -> Trials:
     run = Run(settings, folder)
     columns = (
         TextColumn("{task.description}"),
@@ -217,66 +161,66 @@ def run_search(
         TextColumn("{task.completed}/{task.total} queries x {task.fields[seeds]} seeds"),
         TimeRemainingColumn(),
     )
-    events = EventWriter(folder, run.task, settings.seed_list, settings.queries)
+    folders = _run_folders(settings, folder)
+    events = EventWriter(folders, run.task, settings.queries, run.config()["agent_settings"])
     with Progress(*columns, disable=not progress_bar) as progress:
         label = f"{settings.agent} on {settings.env}"
         bar = progress.add_task(
             label, total=settings.queries, completed=run.queries, seeds=settings.seeds
         )
-        curves = run.curves()
+        found = run.curves()
         for chunk in range(1, _CHUNKS + 1):
             target = -(-settings.queries * chunk // _CHUNKS)
             if run.queries < target:
-                curves = run.advance(target)
-                events.write(curves)
+                found = run.advance(target)
+                events.write(found)
             progress.update(bar, completed=run.queries)
-    events.write(curves)
-    events.close()
-    summary = summarize(run, curves)
-    write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    plot_curves(run.task, {settings.agent: curves}, folder / "curves.png", settings.env)
-    return summary
+    events.close(found)
+    return Trials(settings.env, settings.agent, run.task, settings.seed_list, found, {})
 
 
-def summarize(run: Run, curves: Curves) -> dict[str, Any]:
+def _search_trial_by_trial(settings: SearchSettings, folder: Path, progress_bar: bool) -> Trials:
+    contender = Contender(settings.agent, settings, folder)
+    (trials,) = run_missing([contender], progress_bar=progress_bar)
+    if trials.failures:
+        seed, error = next(iter(trials.failures.items()))
+        raise ValueError(
+            f"{len(trials.failures)} of {settings.seeds} trials failed; that of seed {seed} with "
+            f"{error.splitlines()[0]} ({folder / f'failed-{seed}.txt'} has all of it.)"
+        )
+    text = records.lines(trials.task, trials.curves, trials.seeds, 0)
+    write_atomically(folder / "history.jsonl", text.encode())
+    folders = _run_folders(settings, folder)
+    write_events(folders, trials.task, trials.curves, contender.config["agent_settings"])
+    return trials
+
+
+def _run_folders(settings: SearchSettings, folder: Path) -> list[Path]:
+    return [folder / f"seed-{seed}" for seed in settings.seed_list]
+
+
+def summarize(settings: SearchSettings, trials: Trials, config: dict[str, Any]) -> dict[str, Any]:
     """What a search came to: per budget of queries over the trials, and per trial at the end."""
-    budgets = [q for q in BUDGETS if q < len(curves.regrets)] + [len(curves.regrets)]
-    last = curves.incumbents[-1]
+    found, task = trials.curves, trials.task
+    last = found.incumbents[-1]
     return {
-        **run.config(),
-        "optimum": run.task.optimum,
-        "agent_seconds": run.agent_seconds,
-        "at_queries": {
-            str(q): {
-                "report": statistics(curves.reports[q - 1]),
-                "regret": statistics(curves.regrets[q - 1]),
-                "unique_queries": float(curves.unique[q - 1].mean()),
-            }
-            for q in budgets
-        },
+        **config,
+        "seeds": settings.seeds,
+        "first_seed": settings.first_seed,
+        "optimum": task.optimum,
+        "agent_seconds": float(found.agent_seconds[-1].sum()),
+        "at_queries": at_queries(found),
         "trials": [
             {"seed": seed, "index": int(index), "arch": arch, "report": float(report),
              "regret": float(regret), "unique_queries": int(unique)}
             for seed, index, arch, report, regret, unique in zip(
-                run.settings.seed_list,
+                trials.seeds,
                 last,
-                run.task.space.to_text(run.task.space.decode(last)),
-                curves.reports[-1],
-                curves.regrets[-1],
-                curves.unique[-1],
+                task.space.to_text(task.space.decode(last)),
+                found.reports[-1],
+                found.regrets[-1],
+                found.unique[-1],
                 strict=True,
             )
         ],
     }  # fmt: skip
-
-
-def statistics(values: NDArray[np.float64]) -> dict[str, float]:
-    """Mean, standard deviation, median and interquartile mean over trials."""
-    ordered = np.sort(values)
-    cut = len(ordered) // 4
-    return {
-        "mean": float(values.mean()),
-        "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-        "median": float(np.median(values)),
-        "iqm": float(ordered[cut : len(ordered) - cut].mean()),
-    }

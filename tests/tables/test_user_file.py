@@ -463,6 +463,12 @@ def test_missing_numbers(write: Callable[..., Path], kind: str) -> None:
     assert read(path, "mine", metrics="acc").objectives["mine"] == Objective("acc", "acc")
 
 
+def test_seconds_belong_to_every_other_metric(write: Callable[..., Path]) -> None:
+    path = write({"op0": ["a", "b"], "acc": [1.0, 2.0], "time": [30.0, 40.0]}, "csv")
+    table = read(path, "mine", signal="acc", seconds="time")
+    assert table.metrics == (Metric("acc", seconds="time"), Metric("time", "s", False))
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -472,6 +478,7 @@ def test_missing_numbers(write: Callable[..., Path], kind: str) -> None:
         ({"signal": "acc", "report": "loss"}, "report= names 'loss'"),
         ({"signal": "acc", "minimize": ["loss"]}, "minimize= names 'loss'"),
         ({"signal": "acc", "units": {"loss": "%"}}, "units= names 'loss'"),
+        ({"signal": "acc", "seconds": "loss"}, "seconds= names 'loss'"),
         ({"signal": "acc", "metrics": ["loss"]}, "metrics= names 'loss'"),
         ({"signal": "acc", "ignore": ["loss"]}, "ignore= names 'loss'"),
         ({"signal": "acc", "arch": "loss"}, "arch= names 'loss'"),

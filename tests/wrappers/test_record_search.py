@@ -76,9 +76,7 @@ def test_pooled_queries_stand_in_one_row():
     pooled = RecordVectorSearch(gym.make_vec(**make), pool=True)
     for envs in (apart, pooled):
         RandomSearch(envs, seed=0).learn(9)
-    np.testing.assert_array_equal(
-        pooled.curves().indices[:, 0], apart.curves().indices.reshape(-1)
-    )
+    np.testing.assert_array_equal(pooled.curves().indices[:, 0], apart.curves().indices.reshape(-1))
     assert pooled.curves().unique[-1, 0] <= 36
 
 

@@ -85,6 +85,12 @@ def test_what_was_not_trained_is_nan(content, path):
     assert table.lookup([9], "cifar10-latency-200") == 0.02
     assert table.metric("cifar10-flops-200").unit == "M"
     assert table.metric("cifar10-train-time-12").maximize is False
+    # what an accuracy cost, and a training seed's own cost
+    assert table.metric("cifar10-test-12").seconds == "cifar10-train-time-12"
+    assert table.metric("cifar10-train-time-12").seconds == ""
+    for metric in table.metrics:
+        if metric.seconds and "@" in metric.name:
+            assert metric.seconds.rpartition("@")[2] == metric.name.rpartition("@")[2]
 
 
 @pytest.fixture

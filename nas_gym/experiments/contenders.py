@@ -1,0 +1,116 @@
+"""Run what is missing of some searches, over all cores; each keeps its trials as they finish."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from nas_gym.experiments.jobs import cores, run_jobs
+from nas_gym.experiments.records import Trials
+from nas_gym.experiments.settings import SearchSettings
+from nas_gym.experiments.trials import TrialStore, describe, make_task, run_trials
+from nas_gym.registration import register_all
+
+_BLOCK = 50  # trials that run in lockstep in one process
+
+
+class Contender:
+    """One agent in one environment, and where its trials are kept.
+
+    Args:
+        label: what to call the agent.
+        settings: of its search.
+        folder: for its trials.
+
+    Raises:
+        ValueError: the folder holds another search.
+        gymnasium.error.Error: an unknown environment.
+    """
+
+    def __init__(self, label: str, settings: SearchSettings, folder: Path) -> None:
+        self.label = label
+        self.settings = settings
+        self.task = make_task(settings)
+        self.config = describe(settings, self.task)
+        self.store = TrialStore(folder, self.config)
+
+    def jobs(self) -> list[Job]:
+        """What is missing, in blocks of neighbouring seeds."""
+        missing = self.store.missing(self.settings)
+        share = -(-len(missing) // cores())  # results do not depend on how trials are put together
+        size = min(share, _BLOCK) if self.settings.runs_in_lockstep else 1
+        blocks: list[list[int]] = []
+        for seed in missing:
+            if blocks and blocks[-1][-1] + 1 == seed and len(blocks[-1]) < size:
+                blocks[-1].append(seed)
+            else:
+                blocks.append([seed])
+        return [
+            Job(replace(self.settings, first_seed=block[0], seeds=len(block)), self.store)
+            for block in blocks
+        ]
+
+    def trials(self) -> Trials:
+        """The trials that are finished."""
+        return self.store.read(self.settings, self.label, self.task)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some trials of one agent in one environment, to be run in one process."""
+
+    settings: SearchSettings
+    store: TrialStore
+
+    def run(self) -> None:
+        """Run them and keep them; a failure of a single trial is noted."""
+        register_all()  # what was imported since processes are forked
+        try:
+            self.store.add(self.settings, run_trials(self.settings))
+        except Exception as error:
+            if self.settings.seeds > 1:
+                raise SystemExit(1) from None
+            summary = f"{type(error).__name__}: {error}"
+            self.store.fail(self.settings.first_seed, f"{summary}\n\n{traceback.format_exc()}")
+
+    def split(self) -> list[Job]:
+        """The same trials, each in a process of its own."""
+        return [
+            replace(self, settings=replace(self.settings, first_seed=seed, seeds=1))
+            for seed in self.settings.seed_list
+        ]
+
+
+def run_missing(found: Sequence[Contender], *, progress_bar: bool = True) -> list[Trials]:
+    """Run the trials that are not there yet, over all cores, and read all of them."""
+    for contender in found:
+        contender.store.forget_failures()
+    jobs = [job for contender in found for job in contender.jobs()]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), disable=not progress_bar) as progress:
+        total = sum(contender.settings.seeds for contender in found)
+        missing = sum(job.settings.seeds for job in jobs)
+        bar = progress.add_task("trials", total=total, completed=total - missing)
+
+        def ended(job: Job, exit_code: int) -> list[Job]:
+            if exit_code != 0 and job.settings.seeds > 1:
+                return job.split()  # so that only the trial at fault is lost
+            if exit_code != 0:
+                job.store.fail(job.settings.first_seed, f"Its process ended with {exit_code}.")
+            progress.advance(bar, job.settings.seeds)
+            return []
+
+        run_jobs(jobs, Job.run, ended, _preload(jobs))
+    return [contender.trials() for contender in found]
+
+
+def _preload(jobs: Sequence[Job]) -> list[str]:
+    """What the processes of jobs would each import."""
+    ours = [__name__]
+    if all(job.settings.runs_in_lockstep for job in jobs):
+        return ours
+    return [*ours, "stable_baselines3", "sb3_contrib", "nas_gym.agents.sb3_vec_env"]

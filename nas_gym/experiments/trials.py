@@ -1,0 +1,191 @@
+"""Trials of one agent in one environment: run them, keep them in files, read them again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+import nas_gym
+from nas_gym.agents import AGENTS
+from nas_gym.agents.sb3 import find, read_hyperparams, search
+from nas_gym.envs.base import SearchVectorEnv
+from nas_gym.envs.curves import curves
+from nas_gym.errors import DamagedDataError
+from nas_gym.experiments.records import Trials
+from nas_gym.experiments.settings import SearchSettings
+from nas_gym.files import read_arrays, write_arrays, write_atomically
+from nas_gym.registration import in_mode
+from nas_gym.tasks import Task
+from nas_gym.wrappers import RecordVectorSearch
+
+Record = dict[str, NDArray[Any]]
+
+
+def make_envs(settings: SearchSettings) -> SearchVectorEnv:
+    """The vector environment of a search: one environment a trial, one episode a budget."""
+    envs = gym.make_vec(settings.env, num_envs=settings.seeds, **settings.env_arguments)
+    if not isinstance(envs, SearchVectorEnv):
+        raise ValueError(f"{settings.env} is not an environment of nas_gym.")
+    if envs.max_episode_steps is not None:
+        envs.max_episode_steps = settings.queries
+    return envs
+
+
+def make_task(settings: SearchSettings) -> Task:
+    """What a search searches."""
+    envs = gym.make_vec(settings.env, num_envs=1, **settings.env_arguments)
+    if not isinstance(envs, SearchVectorEnv):
+        raise ValueError(f"{settings.env} is not an environment of nas_gym.")
+    return envs.task
+
+
+def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
+    """All that determines the history of a trial but its seed, defaults filled in.
+
+    Raises:
+        TypeError: a setting that the agent does not have.
+    """
+    if settings.runs_in_lockstep:
+        known = dict(AGENTS[settings.agent].settings)
+        env = settings.env
+    else:
+        known = read_hyperparams(settings.agent, task.space.name)
+        env = in_mode(settings.env, find(settings.agent).suffix)
+    config = asdict(settings)
+    del config["seeds"], config["first_seed"]
+    return {
+        **config,
+        "searched_env": env,
+        "task": task.describe(),
+        "agent_settings": known | settings.agent_settings,
+        "nas_gym": nas_gym.__version__,
+    }
+
+
+def run_trials(settings: SearchSettings) -> Record:
+    """Run the trials of some seeds: their ``indices`` and ``agent_seconds``, ``(queries, n)``."""
+    if settings.runs_in_lockstep:
+        return _run_in_lockstep(settings)
+    import torch
+
+    torch.set_num_threads(1)  # one trial, one core: networks this small gain nothing from more
+    found = [
+        search(
+            settings.agent,
+            settings.env,
+            settings.queries,
+            seed,
+            settings.env_arguments,
+            **settings.agent_settings,
+        )
+        for seed in settings.seed_list
+    ]
+    return {
+        "indices": np.concatenate([one.indices for one in found], axis=1),
+        "agent_seconds": np.concatenate([one.agent_seconds for one in found], axis=1),
+    }
+
+
+def _run_in_lockstep(settings: SearchSettings) -> Record:
+    envs = RecordVectorSearch(make_envs(settings))
+    agent = AGENTS[settings.agent](envs, seed=settings.first_seed, **settings.agent_settings)
+    while agent.num_queries < settings.queries:
+        agent.query()
+    found = envs.curves().first(settings.queries)
+    return {"indices": found.indices, "agent_seconds": found.agent_seconds}
+
+
+class TrialStore:
+    """The finished trials of one search in a folder, files of a few seeds each.
+
+    Args:
+        folder: made where it is not there.
+        config: what :func:`describe` gives; noted in ``config.json``.
+
+    Raises:
+        ValueError: the folder holds trials of another search.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.folder = folder
+        take_config(folder, config)
+
+    def missing(self, settings: SearchSettings) -> list[int]:
+        """The seeds of trials that are not here yet."""
+        done = {seed for file in self._files() for seed in _seeds(file)}
+        return [seed for seed in settings.seed_list if seed not in done]
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("seeds-*.npz"))
+
+    def add(self, settings: SearchSettings, record: Record) -> None:
+        """Keep the trials of the settings' seeds, whole or not at all."""
+        last = settings.first_seed + settings.seeds - 1
+        write_arrays(self.folder / f"seeds-{settings.first_seed}-{last}.npz", record)
+
+    def fail(self, seed: int, error: str) -> None:
+        """Note that a trial failed, and why."""
+        write_atomically(self.folder / f"failed-{seed}.txt", error.encode())
+
+    def forget_failures(self) -> None:
+        """Let trials that failed be run again."""
+        for file in self.folder.glob("failed-*.txt"):
+            file.unlink()
+
+    def read(self, settings: SearchSettings, label: str, task: Task) -> Trials:
+        """The trials of the settings' seeds that are here, in the order of their seeds."""
+        columns: dict[int, Record] = {}
+        for file in self._files():
+            record = read_arrays(file)
+            for i, seed in enumerate(_seeds(file)):
+                columns[seed] = {name: array[:, i] for name, array in record.items()}
+        seeds = [seed for seed in settings.seed_list if seed in columns]
+        none: dict[str, Any] = {"indices": np.int64, "agent_seconds": np.float64}
+        record = {
+            name: np.stack([columns[seed][name] for seed in seeds], axis=1)
+            if seeds
+            else np.empty((settings.queries, 0), dtype)
+            for name, dtype in none.items()
+        }
+        found = curves(task, record["indices"], record["agent_seconds"])
+        failures = {
+            int(file.stem.removeprefix("failed-")): file.read_text()
+            for file in sorted(self.folder.glob("failed-*.txt"))
+        }
+        return Trials(settings.env, label, task, seeds, found, failures)
+
+
+def _seeds(file: Path) -> list[int]:
+    first, last = map(int, file.stem.removeprefix("seeds-").split("-"))
+    return list(range(first, last + 1))
+
+
+def take_config(folder: Path, config: dict[str, Any]) -> None:
+    """Note a search's config in its folder, or compare it with the one that is there.
+
+    Raises:
+        ValueError: the folder holds another search.
+        DamagedDataError: its config cannot be read.
+    """
+    file = folder / "config.json"
+    if not file.exists():
+        write_atomically(file, (json.dumps(config, indent=1) + "\n").encode())
+        return
+    try:
+        found = dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise DamagedDataError(
+            f"{file} is damaged: {error}. Delete the folder to search anew."
+        ) from error
+    different = [key for key in config if found.get(key) != config[key]]
+    if different:
+        raise ValueError(
+            f"{folder} holds another search (different {', '.join(different)}). "
+            "Choose another --out folder, or delete this one."
+        )

@@ -1,0 +1,207 @@
+"""Comparisons: the same whatever happens on the way, and one failure loses nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import nas_gym
+from nas_gym.agents import AGENTS, RandomSearch
+from nas_gym.experiments.compare import Comparison, compare, contenders
+from nas_gym.experiments.contenders import run_missing
+from nas_gym.experiments.settings import SearchSettings, parse_agents
+from nas_gym.experiments.trials import run_trials
+
+ENV = "NB201-cifar10-v0"
+
+
+def comparison(agents="random,rea", envs=(ENV,), queries=60, seeds=4, **more):
+    return Comparison(list(envs), parse_agents(agents), queries, seeds, **more)
+
+
+def run(folder, *arguments, **more):
+    return compare(comparison(*arguments, **more), folder, progress_bar=False)
+
+
+def without_seconds(summary):
+    text = json.dumps(summary, sort_keys=True)
+    found = json.loads(text)
+    for env in found["environments"].values():
+        for agent in env["agents"].values():
+            del agent["agent_seconds"]
+    return found
+
+
+def test_what_it_writes(tmp_path):
+    summary = run(tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    found = summary["environments"][ENV]["agents"]
+    assert list(found) == ["random", "rea"]
+    assert found["rea"]["seeds"] == [0, 1, 2, 3]
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert list(tmp_path.glob("*.png"))
+    assert len(list(tmp_path.glob("tensorboard/*/rea/seed-*/events*"))) == 4
+
+
+def test_trials_are_those_of_the_seeds_alone(tmp_path):
+    trials = run_missing(contenders(comparison("rea", seeds=3), tmp_path), progress_bar=False)
+    for seed in range(3):
+        envs = gym.make_vec(ENV, num_envs=1)
+        agent = AGENTS["rea"](envs, seed=seed)
+        while agent.num_queries < 60:
+            agent.query()
+        np.testing.assert_array_equal(trials[0].curves.indices[:, seed], envs.history.indices[:, 0])
+
+
+def test_agents_and_seeds_can_be_added(tmp_path):
+    run(tmp_path / "grown", seeds=2)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("grown/*/*/seeds-*.npz")}
+    grown = run(tmp_path / "grown", "random,rea,local", seeds=5)
+    assert all(file.stat().st_mtime_ns == time for file, time in before.items())
+    assert without_seconds(grown) == without_seconds(
+        run(tmp_path / "whole", "random,rea,local", seeds=5)
+    )
+
+
+def test_another_comparison_in_the_folder_is_left_alone(tmp_path):
+    run(tmp_path)
+    with pytest.raises(ValueError, match="different queries"):
+        run(tmp_path, queries=50)
+    with pytest.raises(ValueError, match="task"):
+        run(tmp_path, env_arguments={"report": "analog_accuracy"})
+
+
+def test_reinforcement_learning_searches_beside(tmp_path):
+    summary = run(tmp_path, "random,ppo,ddpg(learning_starts=10)", queries=30, seeds=2)
+    agents = summary["environments"][ENV]["agents"]
+    assert [entry["trials"] for entry in agents.values()] == [2, 2, 2]
+    assert not any(entry["failures"] for entry in agents.values())
+
+
+class Failing(RandomSearch):
+    """Fails in the trial of seed 2, at the tenth query; in lockstep with it all others do, too."""
+
+    def _ask(self):
+        if self.num_queries == 9 and 2 in self.streams.seeds:
+            raise RuntimeError("seed 2 <fails>")
+        return super()._ask()
+
+
+def test_one_failure_loses_no_other_trial(tmp_path, monkeypatch):
+    monkeypatch.setitem(AGENTS, "failing", Failing)
+    monkeypatch.setattr("nas_gym.experiments.contenders.run_jobs", run_here)
+    summary = run(tmp_path, "random,failing")
+    agents = summary["environments"][ENV]["agents"]
+    assert agents["failing"]["seeds"] == [0, 1, 3]
+    assert list(agents["failing"]["failures"]) == ["2"]
+    assert "seed 2 <fails>" in agents["failing"]["failures"]["2"]
+    assert agents["random"]["trials"] == 4
+    assert "seed 2 &lt;fails&gt;" in (tmp_path / "report.html").read_text()
+    monkeypatch.setattr(Failing, "_ask", RandomSearch._ask)
+    summary = run(tmp_path, "random,failing")  # failures are tried again
+    assert summary["environments"][ENV]["agents"]["failing"]["failures"] == {}
+
+
+def run_here(jobs, work, ended, preload=()):
+    """As run_jobs, in this process, which alone knows the failing agent."""
+    waiting = list(jobs)
+    while waiting:
+        job, code = waiting.pop(0), 0
+        try:
+            work(job)
+        except SystemExit as error:
+            code = error.code
+        waiting[:0] = ended(job, code)
+
+
+def test_an_agent_that_cannot_search_here_is_reported(tmp_path):
+    summary = run(tmp_path, "random,dqn", [ENV, "NBGraph-proteins-v0"], queries=20, seeds=1)
+    failures = summary["environments"]["NBGraph-proteins-v0"]["agents"]["dqn"]["failures"]
+    assert "maskableppo" in failures["0"]
+    assert summary["environments"][ENV]["agents"]["dqn"]["trials"] == 1
+
+
+@pytest.mark.parametrize("agents", ["random,local,rea,reinforce", "tpe"])
+def test_spaces_that_are_exhausted(agents, tmp_path, cache, write_csv):
+    nas_gym.import_table(write_csv(), "Tiny", signal="val", report="test")
+    summary = run(tmp_path / "out", agents, ["Tiny-v0"], queries=40, seeds=2)
+    for entry in summary["environments"]["Tiny-v0"]["agents"].values():
+        assert entry["failures"] == {}
+        assert entry["unique_queries"] <= 6
+        if entry["unique_queries"] == 6:
+            assert entry["reached"]["best"] == 1.0
+
+
+def test_killed_twice_and_taken_up_is_the_same(tmp_path):
+    command = [sys.executable, "-m", "nas_gym.cli", "compare", ENV, "NB201-cifar10-alpha-v0"]
+    command += ["--agents", "random,rea,ppo", "--queries", "80", "--seeds", "4", "--out"]
+    subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
+    folder = tmp_path / "killed"
+    kills = 0
+    for files in (1, 5):
+        process = subprocess.Popen(
+            [*command, str(folder)], stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        while process.poll() is None:
+            if len(list(folder.glob("*/*/seeds-*.npz"))) >= files:
+                os.kill(process.pid, signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.005)
+        process.wait()
+    assert kills == 2
+    assert not (folder / "summary.json").exists()
+    subprocess.run([*command, str(folder)], check=True, capture_output=True)
+    summaries = [
+        without_seconds(json.loads((tmp_path / name / "summary.json").read_text()))
+        for name in ("straight", "killed")
+    ]
+    assert summaries[0] == summaries[1]
+
+
+@pytest.mark.parametrize("agent", ["random", "rea"])
+def test_300_trials_of_1000_queries(agent, tmp_path):
+    started = time.perf_counter()
+    trials = run_missing(
+        contenders(comparison(agent, queries=1000, seeds=300), tmp_path), progress_bar=False
+    )
+    assert trials[0].curves.regrets.shape == (1000, 300)
+    assert time.perf_counter() - started < 30
+
+
+def test_bad_comparisons(tmp_path):
+    with pytest.raises(ValueError, match="There is no agent"):
+        run(tmp_path, "random,magic")
+    with pytest.raises(gym.error.Error, match="cifar11"):
+        run(tmp_path, envs=["NB201-cifar11-v0"])
+    with pytest.raises(ValueError, match="not an environment of nas_gym"):
+        run(tmp_path, envs=["CartPole-v1"])
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_events_of_a_comparison(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(tmp_path, "rea", seeds=1)
+    events = EventAccumulator(str(tmp_path / "tensorboard" / ENV / "rea" / "seed-0"))
+    events.Reload()
+    tags = events.Tags()
+    curves = {"incumbent_reward", "incumbent_report", "regret", "unique_queries", "agent_seconds"}
+    assert {f"search/{name}" for name in curves} <= set(tags["scalars"])
+    assert [event.step for event in events.Scalars("search/regret")] == list(range(1, 61))
+    assert tags["images"] == ["best/architecture"]
+    assert "best/arch/text_summary" in tags["tensors"]
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    assert b"population_size" in content
+
+
+def test_run_trials_gives_as_many_queries_as_asked():
+    assert run_trials(SearchSettings(ENV, "ppo", 25, 2))["indices"].shape == (25, 2)
