@@ -29,6 +29,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 _BLACK = "#1b1b1c"  # on the cells of a matrix, whatever the report's text is
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)))
 _SIZE = (5.8, 3.7)  # inches
+_LETTER = 0.083  # inches that a letter of a tick's label is wide
 _LEGEND_WIDTH = 62  # characters that fit into a row of the legend
 
 _RC: dict[Any, Any] = {
@@ -201,7 +202,11 @@ def improvement_figure(improvements: Mapping[str, Mapping[str, Any]], title: str
 
     agents = list(improvements)
     count = len(agents)
-    with _panels(1, [], {}, title, height=min(1.3 + 0.6 * count, 5.8)) as (figure, (axes,)):
+    rows, columns = ([_short(agent, length) for agent in agents] for length in (26, 18))
+    row, column = (_LETTER * max(map(len, names)) for names in (rows, columns))
+    slanted = count * (column + 0.1) > _SIZE[0] - 0.5 - row
+    height = min(1.5 + 0.6 * count, 5.5) + 0.7 * column * slanted
+    with _panels(1, [], {}, title, height=height) as (figure, (axes,)):
         # no cell is so dark that its number could not be read
         shades = colormaps["PuOr_r"]
         for i, a in enumerate(agents):
@@ -210,13 +215,14 @@ def improvement_figure(improvements: Mapping[str, Mapping[str, Any]], title: str
                 if entry is None or entry["probability"] is None:
                     _box(axes, i, j, INK, alpha=0.07)
                     continue
-                _box(axes, i, j, shades(0.14 + 0.72 * entry["probability"]))
-                _cell(axes, i, j, entry, roomy=count <= 5)
+                shade = shades(0.14 + 0.72 * entry["probability"])
+                _box(axes, i, j, shade)
+                dark = float(np.dot(shade[:3], (0.3, 0.59, 0.11))) < 0.5
+                _cell(axes, i, j, entry, "white" if dark else _BLACK, roomy=count <= 5)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
-        names = [_short(agent, 18) for agent in agents]
-        axes.set_xticks(range(count), names)
-        axes.set_yticks(range(count), [_short(agent, 26) for agent in agents])
-        if sum(map(len, names)) > 36:
+        axes.set_yticks(range(count), rows)
+        axes.set_xticks(range(count), columns)
+        if slanted:
             axes.tick_params(axis="x", rotation=45)
             for tick in axes.get_xticklabels():
                 tick.set(ha="right", rotation_mode="anchor")
@@ -234,10 +240,9 @@ def _box(axes: Axes, i: int, j: int, color: Any, alpha: float = 1.0) -> None:
     axes.add_patch(box)
 
 
-def _cell(axes: Axes, i: int, j: int, entry: Mapping[str, Any], *, roomy: bool) -> None:
+def _cell(axes: Axes, i: int, j: int, entry: Mapping[str, Any], color: str, *, roomy: bool) -> None:
     low, high = entry["interval"]
     bold = "bold" if low > 0.5 or high < 0.5 else "normal"
-    color = "white" if abs(entry["probability"] - 0.5) > 0.3 else _BLACK
     style: dict[str, Any] = {"color": color, "ha": "center", "va": "center"}
     text = f"{100 * entry['probability']:.0f}"
     if not roomy:
@@ -271,7 +276,7 @@ def _panels(
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    names = [_short(agent, 28) for agent in agents]
+    names = [_short(agent, 40) for agent in agents]
     longest = max(map(len, names), default=0) + 6
     columns = max(1, min(len(names), panels * _LEGEND_WIDTH // longest))
     rows = -(-len(names) // columns)
