@@ -133,6 +133,9 @@ def compare(
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
     print_comparison(summary, out)
+    agents_found = [a for env in summary["environments"].values() for a in env["agents"].values()]
+    if any(agent["failures"] for agent in agents_found):
+        raise typer.Exit(1)
 
 
 def _given(table: str | None, signal: str | None, report: str | None) -> dict[str, str]:

@@ -97,7 +97,7 @@ NATS = {"table": "nats-bench"}
 TWELVE_EPOCHS = Study(
     "nb201-12epochs",
     list(IMAGE_TASKS),
-    "random,rea(population_size=10,sample_size=3),reinforce",
+    "random,rea(population_size=10,sample_size=3),reinforce,reinforce(learning_rate=0.05)",
     queries=100,
     seeds=500,
     env_arguments={**NATS, "signal": "nb201-12epochs:cifar10-val"},
@@ -118,7 +118,29 @@ SB3 = Study(
     seeds=20,
 )
 BLACK_BOX = Study("tpe", ["NB201-cifar10-v0"], "random,tpe", queries=500, seeds=20)
-STUDIES = {study.name: study for study in (TWELVE_EPOCHS, NOISE_FREE, SB3, BLACK_BOX)}
+REA_SIZES = "rea(population_size=10,sample_size=3),rea,rea(population_size=100,sample_size=25)"
+REA_GRAPHS = Study(
+    "rea-graphs",
+    ["NBGraph-cora-v0", "NBGraph-photo-v0"],
+    f"random,{REA_SIZES}",
+    queries=500,
+    seeds=200,
+    first_seed=0,
+    env_arguments={"signal": "valid_perf", "report": "valid_perf"},
+)
+REA_DRIFT = Study(
+    "rea-drift",
+    ["NB201-cifar10-v0"],
+    f"random,{REA_SIZES}",
+    queries=500,
+    seeds=200,
+    first_seed=0,
+    env_arguments={"signal": "analog_drift_86400", "report": "analog_drift_86400"},
+)
+STUDIES = {
+    study.name: study
+    for study in (TWELVE_EPOCHS, NOISE_FREE, SB3, BLACK_BOX, REA_GRAPHS, REA_DRIFT)
+}
 
 # L2NAS (Mills et al., 2021), Table 1: test accuracy, mean and standard deviation, in %, as
 # NAS-Bench-201 (Dong and Yang, 2020) reports its baselines.
@@ -129,6 +151,10 @@ PUBLISHED = {
         [(93.92, 0.30), (71.84, 0.99), (45.54, 1.03)],
     ),
     "reinforce": ("REINFORCE", [(93.85, 0.37), (71.71, 1.09), (45.24, 1.18)]),
+    "reinforce(learning_rate=0.05)": (
+        "REINFORCE, rate 0.05",
+        [(93.85, 0.37), (71.71, 1.09), (45.24, 1.18)],
+    ),
 }
 # the bars that regularized evolution's defaults are held to
 REA_BARS = (94.3, 73.2, 46.9)
@@ -159,7 +185,10 @@ def published_rows() -> list[list[str]]:
         for (env, dataset), (mean, std) in zip(IMAGE_TASKS.items(), published, strict=True):
             ours = TWELVE_EPOCHS.at(env, agent, 100)["report"]
             within = "yes" if abs(ours["mean"] - mean) <= std else "no"
-            rows.append([name, dataset, f"{mean:.2f} ± {std:.2f}", interval(ours), within])
+            low, high = (end - mean for end in ours["mean_interval"])
+            difference = f"{ours['mean'] - mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+            paper = f"{mean:.2f} ± {std:.2f}"
+            rows.append([name, dataset, paper, interval(ours), difference, within])
     return rows
 
 
@@ -195,22 +224,35 @@ def sb3_rows(study: Study, queries: int) -> list[list[str]]:
     return rows
 
 
+def rea_rows() -> list[list[str]]:
+    """Regularized evolution of several sizes, on the tasks that its defaults were chosen on."""
+    columns = [(REA_DRIFT, env, 3) for env in REA_DRIFT.envs]
+    columns += [(REA_GRAPHS, env, 4) for env in REA_GRAPHS.envs]
+    return [
+        [f"`{agent}`"]
+        + [interval(study.at(env, agent, 500)["regret"], digits) for study, env, digits in columns]
+        for agent in parse_agents(REA_DRIFT.agents)
+    ]
+
+
 def page() -> str:
     """docs/reproduction.md."""
-    data = "CIFAR-10, CIFAR-100, ImageNet16-120"
+    published_headers = ["method", "data set", "paper", "ours", "difference", "within the ±"]
     bars = " / ".join(map(str, REA_BARS))
+    rea_headers = ["agent", "analog_drift_86400 (%)", "cora, validation", "photo, validation"]
     sb3_headers = ["agent", "regret [95 %]", "below random search", "best found", "unique", "s"]
     return f"""# Reproduction
 
 What papers report, and what this package measures. Accuracies are in %, mean ± standard deviation
-over trials, with the 95 % bootstrap interval of our mean in brackets. Seeds begin at 1000; nothing
-was tuned on them or on these tasks. `make reproduce` runs all of it again (it needs the tables
-`nats-bench` and `nb201-12epochs`: `nas-gym data fetch nats-bench nb201-12epochs`) and writes this
-page; full results are in [results](results).
+over trials, with the 95 % bootstrap interval of our mean in brackets. Seeds begin at 1000 and were
+not used for anything else; nothing was tuned on these tasks unless it says so. `make reproduce` runs
+all of it again (it needs the tables `nats-bench` and `nb201-12epochs`:
+`nas-gym data fetch nats-bench nb201-12epochs`) and writes this page; full results are in
+[results](results).
 
 ## NAS-Bench-201's own baselines (L2NAS, Table 1)
 
-{table(["method", "data set", "paper", "ours", "within the paper's ±"], published_rows())}
+{table(published_headers, published_rows())}
 
 {TWELVE_EPOCHS.seeds} trials of 100 queries.
 
@@ -218,16 +260,22 @@ page; full results are in [results](results).
 
 Protocol: the search signal is the validation accuracy on CIFAR-10 after 12 epochs; the architecture
 found is reported with its 200-epoch test accuracy on each data set. NAS-Bench-201 stops after
-12,000 simulated seconds instead of a number of queries; the tables here hold no training times. 100
-queries are about as many: random search, which has no setting, then has the published means and
-standard deviations. Test accuracies are means over the benchmark's training seeds, where the
-original draws one. REA has the original's population of 10 and sample of 3; REINFORCE the
-original's settings.
+12,000 simulated seconds instead of a number of queries, and the tables here hold no training times:
+100 queries were chosen because random search, which has no setting, then comes close to its
+published means and standard deviations. Test accuracies are means over the benchmark's training
+seeds, where the original draws one. REA has the original's population of 10 and sample of 3.
+
+REINFORCE has the learning rate of NATS-Bench's command lines, 0.01 (NAS-Bench-201's first script
+has 0.001). With it the paper's lead over random search, +0.15 / +0.67 / +0.67, is not reproduced:
+in 100 queries the policy hardly moves. With 0.05, which was chosen on these very rows, it is. The
+default stays at 0.01, which did better at 500 and 1,000 queries on other tasks than rates from 0.1
+up.
 
 ## 500 queries, noise-free
 
-Search and report on NATS-Bench's 200-epoch test accuracy: {data}. Regularized evolution with its
-defaults (population 50, sample 10, chosen on other tasks) is to reach {bars}.
+Search and report on NATS-Bench's 200-epoch test accuracy. Regularized evolution with its defaults
+(population 50, sample 10, chosen on other tasks) is to reach {bars}. The published rows above match
+100 queries of a noisy signal, not 500 noise-free ones: random search is better here than there.
 
 {table(["agent", *IMAGE_TASKS.values(), "unique queries"], noise_free_rows())}
 
@@ -241,13 +289,25 @@ defaults (population 50, sample 10, chosen on other tasks) is to reach {bars}.
 
 Mean regret after 1,000 queries on `NB201-cifar10-v0` (sequential or alpha mode, as the algorithm
 needs), {SB3.seeds} trials; hyper-parameters tuned by `scripts/tune_sb3.py` on other tasks. "s" are
-seconds of the agent per trial, on one core.
+seconds of the agent per trial, on cores that had other work, too; trials of `random`, `rea` and
+`reinforce` run in lockstep and share them.
 
 {table(sb3_headers, sb3_rows(SB3, 1000))}
 
 {command(SB3)}
 
 ![Curves](figures/sb3-curves-NB201-cifar10-v0.png)
+
+## Regularized evolution's defaults
+
+Mean regret after 500 queries on tasks that are not reported above, {REA_DRIFT.seeds} trials; the
+defaults are a population of 50 and samples of 10.
+
+{table(rea_headers, rea_rows())}
+
+{command(REA_DRIFT)}
+
+{command(REA_GRAPHS)}
 
 ## A black-box optimizer: Optuna's TPE
 

@@ -21,7 +21,7 @@ import yaml
 
 import nas_gym
 from nas_gym.agents import RandomSearch
-from nas_gym.agents.sb3 import ALGORITHMS, build_model, recorded
+from nas_gym.agents.sb3 import ALGORITHMS, search
 from nas_gym.registration import in_mode
 from nas_gym.wrappers import RecordVectorSearch
 
@@ -37,6 +37,7 @@ TASKS: dict[str, list[tuple[str, dict[str, str]]]] = {
     ],
 }
 BUDGETS = (250, 500, 1000)
+HEADER = "# Found by scripts/tune_sb3.py; keys as in RL Baselines3 Zoo.\n"
 HYPERPARAMS = Path(nas_gym.__file__).parent / "agents" / "hyperparams"
 
 
@@ -114,17 +115,8 @@ def suggest(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
 
 def regrets(name: str, env: str, arguments: dict[str, Any], seed: int, **settings: Any) -> Any:
     """The regret after each of the budgets."""
-    if ALGORITHMS[name].suffix == "-alpha":
-        arguments = {**arguments, "max_episode_steps": BUDGETS[-1]}
-    model = build_model(name, env, settings, seed, env_arguments=arguments)
-    length = 1 if ALGORITHMS[name].suffix else recorded_length(env, arguments)
-    model.learn(BUDGETS[-1] * length)
-    return recorded(model).regrets[np.array(BUDGETS) - 1, 0]
-
-
-def recorded_length(env: str, arguments: dict[str, Any]) -> int:
-    """How many decisions an architecture takes."""
-    return int(gym.make_vec(env, num_envs=1, **arguments).unwrapped.task.space.num_decisions)
+    found = search(name, env, BUDGETS[-1], seed, arguments, tuned=False, **settings)
+    return found.regrets[np.array(BUDGETS) - 1, 0]
 
 
 def of_random_search(env: str, arguments: dict[str, Any]) -> Any:
@@ -146,7 +138,8 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tasks = TASKS[arguments.family]
     baselines = [of_random_search(*task) for task in tasks]
-    length = recorded_length(*tasks[0])
+    env, task_arguments = tasks[0]
+    length = gym.make(env, **task_arguments).unwrapped.task.space.num_decisions
 
     def objective(trial: optuna.Trial) -> float:
         settings = suggest(trial, arguments.algorithm, length)
@@ -175,7 +168,7 @@ def save(algorithm: str, family: str, settings: dict[str, Any]) -> None:
         key: float(f"{value:.2g}") if isinstance(value, float) else value
         for key, value in settings.items()
     }
-    path.write_text(yaml.safe_dump(families, sort_keys=False))
+    path.write_text(HEADER + yaml.safe_dump(families, sort_keys=False))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,6 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from nas_gym.envs.history import SearchHistory
 from nas_gym.agents.player import Player, as_vector
 from nas_gym.agents.streams import TrialStreams
 from nas_gym.files import read_arrays, write_arrays
@@ -52,16 +51,7 @@ class Agent(ABC):
         verbose: int = 0,
         **settings: Any,
     ) -> None:
-        unknown = settings.keys() - self.settings.keys()
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}. "
-                f"It has: {', '.join(self.settings) or 'none'}."
-            )
-        for name, value in settings.items():
-            if type(value) is not type(self.settings[name]):
-                expected = type(self.settings[name]).__name__
-                raise TypeError(f"{name} takes a value of type {expected}, got {value!r}.")
+        self.check_settings(settings)
         self.__dict__.update(self.settings | settings)
         self.env = as_vector(env)
         self._player = Player(self.env)
@@ -80,6 +70,24 @@ class Agent(ABC):
         self.best_fitness = np.full(self.num_trials, -np.inf)
         self._setup()
         self._began = False
+
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Refuse settings that this agent does not have.
+
+        Raises:
+            TypeError: an unknown name, or a value of another type than the default's.
+        """
+        unknown = settings.keys() - cls.settings.keys()
+        if unknown:
+            raise TypeError(
+                f"{cls.__name__} has no setting {', '.join(sorted(unknown))}. "
+                f"It has: {', '.join(cls.settings) or 'none'}."
+            )
+        for name, value in settings.items():
+            if type(value) is not type(cls.settings[name]):
+                expected = type(cls.settings[name]).__name__
+                raise TypeError(f"{name} takes a value of type {expected}, got {value!r}.")
 
     # -- what an agent adds -----------------------------------------------------------------------
 
@@ -122,11 +130,6 @@ class Agent(ABC):
             if callback is not None and callback(self) is False:
                 break
         return self
-
-    @property
-    def history(self) -> SearchHistory:
-        """What the trials have queried in this episode."""
-        return self._player.history
 
     def query(self) -> None:
         """Propose, evaluate and learn from one architecture in every trial."""

@@ -10,7 +10,6 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
 from nas_gym.envs.alpha import AlphaEnv, AlphaVectorEnv
-from nas_gym.envs.history import SearchHistory
 from nas_gym.envs.population import PopulationEnv, PopulationVectorEnv
 from nas_gym.envs.sequential import SequentialEnv, SequentialVectorEnv
 from nas_gym.tasks import Task
@@ -76,12 +75,6 @@ class Player:
         # when the next architecture comes, so that the history of the episode can be read.
         self._resets_in_next_step = not _resets_in_same_step(envs)
         self.reset_is_due = False
-
-    @property
-    def history(self) -> SearchHistory:
-        """What the searches have queried in this episode."""
-        history: SearchHistory = self._one.history
-        return history
 
     def reset(self, seed: int | None) -> Evaluated | None:
         """Begin; gives what is evaluated already: genotypes ``(n, m, L)``, fitness ``(n, m)``."""

@@ -17,8 +17,8 @@ class RegularizedEvolution(Agent):
     changed) of the fittest of ``sample_size`` members drawn with replacement; the child joins the
     population and its oldest member leaves.
 
-    Settings (the defaults did best at 500 queries on tasks that are not reported; NAS-Bench-201's
-    own baseline uses 10 and 3, Real et al. 100 and 25):
+    Settings (the defaults were chosen on other tasks than those usually reported, see
+    docs/reproduction.md; NAS-Bench-201's own baseline uses 10 and 3, Real et al. 100 and 25):
         population_size: 50.
         sample_size: 10.
     """

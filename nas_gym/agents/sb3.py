@@ -8,6 +8,8 @@ for each search space; those without one take that of ``NB201``.
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 import yaml
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from nas_gym.envs.curves import Curves
 from nas_gym.registration import in_mode
@@ -25,6 +27,7 @@ from nas_gym.wrappers import RecordVectorSearch
 # stable-baselines3 and torch are imported where they are used: the names above all are read often.
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.noise import ActionNoise
     from stable_baselines3.common.vec_env import VecEnv
 
 _HYPERPARAMS = Path(__file__).parent / "hyperparams"
@@ -46,6 +49,11 @@ class Algorithm:
     suffix: str
     masks: bool = False
 
+    def load(self) -> type[BaseAlgorithm]:
+        """Its class."""
+        found: type[BaseAlgorithm] = getattr(importlib.import_module(self.module), self.name)
+        return found
+
 
 ALGORITHMS = {
     "ppo": Algorithm("stable_baselines3", "PPO", ""),
@@ -61,6 +69,9 @@ ALGORITHMS = {
 }
 """The names that the command line knows."""
 
+_OF_THE_ZOO = ("n_envs", "noise_type", "noise_std", "vec_env_wrapper")
+_OURS = ("env", "seed", "tensorboard_log", "verbose", "device", "_init_setup_model")
+
 
 def make_model(
     name: str,
@@ -70,6 +81,7 @@ def make_model(
     tensorboard_log: str | Path | None = None,
     verbose: int = 0,
     env_arguments: dict[str, Any] | None = None,
+    tuned: bool = True,
     **hyperparams: Any,
 ) -> BaseAlgorithm:
     """A model of stable-baselines3 or sb3-contrib, ready to ``learn``, on vector environments.
@@ -83,12 +95,16 @@ def make_model(
         tensorboard_log: a folder for SB3's own TensorBoard curves.
         verbose: as in SB3.
         env_arguments: further arguments of ``gym.make_vec``, such as ``report``.
-        **hyperparams: in place of the tuned ones: arguments of the algorithm, and ``n_envs``,
-            ``noise_std`` and ``vec_env_wrapper`` as RL Baselines3 Zoo knows them.
+        tuned: begin with the tuned hyper-parameters, rather than SB3's own.
+        **hyperparams: in place of these: arguments of the algorithm, and ``n_envs``,
+            ``noise_type`` (``"normal"``) with ``noise_std``, and ``vec_env_wrapper`` (the name of
+            a class or a list of them) as RL Baselines3 Zoo has them.
 
     Raises:
         KeyError: an unknown algorithm.
-        ValueError: an algorithm without action masks on a search space that needs them.
+        TypeError: a hyper-parameter that the algorithm does not have.
+        ValueError: an algorithm without action masks on a search space that needs them, or
+            another kind of noise.
 
     Example:
         >>> from nas_gym.agents.sb3 import make_model, recorded
@@ -96,52 +112,28 @@ def make_model(
         >>> recorded(model).regrets.shape[1]  # one search
         1
     """
-    # which hyper-parameters hold depends on the search space, which the environments know
-    mode_id = in_mode(env_id, find(name).suffix)
-    envs: Any = gym.make_vec(mode_id, num_envs=1, **env_arguments or {})
-    tuned = read_hyperparams(name, envs.task.space.name)
-    return build_model(
-        name, env_id, tuned | hyperparams, seed, tensorboard_log, verbose, env_arguments
-    )
-
-
-def build_model(
-    name: str,
-    env_id: str,
-    hyperparams: dict[str, Any],
-    seed: int | None = None,
-    tensorboard_log: str | Path | None = None,
-    verbose: int = 0,
-    env_arguments: dict[str, Any] | None = None,
-) -> BaseAlgorithm:
-    """As :func:`make_model`, with these hyper-parameters and no tuned ones."""
     from stable_baselines3.common.logger import Logger
-    from stable_baselines3.common.noise import NormalActionNoise
-    from stable_baselines3.common.vec_env import VecMonitor
 
-    from nas_gym.agents.sb3_vec_env import SearchVecEnv
-
-    algorithm, settings = find(name), deepcopy(hyperparams)  # models change theirs
-    envs: Any = gym.make_vec(
-        in_mode(env_id, algorithm.suffix),
-        num_envs=settings.pop("n_envs", 1),
-        autoreset_mode=AutoresetMode.SAME_STEP,
-        **env_arguments or {},
-    )
-    space = envs.task.space
+    check_hyperparams(name, hyperparams)
+    algorithm = find(name)
+    mode_id, arguments = in_mode(env_id, algorithm.suffix), env_arguments or {}
+    one: Any = gym.make_vec(mode_id, num_envs=1, **arguments)
+    space = one.task.space
     if algorithm.suffix == "" and space.has_masks and not algorithm.masks:
         raise ValueError(
             f"{algorithm.name} knows no action masks, and {space.name} has invalid actions. "
             "Use maskableppo, or an algorithm that searches in alpha mode."
         )
-    venv: VecEnv = VecMonitor(SearchVecEnv(RecordVectorSearch(envs, pool=True)))
-    for wrapper in settings.pop("vec_env_wrapper", []):
-        venv = _import(wrapper)(venv)
-    if settings.pop("noise_type", None) is not None:  # "normal"
-        spread = np.full(space.alpha_size, settings.pop("noise_std"))
-        settings["action_noise"] = NormalActionNoise(np.zeros_like(spread), spread)
-    model: BaseAlgorithm = _import(f"{algorithm.module}.{algorithm.name}")(
-        env=venv,
+    settings = {"policy": "MlpPolicy"} | (read_hyperparams(name, space.name) if tuned else {})
+    settings |= deepcopy(hyperparams)  # models change theirs
+    n_envs, wrappers = settings.pop("n_envs", 1), settings.pop("vec_env_wrapper", [])
+    envs = gym.make_vec(
+        mode_id, num_envs=n_envs, autoreset_mode=AutoresetMode.SAME_STEP, **arguments
+    )
+    if "noise_type" in settings:
+        settings["action_noise"] = _noise(space.alpha_size, settings)
+    model: BaseAlgorithm = algorithm.load()(
+        env=_wrapped(envs, wrappers),
         seed=seed,
         tensorboard_log=None if tensorboard_log is None else str(tensorboard_log),
         verbose=verbose,
@@ -151,6 +143,27 @@ def build_model(
     if tensorboard_log is None and not verbose:
         model.set_logger(Logger(None, []))  # SB3's own makes a folder for each model
     return model
+
+
+def _wrapped(envs: VectorEnv[Any, Any, Any], wrappers: str | list[str]) -> VecEnv:
+    from stable_baselines3.common.vec_env import VecMonitor
+
+    from nas_gym.agents.sb3_vec_env import SearchVecEnv
+
+    venv: VecEnv = VecMonitor(SearchVecEnv(RecordVectorSearch(envs, pool=True)))
+    for wrapper in [wrappers] if isinstance(wrappers, str) else wrappers:
+        module, _, name = wrapper.rpartition(".")
+        venv = getattr(importlib.import_module(module), name)(venv)
+    return venv
+
+
+def _noise(size: int, settings: dict[str, Any]) -> ActionNoise:
+    from stable_baselines3.common.noise import NormalActionNoise
+
+    kind, spread = settings.pop("noise_type"), np.full(size, settings.pop("noise_std"))
+    if kind != "normal":
+        raise ValueError(f'noise_type is "normal", got {kind!r}. Give action_noise itself.')
+    return NormalActionNoise(np.zeros_like(spread), spread)
 
 
 def recorded(model: BaseAlgorithm) -> Curves:
@@ -173,7 +186,9 @@ def search(
     if find(name).suffix == "-alpha":
         arguments["max_episode_steps"] = queries  # an episode is a search
     model = make_model(name, env_id, seed=seed, env_arguments=arguments, **hyperparams)
-    model.learn(queries * _steps_per_query(model))
+    # the environments take steps in turns: every one of them has to finish its last episode
+    rounds = -(-queries // model.n_envs)
+    model.learn(rounds * model.n_envs * _steps_per_query(model))
     return recorded(model).first(queries)
 
 
@@ -206,6 +221,14 @@ def read_hyperparams(name: str, space: str) -> dict[str, Any]:
     return dict(families.get(space, families["NB201"]))
 
 
-def _import(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+def check_hyperparams(name: str, hyperparams: Mapping[str, Any]) -> None:
+    """Refuse what an algorithm does not know.
+
+    Raises:
+        TypeError: a name that is none of its hyper-parameters.
+    """
+    known = [*inspect.signature(find(name).load()).parameters, *_OF_THE_ZOO]
+    given = [each for each in known if each not in _OURS]
+    unknown = [each for each in hyperparams if each not in given]
+    if unknown:
+        raise TypeError(f"{name} has no setting {', '.join(unknown)}. It has: {', '.join(given)}.")

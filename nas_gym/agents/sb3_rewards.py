@@ -15,9 +15,10 @@ class RankRewards(VecEnvWrapper):
 
     Accuracies of good architectures lie a tenth of a percent apart and far above zero, which
     neither a fresh value function nor a running standard deviation brings out. An architecture
-    that beats a share ``q`` of those before it (ties count half) is rewarded with
-    ``-log(1 - q) - 1``: the score of its rank under an exponential distribution, which has mean 0
-    and grows towards the best. Steps that query nothing are rewarded with 0.
+    that beats ``m`` of the ``n`` before it (ties count half) has the quantile
+    ``q = (m + 0.5) / (n + 1)`` and is rewarded with ``-log(1 - q) - 1``: the score of its rank
+    under an exponential distribution, which has mean 0 and grows towards the best. Steps that
+    query nothing are rewarded with 0.
 
     Args:
         venv: environments of this package, all of one search.

@@ -21,7 +21,8 @@ def track(items: Sequence[int], label: str, *, enabled: bool) -> Iterable[int]:
 class SearchLog:
     """Logs the incumbents of an agent's trials through stable-baselines3's logger.
 
-    The curves are means over the trials, at the number of queries.
+    The curves are means over the trials, at the number of queries. Curves of single trials, with
+    unique queries and seconds, come from :class:`nas_gym.wrappers.RecordVectorSearch`.
     """
 
     def __init__(self, agent: Agent) -> None:
@@ -41,8 +42,6 @@ class SearchLog:
             "search/incumbent_report", float(agent.task.reported(incumbents).mean())
         )
         self._logger.record("search/regret", float(agent.task.regret(incumbents).mean()))
-        unique = agent.history.unique_queries(agent.history.queries)
-        self._logger.record("search/unique_queries", float(unique.mean()))
         self._logger.dump(step=agent.num_queries)
         if agent.verbose and agent.best_fitness[0] > self._best:
             self._best = float(agent.best_fitness[0])

@@ -2,7 +2,7 @@
 
 After R. Agarwal et al., *Deep reinforcement learning at the edge of the statistical precipice*,
 NeurIPS 2021, and its library rliable. Every draw has a fixed seed: the same trials have the same
-intervals, whatever they are compared with.
+intervals, whatever stands beside them.
 """
 
 from __future__ import annotations

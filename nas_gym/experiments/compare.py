@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,9 +43,13 @@ def contenders(comparison: Comparison, folder: Path) -> list[Contender]:
     """Every agent in every environment, checked.
 
     Raises:
-        ValueError: an unknown agent, or a folder that holds another comparison.
+        ValueError: an unknown agent, an environment listed twice, or a folder that holds another
+            comparison.
+        TypeError: a setting that an agent does not have.
         gymnasium.error.Error: an unknown environment.
     """
+    if len(set(comparison.envs)) < len(comparison.envs):
+        raise ValueError(f"An environment is listed twice: {', '.join(comparison.envs)}.")
     return [
         Contender(
             label,
@@ -57,11 +62,15 @@ def contenders(comparison: Comparison, folder: Path) -> list[Contender]:
                 comparison.env_arguments,
                 settings,
             ),
-            folder / env / label,
+            folder / env / _folder_name(label),
         )
         for env in comparison.envs
         for label, (agent, settings) in comparison.agents.items()
     ]
+
+
+def _folder_name(label: str) -> str:
+    return re.sub(r"[^\w.=,()-]", "_", label)
 
 
 def compare(
@@ -85,7 +94,7 @@ def compare(
         the summary, as written to ``summary.json``.
 
     Raises:
-        ValueError: the folder holds another comparison.
+        ValueError: the folder holds another comparison, or an environment is listed twice.
         DataError: the folder cannot be written to.
     """
     from nas_gym.experiments.report import write_report
@@ -98,7 +107,7 @@ def compare(
     write_atomically(folder / "summary.json", content.encode())
     write_report(trials, summary, folder, command)
     for each, contender in zip(trials, found, strict=True):
-        runs = folder / "tensorboard" / each.env / each.agent
+        runs = folder / "tensorboard" / each.env / _folder_name(each.agent)
         named = {"env": each.env, "agent": each.agent, **contender.config["agent_settings"]}
         folders = [runs / f"seed-{seed}" for seed in each.seeds[:_EVENTS]]
         write_events(folders, each.task, each.curves, named)

@@ -97,10 +97,11 @@ def run_missing(found: Sequence[Contender], *, progress_bar: bool = True) -> lis
         bar = progress.add_task("trials", total=total, completed=total - missing)
 
         def ended(job: Job, exit_code: int) -> list[Job]:
-            if exit_code != 0 and job.settings.seeds > 1:
+            failed = job.store.missing(job.settings)
+            if failed and job.settings.seeds > 1:
                 return job.split()  # so that only the trial at fault is lost
-            if exit_code != 0:
-                job.store.fail(job.settings.first_seed, f"Its process ended with {exit_code}.")
+            if failed and not job.store.failed(failed[0]):
+                job.store.fail(failed[0], f"Its process ended with exit code {exit_code}.")
             progress.advance(bar, job.settings.seeds)
             return []
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nas_gym.envs.curves import Curves, curves
+from nas_gym.envs.curves import Curves
 from nas_gym.tasks import Task
-
-__all__ = ["Curves", "Trials", "curves", "lines", "read"]
 
 
 @dataclass(frozen=True)
@@ -69,11 +63,3 @@ def lines(task: Task, curves: Curves, seeds: list[int], start: int) -> str:
         record |= {name: values[row] for name, values in flat.items()}
         result.append(json.dumps(record) + "\n")
     return "".join(result)
-
-
-def read(path: Path) -> tuple[NDArray[np.int64], list[int]]:
-    """The architecture indices ``(queries, trials)`` and the seeds of a ``history.jsonl``."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    seeds = list(dict.fromkeys(row["seed"] for row in rows))
-    indices = np.array([row["index"] for row in rows], np.int64)
-    return indices.reshape(-1, len(seeds)), seeds

@@ -45,11 +45,9 @@ class Run:
         state = read_arrays(checkpoint) if checkpoint.exists() else {}
         if state:
             self.envs.restore_state(_part(state, "env/"))
-        self._recorder = RecordVectorSearch(self.envs)
+        self.recorder = RecordVectorSearch(self.envs)
         agent_class: type[Agent] = AGENTS[settings.agent]
-        self.agent = agent_class(
-            self._recorder, seed=settings.first_seed, **settings.agent_settings
-        )
+        self.agent = agent_class(self.recorder, seed=settings.first_seed, **settings.agent_settings)
         self._seconds = np.empty((0, settings.seeds))  # of the agent, before this process
         self._written = 0  # queries in the history
         self._bytes = 0
@@ -86,7 +84,7 @@ class Run:
 
     def curves(self) -> Curves:
         """How the trials stood after each query."""
-        spent = self._recorder.agent_seconds
+        spent = self.recorder.agent_seconds
         before = self._seconds[-1] if len(self._seconds) else 0.0
         seconds = np.concatenate([self._seconds, before + spent]) if len(spent) else self._seconds
         found = curves(self.task, self.envs.history.indices, seconds)
@@ -96,7 +94,8 @@ class Run:
         """Search on, up to so many queries of each trial, and write it down."""
         while self.queries < queries:
             self.agent.query()
-        return self._save()
+        with self.recorder.paused():
+            return self._save()
 
     def _save(self) -> Curves:
         curves = self.curves()
@@ -173,7 +172,8 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
             target = -(-settings.queries * chunk // _CHUNKS)
             if run.queries < target:
                 found = run.advance(target)
-                events.write(found)
+                with run.recorder.paused():
+                    events.write(found)
             progress.update(bar, completed=run.queries)
     events.close(found)
     return Trials(settings.env, settings.agent, run.task, settings.seed_list, found, {})

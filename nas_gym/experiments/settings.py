@@ -12,7 +12,6 @@ from nas_gym.agents.sb3 import ALGORITHMS
 
 # name, or name(setting=value,...)
 _AGENT = re.compile(r"([\w-]+)(?:\((.*)\))?")
-_COMMA_OUTSIDE = re.compile(r",(?![^(]*\))")
 
 
 @dataclass(frozen=True)
@@ -65,16 +64,29 @@ def parse_agents(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
         ValueError: a text that is not so written, or an agent that is listed twice.
     """
     agents: dict[str, tuple[str, dict[str, Any]]] = {}
-    for label in (part.strip() for part in _COMMA_OUTSIDE.split(text)):
+    for label in _split(text):
         match = _AGENT.fullmatch(label)
         if not match:
             raise ValueError(
                 f"Agents are listed as name,name(setting=value,...), got {label!r} in {text!r}."
             )
-        if label in agents:
+        agent = match[1], parse_settings(_split(match[2]) if match[2] else [])
+        if agent in agents.values():
             raise ValueError(f"{label!r} is listed twice.")
-        agents[label] = match[1], parse_settings(match[2].split(",") if match[2] else [])
+        agents[label] = agent
     return agents
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that are inside no brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
 
 
 def parse_settings(texts: list[str]) -> dict[str, Any]:
@@ -85,11 +97,11 @@ def parse_settings(texts: list[str]) -> dict[str, Any]:
     """
     settings = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name:
             raise ValueError(f"A setting is NAME=VALUE, got {text!r}.")
         try:
-            settings[name.strip()] = json.loads(value)
+            settings[name] = json.loads(value)
         except ValueError:
-            settings[name.strip()] = value
+            settings[name] = value
     return settings

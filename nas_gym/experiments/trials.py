@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 import nas_gym
 from nas_gym.agents import AGENTS
-from nas_gym.agents.sb3 import find, read_hyperparams, search
+from nas_gym.agents.sb3 import check_hyperparams, find, read_hyperparams, search
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.envs.curves import curves
 from nas_gym.errors import DamagedDataError
@@ -39,10 +40,7 @@ def make_envs(settings: SearchSettings) -> SearchVectorEnv:
 
 def make_task(settings: SearchSettings) -> Task:
     """What a search searches."""
-    envs = gym.make_vec(settings.env, num_envs=1, **settings.env_arguments)
-    if not isinstance(envs, SearchVectorEnv):
-        raise ValueError(f"{settings.env} is not an environment of nas_gym.")
-    return envs.task
+    return make_envs(replace(settings, seeds=1)).task
 
 
 def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
@@ -52,20 +50,34 @@ def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
         TypeError: a setting that the agent does not have.
     """
     if settings.runs_in_lockstep:
+        AGENTS[settings.agent].check_settings(settings.agent_settings)
         known = dict(AGENTS[settings.agent].settings)
         env = settings.env
     else:
+        check_hyperparams(settings.agent, settings.agent_settings)
         known = read_hyperparams(settings.agent, task.space.name)
         env = in_mode(settings.env, find(settings.agent).suffix)
     config = asdict(settings)
     del config["seeds"], config["first_seed"]
-    return {
+    described = {
         **config,
         "searched_env": env,
         "task": task.describe(),
         "agent_settings": known | settings.agent_settings,
-        "nas_gym": nas_gym.__version__,
+        "versions": {"nas_gym": nas_gym.__version__} | _engines(settings),
     }
+    # as it comes back from a file, where tuples are lists
+    return dict(json.loads(json.dumps(described, default=str)))
+
+
+def _engines(settings: SearchSettings) -> dict[str, str]:
+    """The versions of the libraries that an agent's proposals come from."""
+    names = ["numpy"]
+    if not settings.runs_in_lockstep:
+        names += ["stable_baselines3", "sb3_contrib", "torch"]
+    elif settings.agent == "tpe":
+        names += ["optuna"]
+    return {name: version(name) for name in names}
 
 
 def run_trials(settings: SearchSettings) -> Record:
@@ -125,13 +137,25 @@ class TrialStore:
         return sorted(self.folder.glob("seeds-*.npz"))
 
     def add(self, settings: SearchSettings, record: Record) -> None:
-        """Keep the trials of the settings' seeds, whole or not at all."""
+        """Keep the trials of the settings' seeds, whole or not at all.
+
+        Raises:
+            ValueError: a record of fewer or more queries or trials.
+        """
+        shape = (settings.queries, settings.seeds)
+        for name, array in record.items():
+            if array.shape != shape:
+                raise ValueError(f"{name} of a search has shape {shape}, got {array.shape}.")
         last = settings.first_seed + settings.seeds - 1
         write_arrays(self.folder / f"seeds-{settings.first_seed}-{last}.npz", record)
 
     def fail(self, seed: int, error: str) -> None:
         """Note that a trial failed, and why."""
         write_atomically(self.folder / f"failed-{seed}.txt", error.encode())
+
+    def failed(self, seed: int) -> bool:
+        """Whether it is noted that a trial failed."""
+        return (self.folder / f"failed-{seed}.txt").exists()
 
     def forget_failures(self) -> None:
         """Let trials that failed be run again."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,14 @@ class Recorder:
     def asked(self) -> None:
         """To be called before the environment is."""
         if self._answered is not None:
-            self._spent += time.perf_counter() - self._answered
+            now = time.perf_counter()
+            self._spent += now - self._answered
+            self._answered = now  # should the environment raise an error, and be asked again
+
+    def goes_on(self) -> None:
+        """The agent's time begins anew, if it had begun."""
+        if self._answered is not None:
+            self._answered = time.perf_counter()
 
     def answered(self) -> None:
         """To be called after the environment was."""
@@ -213,6 +222,15 @@ class RecordVectorSearch(VectorWrapper):
     def agent_seconds(self) -> NDArray[np.float64]:
         """What the agent had spent at each query, shape ``(queries, trials)``."""
         return self._recorder.agent_seconds
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out of the agent's seconds what is done inside, such as writing files."""
+        self._recorder.asked()
+        try:
+            yield
+        finally:
+            self._recorder.goes_on()
 
     def curves(self) -> Curves:
         """What was recorded, arrays of shape ``(queries, trials)``; one trial where pooled."""

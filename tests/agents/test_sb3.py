@@ -10,9 +10,9 @@ from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_suppo
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import nas_gym  # noqa: F401
+from nas_gym.agents import sb3
 from nas_gym.agents.sb3 import (
     ALGORITHMS,
-    build_model,
     make_model,
     read_hyperparams,
     recorded,
@@ -151,13 +151,18 @@ def test_hyperparams_are_complete_and_can_be_replaced():
     assert (model.n_envs, model.n_steps) == (2, 6)
     with pytest.raises(KeyError, match="ppo, a2c"):
         read_hyperparams("trpo", "NB201")
-    with pytest.raises(TypeError, match="n_step"):
+    with pytest.raises(TypeError, match=r"ppo has no setting n_step\. It has: .*n_steps"):
         make_model("ppo", "NB201-cifar10-v0", n_step=6)
+    with pytest.raises(ValueError, match="noise_type"):
+        make_model("td3", "NB201-cifar10-v0", noise_type="ornstein-uhlenbeck")
+    wrapper = "stable_baselines3.common.vec_env.VecNormalize"
+    model = make_model("ppo", "NB201-cifar10-v0", vec_env_wrapper=wrapper)
+    assert type(model.get_env()).__name__ == "VecNormalize"
 
 
 def test_model_learns_on_with_its_record(tmp_path):
     settings = {"policy": "MlpPolicy", "n_envs": 2, "n_steps": 12, "batch_size": 24}
-    model = build_model("ppo", "NB201-cifar10-v0", settings, seed=0).learn(48)
+    model = make_model("ppo", "NB201-cifar10-v0", seed=0, tuned=False, **settings).learn(48)
     assert recorded(model).indices.shape == (8, 1)
     model.learn(24, reset_num_timesteps=False)
     assert recorded(model).indices.shape == (12, 1)
@@ -165,10 +170,28 @@ def test_model_learns_on_with_its_record(tmp_path):
     assert (tmp_path / "model.zip").stat().st_size < 300_000
 
 
-def test_budget_is_one_alpha_episode():
+def test_budget_is_one_alpha_episode(monkeypatch):
     # the top architectures of the observation are those of the whole search
-    model = make_model("ddpg", "NB201-cifar10-v0", env_arguments={"max_episode_steps": 700})
-    assert model.get_env().get_attr("max_episode_steps")[0] == 700
+    made = []
+    monkeypatch.setattr(
+        sb3, "make_model", lambda *all, **more: made.append(make_model(*all, **more)) or made[0]
+    )
+    search("ddpg", "NB201-cifar10-v0", queries=40, seed=0, learning_starts=10)
+    assert made[0].get_env().get_attr("max_episode_steps")[0] == 40
+
+
+@pytest.mark.parametrize(("name", "queries"), [("dqn", 50), ("ppo", 149), ("td3", 31)])
+def test_budgets_that_the_environments_do_not_share_evenly(name, queries):
+    found = search(name, "NB201-cifar10-v0", queries, 0, n_envs=4)
+    assert found.indices.shape == (queries, 1)
+
+
+def test_numbers_of_decisions_that_rollouts_do_not_fit(tmp_path, cache):
+    rows = [f"{i:07b},{i}" for i in range(128)]
+    (tmp_path / "bits.csv").write_text("arch,acc\n" + "\n".join(rows) + "\n")
+    nas_gym.import_table(tmp_path / "bits.csv", "Bits")
+    for name in ("a2c", "ppo"):
+        assert search(name, "Bits-v0", 50, 0).indices.shape == (50, 1)
 
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])

@@ -110,6 +110,23 @@ def test_one_failure_loses_no_other_trial(tmp_path, monkeypatch):
     assert summary["environments"][ENV]["agents"]["failing"]["failures"] == {}
 
 
+class Leaving(RandomSearch):
+    """Ends its process, as if all were well, in the trial of seed 2."""
+
+    def _ask(self):
+        if 2 in self.streams.seeds:
+            raise SystemExit(0)
+        return super()._ask()
+
+
+def test_trials_that_are_not_there_have_failed(tmp_path, monkeypatch):
+    monkeypatch.setitem(AGENTS, "leaving", Leaving)
+    monkeypatch.setattr("nas_gym.experiments.contenders.run_jobs", run_here)
+    entry = run(tmp_path, "random,leaving")["environments"][ENV]["agents"]["leaving"]
+    assert entry["seeds"] == [0, 1, 3]
+    assert list(entry["failures"]) == ["2"]
+
+
 def run_here(jobs, work, ended, preload=()):
     """As run_jobs, in this process, which alone knows the failing agent."""
     waiting = list(jobs)
@@ -178,6 +195,13 @@ def test_300_trials_of_1000_queries(agent, tmp_path):
 
 
 def test_bad_comparisons(tmp_path):
+    with pytest.raises(ValueError, match="listed twice"):
+        run(tmp_path, envs=[ENV, ENV])
+    for agents in ("random,rea(foo=1)", "ppo(foo=1)"):
+        with pytest.raises(TypeError, match="no setting foo"):
+            run(tmp_path, agents)
+    with pytest.raises(TypeError, match="type int"):
+        run(tmp_path, "rea(sample_size=x)")
     with pytest.raises(ValueError, match="There is no agent"):
         run(tmp_path, "random,magic")
     with pytest.raises(gym.error.Error, match="cifar11"):
@@ -185,6 +209,12 @@ def test_bad_comparisons(tmp_path):
     with pytest.raises(ValueError, match="not an environment of nas_gym"):
         run(tmp_path, envs=["CartPole-v1"])
     assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_settings_with_slashes_stay_in_their_folder(tmp_path):
+    run(tmp_path, 'random,ppo(vec_env_wrapper=[],policy="MlpPolicy")', queries=10, seeds=1)
+    folders = {folder.name for folder in (tmp_path / ENV).iterdir()}
+    assert folders == {"random", "ppo(vec_env_wrapper=__,policy=_MlpPolicy_)"}
 
 
 def test_events_of_a_comparison(tmp_path):

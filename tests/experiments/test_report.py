@@ -117,10 +117,8 @@ document.querySelector("[data-agent=agent-1]").click();
 seen.hidden = [...parts].filter(part => getComputedStyle(part).display === "none").length;
 document.querySelector("[data-agent=agent-1]").click();
 seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-seen.text = Math.min(...[...document.querySelectorAll("figure svg")].map(svg => {
-  const box = svg.querySelector("[id*=text_]").getBoundingClientRect();
-  return Math.max(box.height, box.width);
-}));
+const height = part => part.getBoundingClientRect().height;
+seen.text = Math.min(...[...document.querySelectorAll("figure svg [id*=text_]")].map(height));
 seen.requests = performance.getEntriesByType("resource").map(entry => entry.name)
   .filter(name => !name.startsWith("data:"));
 document.body.dataset.seen = JSON.stringify(seen);
@@ -155,6 +153,8 @@ def test_in_a_browser(tmp_path, two_environments, width):
     assert seen["hidden"] == seen["parts"]
     assert seen["wide"] <= 0  # the page itself does not scroll sideways
     assert seen["requests"] == []
+    if width == 1280:
+        assert seen["text"] > 6  # the height of a small letter, in pixels
 
 
 @browser

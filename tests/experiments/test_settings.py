@@ -15,6 +15,11 @@ def test_agents_with_settings():
         "rea": ("rea", {}),
         "ppo(policy=MlpPolicy,gamma=0.9)": ("ppo", {"policy": "MlpPolicy", "gamma": 0.9}),
     }
+    nested = 'ppo(policy_kwargs={"net_arch": [32, 32]},n_envs=2),rea'
+    assert [settings for _, settings in parse_agents(nested).values()] == [
+        {"policy_kwargs": {"net_arch": [32, 32]}, "n_envs": 2},
+        {},
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "random,,rea", "rea(", "rea)", "rea(x)", "rea x", "a/../b"])
@@ -26,6 +31,8 @@ def test_what_is_no_list_of_agents(text):
 def test_an_agent_listed_twice():
     with pytest.raises(ValueError, match="'rea' is listed twice"):
         parse_agents("rea,random,rea")
+    with pytest.raises(ValueError, match="is listed twice"):
+        parse_agents("rea(sample_size=5),rea( sample_size = 5 )")
 
 
 def test_values_of_settings():

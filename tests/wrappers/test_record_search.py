@@ -92,6 +92,18 @@ def test_agent_is_timed_and_the_environment_is_not():
     assert seconds[1] - seconds[0] < 0.1
 
 
+def test_time_is_counted_once_though_steps_raise():
+    env = RecordSearch(gym.make(MODES[0]))
+    env.reset(seed=0)
+    time.sleep(0.1)
+    for _ in range(5):
+        with pytest.raises(ValueError, match="invalid"):
+            env.step(99)
+    for _ in range(6):
+        env.step(0)
+    assert env.curves().agent_seconds[0, 0] < 0.15
+
+
 def test_lockstep_shares_the_time():
     envs = RecordVectorSearch(gym.make_vec(MODES[1], num_envs=5))
     envs.reset(seed=0)
