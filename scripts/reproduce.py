@@ -245,8 +245,8 @@ def page() -> str:
 
 What papers report, and what this package measures. Accuracies are in %, mean ± standard deviation
 over trials, with the 95 % bootstrap interval of our mean in brackets. Seeds begin at 1000 and were
-not used for anything else; nothing was tuned on these tasks unless it says so. `make reproduce` runs
-all of it again (it needs the tables `nats-bench` and `nb201-12epochs`:
+not used for anything else; nothing was tuned on these tasks unless it says so. `make reproduce`
+runs all of it again (it needs the tables `nats-bench` and `nb201-12epochs`:
 `nas-gym data fetch nats-bench nb201-12epochs`) and writes this page; full results are in
 [results](results).
 
