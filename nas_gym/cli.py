@@ -82,18 +82,21 @@ def search(
     """Search with one agent; taken up where it was cut off if OUT holds the same search."""
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.search import run_search
-    from nas_gym.experiments.settings import SearchSettings, parse_settings
+    from nas_gym.experiments.settings import SearchSettings, parse_agents, parse_settings
 
+    (label, (name, agent_settings)), *others = parse_agents(agent).items()
+    if others:
+        raise ValueError("search runs one agent; `nas-gym compare` runs several.")
     settings = SearchSettings(
         env=env,
-        agent=agent,
+        agent=name,
         queries=queries,
         seeds=seeds,
         first_seed=first_seed,
         env_arguments=_given(table, signal, report),
-        agent_settings=parse_settings(setting or []),
+        agent_settings=agent_settings | parse_settings(setting or []),
     )
-    folder = out or Path("runs") / env / agent
+    folder = out or Path("runs") / env / label
     try:
         summary = run_search(settings, folder)
     except KeyboardInterrupt:
@@ -101,7 +104,7 @@ def search(
         raise typer.Exit(130) from None
     print_summaries({agent: summary})
     console.print(f"{folder}: history.jsonl, summary.json, curves.png", markup=False)
-    console.print(f"Curves in TensorBoard: tensorboard --logdir {folder}", markup=False)
+    _print_tensorboard(folder)
 
 
 @app.command()
@@ -122,11 +125,8 @@ def compare(
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.compare import Comparison
     from nas_gym.experiments.compare import compare as run
-    from nas_gym.experiments.settings import parse_agents
 
-    comparison = Comparison(
-        envs, parse_agents(agents), queries, seeds, first_seed, _given(table, signal, report)
-    )
+    comparison = Comparison(envs, agents, queries, seeds, first_seed, _given(table, signal, report))
     try:
         summary = run(comparison, out, command=shlex.join(["nas-gym", *sys.argv[1:]]))
     except KeyboardInterrupt:
@@ -160,7 +160,13 @@ def print_comparison(summary: dict[str, Any], folder: Path) -> None:
         for agent, entry in found["agents"].items():
             _print_failures(agent, entry)
     console.print(f"Report: {folder / 'report.html'}", markup=False)
-    console.print(f"TensorBoard: tensorboard --logdir {folder / 'tensorboard'}", markup=False)
+    _print_tensorboard(folder / "tensorboard")
+
+
+def _print_tensorboard(folder: Path) -> None:
+    console.print(
+        f"TensorBoard: {shlex.join(['tensorboard', '--logdir', str(folder)])}", markup=False
+    )
 
 
 def _comparison_row(entry: dict[str, Any], queries: str) -> list[str]:
@@ -171,7 +177,7 @@ def _comparison_row(entry: dict[str, Any], queries: str) -> list[str]:
     low, high = regret["mean_interval"]
     return [
         f"{report['mean']:.5g} ± {report['std']:.2g}",
-        f"{regret['mean']:.3g} [{low:.2g}, {high:.2g}]",
+        f"{regret['mean']:.3g} [{low:.3g}, {high:.3g}]",
         f"{100 * entry['reached']['best']:.0f} %",
         f"{entry['unique_queries']:.0f}",
         f"{entry['agent_seconds']:.2g}",
@@ -185,7 +191,8 @@ def _print_failures(agent: str, entry: dict[str, Any]) -> None:
         by_error.setdefault(error.splitlines()[0], []).append(seed)
     for error, seeds in by_error.items():
         console.print(
-            f"{agent}: {len(seeds)} trials failed (seeds {', '.join(seeds)}): {error}", markup=False
+            f"{agent} failed with seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {error}",
+            markup=False,
         )
 
 

@@ -55,7 +55,7 @@ class Study:
         """Run it, and keep its summary and its figures with the documentation."""
         comparison = Comparison(
             self.envs,
-            parse_agents(self.agents),
+            self.agents,
             self.queries,
             self.seeds,
             self.first_seed,

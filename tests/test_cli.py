@@ -43,7 +43,7 @@ def test_search_takes_settings_of_the_agent(cli, tmp_path):
     cli("search", "NB201-cifar10-v0", "--queries", 20, "--seeds", 2, "--out", "a",
         "--set", "population_size=5", "--report", "analog_accuracy")  # fmt: skip
     config = json.loads((tmp_path / "a/config.json").read_text())
-    assert config["agent_settings"] == {"population_size": 5, "sample_size": 3}
+    assert config["agent_settings"] == {"population_size": 5, "sample_size": 10}
     assert config["task"]["report"] == "analog-nasbench:analog_accuracy"
 
 

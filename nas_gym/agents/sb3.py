@@ -121,7 +121,7 @@ def make_model(
     space = one.task.space
     if algorithm.suffix == "" and space.has_masks and not algorithm.masks:
         raise ValueError(
-            f"{algorithm.name} knows no action masks, and {space.name} has invalid actions. "
+            f"{algorithm.name} knows no action masks, and {mode_id} has invalid actions. "
             "Use maskableppo, or an algorithm that searches in alpha mode."
         )
     settings = {"policy": "MlpPolicy"} | (read_hyperparams(name, space.name) if tuned else {})

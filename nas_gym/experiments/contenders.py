@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from nas_gym.envs.curves import curves
 from nas_gym.experiments.jobs import cores, run_jobs
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings
@@ -56,7 +57,10 @@ class Contender:
 
     def trials(self) -> Trials:
         """The trials that are finished."""
-        return self.store.read(self.settings, self.label, self.task)
+        found, failures = self.store.read(self.settings)
+        made = curves(self.task, found.record["indices"], found.record["agent_seconds"])
+        env, searched = self.settings.env, self.config["searched_env"]
+        return Trials(env, searched, self.label, self.task, found.seeds, made, failures)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Job:
             self.store.add(self.settings, run_trials(self.settings))
         except Exception as error:
             if self.settings.seeds > 1:
-                raise SystemExit(1) from None
+                raise SystemExit(3) from None
             summary = f"{type(error).__name__}: {error}"
             self.store.fail(self.settings.first_seed, f"{summary}\n\n{traceback.format_exc()}")
 
@@ -97,11 +101,11 @@ def run_missing(found: Sequence[Contender], *, progress_bar: bool = True) -> lis
         bar = progress.add_task("trials", total=total, completed=total - missing)
 
         def ended(job: Job, exit_code: int) -> list[Job]:
-            failed = job.store.missing(job.settings)
+            seed, failed = job.settings.first_seed, not job.store.has(job.settings)
             if failed and job.settings.seeds > 1:
                 return job.split()  # so that only the trial at fault is lost
-            if failed and not job.store.failed(failed[0]):
-                job.store.fail(failed[0], f"Its process ended with exit code {exit_code}.")
+            if failed and not job.store.failed(seed):
+                job.store.fail(seed, f"Its process ended with exit code {exit_code}.")
             progress.advance(bar, job.settings.seeds)
             return []
 

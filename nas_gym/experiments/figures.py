@@ -218,7 +218,7 @@ def improvement_figure(improvements: Mapping[str, Mapping[str, Any]], title: str
                 shade = shades(0.14 + 0.72 * entry["probability"])
                 _box(axes, i, j, shade)
                 dark = float(np.dot(shade[:3], (0.3, 0.59, 0.11))) < 0.5
-                _cell(axes, i, j, entry, "white" if dark else _BLACK, roomy=count <= 5)
+                _cell(axes, i, j, entry, "white" if dark else _BLACK, count)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
         axes.set_yticks(range(count), rows)
         axes.set_xticks(range(count), columns)
@@ -240,13 +240,13 @@ def _box(axes: Axes, i: int, j: int, color: Any, alpha: float = 1.0) -> None:
     axes.add_patch(box)
 
 
-def _cell(axes: Axes, i: int, j: int, entry: Mapping[str, Any], color: str, *, roomy: bool) -> None:
+def _cell(axes: Axes, i: int, j: int, entry: Mapping[str, Any], color: str, agents: int) -> None:
     low, high = entry["interval"]
     bold = "bold" if low > 0.5 or high < 0.5 else "normal"
     style: dict[str, Any] = {"color": color, "ha": "center", "va": "center"}
     text = f"{100 * entry['probability']:.0f}"
-    if not roomy:
-        axes.text(j, i, text, weight=bold, fontsize=10.5, **style)
+    if agents > 5:
+        axes.text(j, i, text, weight=bold, fontsize=min(10.5, 105 / agents), **style)
         return
     axes.text(j, i - 0.13, text, weight=bold, fontsize=13, **style)
     axes.text(j, i + 0.22, f"{100 * low:.0f} to {100 * high:.0f}", fontsize=9.5, **style)
@@ -257,7 +257,13 @@ def _line(
     low: NDArray[np.float64], high: NDArray[np.float64], drawstyle: str = "default",
 ) -> None:  # fmt: skip
     axes.plot(
-        x, middle, color=style.color, linestyle=style.dashes, gid=style.gid, drawstyle=drawstyle
+        x,
+        middle,
+        color=style.color,
+        linestyle=style.dashes,
+        gid=style.gid,
+        drawstyle=drawstyle,
+        marker="o" if len(x) == 1 else None,
     )
     step: Any = "post" if drawstyle == "steps-post" else None
     axes.fill_between(

@@ -5,11 +5,22 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+_FAILED = 3  # the exit code of an error; 1 is that of a process that did not come to its work
+_CANNOT_BEGIN = """\
+A process could not be begun; what it printed above says why. Processes import the script that
+starts them, so a script does its work under
+
+    if __name__ == "__main__":
+
+and is a file, not standard input."""
 
 
 def cores() -> int:
@@ -35,6 +46,9 @@ def run_jobs(
             jobs to run in its place.
         preload: modules to import once, before processes are forked.
         workers: processes at a time; one for each core by default.
+
+    Raises:
+        RuntimeError: processes cannot begin, as the script that starts them cannot be imported.
     """
     context = _context(preload)
     waiting = list(jobs)
@@ -50,6 +64,8 @@ def run_jobs(
             for sentinel in connection.wait(list(running)):
                 process, job = running.pop(int(sentinel))  # type: ignore[arg-type]
                 process.join()
+                if process.exitcode == 1:
+                    raise RuntimeError(_CANNOT_BEGIN)
                 waiting[:0] = ended(job, process.exitcode or 0)
     finally:
         for process, _ in running.values():
@@ -69,7 +85,11 @@ def _run(work: Callable[[Any], None], job: Any, environment: dict[str, str]) -> 
     os.environ.update(environment)  # that of the fork server is as old as itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    work(job)
+    try:
+        work(job)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(_FAILED)
 
 
 def _end_with_parent() -> None:

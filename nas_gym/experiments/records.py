@@ -16,6 +16,7 @@ class Trials:
 
     Attributes:
         env: the environment's ID.
+        searched_env: the ID of the same task in the mode that the agent searched in.
         agent: the agent's name.
         task: what was searched.
         seeds: of the trials that finished, in the order of the curves' columns.
@@ -24,6 +25,7 @@ class Trials:
     """
 
     env: str
+    searched_env: str
     agent: str
     task: Task
     seeds: list[int]

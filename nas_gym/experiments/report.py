@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ALL = "all environments"
+FIGURES = ("curves", "profile", "improvement")
 LABELS = {
     "reports": "Reported metric of the incumbents against queries",
     "regrets": "Regret of the incumbents against queries",
@@ -63,6 +64,8 @@ def write_report(
     """
     import jinja2
 
+    for old in (each for name in FIGURES for each in folder.glob(f"{name}-*.png")):
+        old.unlink()
     drawings = draw(trials, summary, folder)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -86,6 +89,7 @@ def write_report(
             for one in trials
             for seed, error in one.failures.items()
         ],
+        fewest=min(len(one.seeds) for one in trials),
         command=command,
         versions=f"nas_gym {nas_gym.__version__}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}",

@@ -161,7 +161,8 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
         TimeRemainingColumn(),
     )
     folders = _run_folders(settings, folder)
-    events = EventWriter(folders, run.task, settings.queries, run.config()["agent_settings"])
+    named = {"env": settings.env, "agent": settings.agent, **run.config()["agent_settings"]}
+    events = EventWriter(folders, run.task, settings.queries, named)
     with Progress(*columns, disable=not progress_bar) as progress:
         label = f"{settings.agent} on {settings.env}"
         bar = progress.add_task(
@@ -176,7 +177,8 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
                     events.write(found)
             progress.update(bar, completed=run.queries)
     events.close(found)
-    return Trials(settings.env, settings.agent, run.task, settings.seed_list, found, {})
+    env = settings.env
+    return Trials(env, env, settings.agent, run.task, settings.seed_list, found, {})
 
 
 def _search_trial_by_trial(settings: SearchSettings, folder: Path, progress_bar: bool) -> Trials:
@@ -191,7 +193,8 @@ def _search_trial_by_trial(settings: SearchSettings, folder: Path, progress_bar:
     text = records.lines(trials.task, trials.curves, trials.seeds, 0)
     write_atomically(folder / "history.jsonl", text.encode())
     folders = _run_folders(settings, folder)
-    write_events(folders, trials.task, trials.curves, contender.config["agent_settings"])
+    named = {"env": settings.env, "agent": settings.agent, **contender.config["agent_settings"]}
+    write_events(folders, trials.task, trials.curves, named)
     return trials
 
 

@@ -31,7 +31,8 @@ def summarize(trials: Sequence[Trials]) -> dict[str, Any]:
         regret, see :func:`regret_unit`; ``queries``: of each trial;
       * ``agents``: for each agent's name
 
-        * ``trials``: how many finished; their ``seeds``; ``failures``: error texts by seed;
+        * ``searched_env``: the ID of the same task in the mode that the agent searched in;
+          ``trials``: how many finished; their ``seeds``; ``failures``: error texts by seed;
         * ``at_queries``: for each of :data:`BUDGETS` and the last query, ``report`` and
           ``regret`` of the incumbents (see :func:`statistics`) and the mean of
           ``unique_queries``, distinct architectures queried;
@@ -168,6 +169,7 @@ def _agent(trials: Trials) -> dict[str, Any]:
     curves = trials.curves
     training = curves.training_seconds
     return {
+        "searched_env": trials.searched_env,
         "trials": len(trials.seeds),
         "seeds": trials.seeds,
         "failures": {str(seed): error for seed, error in trials.failures.items()},

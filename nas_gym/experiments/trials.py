@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,7 @@ import nas_gym
 from nas_gym.agents import AGENTS
 from nas_gym.agents.sb3 import check_hyperparams, find, read_hyperparams, search
 from nas_gym.envs.base import SearchVectorEnv
-from nas_gym.envs.curves import curves
 from nas_gym.errors import DamagedDataError
-from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.files import read_arrays, write_arrays, write_atomically
 from nas_gym.registration import in_mode
@@ -113,6 +111,14 @@ def _run_in_lockstep(settings: SearchSettings) -> Record:
     return {"indices": found.indices, "agent_seconds": found.agent_seconds}
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Trials out of files: their seeds in order, and arrays ``(queries, trials)``."""
+
+    seeds: list[int]
+    record: Record
+
+
 class TrialStore:
     """The finished trials of one search in a folder, files of a few seeds each.
 
@@ -121,20 +127,51 @@ class TrialStore:
         config: what :func:`describe` gives; noted in ``config.json``.
 
     Raises:
-        ValueError: the folder holds trials of another search.
+        ValueError: the folder holds trials of another search, or of an unknown one.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder = folder
+        if self._files() and not (folder / "config.json").exists():
+            raise ValueError(
+                f"{folder} holds trials without the config.json that says what they are of. "
+                "Choose another --out folder, or delete this one."
+            )
         take_config(folder, config)
 
     def missing(self, settings: SearchSettings) -> list[int]:
-        """The seeds of trials that are not here yet."""
-        done = {seed for file in self._files() for seed in _seeds(file)}
+        """The seeds of trials that are not here yet. Damaged files are deleted."""
+        good = [file for file in self._files() if not self._delete_damaged(file, settings)]
+        done = {seed for file in good for seed in _seeds(file)}
         return [seed for seed in settings.seed_list if seed not in done]
+
+    def _delete_damaged(self, file: Path, settings: SearchSettings) -> bool:
+        try:
+            self._read(file, settings)
+        except DamagedDataError as error:
+            gym.logger.warn(f"{error} Its trials are run again.")
+            file.unlink(missing_ok=True)
+            return True
+        return False
+
+    def has(self, settings: SearchSettings) -> bool:
+        """Whether the trials of the settings' seeds, and they alone, were added as one record."""
+        return self._file(settings).exists()
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("seeds-*.npz"))
+
+    def _file(self, settings: SearchSettings) -> Path:
+        last = settings.first_seed + settings.seeds - 1
+        return self.folder / f"seeds-{settings.first_seed}-{last}.npz"
+
+    def _read(self, file: Path, settings: SearchSettings) -> Record:
+        record, shape = read_arrays(file), (settings.queries, len(_seeds(file)))
+        if {"indices", "agent_seconds"} - record.keys() or any(
+            array.shape != shape for array in record.values()
+        ):
+            raise DamagedDataError(f"{file} is damaged: arrays of shape {shape} were expected.")
+        return record
 
     def add(self, settings: SearchSettings, record: Record) -> None:
         """Keep the trials of the settings' seeds, whole or not at all.
@@ -146,8 +183,7 @@ class TrialStore:
         for name, array in record.items():
             if array.shape != shape:
                 raise ValueError(f"{name} of a search has shape {shape}, got {array.shape}.")
-        last = settings.first_seed + settings.seeds - 1
-        write_arrays(self.folder / f"seeds-{settings.first_seed}-{last}.npz", record)
+        write_arrays(self._file(settings), record)
 
     def fail(self, seed: int, error: str) -> None:
         """Note that a trial failed, and why."""
@@ -160,13 +196,13 @@ class TrialStore:
     def forget_failures(self) -> None:
         """Let trials that failed be run again."""
         for file in self.folder.glob("failed-*.txt"):
-            file.unlink()
+            file.unlink(missing_ok=True)
 
-    def read(self, settings: SearchSettings, label: str, task: Task) -> Trials:
-        """The trials of the settings' seeds that are here, in the order of their seeds."""
+    def read(self, settings: SearchSettings) -> tuple[Kept, dict[int, str]]:
+        """The trials of the settings' seeds that are here, and the errors of those that failed."""
         columns: dict[int, Record] = {}
         for file in self._files():
-            record = read_arrays(file)
+            record = self._read(file, settings)
             for i, seed in enumerate(_seeds(file)):
                 columns[seed] = {name: array[:, i] for name, array in record.items()}
         seeds = [seed for seed in settings.seed_list if seed in columns]
@@ -177,12 +213,9 @@ class TrialStore:
             else np.empty((settings.queries, 0), dtype)
             for name, dtype in none.items()
         }
-        found = curves(task, record["indices"], record["agent_seconds"])
-        failures = {
-            int(file.stem.removeprefix("failed-")): file.read_text()
-            for file in sorted(self.folder.glob("failed-*.txt"))
-        }
-        return Trials(settings.env, label, task, seeds, found, failures)
+        files = {seed: self.folder / f"failed-{seed}.txt" for seed in settings.seed_list}
+        failures = {seed: file.read_text() for seed, file in files.items() if file.exists()}
+        return Kept(seeds, record), failures
 
 
 def _seeds(file: Path) -> list[int]:

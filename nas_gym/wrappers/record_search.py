@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Recorder:
         self._seconds: list[NDArray[np.float64]] = []
         self._spent = 0.0
         self._answered: float | None = None  # when; nothing is spent before the first question
+        self._folder: Path | None = None  # of the event files
+        self._written = 0
 
     @property
     def task(self) -> Task:
@@ -86,13 +89,30 @@ class Recorder:
         indices = self._indices or [np.empty((0, 1), np.int64)]
         return curves(self.task, np.concatenate(indices), self.agent_seconds)
 
-    def write_events(self, folder: str | Path | None) -> None:
-        """Write TensorBoard's event files, in subfolders where there are several trials."""
-        if folder is None or not self._indices:
+    def write_events(self, log: str | Path | None) -> None:
+        """Write TensorBoard's event files, or write them anew if there is more by now.
+
+        They lie in a folder of their own, ``search_1``, ``search_2``, …, as SB3's do; in subfolders
+        of it where there are several trials.
+        """
+        if log is None or not self._indices or self._written == len(self._indices):
             return
+        self._written = len(self._indices)
+        self._folder = folder = self._folder or _next_folder(Path(log))
         trials = self._indices[0].shape[1]
-        folders = [Path(folder, f"trial-{i}") for i in range(trials)] if trials > 1 else [folder]
-        write_events([Path(each) for each in folders], self.task, self.curves(), {})
+        folders = [folder / f"trial-{i}" for i in range(trials)] if trials > 1 else [folder]
+        write_events(folders, self.task, self.curves(), {})
+
+
+def _next_folder(log: Path) -> Path:
+    for number in count(1):
+        folder = log / f"search_{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        break
+    return folder
 
 
 class RecordSearch(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -106,7 +126,7 @@ class RecordSearch(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     Args:
         env: an environment of this package, possibly wrapped.
         tensorboard_log: a folder for TensorBoard's event files; none by default. They are
-            written when the environment is closed.
+            written to its subfolder ``search_1`` (or 2, …) when the environment is closed.
 
     Raises:
         TypeError: another environment.
@@ -157,7 +177,6 @@ class RecordSearch(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def close(self) -> None:
         """Close the environment, and finish the event files."""
         self._recorder.write_events(self._tensorboard_log)
-        self._tensorboard_log = None
         super().close()
 
 
@@ -169,7 +188,8 @@ class RecordVectorSearch(VectorWrapper):
         pool: whether the environments serve one search together, as with SB3's ``n_envs``. Without
             it, each is a trial of its own.
         tensorboard_log: a folder for TensorBoard's event files, a run for each trial; none by
-            default. They are written when the environment is closed.
+            default. They are written to its subfolder ``search_1`` (or 2, …) when the environment
+            is closed.
 
     Raises:
         TypeError: another environment, such as Gymnasium's ``SyncVectorEnv``: wrap each of the
@@ -239,5 +259,4 @@ class RecordVectorSearch(VectorWrapper):
     def close(self, **kwargs: Any) -> None:
         """Close the environments, and finish the event files."""
         self._recorder.write_events(self._tensorboard_log)
-        self._tensorboard_log = None
         super().close(**kwargs)

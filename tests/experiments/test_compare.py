@@ -17,14 +17,14 @@ import nas_gym
 from nas_gym.agents import AGENTS, RandomSearch
 from nas_gym.experiments.compare import Comparison, compare, contenders
 from nas_gym.experiments.contenders import run_missing
-from nas_gym.experiments.settings import SearchSettings, parse_agents
+from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.trials import run_trials
 
 ENV = "NB201-cifar10-v0"
 
 
 def comparison(agents="random,rea", envs=(ENV,), queries=60, seeds=4, **more):
-    return Comparison(list(envs), parse_agents(agents), queries, seeds, **more)
+    return Comparison(list(envs), agents, queries, seeds, **more)
 
 
 def run(folder, *arguments, **more):
@@ -158,8 +158,8 @@ def test_spaces_that_are_exhausted(agents, tmp_path, cache, write_csv):
 
 
 def test_killed_twice_and_taken_up_is_the_same(tmp_path):
-    command = [sys.executable, "-m", "nas_gym.cli", "compare", ENV, "NB201-cifar10-alpha-v0"]
-    command += ["--agents", "random,rea,ppo", "--queries", "80", "--seeds", "4", "--out"]
+    command = [sys.executable, "-m", "nas_gym.cli", "compare", ENV, "NBGraph-photo-alpha-v0"]
+    command += ["--agents", "random,rea,ddpg", "--queries", "80", "--seeds", "4", "--out"]
     subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
     folder = tmp_path / "killed"
     kills = 0
@@ -197,6 +197,10 @@ def test_300_trials_of_1000_queries(agent, tmp_path):
 def test_bad_comparisons(tmp_path):
     with pytest.raises(ValueError, match="listed twice"):
         run(tmp_path, envs=[ENV, ENV])
+    with pytest.raises(ValueError, match=f"{ENV} and NB201-cifar10-alpha-v0 are the same task"):
+        run(tmp_path, envs=[ENV, "NB201-cifar10-alpha-v0"])
+    with pytest.raises(TypeError, match="list of IDs"):
+        compare(Comparison(ENV, "random", 5, 1), tmp_path, progress_bar=False)
     for agents in ("random,rea(foo=1)", "ppo(foo=1)"):
         with pytest.raises(TypeError, match="no setting foo"):
             run(tmp_path, agents)
@@ -209,6 +213,70 @@ def test_bad_comparisons(tmp_path):
     with pytest.raises(ValueError, match="not an environment of nas_gym"):
         run(tmp_path, envs=["CartPole-v1"])
     assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_damaged_trials_are_run_again(tmp_path):
+    summary = run(tmp_path)
+    files = sorted(tmp_path.glob("*/rea/seeds-*.npz"))
+    files[0].write_bytes(files[0].read_bytes()[:100])
+    with np.load(files[1]) as record:
+        np.savez(files[1], **{name: array[:20] for name, array in record.items()})
+    with pytest.warns(UserWarning, match="is damaged.*run again"):
+        again = run(tmp_path)
+    assert without_seconds(again) == without_seconds(summary)
+
+
+def test_trials_of_an_unknown_search_are_left_alone(tmp_path):
+    run(tmp_path, "rea")
+    (tmp_path / ENV / "rea" / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"without the config\.json"):
+        run(tmp_path, "rea", queries=61)
+
+
+def test_one_comparison_at_a_time(tmp_path):
+    from nas_gym.experiments.compare import _alone_in
+
+    with _alone_in(tmp_path), pytest.raises(ValueError, match="Another comparison is at work"):
+        run(tmp_path)
+    run(tmp_path, "random", seeds=1)
+
+
+def test_what_is_not_listed_any_more_is_not_shown(tmp_path):
+    run(tmp_path, "random,rea")
+    run(tmp_path, "random", ["NBGraph-cora-v0"], queries=20, seeds=1)
+    assert {file.name for file in tmp_path.glob("*.png")} == {
+        "curves-NBGraph-cora-v0.png",
+        "profile-NBGraph-cora-v0.png",
+    }
+    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["NBGraph-cora-v0"]
+
+
+def test_the_mode_that_was_searched_in_is_said(tmp_path):
+    summary = run(tmp_path, "random,td3(learning_starts=5)", queries=12, seeds=1)
+    agents = summary["environments"][ENV]["agents"]
+    assert agents["random"]["searched_env"] == ENV
+    assert agents["td3(learning_starts=5)"]["searched_env"] == "NB201-cifar10-alpha-v0"
+    assert "in NB201-cifar10-alpha-v0" in (tmp_path / "report.html").read_text()
+
+
+UNGUARDED = """
+import sys
+from nas_gym.experiments.compare import Comparison, compare
+compare(Comparison(["NB201-cifar10-v0"], "random", 20, 4), sys.argv[1], progress_bar=False)
+print("done")
+"""
+
+
+def test_a_script_without_a_guard_is_told(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    command = [sys.executable, str(script), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-3]
+    script.write_text(UNGUARDED.replace("compare(C", 'if __name__ == "__main__": compare(C'))
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def test_settings_with_slashes_stay_in_their_folder(tmp_path):

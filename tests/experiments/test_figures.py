@@ -29,7 +29,7 @@ NAMES = [f"agent_{i}(population_size={10 * i})" for i in range(12)]
 
 def trials(task, agent, indices, env="E-v0"):
     indices = np.asarray(indices, np.int64)
-    return Trials(env, agent, task, list(range(indices.shape[1])), curves(task, indices), {})
+    return Trials(env, env, agent, task, list(range(indices.shape[1])), curves(task, indices), {})
 
 
 @pytest.fixture

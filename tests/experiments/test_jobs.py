@@ -17,12 +17,14 @@ def work(job):
     if what == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "exit":
-        raise SystemExit(3)
+        raise SystemExit(5)
+    if what == "error":
+        raise ValueError("an error")
     Path(path).write_text(what)
 
 
 def test_a_crash_takes_no_other_job_with_it(tmp_path):
-    whats = ["a", "crash", "b", "exit", "c"]
+    whats = ["a", "crash", "b", "exit", "c", "error"]
     jobs = [(str(tmp_path / str(i)), what) for i, what in enumerate(whats)]
     codes = {}
 
@@ -31,7 +33,10 @@ def test_a_crash_takes_no_other_job_with_it(tmp_path):
         return [(job[0], "again")] if job[1] == "exit" else []
 
     run_jobs(jobs, work, ended)
-    assert codes == {"a": 0, "b": 0, "c": 0, "crash": -signal.SIGKILL, "exit": 3, "again": 0}
+    assert codes == {
+        "a": 0, "b": 0, "c": 0, "crash": -signal.SIGKILL, "exit": 5, "again": 0,
+        "error": 3,
+    }  # fmt: skip
     assert (tmp_path / "3").read_text() == "again"
     assert not (tmp_path / "1").exists()
 

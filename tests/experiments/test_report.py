@@ -31,7 +31,7 @@ def trials(env, seeds=8, queries=150, **failures):
         envs = RecordVectorSearch(gym.make_vec(f"{env}-alpha-v0", num_envs=seeds))
         found = agent(envs, seed=0).learn(queries)
         failed = {seeds: failures[name]} if name in failures else {}
-        result.append(Trials(env, name, found.task, list(range(seeds)), envs.curves(), failed))
+        result.append(Trials(env, env, name, found.task, list(range(seeds)), envs.curves(), failed))
     return result
 
 

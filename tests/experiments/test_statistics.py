@@ -28,7 +28,7 @@ RNG = np.random.default_rng(0)
 def trials(task, agent, indices, env="E-v0", failures=None):
     indices = np.asarray(indices, np.int64)
     seeds = list(range(indices.shape[1]))
-    return Trials(env, agent, task, seeds, curves(task, indices), failures or {})
+    return Trials(env, env, agent, task, seeds, curves(task, indices), failures or {})
 
 
 @pytest.fixture

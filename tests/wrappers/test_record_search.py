@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 
 import gymnasium as gym
 import numpy as np
@@ -143,11 +144,15 @@ def test_nothing_is_recorded_before_the_wrapper():
 def test_events_are_written_at_the_end(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    (tmp_path / "events.out.tfevents.mine").write_text("not to be touched")
     env = RecordSearch(gym.make(MODES[1]), tensorboard_log=tmp_path)
-    play(env, 30)
+    play(env, 20)
     env.close()
+    play(env, 10)  # more by now
     env.close()
-    events = EventAccumulator(str(tmp_path))
+    assert (tmp_path / "events.out.tfevents.mine").exists()
+    assert len(list(tmp_path.glob("*/events*"))) == 1
+    events = EventAccumulator(str(tmp_path / "search_1"))
     events.Reload()
     regrets = [event.value for event in events.Scalars("search/regret")]
     np.testing.assert_allclose(regrets, env.curves().regrets[:, 0], rtol=1e-6)
@@ -155,7 +160,11 @@ def test_events_are_written_at_the_end(tmp_path):
     envs = RecordVectorSearch(gym.make_vec(MODES[1], num_envs=2), tensorboard_log=tmp_path / "v")
     RandomSearch(envs, seed=0).learn(5)
     envs.close()
-    assert len(list((tmp_path / "v").glob("trial-*/events*"))) == 2
+    assert len(list((tmp_path / "v").glob("search_1/trial-*/events*"))) == 2
+    other = RecordSearch(gym.make(MODES[1]), tensorboard_log=tmp_path)
+    play(other, 3)
+    other.close()
+    assert (tmp_path / "search_2").exists()
 
 
 def test_an_environment_that_nobody_stepped_writes_nothing(tmp_path):
@@ -165,7 +174,9 @@ def test_an_environment_that_nobody_stepped_writes_nothing(tmp_path):
 
 def test_wrapper_can_be_made_again_from_its_spec():
     env = RecordSearch(gym.make(MODES[0]))
-    check_env(env, skip_render_check=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The environment|.*different from the unwrapped")
+        check_env(env, skip_render_check=True)
     assert isinstance(gym.make(env.spec), RecordSearch)
 
 
