@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	rm -rf runs/demo
 	$(BIN)/nas-gym compare NB201-cifar10-v0 --agents random,rea,reinforce,ppo \
-		--queries 500 --seeds 10 --out runs/demo
+		--queries 500 --seeds 20 --out runs/demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto

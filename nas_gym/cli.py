@@ -23,6 +23,13 @@ data_app = typer.Typer(help="Tables: list, fetch, import, describe, delete.", no
 app.add_typer(data_app, name="data")
 console = Console()
 
+# options of several commands
+TableOption = Annotated[str | None, typer.Option(help="Search another table.")]
+SignalOption = Annotated[str | None, typer.Option(help="Column of the reward.")]
+ReportOption = Annotated[str | None, typer.Option(help="Column to report.")]
+QueriesOption = Annotated[int, typer.Option(help="Architecture evaluations of each trial.")]
+FirstSeedOption = Annotated[int, typer.Option(help="Seed of the first trial.")]
+
 
 @app.command()
 def envs() -> None:
@@ -68,13 +75,13 @@ def search(
     agent: Annotated[
         str, typer.Option(help="random, local, rea, reinforce, tpe, ppo, sac, ...")
     ] = "rea",
-    queries: Annotated[int, typer.Option(help="Architecture evaluations of each trial.")] = 500,
+    queries: QueriesOption = 500,
     seeds: Annotated[int, typer.Option(help="Number of trials.")] = 10,
-    first_seed: Annotated[int, typer.Option(help="Seed of the first trial.")] = 0,
+    first_seed: FirstSeedOption = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; runs/<ENV>/<AGENT> by default.")] = None,
-    table: Annotated[str | None, typer.Option(help="Search another table.")] = None,
-    signal: Annotated[str | None, typer.Option(help="Column of the reward.")] = None,
-    report: Annotated[str | None, typer.Option(help="Column to report.")] = None,
+    table: TableOption = None,
+    signal: SignalOption = None,
+    report: ReportOption = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE, a setting of the agent.")
     ] = None,
@@ -113,13 +120,13 @@ def compare(
     agents: Annotated[
         str, typer.Option(help='Names, with settings if need be: "random,rea(sample_size=5),ppo".')
     ] = "random,local,rea,reinforce",
-    queries: Annotated[int, typer.Option(help="Architecture evaluations of each trial.")] = 500,
+    queries: QueriesOption = 500,
     seeds: Annotated[int, typer.Option(help="Trials of each agent in each environment.")] = 20,
-    first_seed: Annotated[int, typer.Option(help="Seed of the first trial.")] = 0,
+    first_seed: FirstSeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder.")] = Path("runs/compare"),
-    table: Annotated[str | None, typer.Option(help="Search another table.")] = None,
-    signal: Annotated[str | None, typer.Option(help="Column of the reward.")] = None,
-    report: Annotated[str | None, typer.Option(help="Column to report.")] = None,
+    table: TableOption = None,
+    signal: SignalOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Compare agents on equal budgets and seeds; goes on where it was cut off, over all cores."""
     import nas_gym  # noqa: F401  (registers the environments)

@@ -38,7 +38,10 @@ def measure() -> Iterator[Row]:
     yield (f"one {ENV} against one CartPole-v1: {steps}", f"{ratio:.1f} x", ">= 1 x")
     yield ("look-up of 15,625 genotypes", f"{_lookup() * 1e3:.2f} ms", "< 1 ms")
     for agent in AGENTS:
-        yield (f"300 trials of 1,000 queries in lockstep, {agent}", f"{_search(agent):.2f} s", "")
+        # Optuna's trials take turns: 300 of them would take a quarter of an hour
+        trials = 1 if agent == "tpe" else 300
+        seconds, bound = _search(agent, trials), "< 30 s" if agent in ("random", "rea") else ""
+        yield (f"{agent}, 1,000 queries in {trials} trials", f"{seconds:.2f} s", bound)
     yield ("import nas_gym, beyond gymnasium", f"{_import_time() * 1e3:.0f} ms", "<= 60 ms")
     yield (f"gym.make({ENV!r}) + reset, warm cache", f"{_make_time() * 1e3:.0f} ms", "< 50 ms")
 
@@ -91,7 +94,7 @@ def _reset_and_sample(env: Any, count: int) -> list[Any]:
     return [env.action_space.sample() for _ in range(count)]
 
 
-def _search(agent: str, trials: int = 300, queries: int = 1000) -> float:
+def _search(agent: str, trials: int, queries: int = 1000) -> float:
     """Seconds that trials in lockstep take, the environment's part included."""
     searching = AGENTS[agent](gym.make_vec(ENV, num_envs=trials), seed=0)
     searching.query()  # warm up
