@@ -1,6 +1,7 @@
 """Agents: search methods with the calls of stable-baselines3."""
 
 from nas_gym.agents.base import Agent
+from nas_gym.agents.l2nas import L2NAS
 from nas_gym.agents.local_search import LocalSearch
 from nas_gym.agents.random_search import RandomSearch
 from nas_gym.agents.regularized_evolution import RegularizedEvolution
@@ -13,11 +14,13 @@ AGENTS: dict[str, type[Agent]] = {
     "rea": RegularizedEvolution,
     "reinforce": Reinforce,
     "tpe": TPE,
+    "l2nas": L2NAS,
 }
 """The names that the command line knows; :mod:`nas_gym.agents.sb3` has others."""
 
 __all__ = [
     "AGENTS",
+    "L2NAS",
     "TPE",
     "Agent",
     "LocalSearch",

@@ -89,6 +89,9 @@ class Agent(ABC):
                 expected = type(cls.settings[name]).__name__
                 raise TypeError(f"{name} takes a value of type {expected}, got {value!r}.")
 
+    uses_torch: ClassVar[bool] = False
+    """Whether it learns with PyTorch, which takes long to import."""
+
     # -- what an agent adds -----------------------------------------------------------------------
 
     _STATE: ClassVar[tuple[str, ...]] = ()

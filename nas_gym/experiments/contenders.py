@@ -13,7 +13,7 @@ from nas_gym.envs.curves import curves
 from nas_gym.experiments.jobs import cores, run_jobs
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.experiments.trials import TrialStore, describe, make_task, run_trials
+from nas_gym.experiments.trials import TrialStore, describe, make_task, run_trials, uses_torch
 from nas_gym.registration import register_all
 
 _BLOCK = 50  # trials that run in lockstep in one process
@@ -115,7 +115,9 @@ def run_missing(found: Sequence[Contender], *, progress_bar: bool = True) -> lis
 
 def _preload(jobs: Sequence[Job]) -> list[str]:
     """What the processes of jobs would each import."""
-    ours = [__name__]
-    if all(job.settings.runs_in_lockstep for job in jobs):
-        return ours
-    return [*ours, "stable_baselines3", "sb3_contrib", "nas_gym.agents.sb3_vec_env"]
+    modules = [__name__]
+    if any(uses_torch(job.settings) for job in jobs):
+        modules.append("torch")
+    if not all(job.settings.runs_in_lockstep for job in jobs):
+        modules += ["stable_baselines3", "sb3_contrib", "nas_gym.agents.sb3_vec_env"]
+    return modules

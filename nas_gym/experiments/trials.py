@@ -78,13 +78,19 @@ def _engines(settings: SearchSettings) -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
+def uses_torch(settings: SearchSettings) -> bool:
+    """Whether a search imports PyTorch."""
+    return not settings.runs_in_lockstep or AGENTS[settings.agent].uses_torch
+
+
 def run_trials(settings: SearchSettings) -> Record:
     """Run the trials of some seeds: their ``indices`` and ``agent_seconds``, ``(queries, n)``."""
+    if uses_torch(settings):
+        import torch
+
+        torch.set_num_threads(1)  # networks this small gain nothing from more, and cores are shared
     if settings.runs_in_lockstep:
         return _run_in_lockstep(settings)
-    import torch
-
-    torch.set_num_threads(1)  # one trial, one core: networks this small gain nothing from more
     found = [
         search(
             settings.agent,

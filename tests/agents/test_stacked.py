@@ -1,0 +1,89 @@
+"""Networks side by side: each is that of torch.nn with its own weights, whatever stands beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from nas_gym.agents.stacked import StackedMLP
+from nas_gym.agents.streams import TrialStreams
+
+SIZES = [30, 128, 128, 128, 1]
+
+
+def make(seeds, sizes=SIZES):
+    return StackedMLP(sizes, 1e-3, TrialStreams(seeds))
+
+
+def inputs(trials, seed=0):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.random((trials, 8, 30), dtype=np.float32))
+
+
+def losses(network, x):
+    return ((network(x)[:, :, 0] - x.sum(dim=2)) ** 2).mean(dim=1)
+
+
+def trained(network, trials, steps=20):
+    for step in range(steps):
+        network.learn(losses(network, inputs(16, step)[:trials]))
+    return network
+
+
+def plain(network, trial):
+    """The network of one trial as torch.nn has it."""
+    layers = []
+    for weight, bias in zip(network.parameters[::2], network.parameters[1::2], strict=True):
+        layer = torch.nn.Linear(weight.shape[1], weight.shape[2])
+        layer.weight.data = weight[trial].T.detach().clone()
+        layer.bias.data = bias[trial, 0].detach().clone()
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def test_is_a_network_of_torch_under_its_adam():
+    network = make([0, 1, 2])
+    one = plain(network, 1)
+    adam = torch.optim.Adam(one.parameters(), lr=1e-3)
+    for step in range(20):
+        x = inputs(16, step)[:3]
+        torch.testing.assert_close(network(x)[1], one(x[1]), rtol=1e-4, atol=1e-5)
+        network.learn(losses(network, x))
+        adam.zero_grad()
+        losses(lambda rows: one(rows), x[1:2]).sum().backward()
+        adam.step()
+
+
+def test_the_same_alone_and_beside_others():
+    together = trained(make(list(range(16))), 16)
+    for trials in (1, 2, 5):
+        fewer = trained(make(list(range(trials))), trials)
+        for mine, theirs in zip(fewer.parameters, together.parameters, strict=True):
+            assert torch.equal(mine, theirs[:trials])
+
+
+def test_learns():
+    network = make([0, 1])
+    x = inputs(2)
+    before = losses(network, x)
+    for _ in range(200):
+        network.learn(losses(network, x))
+    assert (losses(network, x) < 0.01 * before).all()
+
+
+def test_goes_on_from_its_arrays():
+    first = trained(make([0, 1]), 2)
+    second = make([7, 8])
+    second.set_arrays({name: array.copy() for name, array in first.arrays().items()})
+    for network in (first, second):
+        trained(network, 2)
+    for mine, theirs in zip(first.parameters, second.parameters, strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_first_weights_are_those_of_torch_linear():
+    weight, bias, *_ = make([0], [400, 300, 1]).parameters
+    bound = 1 / 400**0.5
+    assert weight.abs().max() <= bound
+    assert bias.abs().max() <= bound
+    assert abs(float(weight.detach().std()) - bound / 3**0.5) < 0.01 * bound
