@@ -42,10 +42,13 @@ def make(open_table):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache for one test."""
+    """An empty cache for one test, and IDs of its own."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("NAS_GYM_CACHE", str(folder))
-    return folder
+    before = dict(gym.registry)
+    yield folder
+    gym.registry.clear()
+    gym.registry.update(before)
 
 
 @pytest.fixture
