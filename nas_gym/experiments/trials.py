@@ -71,8 +71,10 @@ def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
 def _engines(settings: SearchSettings) -> dict[str, str]:
     """The versions of the libraries that an agent's proposals come from."""
     names = ["numpy"]
+    if uses_torch(settings):
+        names += ["torch"]
     if not settings.runs_in_lockstep:
-        names += ["stable_baselines3", "sb3_contrib", "torch"]
+        names += ["stable_baselines3", "sb3_contrib"]
     elif settings.agent == "tpe":
         names += ["optuna"]
     return {name: version(name) for name in names}
