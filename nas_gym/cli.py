@@ -27,6 +27,12 @@ console = Console()
 TableOption = Annotated[str | None, typer.Option(help="Search another table.")]
 SignalOption = Annotated[str | None, typer.Option(help="Column of the reward.")]
 ReportOption = Annotated[str | None, typer.Option(help="Column to report.")]
+NoiseOption = Annotated[
+    float | None, typer.Option(help="Standard deviation of noise on the signal, in its unit.")
+]
+RewardOption = Annotated[
+    str | None, typer.Option(help="exponential, or rescaled(best=0.94): of an accuracy.")
+]
 QueriesOption = Annotated[int, typer.Option(help="Architecture evaluations of each trial.")]
 FirstSeedOption = Annotated[int, typer.Option(help="Seed of the first trial.")]
 
@@ -73,7 +79,7 @@ def _is_missing(table: str) -> bool:
 def search(
     env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
     agent: Annotated[
-        str, typer.Option(help="random, local, rea, reinforce, tpe, ppo, sac, ...")
+        str, typer.Option(help="random, local, rea, reinforce, tpe, l2nas, ppo, sac, ...")
     ] = "rea",
     queries: QueriesOption = 500,
     seeds: Annotated[int, typer.Option(help="Number of trials.")] = 10,
@@ -82,8 +88,13 @@ def search(
     table: TableOption = None,
     signal: SignalOption = None,
     report: ReportOption = None,
+    noise: NoiseOption = None,
+    reward: RewardOption = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE, a setting of the agent.")
+    ] = None,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="A saved agent to begin with (agent.safetensors).")
     ] = None,
 ) -> None:
     """Search with one agent; taken up where it was cut off if OUT holds the same search."""
@@ -94,14 +105,17 @@ def search(
     (label, (name, agent_settings)), *others = parse_agents(agent).items()
     if others:
         raise ValueError("search runs one agent; `nas-gym compare` runs several.")
+    agent_settings |= parse_settings(setting or [])
+    if pretrained is not None:
+        agent_settings["pretrained"] = str(pretrained)
     settings = SearchSettings(
         env=env,
         agent=name,
         queries=queries,
         seeds=seeds,
         first_seed=first_seed,
-        env_arguments=_given(table, signal, report),
-        agent_settings=agent_settings | parse_settings(setting or []),
+        env_arguments=_given(table, signal, report, noise, reward),
+        agent_settings=agent_settings,
     )
     folder = out or Path("runs") / env / label
     try:
@@ -127,13 +141,17 @@ def compare(
     table: TableOption = None,
     signal: SignalOption = None,
     report: ReportOption = None,
+    noise: NoiseOption = None,
+    reward: RewardOption = None,
 ) -> None:
     """Compare agents on equal budgets and seeds; goes on where it was cut off, over all cores."""
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.compare import Comparison
     from nas_gym.experiments.compare import compare as run
 
-    comparison = Comparison(envs, agents, queries, seeds, first_seed, _given(table, signal, report))
+    comparison = Comparison(
+        envs, agents, queries, seeds, first_seed, _given(table, signal, report, noise, reward)
+    )
     try:
         summary = run(comparison, out, command=shlex.join(["nas-gym", *sys.argv[1:]]))
     except KeyboardInterrupt:
@@ -145,9 +163,15 @@ def compare(
         raise typer.Exit(1)
 
 
-def _given(table: str | None, signal: str | None, report: str | None) -> dict[str, str]:
+def _given(
+    table: str | None,
+    signal: str | None,
+    report: str | None,
+    noise: float | None,
+    reward: str | None,
+) -> dict[str, Any]:
     """The arguments of an environment that were given."""
-    named = {"table": table, "signal": signal, "report": report}
+    named = {"table": table, "signal": signal, "report": report, "noise": noise, "reward": reward}
     return {name: value for name, value in named.items() if value is not None}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import json
 import os
 import tempfile
 import zipfile
@@ -80,3 +81,34 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             return dict(file)
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DamagedDataError(f"{path} is damaged: {error}.") from error
+
+
+def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays to one safetensors file, whole or not at all; texts go to its header."""
+    from safetensors.numpy import save
+
+    texts = {name: json.dumps(each.tolist()) for name, each in arrays.items() if _is_text(each)}
+    tensors = {name: each for name, each in arrays.items() if name not in texts}
+    write_atomically(path, save(tensors, texts))
+
+
+def _is_text(array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "U"
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """Read what :func:`write_tensors` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedDataError: not such a file, or one that is cut short.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            texts = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors | {name: np.array(json.loads(text)) for name, text in texts.items()}
+    except (SafetensorError, ValueError) as error:
+        raise DamagedDataError(f"{path} is not a whole safetensors file: {error}.") from error

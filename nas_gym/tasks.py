@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym import tables
+from nas_gym import noise as noises
+from nas_gym import rewards, tables
 from nas_gym.evaluators import Column, TableEvaluator
 from nas_gym.tables import Metric, Objective
 
@@ -16,8 +18,8 @@ class Task:
     """One search space, its evaluator, the search signal, and the metric to report.
 
     The reward of an architecture is its signal, with the sign turned where less is better, so
-    that agents always maximize. Nothing that an agent is given depends on the report column; it
-    serves evaluation alone.
+    that agents always maximize; or what ``reward`` makes of it. Nothing that an agent is given
+    depends on the report column; it serves evaluation alone.
 
     Args:
         table: the name of a table (``nas-gym data list`` shows them).
@@ -25,15 +27,27 @@ class Task:
         signal: the column that rewards are made of: ``"metric"`` of the table, or
             ``"table:metric"`` of another table over the same space.
         report: the column that histories and comparisons report.
+        noise: standard deviation of Gaussian noise on the signal, in the signal's unit. It stands
+            for training each architecture once, anew for each search: within a search, asking
+            again gives the same answer. Reports are free of it.
+        reward: ``"signal"``, or what to make of an accuracy: ``"exponential"`` or
+            ``"rescaled(best=0.94)"``, see :mod:`nas_gym.rewards`.
 
     Raises:
         KeyError: an unknown table, data set or metric.
-        ValueError: a column with missing values, or of another search space.
+        ValueError: a column with missing values, or of another search space; noise below 0; an
+            unknown reward, or one of a signal that is no accuracy.
         MissingDataError: a table that is not on this machine.
     """
 
     def __init__(
-        self, table: str, dataset: str, signal: str | None = None, report: str | None = None
+        self,
+        table: str,
+        dataset: str,
+        signal: str | None = None,
+        report: str | None = None,
+        noise: float = 0.0,
+        reward: str = "signal",
     ) -> None:
         main = tables.load(table)
         objective = main.objectives.get(dataset)
@@ -53,7 +67,14 @@ class Task:
             main, [(tables.load(column.table), column) for column in others]
         )
         self.space = self.evaluator.space
-        self.rewards = self._complete(self.signal) * self._sign(self.signal)
+        if not 0 <= noise < np.inf:
+            raise ValueError(f"noise is a standard deviation, 0 or above, got {noise}.")
+        self.noise = float(noise)
+        self.reward_name = reward
+        self._signals = self._complete(self.signal) * self._sign(self.signal)
+        self._reward = self.reward_function(reward)
+        self.rewards = self._reward(self._signals)
+        """Of every architecture, without noise."""
         self._goodness = self._complete(self.report) * self._sign(self.report)
         self._provenance = {
             name: dict(tables.load(name).provenance)
@@ -97,12 +118,53 @@ class Task:
             "table": self.table,
             "signal": str(self.signal),
             "report": str(self.report),
+            "noise": self.noise,
+            "reward": self.reward_name,
             "provenance": self._provenance,
         }
 
-    def reward(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Rewards of architectures, shape of ``indices``, float64."""
-        return self.rewards.take(indices)
+    def reward(
+        self, indices: NDArray[np.int64], keys: noises.Keys | None = None
+    ) -> NDArray[np.float64]:
+        """Rewards of architectures, shape of ``indices``, float64.
+
+        Args:
+            indices: of architectures.
+            keys: of the searches that ask (``SearchHistory.keys``), which their noise depends on,
+                a shape that broadcasts to that of ``indices``; without them, there is no noise.
+        """
+        if not self.noise or keys is None:
+            return self.rewards.take(indices)
+        error = self.noise * noises.standard_normal(keys, indices)
+        return self._reward(self._signals.take(indices) + error)
+
+    def noise_keys(self, seeds: Sequence[int | None]) -> noises.Keys:
+        """What the noise of searches with these seeds depends on, one number each."""
+        if not self.noise:
+            return np.zeros(len(seeds), np.uint64)
+        return noises.keys(seeds)
+
+    def reward_function(self, name: str) -> rewards.Reward:
+        """What makes rewards of this task's signals, in their own unit.
+
+        Args:
+            name: as the argument ``reward``.
+
+        Raises:
+            ValueError: an unknown name, or one that takes an accuracy where the signal is none.
+        """
+        best = rewards.parse(name)
+        if best is None:
+            return np.positive  # as it is
+        whole = 100.0 if self.metric(self.signal).unit == "%" else 1.0
+        lowest, highest = self._signals.min(), self._signals.max()
+        if self._sign(self.signal) < 0 or lowest < 0 or highest > whole:
+            raise ValueError(
+                f"reward={name!r} takes an accuracy, in % or as a fraction, but {self.signal} goes "
+                f"from {lowest:.4g} to {highest:.4g} {self.metric(self.signal).unit}. Choose "
+                "another signal, or reward='signal'."
+            )
+        return partial(rewards.exponential, best=best * whole)
 
     def reported(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """The reported metric of architectures, in its own unit, shape of ``indices``."""

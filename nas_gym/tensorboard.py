@@ -6,8 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas_gym.envs.curves import Curves
 from nas_gym.tasks import Task
+
+Diagnostics = Mapping[str, NDArray[np.float64]]
 
 _POINTS = 250  # of each curve; more could not be told apart on a screen
 
@@ -17,8 +22,11 @@ class EventWriter:
 
     The curves are ``search/incumbent_reward``, ``search/incumbent_report``, ``search/regret``,
     ``search/unique_queries`` and ``search/agent_seconds`` (and ``search/training_seconds`` where
-    the table knows) against queries; at the end come the best architecture, as a drawing and as
-    text, and an entry of the hyper-parameters tab. Event files that lie there are replaced.
+    the table knows) against queries, and ``train/...`` for what an agent tells of its learning
+    (:meth:`nas_gym.agents.Agent.diagnostics`). At the end come the best architecture, as a drawing
+    and as text, what the best ones have in common beside the truth
+    (:func:`nas_gym.envs.top_figure.top_figure`), and an entry of the hyper-parameters tab. Event
+    files that lie there are replaced.
 
     Args:
         folders: of the runs.
@@ -47,25 +55,28 @@ class EventWriter:
                 old.unlink()
             self._loggers.append(configure(str(folder), ["tensorboard"]))
 
-    def write(self, curves: Curves) -> None:
+    def write(self, curves: Curves, diagnostics: Diagnostics | None = None) -> None:
         """Write the queries that were not written yet."""
         columns = _columns(curves)
+        columns |= {f"train/{name}": values for name, values in (diagnostics or {}).items()}
         for query in range(self._written, len(curves.rewards)):
             if query % self._every and query + 1 < self._queries:
                 continue
             for trial, logger in enumerate(self._loggers):
                 for name, values in columns.items():
-                    logger.record(f"search/{name}", values[query, trial])
+                    if not np.isnan(values[query, trial]):
+                        logger.record(name, values[query, trial])
                 logger.dump(step=query + 1)
         self._written = len(curves.rewards)
 
-    def close(self, curves: Curves) -> None:
+    def close(self, curves: Curves, diagnostics: Diagnostics | None = None) -> None:
         """Write what is left of the curves and the best architectures, and finish the files."""
-        from stable_baselines3.common.logger import HParam, Image
+        from stable_baselines3.common.logger import Figure, HParam, Image
 
         from nas_gym.envs.render import as_image
+        from nas_gym.envs.top_figure import top_figure
 
-        self.write(curves)
+        self.write(curves, diagnostics)
         space = self._task.space
         best = space.decode(curves.incumbents[-1])
         for trial, logger in enumerate(self._loggers):
@@ -73,6 +84,9 @@ class EventWriter:
             drawing = as_image(space, best[trial], f"regret {curves.regrets[-1, trial]:.4g}")
             logger.record("best/architecture", Image(drawing, "HWC"))
             logger.record("best/arch", text)
+            if trial == 0:  # it takes a while to draw
+                figure = top_figure(self._task, curves, trial)
+                logger.record("best/in_common", Figure(figure, close=True))
             if self._hyperparams:
                 # the metrics' values are those of the curves of the same names
                 metrics = {"search/incumbent_report": 0.0, "search/regret": 0.0}
@@ -100,7 +114,7 @@ def _columns(curves: Curves) -> dict[str, Any]:
     }
     if curves.training_seconds is not None:
         columns["training_seconds"] = curves.training_seconds
-    return columns
+    return {f"search/{name}": values for name, values in columns.items()}
 
 
 def _plain(hyperparams: Mapping[str, Any]) -> dict[str, Any]:

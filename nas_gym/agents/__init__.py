@@ -1,7 +1,7 @@
 """Agents: search methods with the calls of stable-baselines3."""
 
 from nas_gym.agents.base import Agent
-from nas_gym.agents.l2nas import L2NAS
+from nas_gym.agents.l2nas import L2NAS, L2NASPaper
 from nas_gym.agents.local_search import LocalSearch
 from nas_gym.agents.random_search import RandomSearch
 from nas_gym.agents.regularized_evolution import RegularizedEvolution
@@ -15,12 +15,14 @@ AGENTS: dict[str, type[Agent]] = {
     "reinforce": Reinforce,
     "tpe": TPE,
     "l2nas": L2NAS,
+    "l2nas-paper": L2NASPaper,
 }
 """The names that the command line knows; :mod:`nas_gym.agents.sb3` has others."""
 
 __all__ = [
     "AGENTS",
     "L2NAS",
+    "L2NASPaper",
     "TPE",
     "Agent",
     "LocalSearch",

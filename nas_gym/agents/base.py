@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from nas_gym.agents.player import Player, as_vector
 from nas_gym.agents.streams import TrialStreams
-from nas_gym.files import read_arrays, write_arrays
+from nas_gym.files import read_tensors, write_tensors
 
 Callback = Callable[["Agent"], bool | None]
 State = dict[str, NDArray[Any]]
@@ -104,6 +104,10 @@ class Agent(ABC):
     def _ask(self) -> NDArray[np.int64]:
         """The next genotype of each trial, ``(n, L)``."""
 
+    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
+        """Losses and the like of each query, for TensorBoard, ``(queries, n)`` each."""
+        return {}
+
     def _tell(  # noqa: B027 (not every agent learns)
         self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]
     ) -> None:
@@ -184,8 +188,8 @@ class Agent(ABC):
         return (actions[0] if one else actions), None
 
     def save(self, path: str | Path) -> None:
-        """Write everything that the agent knows to one file (``.npz``, no pickle)."""
-        write_arrays(_with_suffix(path), self.state_dict())
+        """Write everything that the agent knows to one file (``.safetensors``)."""
+        write_tensors(_with_suffix(path), self.state_dict())
 
     @classmethod
     def load(
@@ -200,15 +204,32 @@ class Agent(ABC):
             ValueError: the file holds another kind of agent, another number of trials or another
                 search space.
         """
-        state = read_arrays(_with_suffix(path))
+        state = read_tensors(_with_suffix(path))
         settings = json.loads(str(state["settings"]))
         agent = cls(env, seed=int(state["seed"]), **settings, **arguments)
         agent.load_state_dict(state)
         return agent
 
+    def read_pretrained(self, path: str | Path) -> State:
+        """The state of a saved agent that this one can begin from, of any number of trials.
+
+        Raises:
+            ValueError: another kind of agent, or another search space.
+        """
+        state = read_tensors(_with_suffix(path))
+        found = (str(state.get("agent")), str(state.get("space")))
+        expected = (type(self).__name__, self.space.name)
+        if found != expected:
+            raise ValueError(
+                f"{path} holds a {found[0]} trained on {found[1]}, and cannot start a {expected[0]} "
+                f"on {expected[1]}."
+            )
+        return state
+
     def state_dict(self) -> State:
         """The agent as arrays, settings included."""
         settings = {name: getattr(self, name) for name in self.settings}
+        settings |= {"pretrained": ""} if "pretrained" in settings else {}  # that is in the arrays
         state: State = {
             "agent": np.array(type(self).__name__),
             "settings": np.array(json.dumps(settings)),
@@ -254,4 +275,5 @@ class Agent(ABC):
 
 def _with_suffix(path: str | Path) -> Path:
     path = Path(path)
-    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    suffix = ".safetensors"
+    return path if path.suffix == suffix else path.with_name(path.name + suffix)

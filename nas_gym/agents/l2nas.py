@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.agents.base import Agent, State
+from nas_gym.agents.rank_scores import rank_scores
 from nas_gym.envs.alpha import TopArchitectures
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_WINDOW = 50  # queries over which diagnostics are averaged
 
 
 class L2NAS(Agent):
@@ -19,58 +26,98 @@ class L2NAS(Agent):
     actor follows the critic's gradient (Eq. 6). Each query is followed by as many batches as the
     replay buffer fills, at most ``max_batches`` (section 2.3).
 
-    Beyond the paper, which pays for every proposal of the noisy actor: rewards are standardised
-    over the buffer before each update; the critic picks the best of ``num_candidates`` noisy
-    outputs of the actor; architectures that were queried before are passed over; and the critic
-    learns from the discretized action, which is what was evaluated.
+    This is the best configuration that stays within the method; :class:`L2NASPaper` has the
+    paper's own, which pays for every proposal of the noisy actor. Beyond it, the rewards in the
+    buffer are replaced by scores of their ranks before each update; the critic picks the best of
+    ``num_candidates`` noisy outputs of the actor; architectures that were queried before are
+    passed over; the critic learns from the discretized action, which is what was evaluated; and
+    from the first batch on there are ``min_batches``, so that early queries are learned from.
 
     Settings:
-        top_k: 64; hidden: 128 units in each of three layers; quantile: 0.9.
-        batch_size: 8; max_batches: 10.
+        top_k: 64; hidden: 128 units in each of three layers.
+        loss: ``"quantile"`` or ``"squared"`` (the mean, as in DDPG); quantile: 0.9.
+        num_critics: 1; the mean of more is an ensemble.
+        batch_size: 8; max_batches: 10; min_batches: 10, as soon as there is one batch.
         actor_learning_rate: 1e-3; critic_learning_rate: 1e-3.
+        reward: ``"signal"``, ``"exponential"`` (Eq. 3) or ``"rescaled(best=0.94)"`` (Eq. 7) of the
+            search signal, see :mod:`nas_gym.rewards`.
+        scaling: of the rewards in the buffer: ``"ranks"`` (scores of ranks), ``"standard"`` (mean
+            0, standard deviation 1) or ``"none"``.
+        relaxed_actions: whether the buffer keeps the noisy alpha; no.
+        revisits: whether an architecture may be queried again; no.
         noise: 0.3; the half width of the uniform noise on the first candidate; that on the last
             is four times as wide.
         num_candidates: 64.
-        num_random: 20 random architectures first; then the share of random ones falls, by half a
-            cosine, until query ``anneal_until`` (50) and to ``final_epsilon`` (0.05).
+        num_random: 10 random architectures first; then the share of random ones falls, by half a
+            cosine, until query ``anneal_until`` (30) and to ``final_epsilon`` (0).
+        pretrained: a file of a saved agent, whose networks are taken over and fine-tuned (section
+            2.4): trial ``i`` begins with those of its trial ``i``, counted around.
     """
 
     settings: ClassVar[dict[str, Any]] = {
         "top_k": 64,
         "hidden": 128,
+        "loss": "quantile",
         "quantile": 0.9,
+        "num_critics": 1,
         "batch_size": 8,
         "max_batches": 10,
+        "min_batches": 10,
         "actor_learning_rate": 1e-3,
         "critic_learning_rate": 1e-3,
+        "reward": "signal",
+        "scaling": "ranks",
+        "relaxed_actions": False,
+        "revisits": False,
         "noise": 0.3,
         "num_candidates": 64,
-        "num_random": 20,
-        "anneal_until": 50,
-        "final_epsilon": 0.05,
+        "num_random": 10,
+        "anneal_until": 30,
+        "final_epsilon": 0.0,
+        "pretrained": "",
     }
     uses_torch = True
     top_k: int
     hidden: int
+    loss: str
     quantile: float
+    num_critics: int
     batch_size: int
     max_batches: int
+    min_batches: int
     actor_learning_rate: float
     critic_learning_rate: float
+    reward: str
+    scaling: str
+    relaxed_actions: bool
+    revisits: bool
     noise: float
     num_candidates: int
     num_random: int
     anneal_until: int
     final_epsilon: float
-    _STATE = ("seen", "states", "actions", "rewards")
+    pretrained: str
+    _STATE = ("seen", "states", "actions", "rewards", "log")
+    _LOGGED = ("critic_loss", "actor_loss", "epsilon", "novelty", "prediction", "calibration")
 
     def _setup(self) -> None:
         from nas_gym.agents.stacked import StackedMLP
 
+        _check(self)
         n, size = self.num_trials, self.space.alpha_size
         hidden = [self.hidden] * 3
         self._actor = StackedMLP([size, *hidden, size], self.actor_learning_rate, self.streams)
-        self._critic = StackedMLP([size, *hidden, 1], self.critic_learning_rate, self.streams)
+        self._critics = StackedMLP(
+            [size, *hidden, 1], self.critic_learning_rate, self.streams, self.num_critics
+        )
+        if self.pretrained:
+            self._take_over(self.pretrained)
+        if "signal" not in (self.reward, self.task.reward_name):
+            raise ValueError(
+                f"The environment has reward={self.task.reward_name!r} already: give the agent "
+                "reward='signal', or make the environment without."
+            )
+        self._reward = self.task.reward_function(self.reward)
         self._top = TopArchitectures(self.space, n, self.top_k)
         self._rows = np.arange(n)
         self._seen = np.zeros((n, self.space.size), bool)
@@ -78,6 +125,10 @@ class L2NAS(Agent):
         self._states = np.empty((n, 0, size), np.float32)
         self._actions = np.empty((n, 0, size), np.float32)
         self._rewards = np.empty((n, 0))
+        # what is logged of each query, and what of it is known before its reward
+        self._log = np.empty((n, 0, len(self._LOGGED)), np.float32)
+        self._proposed: NDArray[np.float32] | None = None
+        self._novelty = self._prediction = np.full(n, np.nan)
 
     @property
     def epsilon(self) -> float:
@@ -89,26 +140,39 @@ class L2NAS(Agent):
         cosine = 0.5 * (1 + np.cos(np.pi * min(1.0, progress)))
         return float(self.final_epsilon + (1 - self.final_epsilon) * cosine)
 
+    # -- proposing --------------------------------------------------------------------------------
+
     def _ask(self) -> NDArray[np.int64]:
         n, size, candidates = self.num_trials, self.space.alpha_size, self.num_candidates
         # the same numbers are drawn whatever happens, so that trials stay independent
         explore = self.streams.random((n, 1))[:, 0] < self.epsilon
         noise = self.streams.random((n, candidates * size)).reshape(n, candidates, size)
-        genotypes = self.space.alpha_to_genotype(
-            np.where(explore[:, None, None], noise, self._noisy_actor(noise)).reshape(-1, size)
-        )
-        fresh = self.space.sample(n, self.streams)
-        actions = self.space.genotype_to_alpha(genotypes).reshape(n, candidates, size)
+        anything = self.space.sample(n, self.streams)
+        alphas = np.where(explore[:, None, None], noise, self._noisy_actor(noise))
+        genotypes = self.space.alpha_to_genotype(alphas.reshape(-1, size))
+        one_hots = self.space.genotype_to_alpha(genotypes).reshape(n, candidates, size)
         indices = self.space.encode(genotypes).reshape(n, candidates)
-        values = np.where(explore[:, None], -np.arange(candidates), self._values(actions))
-        values[self._seen[self._rows[:, None], indices]] = -np.inf
-        best = values.argmax(axis=1)
+        known = self._seen[self._rows[:, None], indices]
+        actions = (alphas if self.relaxed_actions else one_hots).astype(np.float32)
+
+        values = self._values(actions)
+        preference = np.where(explore[:, None], -np.arange(candidates), values)
+        if not self.revisits:
+            preference[known] = -np.inf
+        best = preference.argmax(axis=1)
+        self._novelty = 1 - known.mean(axis=1)
+        learned = self._rewards.shape[1] >= self.batch_size
+        self._prediction = values[self._rows, best] if learned else np.full(n, np.nan)
         chosen = genotypes.reshape(n, candidates, -1)[self._rows, best]
+        self._proposed = actions[self._rows, best]
         # nothing new among the candidates: any architecture, as random search would take
-        none = np.isneginf(values[self._rows, best])
-        return np.where(none[:, None], fresh, chosen)
+        none = np.isneginf(preference[self._rows, best])
+        self._proposed[none] = self.space.genotype_to_alpha(anything[none])
+        self._prediction[none] = np.nan
+        return np.where(none[:, None], anything, chosen)
 
     def _noisy_actor(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Alphas of the candidates in [0, 1] (Eq. 4), ``(n, candidates, alpha_size)``."""
         import torch
 
         with torch.no_grad():
@@ -116,49 +180,102 @@ class L2NAS(Agent):
             alpha = self._actor(state).sigmoid().numpy().astype(np.float64)
         width = self.noise * np.linspace(1, 4, self.num_candidates)[:, None]
         noisy: NDArray[np.float64] = alpha + width * (2 * noise - 1)
-        return noisy
+        return noisy.clip(0, 1) if self.relaxed_actions else noisy
 
     def _values(self, actions: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What the critics make of actions ``(n, b, alpha_size)``; ``(n, b)``."""
         import torch
 
         with torch.no_grad():
-            values = self._critic(torch.from_numpy(actions.astype(np.float32)))
-        return values.numpy()[:, :, 0].astype(np.float64)
+            values = self._criticize(torch.from_numpy(actions)).mean(dim=1)
+        return values.numpy().astype(np.float64)
+
+    def _criticize(self, actions: Tensor) -> Tensor:
+        """Of each critic, ``(n, num_critics, b)``."""
+        copies = actions.repeat_interleave(self.num_critics, dim=0)
+        return self._critics(copies).reshape(len(actions), self.num_critics, -1)
+
+    # -- learning ---------------------------------------------------------------------------------
 
     def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        indices = self.space.encode(genotypes)
-        action = self.space.genotype_to_alpha(genotypes).astype(np.float32)
+        indices, epsilon = self.space.encode(genotypes), self.epsilon
+        if self._proposed is None:  # a first population that the environment drew
+            self._proposed = self.space.genotype_to_alpha(genotypes).astype(np.float32)
+        reward = self._reward(fitness)
         self._seen[self._rows, indices] = True
         self._states = np.concatenate([self._states, self._top.mean()[:, None]], axis=1)
-        self._actions = np.concatenate([self._actions, action[:, None]], axis=1)
-        self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)
+        self._actions = np.concatenate([self._actions, self._proposed[:, None]], axis=1)
+        self._rewards = np.concatenate([self._rewards, reward[:, None]], axis=1)
         self._top.add(genotypes, indices, fitness)
-        self._learn()
+        targets = self._scaled_rewards()
+        below = np.where(np.isnan(self._prediction), np.nan, targets[:, -1] <= self._prediction)
+        losses = self._learn(targets)
+        logged = (*losses, np.full(self.num_trials, epsilon), self._novelty, self._prediction, below)
+        self._log = np.concatenate([self._log, np.stack(logged, 1)[:, None]], 1, dtype=np.float32)
+        self._proposed = None
 
-    def _learn(self) -> None:
+    def _scaled_rewards(self) -> NDArray[np.float64]:
+        """The rewards in the buffer as the critic is to learn them, ``(n, queries)``."""
+        found = self._rewards
+        if self.scaling == "ranks":
+            return rank_scores(found)
+        if self.scaling == "standard":
+            centred = found - found.mean(axis=1, keepdims=True)
+            scaled: NDArray[np.float64] = centred / (found.std(axis=1, keepdims=True) + 1e-8)
+            return scaled
+        return found
+
+    def _learn(
+        self, targets: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Update the networks; the mean losses of critics and actor, ``(n,)`` each."""
         import torch
 
-        made = self._rewards.shape[1]
+        made = targets.shape[1]
         batches = min(made // self.batch_size, self.max_batches)
-        if batches == 0:
-            return
-        spread = self._rewards.std(axis=1, keepdims=True)
-        scores = (self._rewards - self._rewards.mean(axis=1, keepdims=True)) / (spread + 1e-8)
-        draws = self.streams.random((self.num_trials, batches * self.batch_size))
-        picks = (draws * made).astype(np.int64).reshape(self.num_trials, batches, -1)
+        if batches:
+            batches = max(batches, self.min_batches)
+        shape = (self.num_trials, batches, self.batch_size)
+        draws = self.streams.random((self.num_trials, batches * self.batch_size)).reshape(shape)
+        picks = (draws * made).astype(np.int64)  # with replacement
+        losses = torch.full((2, max(batches, 1), self.num_trials), torch.nan)
         for batch in range(batches):
             rows, members = self._rows[:, None], picks[:, batch]
             actions = torch.from_numpy(self._actions[rows, members])
-            targets = torch.from_numpy(scores[rows, members].astype(np.float32))
-            error = targets - self._critic(actions)[:, :, 0]
-            check = torch.maximum(self.quantile * error, (self.quantile - 1) * error)
-            self._critic.learn(check.mean(dim=1))
+            target = torch.from_numpy(targets[rows, members].astype(np.float32))
+            error = target[:, None] - self._criticize(actions)
+            loss = self._of_errors(error).mean(dim=2)
+            self._critics.learn(loss)
             states = torch.from_numpy(self._states[rows, members])
-            self._actor.learn(-self._critic(self._actor(states).sigmoid()).mean(dim=(1, 2)))
+            value = self._criticize(self._actor(states).sigmoid()).mean(dim=(1, 2))
+            self._actor.learn(-value)
+            losses[:, batch] = torch.stack([loss.mean(dim=1), -value]).detach()
+        critic, actor = losses.mean(dim=1).numpy()
+        return critic, actor
+
+    def _of_errors(self, error: Tensor) -> Tensor:
+        if self.loss == "squared":
+            return error**2
+        return (self.quantile * error).maximum((self.quantile - 1) * error)
+
+    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
+        """What is logged of each query, ``(queries, n)`` each; NaN where there is nothing yet.
+
+        ``critic_loss`` and ``actor_loss`` are means over the query's batches; ``epsilon`` the share
+        of random architectures; ``novelty`` the share of candidates that were not queried before;
+        ``prediction`` what the critics had predicted of the architecture, in scaled rewards;
+        ``calibration`` how often rewards were not above it, which is ``quantile`` where a quantile
+        critic is right. The last three are means over the last 50 queries.
+        """
+        logged = dict(zip(self._LOGGED, self._log.astype(np.float64).transpose(2, 1, 0), strict=True))
+        recent = {name: _recent_mean(logged[name]) for name in self._LOGGED[3:]}
+        return logged | recent
+
+    # -- keeping ----------------------------------------------------------------------------------
 
     def state_dict(self) -> State:
         """As :meth:`Agent.state_dict`, networks included."""
-        parts: dict[str, Any] = {"actor": self._actor.arrays(), "critic": self._critic.arrays()}
+        parts: dict[str, Any] = {"actor": self._actor.arrays(), "critics": self._critics.arrays()}
         parts["top"] = self._top.state()
         arrays = {f"{part}/{k}": v.copy() for part, found in parts.items() for k, v in found.items()}
         return super().state_dict() | arrays
@@ -166,9 +283,75 @@ class L2NAS(Agent):
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
         """As :meth:`Agent.load_state_dict`, networks included."""
         super().load_state_dict(state, began=began)
-        for part, take in (
-            ("actor/", self._actor.set_arrays),
-            ("critic/", self._critic.set_arrays),
-            ("top/", self._top.set_state),
-        ):
-            take({k.removeprefix(part): v for k, v in state.items() if k.startswith(part)})
+        self._actor.set_arrays(_part(state, "actor/"))
+        self._critics.set_arrays(_part(state, "critics/"))
+        self._top.set_state(_part(state, "top/"))
+
+    def _take_over(self, path: str) -> None:
+        state = self.read_pretrained(path)
+        theirs = json.loads(str(state["settings"]))
+        for name in ("hidden", "num_critics"):
+            if theirs[name] != getattr(self, name):
+                raise ValueError(
+                    f"{path} was trained with {name} = {theirs[name]}; set it to the same here."
+                )
+        self._actor.set_weights(_part(state, "actor/"))
+        self._critics.set_weights(_part(state, "critics/"))
+
+
+class L2NASPaper(L2NAS):
+    """L2NAS as section 4.1 of the paper has it for NAS-Bench-201.
+
+    Rewards are those of Eq. 3 as they are; the noisy output of the actor is queried, seen or not,
+    and stays in the buffer as it was. Learning rates are those of section 3.4.
+
+    Settings: as those of :class:`L2NAS`, with other defaults. Numbers that our copy of the paper
+    lost (``noise``, ``anneal_until``) were chosen on tasks that are not reported.
+    """
+
+    settings: ClassVar[dict[str, Any]] = L2NAS.settings | {
+        "actor_learning_rate": 1e-4,
+        "reward": "exponential",
+        "scaling": "none",
+        "relaxed_actions": True,
+        "revisits": True,
+        "noise": 0.1,
+        "num_candidates": 1,
+        "num_random": 0,
+        "anneal_until": 175,
+        "final_epsilon": 0.05,
+        "min_batches": 1,
+    }
+
+
+def _check(agent: L2NAS) -> None:
+    """Refuse settings that make no sense.
+
+    Raises:
+        ValueError: naming the setting and what it can be.
+    """
+    if agent.loss not in ("quantile", "squared"):
+        raise ValueError(f"loss is 'quantile' or 'squared', got {agent.loss!r}.")
+    if agent.scaling not in ("ranks", "standard", "none"):
+        raise ValueError(f"scaling is 'ranks', 'standard' or 'none', got {agent.scaling!r}.")
+    if not 0 < agent.quantile < 1:
+        raise ValueError(f"quantile lies between 0 and 1, got {agent.quantile}.")
+    if not 0 <= agent.final_epsilon <= 1:
+        raise ValueError(f"final_epsilon is a share, 0 to 1, got {agent.final_epsilon}.")
+    for name in ("top_k", "hidden", "num_critics", "batch_size", "max_batches", "num_candidates"):
+        if getattr(agent, name) < 1:
+            raise ValueError(f"{name} is at least 1, got {getattr(agent, name)}.")
+
+
+def _part(state: State, prefix: str) -> State:
+    return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
+
+
+def _recent_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over the last queries, NaN left out; shape of ``values``, ``(queries, n)``."""
+    present = ~np.isnan(values)
+    sums = np.cumsum([np.where(present, values, 0), present], axis=1)
+    sums[:, _WINDOW:] -= sums[:, :-_WINDOW].copy()
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float64] = sums[0] / sums[1]
+    return means

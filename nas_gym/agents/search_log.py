@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from nas_gym.agents.base import Agent
 
@@ -42,6 +44,9 @@ class SearchLog:
             "search/incumbent_report", float(agent.task.reported(incumbents).mean())
         )
         self._logger.record("search/regret", float(agent.task.regret(incumbents).mean()))
+        for name, values in agent.diagnostics().items():
+            if not np.isnan(values[-1]).any():
+                self._logger.record(f"train/{name}", float(values[-1].mean()))
         self._logger.dump(step=agent.num_queries)
         if agent.verbose and agent.best_fitness[0] > self._best:
             self._best = float(agent.best_fitness[0])

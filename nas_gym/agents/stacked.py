@@ -15,7 +15,7 @@ Arrays = dict[str, NDArray[np.float32]]
 
 
 class StackedMLP:
-    """As many multi-layer perceptrons as there are trials, with ReLU between layers, and Adam.
+    """Multi-layer perceptrons of many trials, with ReLU between layers, and Adam.
 
     The network of a trial depends on its own numbers alone, and is the same however many there are
     beside it. Weights begin uniform in ``±1 / sqrt(inputs)``, as those of ``torch.nn.Linear``.
@@ -24,16 +24,17 @@ class StackedMLP:
         sizes: inputs, hidden units, outputs.
         learning_rate: Adam's (Kingma and Ba, ICLR 2015).
         streams: where the first weights are drawn from.
+        per_trial: how many networks each trial has; they lie next to each other.
     """
 
     def __init__(
-        self, sizes: Sequence[int], learning_rate: float, streams: TrialStreams
+        self, sizes: Sequence[int], learning_rate: float, streams: TrialStreams, per_trial: int = 1
     ) -> None:
         trials = len(streams.seeds)
         self.parameters: list[Tensor] = []  # of each layer (n, inputs, outputs) and (n, 1, outputs)
         for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
-            drawn = torch.from_numpy(streams.random((trials, (inputs + 1) * outputs)))
-            layer = ((2 * drawn - 1) / inputs**0.5).float().reshape(trials, inputs + 1, outputs)
+            drawn = torch.from_numpy(streams.random((trials, per_trial * (inputs + 1) * outputs)))
+            layer = ((2 * drawn - 1) / inputs**0.5).float().reshape(-1, inputs + 1, outputs)
             self.parameters += [layer[:, :-1].contiguous(), layer[:, -1:].contiguous()]
         for parameter in self.parameters:
             parameter.requires_grad_()
@@ -50,7 +51,7 @@ class StackedMLP:
         return torch.baddbmm(bias, x, weight)
 
     def learn(self, losses: Tensor) -> None:
-        """Take a step down the gradient of ``(n,)`` losses, one for each trial's network."""
+        """Take a step down the gradient of losses, one for each network, of any shape."""
         gradients = torch.autograd.grad(losses.sum(), self.parameters)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
@@ -62,6 +63,15 @@ class StackedMLP:
         for i, kept in self._adam.state_dict()["state"].items():
             arrays |= {f"{name}.{i}": tensor.numpy() for name, tensor in kept.items()}
         return arrays
+
+    def set_weights(self, arrays: Arrays) -> None:
+        """Take the weights out of what :meth:`arrays` gave, of any number of trials, as a start.
+
+        Trial ``i`` takes those of trial ``i``, counted around. Adam begins anew.
+        """
+        for i, parameter in enumerate(self.parameters):
+            found = torch.from_numpy(np.array(arrays[f"parameter.{i}"]))
+            parameter.data.copy_(found[torch.arange(len(parameter)) % len(found)])
 
     def set_arrays(self, arrays: Arrays) -> None:
         """Take over what :meth:`arrays` gave."""

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
+from nas_gym.envs.history import SearchHistory
 from nas_gym.spaces import SearchSpace
-from nas_gym.tasks import Task
 
 
 class TopArchitectures:
@@ -169,7 +169,7 @@ class AlphaEnv(SearchEnv):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin a new search."""
         super().reset(seed=seed)
-        self._new_search()
+        self._new_search(seed)
         self._top = TopArchitectures(self.task.space, 1, self._top_k)
         return self._top.mean()[0], {}
 
@@ -180,7 +180,7 @@ class AlphaEnv(SearchEnv):
             TypeError: an action that is not numbers.
             ValueError: wrong shape, NaN, or outside [-1, 1]; nothing is queried.
         """
-        genotypes, indices, rewards = query(self.task, np.asarray(action)[None], self._top, 1)
+        genotypes, indices, rewards = query(self.history, np.asarray(action)[None], self._top, 1)
         info = self._record(indices, partial(np.asarray, genotypes), {})
         return self._top.mean()[0], float(rewards[0]), False, False, info
 
@@ -223,7 +223,7 @@ class AlphaVectorEnv(SearchVectorEnv):
     def _advance(
         self, actions: ArrayLike
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], bool, dict[str, Any]]:
-        genotypes, indices, rewards = query(self.task, actions, self._top, self.num_envs)
+        genotypes, indices, rewards = query(self.history, actions, self._top, self.num_envs)
         infos = self._record(indices, partial(np.asarray, genotypes), {})
         return self._top.mean(), rewards, False, infos
 
@@ -235,11 +235,11 @@ class AlphaVectorEnv(SearchVectorEnv):
 
 
 def query(
-    task: Task, actions: ArrayLike, top: TopArchitectures, num_envs: int
+    history: SearchHistory, actions: ArrayLike, top: TopArchitectures, num_envs: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """The transition: discretize actions, evaluate them, and update the top architectures."""
-    genotypes = discretize(task.space, actions, num_envs)
-    indices = task.space.encode(genotypes)
-    rewards = task.reward(indices)
+    genotypes = discretize(history.space, actions, num_envs)
+    indices = history.space.encode(genotypes)
+    rewards = history.reward(indices)
     top.add(genotypes, indices, rewards)
     return genotypes, indices, rewards

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nas_gym.envs.history import SearchHistory
 from nas_gym.envs.lazy_info import LazyInfo
 from nas_gym.envs.query_info import of_first, query_info, with_masks
+from nas_gym.noise import next_keys
 from nas_gym.tasks import Task
 
 # Genotypes of the latest queries, decoded when somebody looks.
@@ -33,6 +34,8 @@ class TaskArguments(TypedDict, total=False):
     dataset: str
     signal: str | None
     report: str | None
+    noise: float
+    reward: str
     task: Task | None
 
 
@@ -41,6 +44,8 @@ def make_task(
     dataset: str | None = None,
     signal: str | None = None,
     report: str | None = None,
+    noise: float = 0.0,
+    reward: str = "signal",
     task: Task | None = None,
     **unknown: Any,
 ) -> Task:
@@ -52,13 +57,13 @@ def make_task(
     if unknown:
         raise TypeError(
             f"Unknown argument {', '.join(unknown)}. Every environment takes table, dataset, "
-            "signal, report, task and render_mode; help(type(env.unwrapped)) has all of them."
+            "signal, report, noise, reward, task and render_mode; help(type(env.unwrapped)) has all of them."
         )
     if task is not None:
         return task
     if table is None or dataset is None:
         raise TypeError("An environment needs table= and dataset=, or a ready task=.")
-    return Task(table, dataset, signal, report)
+    return Task(table, dataset, signal, report, noise, reward)
 
 
 class SearchEnv(gym.Env[Any, Any]):
@@ -70,12 +75,15 @@ class SearchEnv(gym.Env[Any, Any]):
         check_render_mode(render_mode)
         self.task = task
         self.render_mode = render_mode
-        self.history = SearchHistory(task, 1)
-        self._last_genotypes: Genotypes | None = None
+        self._next_keys = task.noise_keys([None])  # of the noise of the next search
+        self._new_search()
 
-    def _new_search(self) -> None:
-        self.history = SearchHistory(self.task, 1)
-        self._last_genotypes = None
+    def _new_search(self, seed: int | None = None) -> None:
+        """Begin a history; without a seed, its noise follows from that of the search before."""
+        keys = self._next_keys if seed is None else self.task.noise_keys([seed])
+        self._next_keys = next_keys(keys)
+        self.history = SearchHistory(self.task, 1, keys)
+        self._last_genotypes: Genotypes | None = None
 
     def _record(
         self, indices: NDArray[np.int64], genotypes: Genotypes, known: dict[str, Any]
@@ -138,16 +146,32 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any], ABC):
         self.max_episode_steps = max_episode_steps
         self._steps = 0  # of this episode
         self.render_mode = render_mode
-        self.history = SearchHistory(task, num_envs)
-        self._last_genotypes: Genotypes | None = None
+        self._one_search = False
+        self._next_keys = task.noise_keys([None] * num_envs)  # of the noise of the next searches
+        self._new_search()
         self._everyone = np.ones(num_envs, bool)
         self._everyone.flags.writeable = False
         self._begun = False
         self._ended = False
 
     def _new_search(self) -> None:
-        self.history = SearchHistory(self.task, self.num_envs)
-        self._last_genotypes = None
+        """Begin histories; without new seeds, their noise follows from that of those before."""
+        keys = self._next_keys
+        self._next_keys = next_keys(keys)
+        self.history = SearchHistory(self.task, self.num_envs, keys)
+        self._last_genotypes: Genotypes | None = None
+
+    def serve_one_search(self) -> None:
+        """Let the environments have the same noise: they are parts of one search.
+
+        Raises:
+            RuntimeError: after the first reset.
+        """
+        if self._begun:
+            raise RuntimeError("These environments have begun searches of their own.")
+        self._one_search = True
+        self._next_keys[:] = self._next_keys[0]
+        self._new_search()
 
     # -- what a mode adds -------------------------------------------------------------------------
 
@@ -195,8 +219,10 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any], ABC):
         return self._restart()
 
     def _seed(self, seeds: list[int | None]) -> None:
-        """Begin new searches with these seeds."""
-        self._new_search()
+        """Let the next searches have these seeds."""
+        if self._one_search:
+            seeds = [seeds[0]] * self.num_envs
+        self._next_keys = self.task.noise_keys(seeds)
 
     def _restart(self) -> tuple[Any, dict[str, Any]]:
         self._steps, self._ended = 0, False
@@ -234,12 +260,15 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any], ABC):
     def clone_state(self) -> dict[str, NDArray[Any]]:
         """Everything that the next steps depend on, as arrays (to be written to a file, say)."""
         state = {"steps": np.array(self._steps), "ended": np.array(self._ended)}
+        state |= {"keys": self.history.keys, "next_keys": self._next_keys}
         state |= {"history": self.history.indices, **self._mode_state()}
         return {name: array.copy() for name, array in state.items()}
 
     def restore_state(self, state: dict[str, NDArray[Any]]) -> None:
         """Go on from what :meth:`clone_state` gave, of an environment made alike."""
+        self._next_keys = state["keys"].copy()
         self._new_search()
+        self._next_keys = state["next_keys"].copy()
         for indices in state["history"]:
             self.history.append(indices)
             self._last_genotypes = partial(self.task.space.decode, indices)

@@ -54,16 +54,19 @@ class Curves:
 
 
 def curves(
-    task: Task, indices: NDArray[np.int64], agent_seconds: NDArray[np.float64] | None = None
+    task: Task,
+    indices: NDArray[np.int64],
+    rewards: NDArray[np.float64],
+    agent_seconds: NDArray[np.float64] | None = None,
 ) -> Curves:
     """The curves of queried architectures, ``(queries, trials)`` indices.
 
     Args:
         task: what was searched.
         indices: the architectures queried.
+        rewards: what the agent was given for them, shape of ``indices``.
         agent_seconds: spent so far, shape of ``indices``; zeros where not measured.
     """
-    rewards = task.reward(indices)
     best = np.maximum.accumulate(rewards, axis=0)
     # the row in which the best so far was first reached
     reached = np.ones(rewards.shape, bool)

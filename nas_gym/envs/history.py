@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_gym.noise import Keys
 from nas_gym.tasks import Task
 
 _BLOCK = 256  # queries that are allocated at a time
@@ -22,10 +23,14 @@ class SearchHistory:
         task: what is searched.
         num_searches: how many searches run in lockstep; each query appends one architecture to
             every one of them.
+        keys: what the noise of each search depends on, ``(num_searches,)``, as
+            :meth:`Task.noise_keys` gives it; unseeded ones by default.
     """
 
-    def __init__(self, task: Task, num_searches: int) -> None:
+    def __init__(self, task: Task, num_searches: int, keys: Keys | None = None) -> None:
         self._task = task
+        self.space = task.space
+        self.keys = task.noise_keys([None] * num_searches) if keys is None else keys
         self._searches = np.arange(num_searches)
         self._dtype = np.min_scalar_type(task.space.size - 1)
         self._blocks: list[NDArray[np.unsignedinteger]] = []
@@ -41,6 +46,11 @@ class SearchHistory:
             self._blocks.append(np.empty((_BLOCK, len(self._searches)), self._dtype))
         self._blocks[block][row] = indices
         self.queries += 1
+
+    def reward(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What architectures are worth in each search, ``(num_searches,)`` or
+        ``(num_searches, m)`` indices."""
+        return self._task.reward(indices, self.keys if indices.ndim == 1 else self.keys[:, None])
 
     @property
     def indices(self) -> NDArray[np.int64]:
@@ -82,7 +92,7 @@ class SearchHistory:
                 unique[0], incumbents[0] = 1, indices
             else:
                 before = self._counts[(self._counted - 1) // _BLOCK][:, row - 1]
-                better = self._task.rewards[indices] > self._task.rewards[before[1]]
+                better = self.reward(indices) > self.reward(before[1])
                 unique[row] = before[0] + fresh
                 incumbents[row] = np.where(better, indices, before[1])
             self._counted += 1

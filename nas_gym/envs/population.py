@@ -18,8 +18,8 @@ from typing_extensions import Unpack
 
 from nas_gym.envs.action_spaces import DrawnMultiDiscrete
 from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
+from nas_gym.envs.history import SearchHistory
 from nas_gym.spaces import RandomSource, SearchSpace
-from nas_gym.tasks import Task
 
 Survival = Literal["aging", "elitist"]
 
@@ -30,7 +30,7 @@ class Population:
     """Architectures and their fitness, oldest first, for many searches side by side.
 
     Args:
-        task: what is searched.
+        history: of the searches, which knows what architectures are worth in each.
         genotypes: the first population of each search, shape ``(n, size, L)``.
         num_offspring: how many are born in a generation.
         survival: ``"aging"``: the youngest stay (Real et al., 2019); ``"elitist"``: the fittest
@@ -39,12 +39,12 @@ class Population:
 
     def __init__(
         self,
-        task: Task,
+        history: SearchHistory,
         genotypes: NDArray[np.int64],
         num_offspring: int,
         survival: Survival,
     ) -> None:
-        self._task = task
+        self._history = history
         self._num_offspring = num_offspring
         self._survival = survival
         self.genotypes = genotypes
@@ -54,9 +54,9 @@ class Population:
     def _evaluate(
         self, genotypes: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        indices = self._task.space.encode(genotypes.reshape(-1, genotypes.shape[-1]))
+        indices = self._history.space.encode(genotypes.reshape(-1, genotypes.shape[-1]))
         indices = indices.reshape(genotypes.shape[:-1])
-        return indices, self._task.reward(indices)
+        return indices, self._history.reward(indices)
 
     def observe(self) -> dict[str, NDArray[Any]]:
         """Genotypes, shape ``(n, size * L)`` int64, and fitness, ``(n, size)`` float64."""
@@ -223,9 +223,9 @@ class PopulationEnv(SearchEnv):
     ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Begin a new search with a new population."""
         super().reset(seed=seed)
-        self._new_search()
+        self._new_search(seed)
         genotypes = draw(self.task.space, self._size, [self.np_random])
-        self._population = Population(self.task, genotypes, *self.breeding)
+        self._population = Population(self.history, genotypes, *self.breeding)
         info = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
         return self._observe(), info
 
@@ -291,7 +291,7 @@ class PopulationVectorEnv(SearchVectorEnv):
     def _begin(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._new_search()
         genotypes = draw(self.task.space, self._size, self._generators)
-        self._population = Population(self.task, genotypes, *self.breeding)
+        self._population = Population(self.history, genotypes, *self.breeding)
         infos = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
         return self._population.observe(), infos
 
@@ -313,5 +313,5 @@ class PopulationVectorEnv(SearchVectorEnv):
     def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
         for generator, text in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = json.loads(str(text))
-        self._population = Population(self.task, state["genotypes"].copy(), *self.breeding)
+        self._population = Population(self.history, state["genotypes"].copy(), *self.breeding)
         self._population.best = state["best"].copy()

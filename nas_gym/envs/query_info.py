@@ -44,7 +44,7 @@ def query_info(
         "queries": np.full(len(genotypes), queries),
         "unique_queries": history.unique_queries(queries),
         "incumbent": incumbents,
-        "incumbent_reward": task.reward(incumbents),
+        "incumbent_reward": history.reward(incumbents),
         "incumbent_report": task.reported(incumbents),
         "regret": task.regret(incumbents),
         "signal": np.full(len(genotypes), str(task.signal), object),

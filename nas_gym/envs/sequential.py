@@ -203,7 +203,7 @@ class SequentialEnv(SearchEnv):
         """Begin the next architecture; with a seed, a new search."""
         super().reset(seed=seed)
         if seed is not None:
-            self._new_search()
+            self._new_search(seed)
         self._depth, self._node = 0, 0
         return self._dynamics.observe(0, 0), {"action_mask": self._mask()}
 
@@ -231,7 +231,7 @@ class SequentialEnv(SearchEnv):
         space = dynamics.space
         index = space.leaf_to_index(np.array([node]))
         info = self._record(index, partial(space.decode_prefixes, depth, [node]), known)
-        return observation, float(self.task.reward(index)[0]), True, False, info
+        return observation, float(self.history.reward(index)[0]), True, False, info
 
     def _mask(self) -> NDArray[np.int8]:
         if not self.task.space.has_masks:
@@ -288,6 +288,10 @@ class SequentialVectorEnv(SearchVectorEnv):
         self._depth = 0
         self._nodes = np.zeros(num_envs, np.int64)
 
+    def _seed(self, seeds: list[int | None]) -> None:
+        super()._seed(seeds)
+        self._new_search()  # which other episodes than the first do not begin
+
     def _begin(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         self._depth = 0
         self._nodes = np.zeros(self.num_envs, np.int64)
@@ -308,7 +312,7 @@ class SequentialVectorEnv(SearchVectorEnv):
         infos = self._record(
             indices, partial(space.decode_prefixes, depth, nodes), self._masks_info()
         )
-        return observations, self.task.reward(indices), True, infos
+        return observations, self.history.reward(indices), True, infos
 
     def _check(self, actions: ArrayLike) -> NDArray[np.int64]:
         array = np.asarray(actions)

@@ -58,7 +58,7 @@ class Contender:
     def trials(self) -> Trials:
         """The trials that are finished."""
         found, failures = self.store.read(self.settings)
-        made = curves(self.task, found.record["indices"], found.record["agent_seconds"])
+        made = curves(self.task, **found.record)
         env, searched = self.settings.env, self.config["searched_env"]
         return Trials(env, searched, self.label, self.task, found.seeds, made, failures)
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas_gym.agents import AGENTS, Agent
 from nas_gym.envs.curves import Curves, curves
+from nas_gym.envs.top_figure import top_figure
 from nas_gym.errors import DamagedDataError
 from nas_gym.experiments import records
 from nas_gym.experiments.contenders import Contender, run_missing
@@ -87,7 +88,9 @@ class Run:
         spent = self.recorder.agent_seconds
         before = self._seconds[-1] if len(self._seconds) else 0.0
         seconds = np.concatenate([self._seconds, before + spent]) if len(spent) else self._seconds
-        found = curves(self.task, self.envs.history.indices, seconds)
+        history = self.envs.history
+        rewards = self.task.reward(history.indices, history.keys)
+        found = curves(self.task, history.indices, rewards, seconds)
         return found.first(self.settings.queries)
 
     def advance(self, queries: int) -> Curves:
@@ -130,8 +133,10 @@ def run_search(
     """Run a search, or take it up where it was cut off, and sum it up.
 
     Writes into ``folder``: ``config.json``, ``history.jsonl`` (see
-    :func:`nas_gym.experiments.records.lines`), ``summary.json``, ``curves.png``, TensorBoard
-    event files for each seed, and what it needs to go on where it was cut off. A run that was
+    :func:`nas_gym.experiments.records.lines`), ``summary.json``, ``curves.png``, ``in_common.png``
+    (of the first trial: :func:`nas_gym.envs.top_figure.top_figure`), ``agent.safetensors``
+    (:meth:`nas_gym.agents.Agent.save`; not of stable-baselines3's), TensorBoard event files for
+    each seed, and what it needs to go on where it was cut off. A run that was
     killed and taken up again ends with the same history as one that was not, seconds aside.
 
     Returns:
@@ -149,6 +154,7 @@ def run_search(
     write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     figure = curves_figure([trials], styles([trials.agent]))
     write_atomically(folder / "curves.png", png(figure))
+    write_atomically(folder / "in_common.png", png(top_figure(trials.task, trials.curves, 0)))
     return summary
 
 
@@ -174,9 +180,10 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
             if run.queries < target:
                 found = run.advance(target)
                 with run.recorder.paused():
-                    events.write(found)
+                    events.write(found, run.agent.diagnostics())
             progress.update(bar, completed=run.queries)
-    events.close(found)
+    events.close(found, run.agent.diagnostics())
+    run.agent.save(folder / "agent")
     env = settings.env
     return Trials(env, env, settings.agent, run.task, settings.seed_list, found, {})
 

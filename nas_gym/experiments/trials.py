@@ -25,6 +25,13 @@ from nas_gym.wrappers import RecordVectorSearch
 
 Record = dict[str, NDArray[Any]]
 
+RECORDED: dict[str, type] = {
+    "indices": np.int64,
+    "rewards": np.float64,
+    "agent_seconds": np.float64,
+}
+"""What is kept of trials, of which all their curves are made."""
+
 
 def make_envs(settings: SearchSettings) -> SearchVectorEnv:
     """The vector environment of a search: one environment a trial, one episode a budget."""
@@ -86,7 +93,7 @@ def uses_torch(settings: SearchSettings) -> bool:
 
 
 def run_trials(settings: SearchSettings) -> Record:
-    """Run the trials of some seeds: their ``indices`` and ``agent_seconds``, ``(queries, n)``."""
+    """Run the trials of some seeds: the arrays of :data:`RECORDED`, ``(queries, n)`` each."""
     if uses_torch(settings):
         import torch
 
@@ -105,8 +112,7 @@ def run_trials(settings: SearchSettings) -> Record:
         for seed in settings.seed_list
     ]
     return {
-        "indices": np.concatenate([one.indices for one in found], axis=1),
-        "agent_seconds": np.concatenate([one.agent_seconds for one in found], axis=1),
+        name: np.concatenate([getattr(one, name) for one in found], axis=1) for name in RECORDED
     }
 
 
@@ -116,7 +122,7 @@ def _run_in_lockstep(settings: SearchSettings) -> Record:
     while agent.num_queries < settings.queries:
         agent.query()
     found = envs.curves().first(settings.queries)
-    return {"indices": found.indices, "agent_seconds": found.agent_seconds}
+    return {name: getattr(found, name) for name in RECORDED}
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,7 @@ class TrialStore:
 
     def _read(self, file: Path, settings: SearchSettings) -> Record:
         record, shape = read_arrays(file), (settings.queries, len(_seeds(file)))
-        if {"indices", "agent_seconds"} - record.keys() or any(
+        if RECORDED.keys() - record.keys() or any(
             array.shape != shape for array in record.values()
         ):
             raise DamagedDataError(f"{file} is damaged: arrays of shape {shape} were expected.")
@@ -214,12 +220,11 @@ class TrialStore:
             for i, seed in enumerate(_seeds(file)):
                 columns[seed] = {name: array[:, i] for name, array in record.items()}
         seeds = [seed for seed in settings.seed_list if seed in columns]
-        none: dict[str, Any] = {"indices": np.int64, "agent_seconds": np.float64}
         record = {
             name: np.stack([columns[seed][name] for seed in seeds], axis=1)
             if seeds
             else np.empty((settings.queries, 0), dtype)
-            for name, dtype in none.items()
+            for name, dtype in RECORDED.items()
         }
         files = {seed: self.folder / f"failed-{seed}.txt" for seed in settings.seed_list}
         failures = {seed: file.read_text() for seed, file in files.items() if file.exists()}

@@ -36,6 +36,7 @@ class Recorder:
         self._history = env.history
         self._noted = env.history.queries
         self._indices: list[NDArray[np.int64]] = []
+        self._rewards: list[NDArray[np.float64]] = []
         self._seconds: list[NDArray[np.float64]] = []
         self._spent = 0.0
         self._answered: float | None = None  # when; nothing is spent before the first question
@@ -72,10 +73,12 @@ class Recorder:
             return
         fresh = self._history.since(self._noted)
         self._noted = self._history.queries
+        rewards = self.task.reward(fresh, self._history.keys)
         trials = fresh.shape[1]
         if self._pool:
-            fresh, trials = fresh.reshape(-1, 1), 1
+            fresh, rewards, trials = fresh.reshape(-1, 1), rewards.reshape(-1, 1), 1
         self._indices.append(fresh)
+        self._rewards.append(rewards)
         # searches in lockstep share the time
         self._seconds.append(np.full(fresh.shape, self._spent / trials))
 
@@ -86,8 +89,9 @@ class Recorder:
 
     def curves(self) -> Curves:
         """What was recorded so far."""
-        indices = self._indices or [np.empty((0, 1), np.int64)]
-        return curves(self.task, np.concatenate(indices), self.agent_seconds)
+        indices = np.concatenate(self._indices or [np.empty((0, 1), np.int64)])
+        rewards = np.concatenate(self._rewards or [np.empty((0, 1))])
+        return curves(self.task, indices, rewards, self.agent_seconds)
 
     def write_events(self, log: str | Path | None) -> None:
         """Write TensorBoard's event files, or write them anew if there is more by now.
@@ -219,6 +223,8 @@ class RecordVectorSearch(VectorWrapper):
                 f"{envs} is not a vector environment of nas_gym as gym.make_vec makes it. Wrap "
                 "single environments in RecordSearch."
             )
+        if pool:
+            inner.serve_one_search()
         self._recorder = Recorder(inner, pool)
         self._tensorboard_log = tensorboard_log
 

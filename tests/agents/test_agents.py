@@ -119,11 +119,11 @@ def test_environments_go_on_from_a_cloned_state(env_id, autoreset_mode):
 
 
 def test_load_refuses_another_kind_of_agent(tmp_path):
-    RandomSearch(ENVS[0], seed=0).learn(60).save(tmp_path / "agent.npz")
+    RandomSearch(ENVS[0], seed=0).learn(60).save(tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match="RandomSearch"):
-        LocalSearch.load(tmp_path / "agent.npz", ENVS[0])
+        LocalSearch.load(tmp_path / "agent.safetensors", ENVS[0])
     with pytest.raises(ValueError, match="NBGraph"):
-        RandomSearch.load(tmp_path / "agent.npz", "NBGraph-cora-v0")
+        RandomSearch.load(tmp_path / "agent.safetensors", "NBGraph-cora-v0")
 
 
 @every_agent

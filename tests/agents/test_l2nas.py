@@ -8,20 +8,24 @@ import pytest
 import torch
 
 import nas_gym
-from nas_gym.agents import L2NAS, RandomSearch
+from nas_gym.agents import L2NAS, L2NASPaper, RandomSearch
 
 torch.set_num_threads(1)
 # a task that is not reported
 TASK = {"signal": "analog_drift_86400", "report": "analog_drift_86400"}
 
 
-def make(trials=4, env="NB201-cifar10-alpha-v0", seed=0, **settings):
+def make(trials=4, env="NB201-cifar10-alpha-v0", seed=0, method=L2NAS, **settings):
     task = TASK if "cifar10" in env else {}
-    return L2NAS(gym.make_vec(env, num_envs=trials, **task), seed=seed, **settings)
+    return method(gym.make_vec(env, num_envs=trials, **task), seed=seed, **settings)
+
+
+def queried(agent):
+    return agent.env.unwrapped.history.indices
 
 
 def test_share_of_random_architectures():
-    agent = make(1, num_random=5, anneal_until=15, final_epsilon=0.1, max_batches=1)
+    agent = make(1, num_random=5, anneal_until=15, final_epsilon=0.1, max_batches=1, min_batches=1)
     shares = []
     for _ in range(20):
         shares.append(agent.epsilon)
@@ -35,8 +39,20 @@ def test_share_of_random_architectures():
 def test_never_pays_twice():
     agent = make()
     agent.learn(120)
-    indices = agent.env.unwrapped.history.indices
-    assert all(len(set(column)) == 120 for column in indices.T)
+    assert all(len(set(column)) == 120 for column in queried(agent).T)
+
+
+def test_the_papers_configuration_revisits():
+    agent = make(method=L2NASPaper, anneal_until=30)
+    agent.learn(120)
+    assert all(len(set(column)) < 120 for column in queried(agent).T)
+    # what the buffer keeps is the noisy alpha, which is discretized to what was queried
+    assert ((agent._actions > 0) & (agent._actions < 1)).any()
+    actions = agent._actions.reshape(-1, agent.space.alpha_size)
+    indices = agent.space.encode(agent.space.alpha_to_genotype(actions)).reshape(4, 120)
+    np.testing.assert_array_equal(indices, queried(agent).T)
+    accuracy = agent.task.reward(queried(agent).T) / 100
+    np.testing.assert_allclose(agent._scaled_rewards(), 100**accuracy)  # Eq. 3
 
 
 @pytest.mark.parametrize("env", ["NBGraph-proteins-v0", "Tiny-v0"])
@@ -45,24 +61,30 @@ def test_restricted_and_exhausted_spaces(env, cache, write_csv):
     agent = make(2, env)
     for _ in range(30):
         agent.query()
-    indices = agent.env.unwrapped.history.indices
+    indices = queried(agent)
     if env == "Tiny-v0":
         assert all(len(set(column[:8])) >= 5 for column in indices.T)
         assert agent.task.regret(agent.space.encode(agent.best_genotypes)).max() == 0
 
 
-def test_critic_learns_the_quantile_of_rewards():
+@pytest.mark.parametrize(
+    ("settings", "bounds"),
+    [
+        ({}, (0.75, 0.99)),
+        ({"scaling": "standard"}, (0.75, 0.99)),
+        ({"scaling": "none", "num_critics": 2}, (0.75, 0.99)),
+        ({"loss": "squared"}, (0.35, 0.65)),  # the mean, which is the median here
+    ],
+)
+def test_critic_learns_the_quantile_of_rewards(settings, bounds):
     # rewards that have nothing to do with the architecture: what is left is their distribution
-    agent = make(2, quantile=0.9, max_batches=10, num_random=10_000)
+    agent = make(2, quantile=0.9, max_batches=10, num_random=10_000, **settings)
     rng = np.random.default_rng(0)
     for _ in range(300):
         agent._tell(agent._ask(), rng.normal(size=2))
-    values = agent._values(agent._actions)
-    scores = (agent._rewards - agent._rewards.mean(axis=1, keepdims=True)) / agent._rewards.std(
-        axis=1, keepdims=True
-    )
-    below = (scores <= values).mean(axis=1)
-    assert ((below > 0.75) & (below < 0.99)).all()
+    below = (agent._scaled_rewards() <= agent._values(agent._actions)).mean(axis=1)
+    low, high = bounds
+    assert ((below > low) & (below < high)).all()
 
 
 def test_actor_follows_the_critic():
@@ -72,11 +94,11 @@ def test_actor_follows_the_critic():
 
     def value():
         with torch.no_grad():
-            return agent._critic(agent._actor(state).sigmoid()).numpy()[:, 0, 0]
+            return agent._criticize(agent._actor(state).sigmoid()).numpy()[:, 0, 0]
 
     before = value()
     for _ in range(50):
-        agent._actor.learn(-agent._critic(agent._actor(state).sigmoid()).mean(dim=(1, 2)))
+        agent._actor.learn(-agent._criticize(agent._actor(state).sigmoid()).mean(dim=(1, 2)))
     assert (value() > before).all()
 
 
@@ -87,3 +109,95 @@ def test_finds_more_than_random_search():
         agent.learn(150)
         regrets.append(agent.task.regret(agent.space.encode(agent.best_genotypes)).mean())
     assert regrets[0] < 0.8 * regrets[1]  # 0.5 of it, over many seeds
+
+
+def test_batches_of_a_query_are_as_many_as_the_buffer_fills():
+    agent = make(2, max_batches=5, min_batches=2)  # section 2.3: min(|R| // |B|, C_max)
+    steps = []
+    for _ in range(60):
+        agent.query()
+        kept = agent._actor.arrays().get("step.0")
+        steps.append(0 if kept is None else int(kept))
+    batches = np.diff([0, *steps])
+    expected = np.minimum(np.arange(1, 61) // 8, 5)
+    np.testing.assert_array_equal(batches, np.where(expected == 1, 2, expected))
+
+
+def test_equal_histories_with_several_critics_alone_and_in_lockstep():
+    settings = {"num_critics": 3, "max_batches": 3, "min_batches": 1}
+    alone, together = make(1, seed=2, **settings), make(4, seed=0, **settings)
+    for agent in (alone, together):
+        agent.learn(60)
+    np.testing.assert_array_equal(queried(alone)[:, 0], queried(together)[:, 2])
+
+
+def test_diagnostics():
+    agent = make(3)
+    agent.learn(80)
+    found = agent.diagnostics()
+    assert set(found) == {
+        "critic_loss", "actor_loss", "epsilon", "novelty", "prediction", "calibration"
+    }  # fmt: skip
+    assert all(values.shape == (80, 3) for values in found.values())
+    assert np.isnan(found["critic_loss"][:7]).all()  # not a batch yet
+    for name, values in found.items():
+        assert not np.isnan(values[8:]).any(), name
+    np.testing.assert_allclose(found["epsilon"][[0, 20, 79], 0], [1, 0.5, 0])
+    assert ((found["novelty"] > 0) & (found["novelty"] <= 1)).all()
+    assert ((found["calibration"][8:] >= 0) & (found["calibration"][8:] <= 1)).all()
+
+
+def test_critic_predicts_architectures_that_it_has_not_seen():
+    agent = make(3, num_random=100)
+    agent.learn(100)
+    scores, predicted = agent._scaled_rewards(), agent._log[:, :, agent._LOGGED.index("prediction")]
+    for trial in range(3):
+        assert np.corrcoef(scores[trial, 40:], predicted[trial, 40:])[0, 1] > 0.5
+
+
+def test_pretrained_networks_are_taken_over(tmp_path):
+    make(2, max_batches=2).learn(40).save(tmp_path / "old")
+    old = L2NAS.load(tmp_path / "old", gym.make_vec("NB201-cifar10-alpha-v0", num_envs=2))
+    agent = make(3, env="NB201-cifar10-v0", pretrained=str(tmp_path / "old.safetensors"))
+    for mine, theirs in ((agent._actor, old._actor), (agent._critics, old._critics)):
+        for fresh, kept in zip(mine.parameters, theirs.parameters, strict=True):
+            assert torch.equal(fresh, kept[[0, 1, 0]])
+    assert agent.num_queries == 0
+    assert agent._rewards.shape == (3, 0)
+    # a saved agent needs the file no more
+    agent.learn(6)
+    agent.save(tmp_path / "new")
+    (tmp_path / "old.safetensors").unlink()
+    L2NAS.load(tmp_path / "new", gym.make_vec("NB201-cifar10-v0", num_envs=3))
+
+
+def test_pretrained_by_something_else(tmp_path):
+    make(1).save(tmp_path / "one")
+    file = str(tmp_path / "one.safetensors")
+    with pytest.raises(ValueError, match=r"trained on NB201.*NBGraph"):
+        L2NAS("NBGraph-cora-v0", pretrained=file)
+    with pytest.raises(ValueError, match="hidden = 128"):
+        make(1, hidden=64, pretrained=file)
+    with pytest.raises(ValueError, match="L2NASPaper"):
+        make(1, method=L2NASPaper, pretrained=file)
+    with pytest.raises(FileNotFoundError):
+        make(1, pretrained=str(tmp_path / "none"))
+    (tmp_path / "broken.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(nas_gym.errors.DamagedDataError, match="broken"):
+        make(1, pretrained=str(tmp_path / "broken"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"loss": "absolute"}, "loss is"),
+        ({"scaling": "log"}, "scaling is"),
+        ({"quantile": 1.0}, "between 0 and 1"),
+        ({"final_epsilon": 1.5}, "a share"),
+        ({"num_critics": 0}, "num_critics is at least 1"),
+        ({"reward": "cubic"}, "reward"),
+    ],
+)
+def test_bad_settings(settings, match):
+    with pytest.raises(ValueError, match=match):
+        make(1, **settings)

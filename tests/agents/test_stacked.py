@@ -87,3 +87,20 @@ def test_first_weights_are_those_of_torch_linear():
     assert weight.abs().max() <= bound
     assert bias.abs().max() <= bound
     assert abs(float(weight.detach().std()) - bound / 3**0.5) < 0.01 * bound
+
+
+def test_several_networks_of_a_trial_are_drawn_from_its_stream():
+    alone = StackedMLP(SIZES, 1e-3, TrialStreams([5]), 3)
+    together = StackedMLP(SIZES, 1e-3, TrialStreams([4, 5]), 3)
+    for mine, theirs in zip(alone.parameters, together.parameters, strict=True):
+        assert torch.equal(mine, theirs[3:])
+        assert not torch.equal(mine[0], mine[1])
+
+
+def test_weights_are_taken_over_counted_around():
+    saved = trained(make([0, 1]), 2)
+    fresh = make([5, 6, 7])
+    fresh.set_weights(saved.arrays())
+    for mine, theirs in zip(fresh.parameters, saved.parameters, strict=True):
+        assert torch.equal(mine, theirs[[0, 1, 0]])
+    assert "exp_avg.0" not in fresh.arrays()  # Adam begins anew

@@ -295,7 +295,7 @@ def test_events_of_a_comparison(tmp_path):
     curves = {"incumbent_reward", "incumbent_report", "regret", "unique_queries", "agent_seconds"}
     assert {f"search/{name}" for name in curves} <= set(tags["scalars"])
     assert [event.step for event in events.Scalars("search/regret")] == list(range(1, 61))
-    assert tags["images"] == ["best/architecture"]
+    assert tags["images"] == ["best/architecture", "best/in_common"]
     assert "best/arch/text_summary" in tags["tensors"]
     content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     assert b"population_size" in content

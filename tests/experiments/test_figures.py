@@ -29,7 +29,15 @@ NAMES = [f"agent_{i}(population_size={10 * i})" for i in range(12)]
 
 def trials(task, agent, indices, env="E-v0"):
     indices = np.asarray(indices, np.int64)
-    return Trials(env, env, agent, task, list(range(indices.shape[1])), curves(task, indices), {})
+    return Trials(
+        env,
+        env,
+        agent,
+        task,
+        list(range(indices.shape[1])),
+        curves(task, indices, task.reward(indices)),
+        {},
+    )
 
 
 @pytest.fixture

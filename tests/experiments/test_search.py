@@ -136,7 +136,7 @@ def test_lost_history_is_noticed(tmp_path):
 def test_curves_against_a_loop():
     task = Task("analog-nasbench", "cifar10", report="analog_accuracy")
     indices = np.random.default_rng(0).integers(0, 40, (100, 4))  # few architectures: repeats
-    found = curves(task, indices)
+    found = curves(task, indices, task.reward(indices))
     for trial in range(4):
         best, seen = None, set()
         for query in range(100):
@@ -172,7 +172,7 @@ def test_incumbent_is_the_first_of_equals():
     task = Task("analog-nasbench", "cifar10")
     worst = np.flatnonzero(task.rewards == task.rewards.min())
     assert len(worst) > 1  # 10 %: cells that do not compute anything
-    found = curves(task, worst[:3, None])
+    found = curves(task, worst[:3, None], task.reward(worst[:3, None]))
     assert found.incumbents[:, 0].tolist() == [worst[0]] * 3
 
 

@@ -28,7 +28,9 @@ RNG = np.random.default_rng(0)
 def trials(task, agent, indices, env="E-v0", failures=None):
     indices = np.asarray(indices, np.int64)
     seeds = list(range(indices.shape[1]))
-    return Trials(env, env, agent, task, seeds, curves(task, indices), failures or {})
+    return Trials(
+        env, env, agent, task, seeds, curves(task, indices, task.reward(indices)), failures or {}
+    )
 
 
 @pytest.fixture
@@ -274,7 +276,7 @@ def test_trials_that_failed_leave_no_numbers_and_no_nan(nb201, tiny):
     assert entry["at_queries"]["20"]["regret"]["mean"] is None
     assert found["aggregate"]["agents"]["b"]["normalized_regret"]["iqm"] is None
     assert found["aggregate"]["probability_of_improvement"]["a"]["b"]["probability"] is None
-    nothing = replace(failed, curves=curves(nb201, np.empty((0, 0), np.int64)))
+    nothing = replace(failed, curves=curves(nb201, np.empty((0, 0), np.int64), np.empty((0, 0))))
     json.dumps(summarize([nothing]), allow_nan=False)
 
 
