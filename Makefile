@@ -21,9 +21,10 @@ check: $(VENV)/installed
 bench: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/nas-gym bench
 
-# every study of docs/reproduction.md; goes on where it was cut off
+# every study of docs/reproduction*.md; goes on where it was cut off
 reproduce: $(VENV)/installed
 	$(BIN)/python scripts/reproduce.py
+	$(BIN)/python scripts/reproduce_l2nas.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -370,6 +370,9 @@ def main() -> None:
 
     try:
         app()
+    except FileNotFoundError as error:
+        print(f"nas-gym: There is no file {error.filename or error}.", file=sys.stderr)
+        sys.exit(2)
     except (DataError, gym.error.Error, KeyError, ValueError, TypeError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"nas-gym: {message}", file=sys.stderr)

@@ -156,15 +156,19 @@ class Task:
         best = rewards.parse(name)
         if best is None:
             return np.positive  # as it is
-        whole = 100.0 if self.metric(self.signal).unit == "%" else 1.0
+        metric = self.metric(self.signal)
+        whole = 100.0 if metric.unit == "%" else 1.0
         lowest, highest = self._signals.min(), self._signals.max()
-        if self._sign(self.signal) < 0 or lowest < 0 or highest > whole:
-            raise ValueError(
-                f"reward={name!r} takes an accuracy, in % or as a fraction, but {self.signal} goes "
-                f"from {lowest:.4g} to {highest:.4g} {self.metric(self.signal).unit}. Choose "
-                "another signal, or reward='signal'."
-            )
-        return partial(rewards.exponential, best=best * whole)
+        if not metric.maximize:
+            fault = "is better where it is less"
+        elif lowest < 0 or highest > whole:
+            fault = f"goes from {lowest:.4g} to {highest:.4g} {metric.unit}".rstrip()
+        else:
+            return partial(rewards.exponential, best=best * whole)
+        raise ValueError(
+            f"reward={name!r} takes an accuracy, in % or as a fraction, but {self.signal} {fault}. "
+            "Choose another signal, or reward='signal'."
+        )
 
     def reported(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """The reported metric of architectures, in its own unit, shape of ``indices``."""

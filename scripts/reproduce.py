@@ -9,88 +9,15 @@ Results go to docs/results/<study>.json, figures to docs/figures/.
 
 from __future__ import annotations
 
-import argparse
-import json
-import shlex
-import shutil
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from studies import Study, command, interval, reproduce, table
 
-import nas_gym
-from nas_gym.experiments.compare import Comparison, compare
 from nas_gym.experiments.settings import parse_agents
 
-DOCS = Path(__file__).parents[1] / "docs"
 IMAGE_TASKS = {
     "NB201-cifar10-v0": "CIFAR-10",
     "NB201-cifar100-v0": "CIFAR-100",
     "NB201-ImageNet16-120-v0": "ImageNet16-120",
 }
-
-
-@dataclass(frozen=True)
-class Study:
-    """One call of ``nas-gym compare``."""
-
-    name: str
-    envs: list[str]
-    agents: str
-    queries: int
-    seeds: int
-    first_seed: int = 1000  # seeds that nothing was tuned on
-    env_arguments: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def command(self) -> str:
-        """The command line."""
-        words = ["nas-gym", "compare", *self.envs, "--agents", self.agents]
-        words += ["--queries", str(self.queries), "--seeds", str(self.seeds)]
-        words += ["--first-seed", str(self.first_seed)]
-        for name, value in self.env_arguments.items():
-            words += [f"--{name}", value]
-        return shlex.join(words)
-
-    def run(self, folder: Path) -> None:
-        """Run it, and keep its summary and its figures with the documentation."""
-        comparison = Comparison(
-            self.envs,
-            self.agents,
-            self.queries,
-            self.seeds,
-            self.first_seed,
-            self.env_arguments,
-        )
-        summary = compare(comparison, folder / self.name, command=self.command)
-        result = {"command": self.command, "nas_gym": nas_gym.__version__, **summary}
-        self.result_file.parent.mkdir(parents=True, exist_ok=True)
-        self.result_file.write_text(json.dumps(_without_seeds(result), indent=1) + "\n")
-        (DOCS / "figures").mkdir(exist_ok=True)
-        for png in (folder / self.name).glob("curves-*.png"):
-            shutil.copy(png, DOCS / "figures" / f"{self.name}-{png.name}")
-
-    @property
-    def result_file(self) -> Path:
-        """Where its summary is kept."""
-        return DOCS / "results" / f"{self.name}.json"
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """Its summary."""
-        return dict(json.loads(self.result_file.read_text()))
-
-    def at(self, env: str, agent: str, queries: int) -> dict[str, Any]:
-        """The statistics of an agent after so many queries."""
-        found = self.result["environments"][env]["agents"][agent]["at_queries"]
-        return dict(found[str(queries)])
-
-
-def _without_seeds(result: dict[str, Any]) -> dict[str, Any]:
-    """Seeds follow from the command; a list of hundreds would hide the figures."""
-    for env in result["environments"].values():
-        for agent in env["agents"].values():
-            del agent["seeds"]
-    return result
 
 
 NATS = {"table": "nats-bench"}
@@ -137,10 +64,7 @@ REA_DRIFT = Study(
     first_seed=0,
     env_arguments={"signal": "analog_drift_86400", "report": "analog_drift_86400"},
 )
-STUDIES = {
-    study.name: study
-    for study in (TWELVE_EPOCHS, NOISE_FREE, SB3, BLACK_BOX, REA_GRAPHS, REA_DRIFT)
-}
+STUDIES = (TWELVE_EPOCHS, NOISE_FREE, SB3, BLACK_BOX, REA_GRAPHS, REA_DRIFT)
 
 # L2NAS (Mills et al., 2021), Table 1: test accuracy, mean and standard deviation, in %, as
 # NAS-Bench-201 (Dong and Yang, 2020) reports its baselines.
@@ -158,24 +82,6 @@ PUBLISHED = {
 }
 # the bars that regularized evolution's defaults are held to
 REA_BARS = (94.3, 73.2, 46.9)
-
-
-def interval(entry: dict[str, Any], digits: int = 2) -> str:
-    """Mean ± standard deviation [interval of the mean]."""
-    low, high = entry["mean_interval"]
-    mean = f"{entry['mean']:.{digits}f} ± {entry['std']:.{digits}f}"
-    return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def table(headers: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def command(study: Study) -> str:
-    """The study's command as a block of Markdown."""
-    return f"```bash\n{study.command}\n```"
 
 
 def published_rows() -> list[list[str]]:
@@ -243,7 +149,8 @@ def page() -> str:
     sb3_headers = ["agent", "regret [95 %]", "below random search", "best found", "unique", "s"]
     return f"""# Reproduction
 
-What papers report, and what this package measures. Accuracies are in %, mean ± standard deviation
+What papers report of their baselines, and what this package measures; L2NAS has a page of its own,
+[reproduction-l2nas.md](reproduction-l2nas.md). Accuracies are in %, mean ± standard deviation
 over trials, with the 95 % bootstrap interval of our mean in brackets. Seeds begin at 1000 and were
 not used for anything else; nothing was tuned on these tasks unless it says so. `make reproduce`
 runs all of it again (it needs the tables `nats-bench` and `nb201-12epochs`:
@@ -319,18 +226,5 @@ defaults are a population of 50 and samples of 10.
 """
 
 
-def main() -> None:
-    """Run studies and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=[*STUDIES, "page"], help="one study, or the page alone")
-    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"))
-    arguments = parser.parse_args()
-    for study in STUDIES.values():
-        if arguments.only in (None, study.name):
-            study.run(arguments.out)
-    if all(study.result_file.exists() for study in STUDIES.values()):
-        (DOCS / "reproduction.md").write_text(page())
-
-
 if __name__ == "__main__":
-    main()
+    reproduce(__doc__, STUDIES, "reproduction.md", page)

@@ -47,6 +47,18 @@ def test_search_takes_settings_of_the_agent(cli, tmp_path):
     assert config["task"]["report"] == "analog-nasbench:analog_accuracy"
 
 
+def test_search_with_noise_then_go_on_from_its_agent(cli, tmp_path):
+    common = ("search", "NB201-cifar10-v0", "--agent", "l2nas", "--queries", 30, "--seeds", 2)
+    cli(*common, "--reward", "rescaled(best=0.94)", "--out", "first")
+    cli(*common, "--noise", 0.3, "--pretrained", "first/agent.safetensors", "--out", "second")
+    config = json.loads((tmp_path / "second/config.json").read_text())
+    assert config["env_arguments"] == {"noise": 0.3}
+    assert config["agent_settings"]["pretrained"] == "first/agent.safetensors"
+    assert config["task"]["noise"] == 0.3
+    config = json.loads((tmp_path / "first/config.json").read_text())
+    assert config["task"]["reward"] == "rescaled(best=0.94)"
+
+
 def test_import_then_search_then_remove(cli, tmp_path):
     rng = np.random.default_rng(0)
     rows = [f"{a}{b}{c},{rng.random()},{rng.random()}" for a in "012" for b in "01" for c in "0123"]
@@ -79,6 +91,10 @@ def test_data_list_and_info(cli):
         (("search", "NB201-cifar10-v0", "--signal", "acc"), "baseline_accuracy"),
         (("search", "NB201-cifar10-v0", "--set", "x"), "NAME=VALUE"),
         (("search", "NB201-cifar10-v0", "--set", "x=1"), "no setting x"),
+        (("search", "NB201-cifar10-v0", "--noise", -1), "standard deviation"),
+        (("search", "NB201-cifar10-v0", "--reward", "log"), "reward is"),
+        (("search", "NB201-cifar10-v0", "--pretrained", "x"), "no setting pretrained"),
+        (("search", "NB201-cifar10-v0", "--agent", "l2nas", "--pretrained", "x"), "no file"),
         (("data", "fetch", "imagenet"), "no table 'imagenet'"),
         (("data", "info", "nothing"), "no table 'nothing'"),
         (("data", "import", "nothing.csv", "--name", "x"), "nothing.csv"),

@@ -12,6 +12,7 @@ import nas_gym  # noqa: F401
 from nas_gym import noise
 from nas_gym.agents import RandomSearch
 from nas_gym.agents.sb3 import make_model
+from nas_gym.agents.sb3_vec_env import SearchVecEnv
 from nas_gym.tasks import Task
 from nas_gym.wrappers import RecordVectorSearch
 
@@ -65,6 +66,22 @@ def test_task_adds_it_in_the_unit_of_the_signal():
     np.testing.assert_array_equal(noisy.regret(indices), plain.regret(indices))
     np.testing.assert_array_equal(plain.reward(indices, keys), plain.rewards)
     assert noisy.describe()["noise"] == 0.5
+
+
+def test_where_less_is_better(open_table):
+    seconds = open_table("nas-bench-graph-cora").column("latency")
+    task = Task("nas-bench-graph-cora", "cora", signal="latency", report="para", noise=0.001)
+    rewards = task.reward(np.arange(task.space.size), noise.keys([0]))
+    assert (rewards + seconds).std() == pytest.approx(0.001, rel=0.03)
+    assert (rewards + seconds).mean() == pytest.approx(0, abs=0.001 * 4.5 / task.space.size**0.5)
+
+
+def test_parts_of_a_table_have_the_noise_of_the_whole():
+    keys = noise.keys([0, 1, 2])[:, None]
+    whole = noise.standard_normal(keys, np.arange(15_625))
+    for begin, stride in ((0, 2), (1, 3), (5, 64)):  # however NumPy goes about it
+        part = noise.standard_normal(keys, np.arange(15_625)[begin::stride])
+        np.testing.assert_array_equal(part, whole[:, begin::stride])
 
 
 @pytest.mark.parametrize("sigma", [-0.1, float("nan"), float("inf")])
@@ -158,8 +175,36 @@ def test_one_search_of_several_environments_has_one_noise(name):
         assert by_index.setdefault(int(index), reward) == reward
 
 
+def test_models_of_sb3_search_once_however_they_are_made():
+    envs = gym.make_vec(MODES[0], num_envs=4, autoreset_mode="SameStep", noise=1.0)
+    venv = SearchVecEnv(envs)
+    for seed in (0, 1):
+        venv.seed(seed)
+        venv.reset()
+        assert envs.history.keys.tolist() == noise.keys([seed] * 4).tolist()
+
+
 def test_environments_of_one_search_are_so_from_the_start():
-    envs = gym.make_vec(MODES[0], num_envs=2)
+    envs = gym.make_vec(MODES[0], num_envs=2, noise=1.0)
     envs.reset()
     with pytest.raises(RuntimeError, match="begun"):
-        envs.serve_one_search()
+        RecordVectorSearch(envs, pool=True)
+    without = gym.make_vec(MODES[0], num_envs=2)
+    without.reset(), RecordVectorSearch(without, pool=True)  # there is nothing to share
+
+
+@every_mode
+def test_a_search_goes_on_with_its_noise(env_id):
+    kwargs = {"num_envs": 3, "noise": 1.0}
+    if env_id != MODES[0]:
+        kwargs["max_episode_steps"] = 5  # other searches begin on the way
+    envs, copy = gym.make_vec(env_id, **kwargs), gym.make_vec(env_id, **kwargs)
+    envs.reset(seed=3)
+    envs.action_space.seed(0)
+    for _ in range(13):
+        envs.step(envs.action_space.sample())
+    copy.restore_state(envs.clone_state())
+    for _ in range(20):
+        actions = envs.action_space.sample()
+        np.testing.assert_array_equal(copy.step(actions)[1], envs.step(actions)[1])
+    np.testing.assert_array_equal(copy.history.indices, envs.history.indices)

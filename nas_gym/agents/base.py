@@ -189,7 +189,7 @@ class Agent(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write everything that the agent knows to one file (``.safetensors``)."""
-        write_tensors(_with_suffix(path), self.state_dict())
+        write_tensors(agent_file(path), self.state_dict())
 
     @classmethod
     def load(
@@ -204,7 +204,7 @@ class Agent(ABC):
             ValueError: the file holds another kind of agent, another number of trials or another
                 search space.
         """
-        state = read_tensors(_with_suffix(path))
+        state = read_tensors(agent_file(path))
         settings = json.loads(str(state["settings"]))
         agent = cls(env, seed=int(state["seed"]), **settings, **arguments)
         agent.load_state_dict(state)
@@ -216,7 +216,7 @@ class Agent(ABC):
         Raises:
             ValueError: another kind of agent, or another search space.
         """
-        state = read_tensors(_with_suffix(path))
+        state = read_tensors(agent_file(path))
         found = (str(state.get("agent")), str(state.get("space")))
         expected = (type(self).__name__, self.space.name)
         if found != expected:
@@ -273,7 +273,8 @@ class Agent(ABC):
         self._began = began
 
 
-def _with_suffix(path: str | Path) -> Path:
+def agent_file(path: str | Path) -> Path:
+    """Where an agent is saved; the suffix may be left out."""
     path = Path(path)
     suffix = ".safetensors"
     return path if path.suffix == suffix else path.with_name(path.name + suffix)

@@ -48,10 +48,11 @@ class L2NAS(Agent):
         noise: 0.3; the half width of the uniform noise on the first candidate; that on the last
             is four times as wide.
         num_candidates: 64.
-        num_random: 10 random architectures first; then the share of random ones falls, by half a
-            cosine, until query ``anneal_until`` (30) and to ``final_epsilon`` (0).
+        num_random: 20 random architectures first; then the share of random ones falls, by half a
+            cosine, from 1 to ``final_epsilon`` (0) at query ``anneal_until`` (0: at once).
         pretrained: a file of a saved agent, whose networks are taken over and fine-tuned (section
-            2.4): trial ``i`` begins with those of its trial ``i``, counted around.
+            2.4): the trial of seed ``s`` begins with those of its trial ``s``, counted around, so
+            that trials do not depend on those beside them.
     """
 
     settings: ClassVar[dict[str, Any]] = {
@@ -71,8 +72,8 @@ class L2NAS(Agent):
         "revisits": False,
         "noise": 0.3,
         "num_candidates": 64,
-        "num_random": 10,
-        "anneal_until": 30,
+        "num_random": 20,
+        "anneal_until": 0,
         "final_epsilon": 0.0,
         "pretrained": "",
     }
@@ -136,8 +137,10 @@ class L2NAS(Agent):
         made = self._rewards.shape[1]
         if made < self.num_random:
             return 1.0
-        progress = (made - self.num_random) / max(1, self.anneal_until - self.num_random)
-        cosine = 0.5 * (1 + np.cos(np.pi * min(1.0, progress)))
+        if made >= self.anneal_until:
+            return self.final_epsilon
+        progress = (made - self.num_random) / (self.anneal_until - self.num_random)
+        cosine = 0.5 * (1 + np.cos(np.pi * progress))
         return float(self.final_epsilon + (1 - self.final_epsilon) * cosine)
 
     # -- proposing --------------------------------------------------------------------------------
@@ -172,7 +175,7 @@ class L2NAS(Agent):
         return np.where(none[:, None], anything, chosen)
 
     def _noisy_actor(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Alphas of the candidates in [0, 1] (Eq. 4), ``(n, candidates, alpha_size)``."""
+        """Alphas of the candidates (Eq. 4), ``(n, candidates, alpha_size)``."""
         import torch
 
         with torch.no_grad():
@@ -180,7 +183,7 @@ class L2NAS(Agent):
             alpha = self._actor(state).sigmoid().numpy().astype(np.float64)
         width = self.noise * np.linspace(1, 4, self.num_candidates)[:, None]
         noisy: NDArray[np.float64] = alpha + width * (2 * noise - 1)
-        return noisy.clip(0, 1) if self.relaxed_actions else noisy
+        return noisy
 
     def _values(self, actions: NDArray[np.float32]) -> NDArray[np.float64]:
         """What the critics make of actions ``(n, b, alpha_size)``; ``(n, b)``."""
@@ -306,16 +309,18 @@ class L2NASPaper(L2NAS):
     and stays in the buffer as it was. Learning rates are those of section 3.4.
 
     Settings: as those of :class:`L2NAS`, with other defaults. Numbers that our copy of the paper
-    lost (``noise``, ``anneal_until``) were chosen on tasks that are not reported.
+    lost (``top_k``, ``batch_size``, ``max_batches``, ``noise``, ``anneal_until``) were chosen on
+    tasks that are not reported.
     """
 
     settings: ClassVar[dict[str, Any]] = L2NAS.settings | {
+        "batch_size": 32,
         "actor_learning_rate": 1e-4,
         "reward": "exponential",
         "scaling": "none",
         "relaxed_actions": True,
         "revisits": True,
-        "noise": 0.1,
+        "noise": 0.3,
         "num_candidates": 1,
         "num_random": 0,
         "anneal_until": 175,

@@ -21,12 +21,15 @@ Indices = int | Iterable[int] | None
 class SearchVecEnv(VecEnv):
     """A vector environment of this package for stable-baselines3, which takes its own kind only.
 
+    They serve one model, and so one search: noise on the signal is the same in all of them.
+
     Args:
         envs: from ``gym.make_vec(id, num_envs=n, autoreset_mode="SameStep")``, possibly wrapped.
 
     Raises:
         TypeError: not a vector environment of this package.
         ValueError: one that does not reset in the step that ends an episode, as SB3 expects.
+        RuntimeError: one with noise that was reset before.
 
     Example:
         >>> import gymnasium as gym
@@ -48,6 +51,7 @@ class SearchVecEnv(VecEnv):
                 "stable-baselines3 expects environments that reset in the step that ends an "
                 'episode: gym.make_vec(..., autoreset_mode="SameStep").'
             )
+        inner.serve_one_search()
         self.envs = envs
         self._inner = inner
         self._actions: Any = None
@@ -71,7 +75,7 @@ class SearchVecEnv(VecEnv):
     def step_wait(
         self,
     ) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Step; at an episode's end ``info`` has ``terminal_observation`` and the query's entries."""
+        """Step; at an episode's end infos have ``terminal_observation`` and the query's entries."""
         observations, rewards, terminated, truncated, infos = self.envs.step(self._actions)
         dones = terminated | truncated
         if dones[0]:  # all of them: searches in lockstep end together

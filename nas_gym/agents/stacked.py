@@ -30,6 +30,7 @@ class StackedMLP:
     def __init__(
         self, sizes: Sequence[int], learning_rate: float, streams: TrialStreams, per_trial: int = 1
     ) -> None:
+        self._seeds, self._per_trial = streams.seeds, per_trial
         trials = len(streams.seeds)
         self.parameters: list[Tensor] = []  # of each layer (n, inputs, outputs) and (n, 1, outputs)
         for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
@@ -67,11 +68,13 @@ class StackedMLP:
     def set_weights(self, arrays: Arrays) -> None:
         """Take the weights out of what :meth:`arrays` gave, of any number of trials, as a start.
 
-        Trial ``i`` takes those of trial ``i``, counted around. Adam begins anew.
+        The trial of seed ``s`` takes those of trial ``s``, counted around. Adam begins anew.
         """
+        seeds = torch.tensor(self._seeds)
         for i, parameter in enumerate(self.parameters):
             found = torch.from_numpy(np.array(arrays[f"parameter.{i}"]))
-            parameter.data.copy_(found[torch.arange(len(parameter)) % len(found)])
+            by_trial = found.reshape(-1, self._per_trial, *found.shape[1:])
+            parameter.data.copy_(by_trial[seeds % len(by_trial)].reshape(parameter.shape))
 
     def set_arrays(self, arrays: Arrays) -> None:
         """Take over what :meth:`arrays` gave."""

@@ -134,7 +134,8 @@ class AlphaEnv(SearchEnv):
 
     ## Arguments
     * `top_k`: how many architectures the observation averages; 64.
-    * `table`, `dataset`, `signal`, `report`, `task`, `render_mode`: as in the sequential mode.
+    * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `task`, `render_mode`: as in the
+      sequential mode.
       `NB201-cifar10-alpha` searches `analog-nasbench` (the package's retrained cells) by default.
 
     ```python

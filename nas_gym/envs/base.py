@@ -57,7 +57,8 @@ def make_task(
     if unknown:
         raise TypeError(
             f"Unknown argument {', '.join(unknown)}. Every environment takes table, dataset, "
-            "signal, report, noise, reward, task and render_mode; help(type(env.unwrapped)) has all of them."
+            "signal, report, noise, reward, task and render_mode; help(type(env.unwrapped)) "
+            "has all of them."
         )
     if task is not None:
         return task
@@ -165,10 +166,15 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any], ABC):
         """Let the environments have the same noise: they are parts of one search.
 
         Raises:
-            RuntimeError: after the first reset.
+            RuntimeError: there is noise, and the first reset has begun searches of their own.
         """
+        if self._one_search or not self.task.noise:
+            return
         if self._begun:
-            raise RuntimeError("These environments have begun searches of their own.")
+            raise RuntimeError(
+                "These environments have begun searches of their own, each with its own noise. "
+                "Let them serve one search before their first reset."
+            )
         self._one_search = True
         self._next_keys[:] = self._next_keys[0]
         self._new_search()

@@ -144,7 +144,8 @@ class SequentialEnv(SearchEnv):
 
     ## Rewards
     0 until the last decision, then the architecture's search signal, in its own unit (percent for
-    NAS-Bench-201, a fraction for NAS-Bench-Graph), negated where less is better.
+    NAS-Bench-201, a fraction for NAS-Bench-Graph), negated where less is better; or what `reward`
+    makes of it.
 
     ## Starting State
     No decision made: all zeros.
@@ -166,13 +167,18 @@ class SequentialEnv(SearchEnv):
     * `dataset`: picks the table's columns for a data set.
     * `signal`, `report`: other columns for the reward and for the report, `"metric"` or
       `"table:metric"`, such as `report="nats-bench:cifar10-test"`.
-    * `task`: a ready `nas_gym.tasks.Task` in place of the four.
+    * `noise`: standard deviation, in the signal's unit, of Gaussian noise on the signal: that of
+      training an architecture once. It is drawn anew for each search, from its seed, and is the
+      same whenever the search asks again; reports and regrets are free of it.
+    * `reward`: `"signal"`, or what to make of an accuracy: `"exponential"` (`100 ** accuracy`,
+      L2NAS, Eq. 3) or `"rescaled(best=0.94)"` (`100 ** (accuracy / best)`, L2NAS, Eq. 7).
+    * `task`: a ready `nas_gym.tasks.Task` in place of the six.
     * `render_mode`: `"ansi"` (text) or `"rgb_array"` (a drawing of the cell).
 
     ```python
     >>> import gymnasium as gym
     >>> import nas_gym
-    >>> env = gym.make("NB201-cifar10-v0", signal="analog_accuracy")
+    >>> env = gym.make("NB201-cifar10-v0", signal="analog_accuracy", noise=0.3)
 
     ```
 

@@ -16,6 +16,9 @@ from nas_gym.tasks import Task
 BUDGETS = (50, 100, 150, 500, 1000)
 """Numbers of queries at which summaries tell how the searches stood."""
 
+UNIQUE_BUDGETS = (50, 100, 150)
+"""Numbers of distinct architectures at which summaries tell the same."""
+
 RANKS = {"best": 1, "top_3": 3, "top_10": 10}
 """Ranks by the reported metric that a search may reach."""
 
@@ -36,6 +39,10 @@ def summarize(trials: Sequence[Trials]) -> dict[str, Any]:
         * ``at_queries``: for each of :data:`BUDGETS` and the last query, ``report`` and
           ``regret`` of the incumbents (see :func:`statistics`) and the mean of
           ``unique_queries``, distinct architectures queried;
+        * ``at_unique_queries``: the same for each of :data:`UNIQUE_BUDGETS`, as each trial stood
+          when it had queried so many distinct architectures, or at its end if it never did;
+          ``queries`` is the mean of all queries until then, ``complete`` the share of trials that
+          got so far;
         * ``reached``: for each of :data:`RANKS`, the share of trials whose last incumbent's
           reported metric is at least that of the architecture of this rank;
         * ``unique_queries``, ``agent_seconds`` and ``training_seconds``: means over trials, at
@@ -103,6 +110,24 @@ def at_queries(curves: Curves) -> dict[str, Any]:
         }
         for q in budgets
     }
+
+
+def at_unique_queries(curves: Curves) -> dict[str, Any]:
+    """How trials stood when they had queried each of :data:`UNIQUE_BUDGETS` architectures."""
+    queries, trials = curves.unique.shape
+    result = {}
+    for unique in (u for u in UNIQUE_BUDGETS if u <= queries):
+        enough = curves.unique >= unique
+        complete: NDArray[np.bool_] = np.any(enough, axis=0)
+        last = np.where(complete, enough.argmax(axis=0), queries - 1)
+        each = np.arange(trials)
+        result[str(unique)] = {
+            "report": statistics(curves.reports[last, each]),
+            "regret": statistics(curves.regrets[last, each]),
+            "queries": _mean(last + 1),
+            "complete": _mean(complete),
+        }
+    return result
 
 
 def regret_unit(task: Task) -> float:
@@ -174,6 +199,7 @@ def _agent(trials: Trials) -> dict[str, Any]:
         "seeds": trials.seeds,
         "failures": {str(seed): error for seed, error in trials.failures.items()},
         "at_queries": at_queries(curves),
+        "at_unique_queries": at_unique_queries(curves),
         "reached": _reached(trials),
         "unique_queries": _mean(curves.unique[-1:]),
         "agent_seconds": _mean(curves.agent_seconds[-1:]),

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 import nas_gym
 from nas_gym.agents import AGENTS
+from nas_gym.agents.base import agent_file
 from nas_gym.agents.sb3 import check_hyperparams, find, read_hyperparams, search
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.errors import DamagedDataError
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.files import read_arrays, write_arrays, write_atomically
+from nas_gym.files import read_arrays, sha256, write_arrays, write_atomically
 from nas_gym.registration import in_mode
 from nas_gym.tasks import Task
 from nas_gym.wrappers import RecordVectorSearch
@@ -53,6 +54,7 @@ def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
 
     Raises:
         TypeError: a setting that the agent does not have.
+        FileNotFoundError: there is no such pre-trained agent.
     """
     if settings.runs_in_lockstep:
         AGENTS[settings.agent].check_settings(settings.agent_settings)
@@ -64,13 +66,16 @@ def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
         env = in_mode(settings.env, find(settings.agent).suffix)
     config = asdict(settings)
     del config["seeds"], config["first_seed"]
-    described = {
+    described: dict[str, Any] = {
         **config,
         "searched_env": env,
         "task": task.describe(),
         "agent_settings": known | settings.agent_settings,
         "versions": {"nas_gym": nas_gym.__version__} | _engines(settings),
     }
+    if described["agent_settings"].get("pretrained"):
+        path = agent_file(described["agent_settings"]["pretrained"])
+        described["pretrained_sha256"] = sha256(path)
     # as it comes back from a file, where tuples are lists
     return dict(json.loads(json.dumps(described, default=str)))
 

@@ -45,9 +45,9 @@ def test_never_pays_twice():
 def test_the_papers_configuration_revisits():
     agent = make(method=L2NASPaper, anneal_until=30)
     agent.learn(120)
-    assert all(len(set(column)) < 120 for column in queried(agent).T)
+    assert any(len(set(column)) < 120 for column in queried(agent).T)
     # what the buffer keeps is the noisy alpha, which is discretized to what was queried
-    assert ((agent._actions > 0) & (agent._actions < 1)).any()
+    assert len(np.unique(agent._actions)) > 1000
     actions = agent._actions.reshape(-1, agent.space.alpha_size)
     indices = agent.space.encode(agent.space.alpha_to_genotype(actions)).reshape(4, 120)
     np.testing.assert_array_equal(indices, queried(agent).T)
@@ -142,7 +142,7 @@ def test_diagnostics():
     assert np.isnan(found["critic_loss"][:7]).all()  # not a batch yet
     for name, values in found.items():
         assert not np.isnan(values[8:]).any(), name
-    np.testing.assert_allclose(found["epsilon"][[0, 20, 79], 0], [1, 0.5, 0])
+    np.testing.assert_array_equal(found["epsilon"][:, 0], [1] * 20 + [0] * 60)
     assert ((found["novelty"] > 0) & (found["novelty"] <= 1)).all()
     assert ((found["calibration"][8:] >= 0) & (found["calibration"][8:] <= 1)).all()
 

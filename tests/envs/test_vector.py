@@ -11,12 +11,17 @@ from nas_gym.registration import MODES
 
 NUM_ENVS = 5
 SETTINGS = {
-    "": [{}],
-    "-alpha": [{"max_episode_steps": 6}, {"max_episode_steps": 9, "top_k": 2}],
+    "": [{}, {"noise": 0.5}],
+    "-alpha": [
+        {"max_episode_steps": 6},
+        {"max_episode_steps": 9, "top_k": 2},
+        {"max_episode_steps": 9, "noise": 0.5, "reward": "exponential"},
+    ],
     "-population": [
         {"max_episode_steps": 5},
         {"max_episode_steps": 4, "population_size": 4, "num_offspring": 3, "survival": "elitist"},
         {"max_episode_steps": 4, "population_size": 2, "num_offspring": 5},
+        {"max_episode_steps": 5, "noise": 0.5},
     ],
 }
 CASES = [

@@ -71,6 +71,29 @@ def test_agents_and_seeds_can_be_added(tmp_path):
     )
 
 
+def test_noise_is_that_of_each_seed(tmp_path):
+    noisy = {"env_arguments": {"noise": 1.0}}
+    run(tmp_path / "grown", "random,ppo", queries=30, seeds=1, **noisy)
+    grown = run(tmp_path / "grown", "random,ppo", queries=30, seeds=3, **noisy)
+    whole = run(tmp_path / "whole", "random,ppo", queries=30, seeds=3, **noisy)
+    assert without_seconds(grown) == without_seconds(whole)
+    plain = run(tmp_path / "plain", "random,ppo", queries=30, seeds=3)
+    assert without_seconds(plain) != without_seconds(whole)
+    assert whole["environments"][ENV]["task"]["noise"] == 1.0
+    with pytest.raises(ValueError, match="task"):
+        run(tmp_path / "whole", "random,ppo", queries=30, seeds=3)
+    # what the agents were told is kept, the same of an architecture whoever asked
+    told = {}
+    for agent in ("random", "ppo"):
+        for file in (tmp_path / "whole" / ENV / agent).glob("*.npz"):
+            first = int(file.stem.split("-")[1])
+            with np.load(file) as record:
+                pairs = zip(record["indices"].T, record["rewards"].T, strict=True)
+                for seed, (indices, rewards) in enumerate(pairs, first):
+                    for index, reward in zip(indices, rewards, strict=True):
+                        assert told.setdefault((seed, int(index)), reward) == reward
+
+
 def test_another_comparison_in_the_folder_is_left_alone(tmp_path):
     run(tmp_path)
     with pytest.raises(ValueError, match="different queries"):

@@ -64,6 +64,16 @@ def test_nothing_is_loaded_from_anywhere(tmp_path, two_environments):
     assert not re.search(r"<(link|img|script|iframe)[^>]+(src|href)=\"(?!data:)", text)
 
 
+def test_noise_and_reward_are_said(tmp_path, two_environments):
+    assert "baseline_accuracy, reported" in report(tmp_path, two_environments).read_text()
+    arguments = {"noise": 0.5, "reward": "exponential"}
+    envs = RecordVectorSearch(gym.make_vec("NB201-cifar10-alpha-v0", num_envs=2, **arguments))
+    task = RandomSearch(envs, seed=0).learn(20).task
+    made = Trials("NB201-cifar10", "NB201-cifar10", "random", task, [0, 1], envs.curves(), {})
+    text = report(tmp_path, [made]).read_text()
+    assert "with noise of standard deviation 0.5 (reward: exponential), reported" in text
+
+
 def test_names_and_errors_are_text(tmp_path, two_environments):
     odd = [replace(one, agent=f"<b>{one.agent}&") for one in two_environments]
     text = report(tmp_path, odd, command="nas-gym <i>").read_text()

@@ -17,6 +17,7 @@ from nas_gym.agents import AGENTS
 from nas_gym.envs.curves import curves
 from nas_gym.experiments.search import Run, run_search
 from nas_gym.experiments.settings import SearchSettings
+from nas_gym.files import sha256
 from nas_gym.tables import DamagedDataError
 from nas_gym.tasks import Task
 
@@ -45,7 +46,8 @@ def test_a_search_writes_what_it_promises(tmp_path):
     assert [row["regret"] for row in last] == [trial["regret"] for trial in summary["trials"]]
     mean = np.mean([row["regret"] for row in last])
     assert summary["at_queries"]["60"]["regret"]["mean"] == pytest.approx(mean)
-    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("curves.png", "in_common.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.glob("seed-*/events.out.tfevents.*"))) == 3
 
 
@@ -78,6 +80,48 @@ def test_cut_off_and_taken_up_is_the_same(agent, env, tmp_path):
     histories = [without_seconds(tmp_path / name / "history.jsonl") for name in ("straight", "cut")]
     assert histories[0] == histories[1]
     assert len(histories[0]) == 60 * 3
+
+
+@pytest.mark.parametrize("agent", ["l2nas", "rea"])
+def test_cut_off_and_taken_up_is_the_same_with_noise(agent, tmp_path):
+    wanted = settings(agent, env="NB201-cifar10-alpha-v0", env_arguments={"noise": 0.5})
+    run_search(wanted, tmp_path / "straight", progress_bar=False)
+    Run(wanted, tmp_path / "cut").advance(31)
+    run_search(wanted, tmp_path / "cut", progress_bar=False)
+    histories = [without_seconds(tmp_path / name / "history.jsonl") for name in ("straight", "cut")]
+    assert histories[0] == histories[1]
+    assert sorted({row["seed"] for row in histories[0]}) == [0, 1, 2]
+
+
+def test_events_hold_what_the_agent_tells_of_its_learning(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    wanted = settings("l2nas", queries=40, seeds=2)
+    run = Run(wanted, tmp_path)
+    run.advance(15)  # what was logged before a kill is there, too
+    run_search(wanted, tmp_path, progress_bar=False)
+    events = EventAccumulator(str(tmp_path / "seed-0"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/epsilon")] == list(range(1, 41))
+    # from the first batch on
+    assert [event.step for event in events.Scalars("train/critic_loss")] == list(range(8, 41))
+    assert {"best/architecture", "best/in_common"} == set(events.Tags()["images"])
+
+
+def test_saved_agent_starts_another_search(tmp_path):
+    run_search(settings("l2nas", seeds=2), tmp_path / "first", progress_bar=False)
+    file = tmp_path / "first" / "agent.safetensors"
+    wanted = settings(
+        "l2nas", queries=20, agent_settings={"pretrained": str(file), "num_random": 4}
+    )
+    run_search(wanted, tmp_path / "second", progress_bar=False)
+    config = json.loads((tmp_path / "second" / "config.json").read_text())
+    assert config["pretrained_sha256"] == sha256(file)
+    # another file of the same name is another search
+    run_search(settings("l2nas", seeds=1), tmp_path / "first2", progress_bar=False)
+    (tmp_path / "first2" / "agent.safetensors").rename(file)
+    with pytest.raises(ValueError, match="pretrained_sha256"):
+        run_search(wanted, tmp_path / "second", progress_bar=False)
 
 
 def test_killed_and_taken_up_is_the_same(tmp_path):

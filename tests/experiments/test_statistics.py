@@ -15,6 +15,7 @@ from nas_gym.envs.curves import curves
 from nas_gym.experiments.bootstrap import RESAMPLES, improvement, interval, resampled_counts
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.statistics import (
+    at_unique_queries,
     performance_profile,
     regret_unit,
     statistics,
@@ -294,3 +295,17 @@ def test_300_trials_of_10_agents_take_seconds(nb201):
     started = time.perf_counter()
     summarize(made)
     assert time.perf_counter() - started < 10  # 0.7 s on an idle core
+
+
+def test_at_unique_queries(nb201):
+    # the second trial asks for the same architecture again and again
+    indices = np.stack([np.arange(120), np.arange(120) // 2], axis=1)
+    found = curves(nb201, indices, nb201.reward(indices))
+    at = at_unique_queries(found)
+    assert list(at) == ["50", "100"]
+    assert (at["50"]["queries"], at["50"]["complete"]) == ((50 + 99) / 2, 1.0)
+    regrets = nb201.regret(found.incumbents)
+    assert at["50"]["regret"]["mean"] == pytest.approx((regrets[49, 0] + regrets[98, 1]) / 2)
+    assert at["100"]["complete"] == 0.5  # the second one ends with 60
+    assert at["100"]["queries"] == (100 + 120) / 2
+    assert at["100"]["regret"]["mean"] == pytest.approx((regrets[99, 0] + regrets[119, 1]) / 2)

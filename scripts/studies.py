@@ -1,0 +1,155 @@
+"""What the reproduction scripts share: studies, and pages of Markdown made of their results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import nas_gym
+from nas_gym.experiments.compare import Comparison, compare
+from nas_gym.experiments.search import run_search
+from nas_gym.experiments.settings import SearchSettings, parse_agents
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One call of ``nas-gym compare``."""
+
+    name: str
+    envs: list[str]
+    agents: str
+    queries: int
+    seeds: int
+    first_seed: int = 1000  # seeds that nothing was tuned on
+    env_arguments: dict[str, Any] = field(default_factory=dict)
+    pictured: bool = True  # whether its curves are kept
+
+    verb: ClassVar[str] = "compare"
+
+    @property
+    def command(self) -> str:
+        """The command line."""
+        option = "--agents" if self.verb == "compare" else "--agent"
+        words = ["nas-gym", self.verb, *self.envs, option, self.agents]
+        words += ["--queries", str(self.queries), "--seeds", str(self.seeds)]
+        words += ["--first-seed", str(self.first_seed)]
+        for name, value in self.env_arguments.items():
+            words += [f"--{name}", str(value)]
+        return shlex.join(words)
+
+    def run(self, folder: Path) -> None:
+        """Run it, and keep its summary and its figures with the documentation."""
+        comparison = Comparison(
+            self.envs,
+            self.agents,
+            self.queries,
+            self.seeds,
+            self.first_seed,
+            self.env_arguments,
+        )
+        self._keep(_without_seeds(compare(comparison, folder / self.name, command=self.command)))
+        if self.pictured:
+            self._keep_pictures(folder, "curves-*.png")
+
+    def _keep(self, summary: dict[str, Any]) -> None:
+        result = {"command": self.command, "nas_gym": nas_gym.__version__, **summary}
+        self.result_file.parent.mkdir(parents=True, exist_ok=True)
+        self.result_file.write_text(json.dumps(result, indent=1) + "\n")
+
+    def _keep_pictures(self, folder: Path, pattern: str) -> None:
+        (DOCS / "figures").mkdir(exist_ok=True)
+        for png in (folder / self.name).glob(pattern):
+            shutil.copy(png, DOCS / "figures" / f"{self.name}-{png.name}")
+
+    @property
+    def result_file(self) -> Path:
+        """Where its summary is kept."""
+        return DOCS / "results" / f"{self.name}.json"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Its summary."""
+        return dict(json.loads(self.result_file.read_text()))
+
+    def at(self, env: str, agent: str, queries: int, of: str = "at_queries") -> dict[str, Any]:
+        """The statistics of an agent after so many queries, or ``of="at_unique_queries"``."""
+        return dict(self.result["environments"][env]["agents"][agent][of][str(queries)])
+
+
+@dataclass(frozen=True)
+class Search(Study):
+    """One call of ``nas-gym search``, whose agent is saved, with what the best have in common."""
+
+    verb: ClassVar[str] = "search"
+
+    def run(self, folder: Path) -> None:
+        """Run it, and keep its summary and its figure with the documentation."""
+        ((agent, settings),) = parse_agents(self.agents).values()
+        wanted = SearchSettings(
+            self.envs[0], agent, self.queries, self.seeds, self.first_seed, self.env_arguments,
+            settings,
+        )  # fmt: skip
+        summary = run_search(wanted, folder / self.name)
+        del summary["trials"]
+        self._keep(summary)
+        if self.pictured:
+            self._keep_pictures(folder, "in_common.png")
+
+
+def _without_seeds(result: dict[str, Any]) -> dict[str, Any]:
+    """Seeds follow from the command; a list of hundreds would hide the figures."""
+    for env in result["environments"].values():
+        for agent in env["agents"].values():
+            del agent["seeds"]
+    return result
+
+
+def interval(entry: dict[str, Any], digits: int = 2) -> str:
+    """Mean ± standard deviation [interval of the mean]."""
+    low, high = entry["mean_interval"]
+    mean = f"{entry['mean']:.{digits}f} ± {entry['std']:.{digits}f}"
+    return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def table(headers: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def command(study: Study) -> str:
+    """The study's command as a block of Markdown."""
+    return f"```bash\n{study.command}\n```"
+
+
+def reproduce(
+    description: str | None, studies: Sequence[Study], page: str, write: Callable[[], str]
+) -> None:
+    """The command line of a reproduction script: run studies, and write their page.
+
+    Args:
+        description: of the script.
+        studies: all that the page tells of.
+        page: its name in docs/.
+        write: makes its text out of the results.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [study.name for study in studies]
+    parser.add_argument("--only", choices=[*names, "page"], help="one study, or the page alone")
+    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"))
+    arguments = parser.parse_args()
+    for study in studies:
+        if arguments.only in (None, study.name):
+            study.run(arguments.out)
+    if all(study.result_file.exists() for study in studies):
+        (DOCS / page).write_text(write())
