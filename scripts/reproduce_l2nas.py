@@ -278,6 +278,5 @@ def page() -> str:
     )
 
 
-
 if __name__ == "__main__":
     reproduce(__doc__, STUDIES, "reproduction-l2nas.md", page)

@@ -148,31 +148,29 @@ class L2NAS(Agent):
     def _ask(self) -> NDArray[np.int64]:
         n, size, candidates = self.num_trials, self.space.alpha_size, self.num_candidates
         # the same numbers are drawn whatever happens, so that trials stay independent
-        explore = self.streams.random((n, 1))[:, 0] < self.epsilon
+        explore = self.streams.random((n, 1)) < self.epsilon
         noise = self.streams.random((n, candidates * size)).reshape(n, candidates, size)
         anything = self.space.sample(n, self.streams)
-        alphas = np.where(explore[:, None, None], noise, self._noisy_actor(noise))
+        alphas = np.where(explore[:, :, None], noise, self._noisy_actor(noise))
         genotypes = self.space.alpha_to_genotype(alphas.reshape(-1, size))
-        one_hots = self.space.genotype_to_alpha(genotypes).reshape(n, candidates, size)
         indices = self.space.encode(genotypes).reshape(n, candidates)
         known = self._seen[self._rows[:, None], indices]
+        one_hots = self.space.genotype_to_alpha(genotypes).reshape(alphas.shape)
         actions = (alphas if self.relaxed_actions else one_hots).astype(np.float32)
 
         values = self._values(actions)
-        preference = np.where(explore[:, None], -np.arange(candidates), values)
+        # of random candidates the first, of the actor's the best
+        preference = np.where(explore, -np.arange(candidates), values)
         if not self.revisits:
             preference[known] = -np.inf
-        best = preference.argmax(axis=1)
-        self._novelty = 1 - known.mean(axis=1)
-        learned = self._rewards.shape[1] >= self.batch_size
-        self._prediction = values[self._rows, best] if learned else np.full(n, np.nan)
-        chosen = genotypes.reshape(n, candidates, -1)[self._rows, best]
-        self._proposed = actions[self._rows, best]
+        chosen = self._rows, preference.argmax(axis=1)
         # nothing new among the candidates: any architecture, as random search would take
-        none = np.isneginf(preference[self._rows, best])
-        self._proposed[none] = self.space.genotype_to_alpha(anything[none])
-        self._prediction[none] = np.nan
-        return np.where(none[:, None], anything, chosen)
+        none = np.isneginf(preference[chosen])[:, None]
+        self._proposed = np.where(none, self.space.genotype_to_alpha(anything), actions[chosen])
+        self._novelty = 1 - known.mean(axis=1)
+        untrained = self._rewards.shape[1] < self.batch_size
+        self._prediction = np.where(none[:, 0] | untrained, np.nan, values[chosen])
+        return np.where(none, anything, genotypes.reshape(n, candidates, -1)[chosen])
 
     def _noisy_actor(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
         """Alphas of the candidates (Eq. 4), ``(n, candidates, alpha_size)``."""
