@@ -105,6 +105,8 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
         with safe_open(path, framework="np") as file:
             texts = file.metadata() or {}

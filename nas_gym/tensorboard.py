@@ -24,7 +24,7 @@ class EventWriter:
     ``search/unique_queries`` and ``search/agent_seconds`` (and ``search/training_seconds`` where
     the table knows) against queries, and ``train/...`` for what an agent tells of its learning
     (:meth:`nas_gym.agents.Agent.diagnostics`). At the end come the best architecture, as a drawing
-    and as text, what the best ones have in common beside the truth
+    and as text, what the best ones of the first run have in common beside the truth
     (:func:`nas_gym.envs.top_figure.top_figure`), and an entry of the hyper-parameters tab. Event
     files that lie there are replaced.
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from studies import Search, Study, command, interval, reproduce, table
+from numpy.typing import NDArray
+from studies import RUNS, Search, Study, command, interval, reproduce, table
 
 from nas_gym.experiments.settings import parse_agents
 from nas_gym.tables.catalog import GRAPH_DATASETS
@@ -69,6 +70,7 @@ GRAPHS = Study(
     f"l2nas,random,rea,{REA_10}", 150, 100,
     pictured=False,
 )  # fmt: skip
+TUNED_ON = ("NBGraph-cora-v0", "NBGraph-photo-v0")  # their validation, that is
 ABLATIONS = {
     "l2nas": "the default",
     "l2nas(scaling=standard)": "rewards standardized instead of ranked",
@@ -79,9 +81,7 @@ ABLATIONS = {
     "l2nas(quantile=0.5)": "median critic",
     "l2nas(loss=squared)": "mean critic",
     "l2nas(num_critics=3)": "mean of three critics",
-    "l2nas(relaxed_actions=true)": "learns from the noisy alpha",
     "l2nas(min_batches=1)": "batches as the buffer fills",
-    "l2nas(actor_learning_rate=0.0001)": "the paper's learning rate of the actor",
 }
 ABLATED = tuple(
     replace(
@@ -97,7 +97,7 @@ PRETRAINING = Search(
     "l2nas-pretraining", [CIFAR10], "l2nas", 200, 100,
     env_arguments={"reward": "rescaled(best=0.94)"}, pictured=False,
 )  # fmt: skip
-PRETRAINED = f"l2nas(pretrained=runs/reproduce/{PRETRAINING.name}/agent.safetensors,num_random=0)"
+PRETRAINED = f"l2nas(pretrained={RUNS / PRETRAINING.name}/agent.safetensors,num_random=0)"
 TRANSFER = replace(
     ON_OTHERS, name="l2nas-transfer", agents=f"l2nas,{PRETRAINED}", queries=200, pictured=False
 )
@@ -150,11 +150,17 @@ def compared(regret: dict[str, Any], ours: dict[str, Any]) -> str:
     return iqm(regret) + ("" if apart else " overlap")
 
 
+def so_far(found: dict[str, Any]) -> str:
+    """How many trials saw so many distinct architectures, where not all did."""
+    complete = found["complete"]
+    return "" if complete == 1 else f", {100 * complete:.0f} % so far"
+
+
 def unique_rows(studies: Sequence[Study], unique: int) -> list[list[str]]:
     """IQM regret after so many distinct architectures, ours first."""
     ours = [study.at(env, "l2nas", unique, "at_unique_queries") for study, env in cells(studies)]
     rows = [["`l2nas`", *(iqm(each["regret"]) for each in ours)]]
-    others = [study for study in (*studies, *BLACK_BOX)]
+    others = (*studies, *BLACK_BOX)
     agents = dict.fromkeys(agent for study in others for agent in parse_agents(study.agents))
     for agent in list(agents)[1:]:
         row = [f"`{agent}`"]
@@ -165,8 +171,7 @@ def unique_rows(studies: Sequence[Study], unique: int) -> list[list[str]]:
                 row.append("")
                 continue
             found = where[0].at(env, agent, unique, "at_unique_queries")
-            short = "" if found["complete"] == 1 else f", {100 * found['complete']:.0f} % so far"
-            row.append(compared(found["regret"], mine["regret"]) + short)
+            row.append(compared(found["regret"], mine["regret"]) + so_far(found))
         rows.append(row)
     return rows
 
@@ -181,9 +186,20 @@ def graph_rows() -> list[list[str]]:
         means.append([each["mean"] for each in found])
         texts = [f"{mean:.5f}" for mean in means[-1]]
         texts = [f"{t} [{low:.5f}, {high:.5f}]" for t, (low, high) in zip(texts, ends, strict=True)]
-        rows.append([env, *texts])
-    ranks = 1 + np.argsort(np.argsort(means, axis=1), axis=1)
-    return [*rows, ["mean rank", *(f"{rank:.2f}" for rank in ranks.mean(axis=0))]]
+        rows.append([f"{env} *" if env in TUNED_ON else env, *texts])
+    ranks = _ranks(np.array(means))
+    untuned = [env not in TUNED_ON for env in GRAPHS.envs]
+    for label, found in (("mean rank", ranks), ("mean rank of the others", ranks[untuned])):
+        rows.append([label, *(f"{rank:.2f}" for rank in found.mean(axis=0))])
+    return rows
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks within rows, from 1; equal values share theirs."""
+    less = (values[:, None, :] < values[:, :, None]).sum(axis=2)
+    equal = (values[:, None, :] == values[:, :, None]).sum(axis=2)
+    ranks: NDArray[np.float64] = less + (equal + 1) / 2
+    return ranks
 
 
 def ablation_rows(unique: int) -> list[list[str]]:
@@ -191,7 +207,7 @@ def ablation_rows(unique: int) -> list[list[str]]:
     rows = []
     for agent, what in ABLATIONS.items():
         found = [s.at(env, agent, unique, "at_unique_queries") for s, env in cells(ABLATED)]
-        rows.append([what, f"`{agent}`", *(iqm(each["regret"]) for each in found)])
+        rows.append([what, f"`{agent}`", *(iqm(each["regret"]) + so_far(each) for each in found)])
     return rows
 
 

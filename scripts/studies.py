@@ -17,6 +17,7 @@ from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings, parse_agents
 
 DOCS = Path(__file__).parents[1] / "docs"
+RUNS = Path("runs/reproduce")
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Study:
         words += ["--first-seed", str(self.first_seed)]
         for name, value in self.env_arguments.items():
             words += [f"--{name}", str(value)]
-        return shlex.join(words)
+        return shlex.join([*words, "--out", str(RUNS / self.name)])
 
-    def run(self, folder: Path) -> None:
+    def run(self) -> None:
         """Run it, and keep its summary and its figures with the documentation."""
         comparison = Comparison(
             self.envs,
@@ -55,18 +56,18 @@ class Study:
             self.first_seed,
             self.env_arguments,
         )
-        self._keep(_without_seeds(compare(comparison, folder / self.name, command=self.command)))
+        self._keep(_without_seeds(compare(comparison, RUNS / self.name, command=self.command)))
         if self.pictured:
-            self._keep_pictures(folder, "curves-*.png")
+            self._keep_pictures("curves-*.png")
 
     def _keep(self, summary: dict[str, Any]) -> None:
         result = {"command": self.command, "nas_gym": nas_gym.__version__, **summary}
         self.result_file.parent.mkdir(parents=True, exist_ok=True)
         self.result_file.write_text(json.dumps(result, indent=1) + "\n")
 
-    def _keep_pictures(self, folder: Path, pattern: str) -> None:
+    def _keep_pictures(self, pattern: str) -> None:
         (DOCS / "figures").mkdir(exist_ok=True)
-        for png in (folder / self.name).glob(pattern):
+        for png in (RUNS / self.name).glob(pattern):
             shutil.copy(png, DOCS / "figures" / f"{self.name}-{png.name}")
 
     @property
@@ -90,18 +91,18 @@ class Search(Study):
 
     verb: ClassVar[str] = "search"
 
-    def run(self, folder: Path) -> None:
+    def run(self) -> None:
         """Run it, and keep its summary and its figure with the documentation."""
         ((agent, settings),) = parse_agents(self.agents).values()
         wanted = SearchSettings(
             self.envs[0], agent, self.queries, self.seeds, self.first_seed, self.env_arguments,
             settings,
         )  # fmt: skip
-        summary = run_search(wanted, folder / self.name)
+        summary = run_search(wanted, RUNS / self.name)
         del summary["trials"]
         self._keep(summary)
         if self.pictured:
-            self._keep_pictures(folder, "in_common.png")
+            self._keep_pictures("in_common.png")
 
 
 def _without_seeds(result: dict[str, Any]) -> dict[str, Any]:
@@ -146,10 +147,12 @@ def reproduce(
     )
     names = [study.name for study in studies]
     parser.add_argument("--only", choices=[*names, "page"], help="one study, or the page alone")
-    parser.add_argument("--out", type=Path, default=Path("runs/reproduce"))
     arguments = parser.parse_args()
     for study in studies:
         if arguments.only in (None, study.name):
-            study.run(arguments.out)
-    if all(study.result_file.exists() for study in studies):
+            study.run()
+    missing = [study.name for study in studies if not study.result_file.exists()]
+    if missing:
+        print(f"docs/{page} needs the results of {', '.join(missing)}, too.")
+    else:
         (DOCS / page).write_text(write())

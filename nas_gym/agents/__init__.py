@@ -22,9 +22,9 @@ AGENTS: dict[str, type[Agent]] = {
 __all__ = [
     "AGENTS",
     "L2NAS",
-    "L2NASPaper",
     "TPE",
     "Agent",
+    "L2NASPaper",
     "LocalSearch",
     "RandomSearch",
     "RegularizedEvolution",

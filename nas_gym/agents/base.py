@@ -221,8 +221,8 @@ class Agent(ABC):
         expected = (type(self).__name__, self.space.name)
         if found != expected:
             raise ValueError(
-                f"{path} holds a {found[0]} trained on {found[1]}, and cannot start a {expected[0]} "
-                f"on {expected[1]}."
+                f"{path} holds a {found[0]} trained on {found[1]}, and cannot start a "
+                f"{expected[0]} on {expected[1]}."
             )
         return state
 

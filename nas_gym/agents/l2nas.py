@@ -150,7 +150,7 @@ class L2NAS(Agent):
         # the same numbers are drawn whatever happens, so that trials stay independent
         explore = self.streams.random((n, 1)) < self.epsilon
         noise = self.streams.random((n, candidates * size)).reshape(n, candidates, size)
-        anything = self.space.sample(n, self.streams)
+        spare = self.streams.random((n, 1))[:, 0]
         alphas = np.where(explore[:, :, None], noise, self._noisy_actor(noise))
         genotypes = self.space.alpha_to_genotype(alphas.reshape(-1, size))
         indices = self.space.encode(genotypes).reshape(n, candidates)
@@ -164,21 +164,35 @@ class L2NAS(Agent):
         if not self.revisits:
             preference[known] = -np.inf
         chosen = self._rows, preference.argmax(axis=1)
-        # nothing new among the candidates: any architecture, as random search would take
-        none = np.isneginf(preference[chosen])[:, None]
-        self._proposed = np.where(none, self.space.genotype_to_alpha(anything), actions[chosen])
+        proposed: NDArray[np.int64] = genotypes.reshape(n, candidates, -1)[chosen]
+        self._proposed = actions[chosen]
         self._novelty = 1 - known.mean(axis=1)
-        untrained = self._rewards.shape[1] < self.batch_size
-        self._prediction = np.where(none[:, 0] | untrained, np.nan, values[chosen])
-        return np.where(none, anything, genotypes.reshape(n, candidates, -1)[chosen])
+        trained = self._rewards.shape[1] >= self.batch_size or bool(self.pretrained)
+        self._prediction = values[chosen] if trained else np.full(n, np.nan)
+        for trial in np.flatnonzero(np.isneginf(preference[chosen])).tolist():
+            # nothing new among the candidates
+            proposed[trial] = self._unseen(trial, spare[trial])
+            self._proposed[trial] = self.space.genotype_to_alpha(proposed[[trial]])[0]
+            self._prediction[trial] = np.nan
+        return proposed
+
+    def _unseen(self, trial: int, draw: float) -> NDArray[np.int64]:
+        """An architecture that a trial has not queried, or any where there is none left."""
+        left = np.flatnonzero(~self._seen[trial])
+        choices = left if len(left) else np.arange(self.space.size)
+        genotype: NDArray[np.int64] = self.space.decode(choices[[int(draw * len(choices))]])[0]
+        return genotype
 
     def _noisy_actor(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
         """Alphas of the candidates (Eq. 4), ``(n, candidates, alpha_size)``."""
         import torch
 
+        from nas_gym.agents.stacked import sigmoid
+
         with torch.no_grad():
-            state = torch.from_numpy(self._top.mean())[:, None]
-            alpha = self._actor(state).sigmoid().numpy().astype(np.float64)
+            # products of few rows are rounded differently for one trial than for many
+            state = torch.from_numpy(self._top.mean())[:, None].repeat(1, 8, 1)
+            alpha = sigmoid(self._actor(state))[:, :1].numpy().astype(np.float64)
         width = self.noise * np.linspace(1, 4, self.num_candidates)[:, None]
         noisy: NDArray[np.float64] = alpha + width * (2 * noise - 1)
         return noisy
@@ -201,7 +215,7 @@ class L2NAS(Agent):
     def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
         indices, epsilon = self.space.encode(genotypes), self.epsilon
         if self._proposed is None:  # a first population that the environment drew
-            self._proposed = self.space.genotype_to_alpha(genotypes).astype(np.float32)
+            self._proposed = self.space.genotype_to_alpha(genotypes)
         reward = self._reward(fitness)
         self._seen[self._rows, indices] = True
         self._states = np.concatenate([self._states, self._top.mean()[:, None]], axis=1)
@@ -210,9 +224,9 @@ class L2NAS(Agent):
         self._top.add(genotypes, indices, fitness)
         targets = self._scaled_rewards()
         below = np.where(np.isnan(self._prediction), np.nan, targets[:, -1] <= self._prediction)
-        losses = self._learn(targets)
-        logged = (*losses, np.full(self.num_trials, epsilon), self._novelty, self._prediction, below)
-        self._log = np.concatenate([self._log, np.stack(logged, 1)[:, None]], 1, dtype=np.float32)
+        told = np.full(self.num_trials, epsilon), self._novelty, self._prediction, below
+        logged = np.stack([*self._learn(targets), *told], axis=1)
+        self._log = np.concatenate([self._log, logged[:, None]], axis=1, dtype=np.float32)
         self._proposed = None
 
     def _scaled_rewards(self) -> NDArray[np.float64]:
@@ -232,10 +246,12 @@ class L2NAS(Agent):
         """Update the networks; the mean losses of critics and actor, ``(n,)`` each."""
         import torch
 
+        from nas_gym.agents.stacked import sigmoid
+
         made = targets.shape[1]
-        batches = min(made // self.batch_size, self.max_batches)
+        batches = made // self.batch_size
         if batches:
-            batches = max(batches, self.min_batches)
+            batches = min(max(batches, self.min_batches), self.max_batches)
         shape = (self.num_trials, batches, self.batch_size)
         draws = self.streams.random((self.num_trials, batches * self.batch_size)).reshape(shape)
         picks = (draws * made).astype(np.int64)  # with replacement
@@ -248,7 +264,7 @@ class L2NAS(Agent):
             loss = self._of_errors(error).mean(dim=2)
             self._critics.learn(loss)
             states = torch.from_numpy(self._states[rows, members])
-            value = self._criticize(self._actor(states).sigmoid()).mean(dim=(1, 2))
+            value = self._criticize(sigmoid(self._actor(states))).mean(dim=(1, 2))
             self._actor.learn(-value)
             losses[:, batch] = torch.stack([loss.mean(dim=1), -value]).detach()
         critic, actor = losses.mean(dim=1).numpy()
@@ -265,10 +281,12 @@ class L2NAS(Agent):
         ``critic_loss`` and ``actor_loss`` are means over the query's batches; ``epsilon`` the share
         of random architectures; ``novelty`` the share of candidates that were not queried before;
         ``prediction`` what the critics had predicted of the architecture, in scaled rewards;
-        ``calibration`` how often rewards were not above it, which is ``quantile`` where a quantile
-        critic is right. The last three are means over the last 50 queries.
+        ``calibration`` the share of rewards that were not above it: ``quantile`` for random
+        architectures where a quantile critic is right, more where picking by prediction
+        overestimates. The last three are means over the last 50 queries.
         """
-        logged = dict(zip(self._LOGGED, self._log.astype(np.float64).transpose(2, 1, 0), strict=True))
+        columns = self._log.astype(np.float64).transpose(2, 1, 0)
+        logged = dict(zip(self._LOGGED, columns, strict=True))
         recent = {name: _recent_mean(logged[name]) for name in self._LOGGED[3:]}
         return logged | recent
 
@@ -276,10 +294,14 @@ class L2NAS(Agent):
 
     def state_dict(self) -> State:
         """As :meth:`Agent.state_dict`, networks included."""
-        parts: dict[str, Any] = {"actor": self._actor.arrays(), "critics": self._critics.arrays()}
-        parts["top"] = self._top.state()
-        arrays = {f"{part}/{k}": v.copy() for part, found in parts.items() for k, v in found.items()}
-        return super().state_dict() | arrays
+        state = super().state_dict()
+        for part, arrays in (
+            ("actor", self._actor.arrays()),
+            ("critics", self._critics.arrays()),
+            ("top", self._top.state()),
+        ):
+            state |= {f"{part}/{name}": array.copy() for name, array in arrays.items()}
+        return state
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
         """As :meth:`Agent.load_state_dict`, networks included."""
@@ -304,11 +326,11 @@ class L2NASPaper(L2NAS):
     """L2NAS as section 4.1 of the paper has it for NAS-Bench-201.
 
     Rewards are those of Eq. 3 as they are; the noisy output of the actor is queried, seen or not,
-    and stays in the buffer as it was. Learning rates are those of section 3.4.
+    and stays in the buffer as it was.
 
     Settings: as those of :class:`L2NAS`, with other defaults. Numbers that our copy of the paper
-    lost (``top_k``, ``batch_size``, ``max_batches``, ``noise``, ``anneal_until``) were chosen on
-    tasks that are not reported.
+    lost (``top_k``, ``batch_size``, ``max_batches``, ``noise``, and the course of epsilon) were
+    chosen on tasks that are not reported.
     """
 
     settings: ClassVar[dict[str, Any]] = L2NAS.settings | {
@@ -318,7 +340,6 @@ class L2NASPaper(L2NAS):
         "scaling": "none",
         "relaxed_actions": True,
         "revisits": True,
-        "noise": 0.3,
         "num_candidates": 1,
         "num_random": 0,
         "anneal_until": 175,
@@ -344,6 +365,14 @@ def _check(agent: L2NAS) -> None:
     for name in ("top_k", "hidden", "num_critics", "batch_size", "max_batches", "num_candidates"):
         if getattr(agent, name) < 1:
             raise ValueError(f"{name} is at least 1, got {getattr(agent, name)}.")
+    if agent.hidden % 32:
+        raise ValueError(
+            f"hidden is a multiple of 32, got {agent.hidden}: others are rounded differently alone "
+            "and beside other trials."
+        )
+    for name in ("noise", "num_random", "actor_learning_rate", "critic_learning_rate"):
+        if not getattr(agent, name) >= 0:
+            raise ValueError(f"{name} is at least 0, got {getattr(agent, name)}.")
 
 
 def _part(state: State, prefix: str) -> State:
@@ -355,6 +384,6 @@ def _recent_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     present = ~np.isnan(values)
     sums = np.cumsum([np.where(present, values, 0), present], axis=1)
     sums[:, _WINDOW:] -= sums[:, :-_WINDOW].copy()
-    with np.errstate(invalid="ignore"):
-        means: NDArray[np.float64] = sums[0] / sums[1]
+    means = np.full(values.shape, np.nan)
+    np.divide(sums[0], sums[1], out=means, where=sums[1] > 0)
     return means

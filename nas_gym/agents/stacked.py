@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,14 +15,32 @@ from nas_gym.agents.streams import TrialStreams
 Arrays = dict[str, NDArray[np.float32]]
 
 
+_MULTIPLE = 32
+"""Vector instructions take so many numbers at a time, at most; what is left over at the end is
+worked out one by one, and may be rounded differently."""
+
+
+def padded(x: Tensor) -> Tensor:
+    """With zeros at the end of the last dimension, so that nothing is left over in any row."""
+    missing = -x.shape[-1] % _MULTIPLE
+    return torch.nn.functional.pad(x, (0, missing)) if missing else x.contiguous()
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """The logistic function, of each row the same however many rows there are."""
+    return padded(x).sigmoid()[..., : x.shape[-1]]
+
+
 class StackedMLP:
     """Multi-layer perceptrons of many trials, with ReLU between layers, and Adam.
 
-    The network of a trial depends on its own numbers alone, and is the same however many there are
-    beside it. Weights begin uniform in ``±1 / sqrt(inputs)``, as those of ``torch.nn.Linear``.
+    The network of a trial depends on its own numbers alone, and is the same to the last bit however
+    many there are beside it. Weights begin uniform in ``±1 / sqrt(inputs)``, as those of
+    ``torch.nn.Linear``.
 
     Args:
-        sizes: inputs, hidden units, outputs.
+        sizes: inputs, hidden units, outputs. With hidden units that are no multiple of 32, or
+            batches of less than 8, the last bits do depend on the networks beside.
         learning_rate: Adam's (Kingma and Ba, ICLR 2015).
         streams: where the first weights are drawn from.
         per_trial: how many networks each trial has; they lie next to each other.
@@ -31,15 +50,21 @@ class StackedMLP:
         self, sizes: Sequence[int], learning_rate: float, streams: TrialStreams, per_trial: int = 1
     ) -> None:
         self._seeds, self._per_trial = streams.seeds, per_trial
-        trials = len(streams.seeds)
+        self._stored: list[Tensor] = []  # one row a network, padded
         self.parameters: list[Tensor] = []  # of each layer (n, inputs, outputs) and (n, 1, outputs)
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
-            drawn = torch.from_numpy(streams.random((trials, per_trial * (inputs + 1) * outputs)))
+        for inputs, outputs in pairwise(sizes):
+            count = per_trial * (inputs + 1) * outputs
+            drawn = torch.from_numpy(streams.random((len(streams.seeds), count)))
             layer = ((2 * drawn - 1) / inputs**0.5).float().reshape(-1, inputs + 1, outputs)
-            self.parameters += [layer[:, :-1].contiguous(), layer[:, -1:].contiguous()]
-        for parameter in self.parameters:
-            parameter.requires_grad_()
-        self._adam = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
+            self._add(layer[:, :-1])
+            self._add(layer[:, -1:])
+        self._adam = torch.optim.Adam(self._stored, lr=learning_rate, fused=True)
+
+    def _add(self, values: Tensor) -> None:
+        size = values[0].numel()
+        stored = padded(values.reshape(len(values), size))
+        self._stored.append(stored)
+        self.parameters.append(stored[:, :size].reshape(values.shape).requires_grad_())
 
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs ``(n, batch, outputs)`` of inputs ``(n, batch, inputs)``."""
@@ -54,8 +79,8 @@ class StackedMLP:
     def learn(self, losses: Tensor) -> None:
         """Take a step down the gradient of losses, one for each network, of any shape."""
         gradients = torch.autograd.grad(losses.sum(), self.parameters)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+        for stored, gradient in zip(self._stored, gradients, strict=True):
+            stored.grad = padded(gradient.reshape(len(gradient), -1))
         self._adam.step()
 
     def arrays(self) -> Arrays:

@@ -111,8 +111,8 @@ def draw(
     space: SearchSpace, size: int, generators: Sequence[np.random.Generator]
 ) -> NDArray[np.int64]:
     """First populations, uniformly drawn by one generator each, shape ``(n, size, L)``."""
-    # Branches of the generators: action_space.seed(s) and reset(seed=s) start from the same numbers,
-    # and the first actions sampled would be the first population once more.
+    # Branches of the generators: action_space.seed(s) and reset(seed=s) start from the same
+    # numbers, and the first actions sampled would be the first population once more.
     branches = [np.random.default_rng(generator.integers(2**63)) for generator in generators]
     return np.stack([space.sample(size, branch) for branch in branches])
 

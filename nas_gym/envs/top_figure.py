@@ -22,9 +22,10 @@ TOP = 64
 def top_means(task: Task, curves: Curves, trial: int, count: int = TOP) -> NDArray[np.float32]:
     """Mean one-hot alpha of the best architectures, found and true, ``(2, alpha_size)``.
 
-    The first row is of the distinct architectures of highest reward that the trial queried: at
-    the end of a search, its observation in alpha mode. The second is of the architectures of the
-    whole space with the best reported metric. Both of the best ``count``, or as many as there are.
+    The first row is of the distinct architectures of highest reward that the trial queried: its
+    last observation in alpha mode, where ``count`` is that of the environment. The second is of
+    the architectures of the whole space with the best reported metric. Both of the best
+    ``count``, or as many as there are.
     """
     queried, first = np.unique(curves.indices[:, trial], return_index=True)
     found = queried[np.argsort(-curves.rewards[first, trial], kind="stable")[:count]]

@@ -20,7 +20,7 @@ from nas_gym.experiments.contenders import Contender, run_missing
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.statistics import at_queries
-from nas_gym.experiments.trials import describe, make_envs, take_config
+from nas_gym.experiments.trials import describe, make_envs, take_config, use_one_thread
 from nas_gym.files import read_arrays, write_arrays, write_atomically, writing
 from nas_gym.tasks import Task
 from nas_gym.tensorboard import EventWriter, write_events
@@ -159,6 +159,7 @@ def run_search(
 
 
 def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bool) -> Trials:
+    use_one_thread(settings)
     run = Run(settings, folder)
     columns = (
         TextColumn("{task.description}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -75,6 +76,8 @@ def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
     }
     if described["agent_settings"].get("pretrained"):
         path = agent_file(described["agent_settings"]["pretrained"])
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "No such file", str(path))
         described["pretrained_sha256"] = sha256(path)
     # as it comes back from a file, where tuples are lists
     return dict(json.loads(json.dumps(described, default=str)))
@@ -97,12 +100,17 @@ def uses_torch(settings: SearchSettings) -> bool:
     return not settings.runs_in_lockstep or AGENTS[settings.agent].uses_torch
 
 
-def run_trials(settings: SearchSettings) -> Record:
-    """Run the trials of some seeds: the arrays of :data:`RECORDED`, ``(queries, n)`` each."""
+def use_one_thread(settings: SearchSettings) -> None:
+    """Let PyTorch use one core: networks this small gain nothing from more."""
     if uses_torch(settings):
         import torch
 
-        torch.set_num_threads(1)  # networks this small gain nothing from more, and cores are shared
+        torch.set_num_threads(1)
+
+
+def run_trials(settings: SearchSettings) -> Record:
+    """Run the trials of some seeds: the arrays of :data:`RECORDED`, ``(queries, n)`` each."""
+    use_one_thread(settings)
     if settings.runs_in_lockstep:
         return _run_in_lockstep(settings)
     found = [

@@ -123,12 +123,28 @@ def test_batches_of_a_query_are_as_many_as_the_buffer_fills():
     np.testing.assert_array_equal(batches, np.where(expected == 1, 2, expected))
 
 
-def test_equal_histories_with_several_critics_alone_and_in_lockstep():
-    settings = {"num_critics": 3, "max_batches": 3, "min_batches": 1}
-    alone, together = make(1, seed=2, **settings), make(4, seed=0, **settings)
-    for agent in (alone, together):
-        agent.learn(60)
-    np.testing.assert_array_equal(queried(alone)[:, 0], queried(together)[:, 2])
+@pytest.mark.parametrize("env", ["NB201-cifar10-alpha-v0", "NBGraph-proteins-v0"])
+@pytest.mark.parametrize("settings", [{}, {"num_critics": 3, "max_batches": 3, "min_batches": 1}])
+def test_the_same_to_the_last_bit_alone_and_in_lockstep(settings, env):
+    together = make(7, env, **settings)
+    while together.num_queries < 60:
+        together.query()
+    for first, trials in ((2, 1), (4, 3)):
+        fewer = make(trials, env, seed=first, **settings)
+        while fewer.num_queries < 60:
+            fewer.query()
+        which = slice(first, first + trials)
+        np.testing.assert_array_equal(queried(fewer), queried(together)[:, which])
+        np.testing.assert_array_equal(fewer._log[..., 2:], together._log[which, :, 2:])
+        for mine, theirs in zip(fewer._actor.parameters, together._actor.parameters, strict=True):
+            assert torch.equal(mine, theirs[which])
+
+
+def test_takes_what_is_left_when_no_candidate_is_new():
+    agent = make(2, num_candidates=1, num_random=0)
+    agent._seen[:, 100:] = True
+    agent.learn(100)
+    assert all(sorted(column) == list(range(100)) for column in queried(agent).T)
 
 
 def test_diagnostics():
@@ -152,7 +168,7 @@ def test_critic_predicts_architectures_that_it_has_not_seen():
     agent.learn(100)
     scores, predicted = agent._scaled_rewards(), agent._log[:, :, agent._LOGGED.index("prediction")]
     for trial in range(3):
-        assert np.corrcoef(scores[trial, 40:], predicted[trial, 40:])[0, 1] > 0.5
+        assert np.corrcoef(scores[trial, 40:], predicted[trial, 40:])[0, 1] > 0.3
 
 
 def test_pretrained_networks_are_taken_over(tmp_path):
@@ -195,6 +211,8 @@ def test_pretrained_by_something_else(tmp_path):
         ({"quantile": 1.0}, "between 0 and 1"),
         ({"final_epsilon": 1.5}, "a share"),
         ({"num_critics": 0}, "num_critics is at least 1"),
+        ({"noise": -0.1}, "noise is at least 0"),
+        ({"num_random": -1}, "num_random is at least 0"),
         ({"reward": "cubic"}, "reward"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
-import nas_gym  # noqa: F401
+import nas_gym
 from nas_gym.agents import sb3
 from nas_gym.agents.sb3 import (
     ALGORITHMS,
