@@ -53,9 +53,9 @@ BLACK_BOX = tuple(
 )
 PAPER = tuple(
     replace(
-        study, name=f"{study.name}-paper", agents="l2nas-paper,random", queries=1000, pictured=False
+        study, name=f"{study.name}-paper", agents="l2nas-paper,random", queries=q, pictured=False
     )
-    for study in MAIN
+    for study, q in zip(MAIN, (1000, 1000, 500), strict=True)
 )
 TWELVE_EPOCHS = tuple(
     Study(
@@ -275,7 +275,7 @@ def page() -> str:
             paper_rows(),
         ),
         paper_noisier=table(
-            [*names, *noisier, "unique"], accuracies(PAPER[2:], PAPER[2].agents, [500, 1000])
+            [*names, *noisier, "unique"], accuracies(PAPER[2:], PAPER[2].agents, [500])
         ),
         twelve_epochs=table(
             [*names, *images, "unique"],
