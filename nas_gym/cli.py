@@ -22,6 +22,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Tables: list, fetch, import, describe, delete.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 console = Console()
+_SHOWN = (".jsonl", ".json", ".png", ".safetensors")
 
 # options of several commands
 TableOption = Annotated[str | None, typer.Option(help="Search another table.")]
@@ -124,7 +125,8 @@ def search(
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
     print_summaries({agent: summary})
-    console.print(f"{folder}: history.jsonl, summary.json, curves.png", markup=False)
+    files = [each.name for each in sorted(folder.iterdir()) if each.suffix in _SHOWN]
+    console.print(f"{folder}: {', '.join(files)}", markup=False)
     _print_tensorboard(folder)
 
 

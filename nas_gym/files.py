@@ -87,9 +87,10 @@ def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays to one safetensors file, whole or not at all; texts go to its header."""
     from safetensors.numpy import save
 
-    texts = {name: json.dumps(each.tolist()) for name, each in arrays.items() if _is_text(each)}
+    texts = {name: each.tolist() for name, each in arrays.items() if _is_text(each)}
     tensors = {name: each for name, each in arrays.items() if name not in texts}
-    write_atomically(path, save(tensors, texts))
+    # in one entry, for safetensors writes several in any order: the same content, the same file
+    write_atomically(path, save(tensors, {"texts": json.dumps(texts)}))
 
 
 def _is_text(array: NDArray[Any]) -> bool:
@@ -109,8 +110,8 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
         with safe_open(path, framework="np") as file:
-            texts = file.metadata() or {}
+            texts = json.loads((file.metadata() or {}).get("texts", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors | {name: np.array(json.loads(text)) for name, text in texts.items()}
+        return tensors | {name: np.array(text) for name, text in texts.items()}
     except (SafetensorError, ValueError) as error:
         raise DamagedDataError(f"{path} is not a whole safetensors file: {error}.") from error

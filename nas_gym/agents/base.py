@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from nas_gym.agents.player import Player, as_vector
 from nas_gym.agents.streams import TrialStreams
+from nas_gym.errors import DamagedDataError
 from nas_gym.files import read_tensors, write_tensors
 
 Callback = Callable[["Agent"], bool | None]
@@ -85,7 +86,10 @@ class Agent(ABC):
                 f"It has: {', '.join(cls.settings) or 'none'}."
             )
         for name, value in settings.items():
-            if type(value) is not type(cls.settings[name]):
+            types = {type(cls.settings[name])}
+            if types == {float}:
+                types.add(int)
+            if type(value) not in types:
                 expected = type(cls.settings[name]).__name__
                 raise TypeError(f"{name} takes a value of type {expected}, got {value!r}.")
 
@@ -204,11 +208,25 @@ class Agent(ABC):
             ValueError: the file holds another kind of agent, another number of trials or another
                 search space.
         """
-        state = read_tensors(agent_file(path))
+        state = _read(path)
+        if str(state["agent"]) != cls.__name__:
+            raise ValueError(f"{path} holds a {state['agent']}, not a {cls.__name__}.")
         settings = json.loads(str(state["settings"]))
         agent = cls(env, seed=int(state["seed"]), **settings, **arguments)
         agent.load_state_dict(state)
+        if str(state["task"]) != agent._task_text():
+            gym.logger.warn(
+                f"{path} was saved on another task, {state['task']}: what it remembers is of that "
+                "one. To begin anew with what an agent has learned there is pretrained=."
+            )
         return agent
+
+    def _task_text(self) -> str:
+        found = self.task.describe()
+        return ", ".join(f"{name} {found[name]}" for name in ("signal", "noise", "reward"))
+
+    def _choices(self) -> str:
+        return json.dumps(self.space.choices)
 
     def read_pretrained(self, path: str | Path) -> State:
         """The state of a saved agent that this one can begin from, of any number of trials.
@@ -216,13 +234,14 @@ class Agent(ABC):
         Raises:
             ValueError: another kind of agent, or another search space.
         """
-        state = read_tensors(agent_file(path))
-        found = (str(state.get("agent")), str(state.get("space")))
+        state = _read(path)
+        found = (str(state["agent"]), str(state["space"]))
         expected = (type(self).__name__, self.space.name)
-        if found != expected:
+        same_choices = str(state["choices"]) == self._choices()
+        if found != expected or not same_choices:
             raise ValueError(
                 f"{path} holds a {found[0]} trained on {found[1]}, and cannot start a "
-                f"{expected[0]} on {expected[1]}."
+                f"{expected[0]} on {expected[1]}{'' if same_choices else ' of other choices'}."
             )
         return state
 
@@ -234,6 +253,8 @@ class Agent(ABC):
             "agent": np.array(type(self).__name__),
             "settings": np.array(json.dumps(settings)),
             "space": np.array(self.space.name),
+            "choices": np.array(self._choices()),
+            "task": np.array(self._task_text()),
             "seed": np.array(self.seed),
             "drawn": np.array(self.streams.drawn),
             "reset_is_due": np.array(self._player.reset_is_due),
@@ -259,6 +280,8 @@ class Agent(ABC):
                 "The saved agent is a {} on {} with best genotypes of shape {}; ".format(*found)
                 + "a {} on {} with {} was expected.".format(*expected)
             )
+        if str(state["choices"]) != self._choices():
+            raise ValueError(f"The saved agent is on a {found[1]} with other choices.")
         self.seed = int(state["seed"])
         self.streams = TrialStreams.resume(
             [self.seed + i for i in range(self.num_trials)], int(state["drawn"])
@@ -271,6 +294,13 @@ class Agent(ABC):
         for name in self._STATE:
             setattr(self, f"_{name}", state[f"own/{name}"].copy())
         self._began = began
+
+
+def _read(path: str | Path) -> State:
+    state = read_tensors(agent_file(path))
+    if {"agent", "settings", "space", "choices", "task"} - state.keys():
+        raise DamagedDataError(f"{path} is not a whole saved agent.")
+    return state
 
 
 def agent_file(path: str | Path) -> Path:

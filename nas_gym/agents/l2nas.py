@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nas_gym.agents.base import Agent, State
 from nas_gym.agents.rank_scores import rank_scores
 from nas_gym.envs.alpha import TopArchitectures
+from nas_gym.errors import DamagedDataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,7 @@ class L2NAS(Agent):
         batch_size: 8; max_batches: 10; min_batches: 10, as soon as there is one batch.
         actor_learning_rate: 1e-3; critic_learning_rate: 1e-3.
         reward: ``"signal"``, ``"exponential"`` (Eq. 3) or ``"rescaled(best=0.94)"`` (Eq. 7) of the
-            search signal, see :mod:`nas_gym.rewards`.
+            search signal, see :mod:`nas_gym.rewards`. Of no effect with ``scaling="ranks"``.
         scaling: of the rewards in the buffer: ``"ranks"`` (scores of ranks), ``"standard"`` (mean
             0, standard deviation 1) or ``"none"``.
         relaxed_actions: whether the buffer keeps the noisy alpha; no.
@@ -113,12 +114,13 @@ class L2NAS(Agent):
         )
         if self.pretrained:
             self._take_over(self.pretrained)
-        if "signal" not in (self.reward, self.task.reward_name):
+        same = self.task.reward_name == self.reward
+        if not same and "signal" not in (self.reward, self.task.reward_name):
             raise ValueError(
                 f"The environment has reward={self.task.reward_name!r} already: give the agent "
                 "reward='signal', or make the environment without."
             )
-        self._reward = self.task.reward_function(self.reward)
+        self._reward = self.task.reward_function("signal" if same else self.reward)
         self._top = TopArchitectures(self.space, n, self.top_k)
         self._rows = np.arange(n)
         self._seen = np.zeros((n, self.space.size), bool)
@@ -318,8 +320,11 @@ class L2NAS(Agent):
                 raise ValueError(
                     f"{path} was trained with {name} = {theirs[name]}; set it to the same here."
                 )
-        self._actor.set_weights(_part(state, "actor/"))
-        self._critics.set_weights(_part(state, "critics/"))
+        try:
+            self._actor.set_weights(_part(state, "actor/"))
+            self._critics.set_weights(_part(state, "critics/"))
+        except (KeyError, RuntimeError) as error:
+            raise DamagedDataError(f"{path} is not a whole saved agent.") from error
 
 
 class L2NASPaper(L2NAS):
@@ -370,9 +375,10 @@ def _check(agent: L2NAS) -> None:
             f"hidden is a multiple of 32, got {agent.hidden}: others are rounded differently alone "
             "and beside other trials."
         )
-    for name in ("noise", "num_random", "actor_learning_rate", "critic_learning_rate"):
-        if not getattr(agent, name) >= 0:
-            raise ValueError(f"{name} is at least 0, got {getattr(agent, name)}.")
+    rates = ("actor_learning_rate", "critic_learning_rate")
+    for name in ("noise", "num_random", "anneal_until", "min_batches", *rates):
+        if not 0 <= getattr(agent, name) < np.inf:
+            raise ValueError(f"{name} is at least 0, and finite; got {getattr(agent, name)}.")
 
 
 def _part(state: State, prefix: str) -> State:

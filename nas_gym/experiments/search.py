@@ -41,13 +41,16 @@ class Run:
         self.folder = folder
         self.envs = make_envs(settings)
         self.task: Task = self.envs.task
+        agent_class: type[Agent] = AGENTS[settings.agent]
+        if not (folder / "config.json").exists():
+            # what it refuses, it refuses before anything is written
+            agent_class(self.envs, seed=settings.first_seed, **settings.agent_settings)
         take_config(folder, self.config())
         checkpoint = folder / "checkpoint.npz"
         state = read_arrays(checkpoint) if checkpoint.exists() else {}
         if state:
             self.envs.restore_state(_part(state, "env/"))
         self.recorder = RecordVectorSearch(self.envs)
-        agent_class: type[Agent] = AGENTS[settings.agent]
         self.agent = agent_class(self.recorder, seed=settings.first_seed, **settings.agent_settings)
         self._seconds = np.empty((0, settings.seeds))  # of the agent, before this process
         self._written = 0  # queries in the history

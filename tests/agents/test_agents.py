@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-import nas_gym  # noqa: F401
+import nas_gym
 from nas_gym.agents import AGENTS, LocalSearch, RandomSearch, RegularizedEvolution
 from nas_gym.agents.streams import TrialStreams
+from nas_gym.errors import DamagedDataError
+from nas_gym.files import write_tensors
 
 ENVS = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0")
 every_agent = pytest.mark.parametrize("name", AGENTS)
@@ -98,6 +100,35 @@ def test_load_then_learn_keeps_what_was_learned(name, tmp_path):
         kept = np.isin(loaded._fitness, agent._fitness)
         # one child, and none of the environment's fresh generation
         assert kept.sum() == agent.population_size - 1
+
+
+def test_same_agent_same_file(tmp_path):
+    for name in ("first", "second"):
+        searched("l2nas", gym.make(ENVS[1]), 10).save(tmp_path / name)
+    first, second = ((tmp_path / f"{n}.safetensors").read_bytes() for n in ("first", "second"))
+    assert first == second
+
+
+def test_load_where_it_does_not_belong(cache, tmp_path):
+    for name, choices in (("Narrow", "abc"), ("Other", "abd")):
+        rows = [f"{a},{b},{i}" for i, (a, b) in enumerate((a, b) for a in choices for b in "xy")]
+        (tmp_path / "table.csv").write_text("op0,op1,val\n" + "\n".join(rows) + "\n")
+        nas_gym.import_table(tmp_path / "table.csv", name, signal="val", report="val")
+    RandomSearch("Narrow-v0", seed=0).learn(6).save(tmp_path / "agent")
+    with pytest.raises(ValueError, match="other choices"):
+        RandomSearch.load(tmp_path / "agent", "Other-v0")
+    with pytest.raises(ValueError, match="holds a RandomSearch, not a RegularizedEvolution"):
+        RegularizedEvolution.load(tmp_path / "agent", "Narrow-v0")
+    write_tensors(tmp_path / "part.safetensors", {"agent": np.array("RandomSearch")})
+    with pytest.raises(DamagedDataError, match="not a whole saved agent"):
+        RandomSearch.load(tmp_path / "part", "Narrow-v0")
+
+
+def test_load_on_another_task_is_told(tmp_path):
+    RandomSearch(ENVS[0], seed=0).learn(6).save(tmp_path / "agent")
+    noisy = gym.make(ENVS[0], noise=0.3)
+    with pytest.warns(UserWarning, match="saved on another task"):
+        RandomSearch.load(tmp_path / "agent", noisy)
 
 
 @pytest.mark.parametrize("autoreset_mode", list(AutoresetMode)[:2])

@@ -9,6 +9,7 @@ import torch
 
 import nas_gym
 from nas_gym.agents import L2NAS, L2NASPaper, RandomSearch
+from nas_gym.files import read_tensors, write_tensors
 
 torch.set_num_threads(1)
 # a task that is not reported
@@ -173,7 +174,7 @@ def test_critic_predicts_architectures_that_it_has_not_seen():
 
 def test_pretrained_networks_are_taken_over(tmp_path):
     make(2, max_batches=2).learn(40).save(tmp_path / "old")
-    old = L2NAS.load(tmp_path / "old", gym.make_vec("NB201-cifar10-alpha-v0", num_envs=2))
+    old = L2NAS.load(tmp_path / "old", make(2).env)
     agent = make(3, env="NB201-cifar10-v0", pretrained=str(tmp_path / "old.safetensors"))
     for mine, theirs in ((agent._actor, old._actor), (agent._critics, old._critics)):
         for fresh, kept in zip(mine.parameters, theirs.parameters, strict=True):
@@ -184,7 +185,7 @@ def test_pretrained_networks_are_taken_over(tmp_path):
     agent.learn(6)
     agent.save(tmp_path / "new")
     (tmp_path / "old.safetensors").unlink()
-    L2NAS.load(tmp_path / "new", gym.make_vec("NB201-cifar10-v0", num_envs=3))
+    L2NAS.load(tmp_path / "new", make(3, env="NB201-cifar10-v0").env)
 
 
 def test_pretrained_by_something_else(tmp_path):
@@ -203,6 +204,23 @@ def test_pretrained_by_something_else(tmp_path):
         make(1, pretrained=str(tmp_path / "broken"))
 
 
+def test_pretrained_networks_that_are_not_whole(tmp_path):
+    make(1).save(tmp_path / "one")
+    state = read_tensors(tmp_path / "one.safetensors")
+    del state["actor/parameter.0"]
+    write_tensors(tmp_path / "part.safetensors", state)
+    with pytest.raises(nas_gym.errors.DamagedDataError, match="not a whole saved agent"):
+        make(1, pretrained=str(tmp_path / "part"))
+
+
+def test_reward_that_the_environment_has_already():
+    envs = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=1, reward="exponential")
+    agent = L2NASPaper(envs, seed=0).learn(5)
+    np.testing.assert_array_equal(agent._rewards[0], agent.task.reward(queried(agent)[:, 0]))
+    with pytest.raises(ValueError, match="already"):
+        L2NAS(envs, reward="rescaled(best=0.9)")
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
@@ -213,6 +231,8 @@ def test_pretrained_by_something_else(tmp_path):
         ({"num_critics": 0}, "num_critics is at least 1"),
         ({"noise": -0.1}, "noise is at least 0"),
         ({"num_random": -1}, "num_random is at least 0"),
+        ({"actor_learning_rate": float("inf")}, "finite"),
+        ({"hidden": 100}, "multiple of 32"),
         ({"reward": "cubic"}, "reward"),
     ],
 )

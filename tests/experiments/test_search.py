@@ -108,6 +108,12 @@ def test_events_hold_what_the_agent_tells_of_its_learning(tmp_path):
     assert {"best/architecture", "best/in_common"} == set(events.Tags()["images"])
 
 
+def test_refused_settings_leave_nothing_behind(tmp_path):
+    with pytest.raises(ValueError, match="quantile"):
+        run_search(settings("l2nas", agent_settings={"quantile": 2.0}), tmp_path / "a")
+    run_search(settings("l2nas", queries=8, agent_settings={"noise": 1}), tmp_path / "a")
+
+
 def test_saved_agent_starts_another_search(tmp_path):
     run_search(settings("l2nas", seeds=2), tmp_path / "first", progress_bar=False)
     file = tmp_path / "first" / "agent.safetensors"
