@@ -53,9 +53,13 @@ BLACK_BOX = tuple(
 )
 PAPER = tuple(
     replace(
-        study, name=f"{study.name}-paper", agents="l2nas-paper,random", queries=q, pictured=False
+        study,
+        name=f"{study.name}-paper",
+        agents="l2nas-paper,random",
+        queries=1000,
+        pictured=False,
     )
-    for study, q in zip(MAIN, (1000, 1000, 500), strict=True)
+    for study in (ON_CIFAR10, ON_OTHERS)
 )
 TWELVE_EPOCHS = tuple(
     Study(
@@ -216,7 +220,7 @@ def paper_rows() -> list[list[str]]:
     rows = []
     for queries, published in PUBLISHED.items():
         names = (CIFAR10, CIFAR100, IMAGENET)
-        for (study, env), bar in zip(cells(PAPER[:2]), PAPER_BARS[queries], strict=True):
+        for (study, env), bar in zip(cells(PAPER), PAPER_BARS[queries], strict=True):
             mean, std = published[names.index(env)]
             ours, rs = (study.at(env, agent, queries) for agent in ("l2nas-paper", "random"))
             rows.append(
@@ -273,9 +277,6 @@ def page() -> str:
         paper=table(
             ["queries", "environment", "paper", "l2nas-paper", "bar", "unique", "random"],
             paper_rows(),
-        ),
-        paper_noisier=table(
-            [*names, *noisier, "unique"], accuracies(PAPER[2:], PAPER[2].agents, [500])
         ),
         twelve_epochs=table(
             [*names, *images, "unique"],
