@@ -209,7 +209,7 @@ class L2NAS(Agent):
 
     def _criticize(self, actions: Tensor) -> Tensor:
         """Of each critic, ``(n, num_critics, b)``."""
-        copies = actions.repeat_interleave(self.num_critics, dim=0)
+        copies = actions[:, None].expand(-1, self.num_critics, -1, -1).flatten(0, 1)
         return self._critics(copies).reshape(len(actions), self.num_critics, -1)
 
     # -- learning ---------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ class L2NAS(Agent):
         shape = (self.num_trials, batches, self.batch_size)
         draws = self.streams.random((self.num_trials, batches * self.batch_size)).reshape(shape)
         picks = (draws * made).astype(np.int64)  # with replacement
-        losses = torch.full((2, max(batches, 1), self.num_trials), torch.nan)
+        losses = []
         for batch in range(batches):
             rows, members = self._rows[:, None], picks[:, batch]
             actions = torch.from_numpy(self._actions[rows, members])
@@ -268,8 +268,13 @@ class L2NAS(Agent):
             states = torch.from_numpy(self._states[rows, members])
             value = self._criticize(sigmoid(self._actor(states))).mean(dim=(1, 2))
             self._actor.learn(-value)
-            losses[:, batch] = torch.stack([loss.mean(dim=1), -value]).detach()
-        critic, actor = losses.mean(dim=1).numpy()
+            losses.append((loss.detach().mean(dim=1), -value.detach()))
+        if not losses:
+            nothing = np.full(self.num_trials, np.nan, np.float32)
+            return nothing, nothing
+        critic, actor = (
+            torch.stack(part).mean(dim=0).numpy() for part in zip(*losses, strict=True)
+        )
         return critic, actor
 
     def _of_errors(self, error: Tensor) -> Tensor:
