@@ -16,6 +16,8 @@ from nas_gym.errors import DamagedDataError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from nas_gym.agents.stacked import Kept
+
 _WINDOW = 50  # queries over which diagnostics are averaged
 
 
@@ -191,10 +193,9 @@ class L2NAS(Agent):
 
         from nas_gym.agents.stacked import sigmoid
 
-        with torch.no_grad():
-            # products of few rows are rounded differently for one trial than for many
-            state = torch.from_numpy(self._top.mean())[:, None].repeat(1, 8, 1)
-            alpha = sigmoid(self._actor(state))[:, :1].numpy().astype(np.float64)
+        # products of few rows are rounded differently for one trial than for many
+        state = torch.from_numpy(self._top.mean())[:, None].repeat(1, 8, 1)
+        alpha = sigmoid(self._actor(state))[:, :1].numpy().astype(np.float64)
         width = self.noise * np.linspace(1, 4, self.num_candidates)[:, None]
         noisy: NDArray[np.float64] = alpha + width * (2 * noise - 1)
         return noisy
@@ -203,14 +204,14 @@ class L2NAS(Agent):
         """What the critics make of actions ``(n, b, alpha_size)``; ``(n, b)``."""
         import torch
 
-        with torch.no_grad():
-            values = self._criticize(torch.from_numpy(actions)).mean(dim=1)
-        return values.numpy().astype(np.float64)
+        values, _ = self._criticize(torch.from_numpy(actions))
+        return values.mean(dim=1).numpy().astype(np.float64)
 
-    def _criticize(self, actions: Tensor) -> Tensor:
-        """Of each critic, ``(n, num_critics, b)``."""
+    def _criticize(self, actions: Tensor) -> tuple[Tensor, Kept]:
+        """Of each critic, ``(n, num_critics, b)``, and what its gradient needs."""
         copies = actions[:, None].expand(-1, self.num_critics, -1, -1).flatten(0, 1)
-        return self._critics(copies).reshape(len(actions), self.num_critics, -1)
+        values, kept = self._critics.forward(copies)
+        return values.reshape(len(actions), self.num_critics, -1), kept
 
     # -- learning ---------------------------------------------------------------------------------
 
@@ -248,8 +249,6 @@ class L2NAS(Agent):
         """Update the networks; the mean losses of critics and actor, ``(n,)`` each."""
         import torch
 
-        from nas_gym.agents.stacked import sigmoid
-
         made = targets.shape[1]
         batches = made // self.batch_size
         if batches:
@@ -259,16 +258,10 @@ class L2NAS(Agent):
         picks = (draws * made).astype(np.int64)  # with replacement
         losses = []
         for batch in range(batches):
-            rows, members = self._rows[:, None], picks[:, batch]
-            actions = torch.from_numpy(self._actions[rows, members])
-            target = torch.from_numpy(targets[rows, members].astype(np.float32))
-            error = target[:, None] - self._criticize(actions)
-            loss = self._of_errors(error).mean(dim=2)
-            self._critics.learn(loss)
-            states = torch.from_numpy(self._states[rows, members])
-            value = self._criticize(sigmoid(self._actor(states))).mean(dim=(1, 2))
-            self._actor.learn(-value)
-            losses.append((loss.detach().mean(dim=1), -value.detach()))
+            members = self._rows[:, None], picks[:, batch]
+            target = torch.from_numpy(targets[members].astype(np.float32))
+            critic_loss = self._learn_critics(torch.from_numpy(self._actions[members]), target)
+            losses.append((critic_loss, self._learn_actor(torch.from_numpy(self._states[members]))))
         if not losses:
             nothing = np.full(self.num_trials, np.nan, np.float32)
             return nothing, nothing
@@ -277,10 +270,36 @@ class L2NAS(Agent):
         )
         return critic, actor
 
-    def _of_errors(self, error: Tensor) -> Tensor:
+    def _learn_critics(self, actions: Tensor, target: Tensor) -> Tensor:
+        """One step of the critics (Eq. 5); the loss, ``(n,)``."""
+        import torch
+
+        values, kept = self._criticize(actions)
+        error = target[:, None] - values
         if self.loss == "squared":
-            return error**2
-        return (self.quantile * error).maximum((self.quantile - 1) * error)
+            loss, slope = error**2, -2 * error
+        else:
+            slope = torch.where(error < 0, 1 - self.quantile, -self.quantile)
+            loss = -slope * error
+        self._critics.learn(kept, slope.reshape(-1, self.batch_size, 1) / self.batch_size)
+        return loss.mean(dim=(1, 2))
+
+    def _learn_actor(self, states: Tensor) -> Tensor:
+        """One step of the actor up the critics' value (Eq. 6); the loss, ``(n,)``."""
+        import torch
+
+        from nas_gym.agents.stacked import sigmoid
+
+        outputs, kept = self._actor.forward(states)
+        alphas = sigmoid(outputs)
+        values, kept_by_critics = self._criticize(alphas)
+        each = -1 / (self.num_critics * self.batch_size)
+        slope = self._critics.slopes(
+            kept_by_critics, torch.full((len(kept_by_critics[0]), self.batch_size, 1), each)
+        )
+        slope = slope.reshape(len(states), self.num_critics, *alphas.shape[1:]).sum(dim=1)
+        self._actor.learn(kept, slope * (1 - alphas) * alphas)
+        return -values.mean(dim=(1, 2))
 
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:
         """What is logged of each query, ``(queries, n)`` each; NaN where there is nothing yet.

@@ -31,12 +31,17 @@ def sigmoid(x: Tensor) -> Tensor:
     return padded(x).sigmoid()[..., : x.shape[-1]]
 
 
+Kept = list[Tensor]
+"""The inputs of each layer, as :meth:`StackedMLP.forward` met them."""
+
+
 class StackedMLP:
     """Multi-layer perceptrons of many trials, with ReLU between layers, and Adam.
 
     The network of a trial depends on its own numbers alone, and is the same to the last bit however
     many there are beside it. Weights begin uniform in ``±1 / sqrt(inputs)``, as those of
-    ``torch.nn.Linear``.
+    ``torch.nn.Linear``. Gradients are worked out here rather than by ``torch.autograd``, whose
+    bookkeeping takes longer than the products themselves in networks and batches this small.
 
     Args:
         sizes: inputs, hidden units, outputs. With hidden units that are no multiple of 32, or
@@ -50,44 +55,67 @@ class StackedMLP:
         self, sizes: Sequence[int], learning_rate: float, streams: TrialStreams, per_trial: int = 1
     ) -> None:
         self._seeds, self._per_trial = streams.seeds, per_trial
-        self._stored: list[Tensor] = []  # one row a network, padded
-        self.parameters: list[Tensor] = []  # of each layer (n, inputs, outputs) and (n, 1, outputs)
+        drawn: list[Tensor] = []  # weights (n, inputs, outputs) and biases (n, 1, outputs) in turn
         for inputs, outputs in pairwise(sizes):
             count = per_trial * (inputs + 1) * outputs
-            drawn = torch.from_numpy(streams.random((len(streams.seeds), count)))
-            layer = ((2 * drawn - 1) / inputs**0.5).float().reshape(-1, inputs + 1, outputs)
-            self._add(layer[:, :-1])
-            self._add(layer[:, -1:])
-        self._adam = torch.optim.Adam(self._stored, lr=learning_rate, fused=True)
-
-    def _add(self, values: Tensor) -> None:
-        size = values[0].numel()
-        stored = padded(values.reshape(len(values), size))
-        self._stored.append(stored)
-        self.parameters.append(stored[:, :size].reshape(values.shape).requires_grad_())
+            numbers = torch.from_numpy(streams.random((len(streams.seeds), count)))
+            layer = ((2 * numbers - 1) / inputs**0.5).float().reshape(-1, inputs + 1, outputs)
+            drawn += [layer[:, :-1], layer[:, -1:]]
+        # Adam is quicker with one tensor than with eight
+        flat = padded(torch.cat([each.flatten() for each in drawn]))
+        flat.grad = torch.zeros_like(flat)
+        self._adam = torch.optim.Adam([flat], lr=learning_rate, fused=True)
+        ends = np.cumsum([each.numel() for each in drawn]).tolist()
+        self.parameters, self.gradients = (
+            [part.view(each.shape) for part, each in zip(parts, drawn, strict=False)]
+            for parts in (flat.tensor_split(ends), flat.grad.tensor_split(ends))
+        )
 
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs ``(n, batch, outputs)`` of inputs ``(n, batch, inputs)``."""
+        return self.forward(x)[0]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Kept]:
+        """Outputs of inputs, and what :meth:`backward` and :meth:`slopes` need to know."""
         *hidden, weight, bias = self.parameters
+        kept = [x]
         for layer in range(0, len(hidden), 2):
-            x = torch.baddbmm(hidden[layer + 1], x, hidden[layer]).relu()
+            kept.append(torch.baddbmm(hidden[layer + 1], kept[-1], hidden[layer]).relu_())
         if weight.shape[2] == 1:
             # a product with one column is rounded differently for one trial than for many
-            return (x * weight.transpose(1, 2)).sum(2, keepdim=True) + bias
-        return torch.baddbmm(bias, x, weight)
+            return (kept[-1] * weight.transpose(1, 2)).sum(2, keepdim=True) + bias, kept
+        return torch.baddbmm(bias, kept[-1], weight), kept
 
-    def learn(self, losses: Tensor) -> None:
-        """Take a step down the gradient of losses, one for each network, of any shape."""
-        gradients = torch.autograd.grad(losses.sum(), self.parameters)
-        for stored, gradient in zip(self._stored, gradients, strict=True):
-            stored.grad = padded(gradient.reshape(len(gradient), -1))
+    def slopes(self, kept: Kept, slope: Tensor) -> Tensor:
+        """The loss's gradient by the inputs, of that by the outputs."""
+        for layer in reversed(range(len(kept))):
+            slope = self._before(layer, kept, slope)
+        return slope
+
+    def learn(self, kept: Kept, slope: Tensor) -> None:
+        """Take a step down the gradient of the loss, given that by the outputs."""
+        for layer in reversed(range(len(kept))):
+            weights, biases = self.gradients[2 * layer : 2 * layer + 2]
+            torch.sum(slope, 1, keepdim=True, out=biases)
+            if slope.shape[2] == 1:
+                torch.sum(kept[layer] * slope, 1, keepdim=True, out=weights.transpose(1, 2))
+            else:
+                torch.bmm(kept[layer].transpose(1, 2), slope, out=weights)
+            if layer:
+                slope = self._before(layer, kept, slope)
         self._adam.step()
+
+    def _before(self, layer: int, kept: Kept, slope: Tensor) -> Tensor:
+        """The gradient by what a layer was given, before the ReLU that made it."""
+        weights = self.parameters[2 * layer].transpose(1, 2)
+        slope = slope * weights if slope.shape[2] == 1 else torch.bmm(slope, weights)
+        return torch.ops.aten.threshold_backward(slope, kept[layer], 0) if layer else slope
 
     def arrays(self) -> Arrays:
         """Weights, and what Adam keeps, by name."""
-        arrays = {f"parameter.{i}": each.detach().numpy() for i, each in enumerate(self.parameters)}
-        for i, kept in self._adam.state_dict()["state"].items():
-            arrays |= {f"{name}.{i}": tensor.numpy() for name, tensor in kept.items()}
+        arrays = {f"parameter.{i}": each.numpy() for i, each in enumerate(self.parameters)}
+        for kept in self._adam.state_dict()["state"].values():  # none before the first step
+            arrays |= {name: tensor.numpy() for name, tensor in kept.items()}
         return arrays
 
     def set_weights(self, arrays: Arrays) -> None:
@@ -99,17 +127,13 @@ class StackedMLP:
         for i, parameter in enumerate(self.parameters):
             found = torch.from_numpy(np.array(arrays[f"parameter.{i}"]))
             by_trial = found.reshape(-1, self._per_trial, *found.shape[1:])
-            parameter.data.copy_(by_trial[seeds % len(by_trial)].reshape(parameter.shape))
+            parameter.copy_(by_trial[seeds % len(by_trial)].reshape(parameter.shape))
 
     def set_arrays(self, arrays: Arrays) -> None:
         """Take over what :meth:`arrays` gave."""
-        kept: dict[int, dict[str, Tensor]] = {}
-        for key, array in arrays.items():
-            name, _, i = key.rpartition(".")
-            tensor = torch.from_numpy(np.array(array))
-            if name == "parameter":
-                self.parameters[int(i)].data.copy_(tensor)
-            else:
-                kept.setdefault(int(i), {})[name] = tensor
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        for i, parameter in enumerate(self.parameters):
+            parameter.copy_(tensors.pop(f"parameter.{i}"))
         groups = self._adam.state_dict()["param_groups"]
-        self._adam.load_state_dict({"state": kept, "param_groups": groups})
+        state = {0: tensors} if tensors else {}
+        self._adam.load_state_dict({"state": state, "param_groups": groups})

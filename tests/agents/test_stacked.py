@@ -21,13 +21,20 @@ def inputs(trials, seed=0):
     return torch.from_numpy(rng.random((trials, 8, 30), dtype=np.float32))
 
 
-def losses(network, x):
-    return ((network(x)[:, :, 0] - x.sum(dim=2)) ** 2).mean(dim=1)
+def losses(y, x):
+    return ((y[..., 0] - x.sum(dim=-1)) ** 2).mean(dim=-1)
+
+
+def learn(network, x, losses=losses):
+    y, kept = network.forward(x)
+    y.requires_grad_()
+    (slope,) = torch.autograd.grad(losses(y, x).sum(), y)
+    network.learn(kept, slope)
 
 
 def trained(network, trials, steps=20):
     for step in range(steps):
-        network.learn(losses(network, inputs(16, step)[:trials]))
+        learn(network, inputs(16, step)[:trials])
     return network
 
 
@@ -49,9 +56,9 @@ def test_is_a_network_of_torch_under_its_adam():
     for step in range(20):
         x = inputs(16, step)[:3]
         torch.testing.assert_close(network(x)[1], one(x[1]), rtol=1e-4, atol=1e-5)
-        network.learn(losses(network, x))
+        learn(network, x)
         adam.zero_grad()
-        losses(lambda rows: one(rows), x[1:2]).sum().backward()
+        losses(one(x[1]), x[1]).backward()
         adam.step()
 
 
@@ -64,9 +71,12 @@ def test_the_same_alone_and_beside_others(sizes, batch):
         for step in range(12):
             rng = np.random.default_rng(step)
             x = torch.from_numpy(rng.random((16, batch, sizes[0]), dtype=np.float32))[which]
-            y = sigmoid(network(x))
-            network.learn(((y - x[:, :, : y.shape[2]]) ** 2).mean(dim=(1, 2)))
-        return network, y
+            learn(
+                network,
+                x,
+                lambda y, x: ((sigmoid(y) - x[:, :, : y.shape[2]]) ** 2).mean(dim=(1, 2)),
+            )
+        return network, network(x)
 
     together, outputs = trained_on(list(range(16)))
     for which in ([0], [15], [3, 4], [9, 10, 11, 12, 13]):
@@ -76,13 +86,25 @@ def test_the_same_alone_and_beside_others(sizes, batch):
             assert torch.equal(mine, theirs[which])
 
 
+@pytest.mark.parametrize("sizes", [SIZES, [30, 128, 128, 128, 30]])
+def test_slopes_are_those_of_autograd(sizes):
+    network = make([0, 1, 2], sizes)
+    x = inputs(3)
+    y, kept = network.forward(x)
+    slopes = network.slopes(kept, torch.cos(y))
+    for trial in range(3):
+        row = x[trial].clone().requires_grad_()
+        plain(network, trial)(row).sin().sum().backward()
+        torch.testing.assert_close(slopes[trial], row.grad, rtol=1e-4, atol=1e-6)
+
+
 def test_learns():
     network = make([0, 1])
     x = inputs(2)
-    before = losses(network, x)
+    before = losses(network(x), x)
     for _ in range(200):
-        network.learn(losses(network, x))
-    assert (losses(network, x) < 0.01 * before).all()
+        learn(network, x)
+    assert (losses(network(x), x) < 0.01 * before).all()
 
 
 def test_goes_on_from_its_arrays():
@@ -117,4 +139,4 @@ def test_weights_are_taken_over_counted_around():
     fresh.set_weights(saved.arrays())
     for mine, theirs in zip(fresh.parameters, saved.parameters, strict=True):
         assert torch.equal(mine, theirs[[1, 0, 1]])  # seeds 5, 6 and 7
-    assert "exp_avg.0" not in fresh.arrays()  # Adam begins anew
+    assert "exp_avg" not in fresh.arrays()  # Adam begins anew
