@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,27 @@ Reward = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From signals to rewards of the same shape."""
 
 _TEXT = re.compile(r"exponential|rescaled\(best=([^)]+)\)")
+_LATENCY = re.compile(r"latency\(column=([^,()]+), ?target=([^,()]+), ?weight=([^,()]+)\)")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """``accuracy * (latency / target) ** weight``: CATCH, section 4.3 (from MnasNet).
+
+    Attributes:
+        column: where latencies stand, ``"table:metric"``.
+        target: in the unit of the column, above 0.
+        weight: below 0 where less latency is better.
+    """
+
+    column: str
+    target: float
+    weight: float
+
+    def factor(self, latency: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What accuracies are multiplied by, shape of ``latency``."""
+        factor: NDArray[np.float64] = (latency / self.target) ** self.weight
+        return factor
 
 
 def exponential(accuracy: NDArray[np.float64], best: float = 1.0) -> NDArray[np.float64]:
@@ -29,26 +51,39 @@ def exponential(accuracy: NDArray[np.float64], best: float = 1.0) -> NDArray[np.
     return rewards
 
 
-def parse(text: str) -> float | None:
-    """The ``best`` of a reward's name, a fraction; None for ``"signal"``, which stays as it is.
+def parse(text: str) -> float | Latency | None:
+    """What a reward's name stands for: the ``best`` of an exponential one, a fraction; a
+    :class:`Latency`; or None for ``"signal"``, which stays as it is.
 
     Args:
-        text: ``"signal"``, ``"exponential"`` or ``"rescaled(best=0.94)"``.
+        text: ``"signal"``, ``"exponential"``, ``"rescaled(best=0.94)"`` or
+            ``"latency(column=help-latency:fpga,target=5,weight=-0.07)"``.
 
     Raises:
-        ValueError: another text, or a best accuracy outside (0, 1].
+        ValueError: another text, a best accuracy outside (0, 1], or a target that is not above 0.
     """
     if text == "signal":
         return None
+    latency = _LATENCY.fullmatch(text)
+    if latency:
+        target, weight = _number(latency[2]), _number(latency[3])
+        if not 0 < target < np.inf or not np.isfinite(weight):
+            raise ValueError(f"{text!r} needs a target above 0 and a weight, both numbers.")
+        return Latency(latency[1].strip(), target, weight)
     match = _TEXT.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"reward is 'signal', 'exponential' or 'rescaled(best=0.94)', got {text!r}."
+            "reward is 'signal', 'exponential', 'rescaled(best=0.94)' or "
+            f"'latency(column=help-latency:fpga,target=5,weight=-0.07)', got {text!r}."
         )
-    try:
-        best = float(match[1] or 1.0)
-    except ValueError:
-        best = np.nan
+    best = _number(match[1] or "1")
     if not 0 < best <= 1:
         raise ValueError(f"The best accuracy of {text!r} is a fraction, above 0 and at most 1.")
     return best
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas_gym import noise as noises
 from nas_gym import rewards, tables
-from nas_gym.evaluators import Column, TableEvaluator
+from nas_gym.evaluators import Column, Mixture, TableEvaluator, parse_signal
 from nas_gym.tables import Metric, Objective
 
 
@@ -25,13 +26,16 @@ class Task:
         table: the name of a table (``nas-gym data list`` shows them).
         dataset: the data set; picks the signal and report columns where these are not given.
         signal: the column that rewards are made of: ``"metric"`` of the table, or
-            ``"table:metric"`` of another table over the same space.
+            ``"table:metric"`` of another table over the same space, or a weighted sum of columns
+            in one unit: ``"0.3 * table:metric + 0.7 * table:metric"``.
         report: the column that histories and comparisons report.
         noise: standard deviation of Gaussian noise on the signal, in the signal's unit. It stands
             for training each architecture once, anew for each search: within a search, asking
             again gives the same answer. Reports are free of it.
-        reward: ``"signal"``, or what to make of an accuracy: ``"exponential"`` or
-            ``"rescaled(best=0.94)"``, see :mod:`nas_gym.rewards`.
+        reward: ``"signal"``, or what to make of an accuracy: ``"exponential"``,
+            ``"rescaled(best=0.94)"`` or
+            ``"latency(column=help-latency:fpga,target=5,weight=-0.07)"``, see
+            :mod:`nas_gym.rewards`.
 
     Raises:
         KeyError: an unknown table, data set or metric.
@@ -60,9 +64,13 @@ class Task:
             objective = Objective(signal, report)
         self.table = table
         self.dataset = dataset
-        self.signal = Column.parse(signal or objective.signal, main)
+        self.signal = parse_signal(signal or objective.signal, main)
         self.report = Column.parse(report or objective.report, main)
-        others = dict.fromkeys(c for c in (self.signal, self.report) if c.table != table)
+        parsed = rewards.parse(reward)
+        latency = [Column.parse(parsed.column, main)] if isinstance(parsed, rewards.Latency) else []
+        self.columns = list(dict.fromkeys([*_columns(self.signal), self.report, *latency]))
+        """All that rewards and reports are made of."""
+        others = [column for column in self.columns if column.table != table]
         self.evaluator = TableEvaluator(
             main, [(tables.load(column.table), column) for column in others]
         )
@@ -71,26 +79,47 @@ class Task:
             raise ValueError(f"noise is a standard deviation, 0 or above, got {noise}.")
         self.noise = float(noise)
         self.reward_name = reward
-        self._signals = self._complete(self.signal) * self._sign(self.signal)
-        self._reward = self.reward_function(reward)
-        self.rewards = self._reward(self._signals)
+        self._signals = self._weighted_sum()
+        self._reward = self._accuracy_reward(parsed)
+        self._factor = (
+            parsed.factor(self._complete(latency[0]))
+            if isinstance(parsed, rewards.Latency)
+            else np.ones(self.space.size)
+        )
+        self.rewards = self._reward(self._signals) * self._factor
         """Of every architecture, without noise."""
         self._goodness = self._complete(self.report) * self._sign(self.report)
         self._provenance = {
             name: dict(tables.load(name).provenance)
-            for name in dict.fromkeys([table, self.signal.table, self.report.table])
+            for name in dict.fromkeys([table, *(column.table for column in self.columns)])
         }
 
     def _name(self, column: Column) -> str:
         return column.metric if column.table == self.table else str(column)
 
-    def metric(self, column: Column) -> Metric:
-        """The description of the signal or report column."""
+    def metric(self, column: Column | Mixture) -> Metric:
+        """The description of the signal or report column; of a mixture, its first part's with the
+        mixture's name."""
+        if isinstance(column, Mixture):
+            return replace(self.metric(column.parts[0][1]), name=str(column), seconds="")
         name = self._name(column)
         if name not in self.evaluator.metrics:
             # the table's own error, which lists its metrics
             tables.load(column.table).metric(column.metric)
         return self.evaluator.metrics[name]
+
+    def _weighted_sum(self) -> NDArray[np.float64]:
+        parts = _weighted(self.signal)
+        found = [self.metric(column) for _, column in parts]
+        if len({(metric.unit, metric.maximize) for metric in found}) > 1:
+            raise ValueError(
+                f"The columns of {self.signal} have different units or directions: a mixture is of "
+                "like with like."
+            )
+        total = np.zeros(self.space.size)
+        for weight, column in parts:
+            total += weight * self._complete(column)
+        return total * self._sign(parts[0][1])
 
     def _sign(self, column: Column) -> float:
         return 1.0 if self.metric(column).maximize else -1.0
@@ -136,7 +165,7 @@ class Task:
         if not self.noise or keys is None:
             return self.rewards.take(indices)
         error = self.noise * noises.standard_normal(keys, indices)
-        return self._reward(self._signals.take(indices) + error)
+        return self._reward(self._signals.take(indices) + error) * self._factor.take(indices)
 
     def noise_keys(self, seeds: Sequence[int | None]) -> noises.Keys:
         """What the noise of searches with these seeds depends on, one number each."""
@@ -153,8 +182,13 @@ class Task:
         Raises:
             ValueError: an unknown name, or one that takes an accuracy where the signal is none.
         """
-        best = rewards.parse(name)
-        if best is None:
+        parsed = rewards.parse(name)
+        if isinstance(parsed, rewards.Latency):
+            raise ValueError(f"{name!r} needs to know architectures: give it to the environment.")
+        return self._accuracy_reward(parsed)
+
+    def _accuracy_reward(self, parsed: float | rewards.Latency | None) -> rewards.Reward:
+        if parsed is None:
             return np.positive  # as it is
         metric = self.metric(self.signal)
         whole = 100.0 if metric.unit == "%" else 1.0
@@ -163,10 +197,12 @@ class Task:
             fault = "is better where it is less"
         elif lowest < 0 or highest > whole:
             fault = f"goes from {lowest:.4g} to {highest:.4g} {metric.unit}".rstrip()
+        elif isinstance(parsed, rewards.Latency):
+            return np.positive
         else:
-            return partial(rewards.exponential, best=best * whole)
+            return partial(rewards.exponential, best=parsed * whole)
         raise ValueError(
-            f"reward={name!r} takes an accuracy, in % or as a fraction, but {self.signal} {fault}. "
+            f"This reward takes an accuracy, in % or as a fraction, but {self.signal} {fault}. "
             "Choose another signal, or reward='signal'."
         )
 
@@ -179,14 +215,15 @@ class Task:
 
         ``None`` where the table does not say.
         """
-        if not self.metric(self.signal).seconds:
+        if isinstance(self.signal, Mixture) or not self.metric(self.signal).seconds:
             return None
         values: NDArray[np.float64] = self._training_seconds.take(indices)
         return values
 
     @cached_property
     def _training_seconds(self) -> NDArray[np.float64]:
-        return tables.load(self.signal.table).column(self.metric(self.signal).seconds)
+        (column,) = _columns(self.signal)
+        return tables.load(column.table).column(self.metric(column).seconds)
 
     @cached_property
     def optimum(self) -> float:
@@ -197,3 +234,11 @@ class Task:
         """How far the reported metric lies from the optimum, >= 0, in the metric's unit."""
         regret: NDArray[np.float64] = self._goodness.max() - self._goodness.take(indices)
         return regret
+
+
+def _weighted(signal: Column | Mixture) -> tuple[tuple[float, Column], ...]:
+    return signal.parts if isinstance(signal, Mixture) else ((1.0, signal),)
+
+
+def _columns(signal: Column | Mixture) -> list[Column]:
+    return [column for _, column in _weighted(signal)]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nas_gym.agents.base import Agent, State
 from nas_gym.agents.rank_scores import rank_scores
+from nas_gym.agents.unseen import unseen
 from nas_gym.envs.alpha import TopArchitectures
 from nas_gym.errors import DamagedDataError
 
@@ -175,17 +176,10 @@ class L2NAS(Agent):
         self._prediction = values[chosen] if trained else np.full(n, np.nan)
         for trial in np.flatnonzero(np.isneginf(preference[chosen])).tolist():
             # nothing new among the candidates
-            proposed[trial] = self._unseen(trial, spare[trial])
+            proposed[trial] = unseen(self.space, self._seen[trial], spare[trial])
             self._proposed[trial] = self.space.genotype_to_alpha(proposed[[trial]])[0]
             self._prediction[trial] = np.nan
         return proposed
-
-    def _unseen(self, trial: int, draw: float) -> NDArray[np.int64]:
-        """An architecture that a trial has not queried, or any where there is none left."""
-        left = np.flatnonzero(~self._seen[trial])
-        choices = left if len(left) else np.arange(self.space.size)
-        genotype: NDArray[np.int64] = self.space.decode(choices[[int(draw * len(choices))]])[0]
-        return genotype
 
     def _noisy_actor(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
         """Alphas of the candidates (Eq. 4), ``(n, candidates, alpha_size)``."""

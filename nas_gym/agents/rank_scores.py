@@ -23,7 +23,22 @@ def rank_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return scores
 
 
-@lru_cache(maxsize=16)
+def rank_scores_among(
+    values: NDArray[np.float64], present: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """As :func:`rank_scores`, among the values of each row that are ``present``; 0 for others."""
+    last = np.where(present, values, np.inf)
+    order = np.argsort(last, axis=1, kind="stable")
+    counts = present.sum(axis=1)
+    by_count = np.zeros((values.shape[1] + 1, values.shape[1]))
+    for count in np.unique(counts):
+        by_count[count, :count] = _scores(count)
+    scores = np.empty(values.shape)
+    np.put_along_axis(scores, order, by_count[counts], axis=1)
+    return scores
+
+
+@lru_cache(maxsize=64)
 def _scores(count: int) -> NDArray[np.float64]:
     normal = NormalDist()
     return np.array([normal.inv_cdf((rank + 0.5) / count) for rank in range(count)])

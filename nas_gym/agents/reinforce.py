@@ -40,18 +40,12 @@ class Reinforce(Agent):
         if not self.learning_rate > 0 or not 0 <= self.momentum < 1:
             raise ValueError("learning_rate is above 0, momentum at least 0 and below 1.")
         shape = (self.num_trials, self.space.num_decisions, self.space.max_choices)
-        self._logits = _INITIAL_SCALE * self._normal_numbers(shape)
+        count = int(np.prod(shape[1:]))
+        self._logits = _INITIAL_SCALE * self.streams.normal((self.num_trials, count)).reshape(shape)
         self._first_moment = np.zeros(shape)
         self._second_moment = np.zeros(shape)
         self._reward_sum = np.zeros(self.num_trials)  # weighted by powers of the momentum
         self._steps = np.zeros((), np.int64)
-
-    def _normal_numbers(self, shape: tuple[int, int, int]) -> NDArray[np.float64]:
-        trials, *rest = shape
-        draws = self.streams.random((trials, 2 * int(np.prod(rest))))
-        radius, angle = np.split(draws, 2, axis=1)  # Box and Muller's method
-        numbers: NDArray[np.float64] = np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)
-        return numbers.reshape(shape)
 
     def _ask(self) -> NDArray[np.int64]:
         genotypes = np.empty((self.num_trials, self.space.num_decisions), np.int64)

@@ -103,6 +103,10 @@ class StackedMLP:
                 torch.bmm(kept[layer].transpose(1, 2), slope, out=weights)
             if layer:
                 slope = self._before(layer, kept, slope)
+        self.step()
+
+    def step(self) -> None:
+        """Let Adam take a step down ``gradients``, which whoever has filled them gives."""
         self._adam.step()
 
     def _before(self, layer: int, kept: Kept, slope: Tensor) -> Tensor:
@@ -113,7 +117,7 @@ class StackedMLP:
 
     def arrays(self) -> Arrays:
         """Weights, and what Adam keeps, by name."""
-        arrays = {f"parameter.{i}": each.numpy() for i, each in enumerate(self.parameters)}
+        arrays = {f"parameter.{i}": each.detach().numpy() for i, each in enumerate(self.parameters)}
         for kept in self._adam.state_dict()["state"].values():  # none before the first step
             arrays |= {name: tensor.numpy() for name, tensor in kept.items()}
         return arrays
@@ -127,13 +131,13 @@ class StackedMLP:
         for i, parameter in enumerate(self.parameters):
             found = torch.from_numpy(np.array(arrays[f"parameter.{i}"]))
             by_trial = found.reshape(-1, self._per_trial, *found.shape[1:])
-            parameter.copy_(by_trial[seeds % len(by_trial)].reshape(parameter.shape))
+            parameter.detach().copy_(by_trial[seeds % len(by_trial)].reshape(parameter.shape))
 
     def set_arrays(self, arrays: Arrays) -> None:
         """Take over what :meth:`arrays` gave."""
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         for i, parameter in enumerate(self.parameters):
-            parameter.copy_(tensors.pop(f"parameter.{i}"))
+            parameter.detach().copy_(tensors.pop(f"parameter.{i}"))
         groups = self._adam.state_dict()["param_groups"]
         state = {0: tensors} if tensors else {}
         self._adam.load_state_dict({"state": state, "param_groups": groups})

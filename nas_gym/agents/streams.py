@@ -42,6 +42,13 @@ class TrialStreams:
         self.drawn += count
         return result
 
+    def normal(self, size: tuple[int, int], /) -> NDArray[np.float64]:
+        """Standard normal numbers, shape ``(number of trials, k)``."""
+        trials, count = size
+        radius, angle = np.split(self.random((trials, 2 * count)), 2, axis=1)
+        numbers: NDArray[np.float64] = np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)
+        return numbers  # Box and Muller's method
+
     @classmethod
     def resume(cls, seeds: list[int], drawn: int) -> TrialStreams:
         """The streams as they were after ``drawn`` numbers each."""

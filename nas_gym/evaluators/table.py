@@ -31,6 +31,38 @@ class Column:
         return f"{self.table}:{self.metric}"
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """A weighted sum of columns; its text form is ``0.3 * table:metric + 0.7 * table:metric``."""
+
+    parts: tuple[tuple[float, Column], ...]
+
+    def __str__(self) -> str:
+        return " + ".join(f"{weight:.17g} * {column}" for weight, column in self.parts)
+
+
+def parse_signal(text: str, default: Table) -> Column | Mixture:
+    """A column as :meth:`Column.parse` reads it, or a mixture of such columns.
+
+    Raises:
+        ValueError: a weight that is not a number.
+    """
+    if " * " not in text:
+        return Column.parse(text, default)
+    parts = []
+    for part in text.split(" + "):
+        weight, times, column = part.partition(" * ")
+        try:
+            parts.append((float(weight), Column.parse(column.strip(), default)))
+        except ValueError:
+            times = ""
+        if not times:
+            raise ValueError(
+                f"A mixture is written '0.3 * table:metric + 0.7 * table:metric', got {text!r}."
+            )
+    return Mixture(tuple(parts))
+
+
 class TableEvaluator:
     """All metrics of one table, and single columns of others.
 

@@ -1,0 +1,494 @@
+"""CATCH: an agent that learns from many tasks what to try first on the next one."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import SyncVectorEnv, VectorEnv
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from nas_gym.agents.base import Agent, State
+from nas_gym.agents.player import Player
+from nas_gym.agents.rank_scores import rank_scores, rank_scores_among
+from nas_gym.agents.unseen import unseen
+from nas_gym.envs.sequential import SequentialEnv
+from nas_gym.errors import DamagedDataError
+from nas_gym.task_sets import TaskSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nas_gym.agents.catch_networks import Candidates, Context
+
+_VARIANTS = ("meta", "sfs", "zero", "random")
+_ENTROPY_RATE = 0.05  # of the entropy weight's logarithm, for each update
+_PRIORITY_EXPONENT = 0.6  # prioritized experience replay (Schaul et al., ICLR 2016)
+_FIRST_PRIORITY = 10.0  # of a network that the evaluator has not learned from
+
+
+class CATCH(Agent):
+    """CATCH (Chen et al., ECCV 2020): context-based meta reinforcement learning, section 3.
+
+    An encoder maps the networks queried so far and their rewards to a latent context z; a
+    controller samples candidates given z; an evaluator, given z, too, picks the one to query. All
+    three learn end to end from each reward (Eq. 2). :meth:`meta_learn` trains them on a set of
+    tasks; :meth:`adapt`, or ``pretrained``, takes them to a task that they have not seen.
+
+    Where the paper is silent or its recipe breaks, this is what holds: the controller learns from
+    all candidates, with the evaluator's scores for those that were not queried, since one network
+    a query is too little to learn a policy from; the entropy's weight is adjusted to keep the
+    entropy at a share of its maximum, and candidates beyond the first ones are sampled at rising
+    temperatures, without either of which some controllers end on one wrong choice for good; no
+    network is queried twice; rewards are normalised by rank; and the encoder and the evaluator
+    rehearse earlier tasks while they meta-learn, with part of a task's pairs as context.
+
+    Settings:
+        variant: ``"meta"``; ``"sfs"`` (searches from scratch: refuses to meta-learn); ``"zero"``
+            and ``"random"``, section 5's ablations: z is 0, or drawn from the prior.
+        latent: 10 dimensions of z; hidden: 64 units in each of two layers.
+        num_candidates: 128 networks are sampled for the evaluator to choose from, M.
+        on_policy: 16 of them at temperature 1; these train the controller.
+        temperature: 5.0; of the last candidate, rising evenly.
+        updates: 5 after each query; learning_rate: 1e-3; max_norm: 1.0, of a trial's gradient.
+        clip: 0.2, PPO's; entropy: 0.7 of its maximum.
+        kl_weight: 0.1, of the mean divergence over z's dimensions (beta).
+        batch_share: 0.8 of the task's networks are in the evaluator's batch.
+        epsilon: 0.3 of the picks are random candidates at first; epsilon_decay: after 10 queries
+            it is 1/e of that. Begins anew with each task.
+        num_random: 5 random networks begin the search history. Once meta-learned, a search has
+            neither those nor random picks.
+        pretrained: a file of a meta-learned agent: the trial of seed ``s`` begins with the
+            networks of its trial ``s``, counted around.
+    """
+
+    settings: ClassVar[dict[str, Any]] = {
+        "variant": "meta",
+        "latent": 10,
+        "hidden": 64,
+        "num_candidates": 128,
+        "on_policy": 16,
+        "temperature": 5.0,
+        "updates": 5,
+        "learning_rate": 1e-3,
+        "max_norm": 1.0,
+        "clip": 0.2,
+        "entropy": 0.7,
+        "kl_weight": 0.1,
+        "batch_share": 0.8,
+        "epsilon": 0.3,
+        "epsilon_decay": 10.0,
+        "num_random": 5,
+        "pretrained": "",
+    }
+    uses_torch = True
+    variant: str
+    latent: int
+    hidden: int
+    num_candidates: int
+    on_policy: int
+    temperature: float
+    updates: int
+    learning_rate: float
+    max_norm: float
+    clip: float
+    entropy: float
+    kl_weight: float
+    batch_share: float
+    epsilon: float
+    epsilon_decay: float
+    num_random: int
+    pretrained: str
+    _STATE = ("queried", "rewards", "priorities", "entropy_weight", "past", "past_rewards", "log")
+    _LOGGED = ("controller_loss", "evaluator_loss", "kl", "entropy", "epsilon", "novelty")
+
+    def _setup(self) -> None:
+        from nas_gym.agents.catch_networks import Components
+
+        _check(self)
+        n = self.num_trials
+        self._components = Components(
+            self.space,
+            self.hidden,
+            self.latent,
+            self.learning_rate,
+            self.clip,
+            self.max_norm,
+            self.streams,
+        )
+        self._entropy_weight = np.full(n, 0.3)
+        self._past = np.empty(
+            (n, 0, 0), np.int64
+        )  # tasks of the meta-training, (n, tasks, queries)
+        self._past_rewards = np.empty((n, 0, 0))
+        self._meta_learning = False
+        self._rows = np.arange(n)
+        self._new_task()
+        if self.pretrained:
+            self._take_over(self.read_pretrained(self.pretrained), self.pretrained)
+
+    def _new_task(self) -> None:
+        """Initialize the search history (line 3)."""
+        n = self.num_trials
+        self._queried = np.empty((n, 0), np.int64)
+        self._rewards = np.empty((n, 0))
+        self._priorities = np.empty((n, 0))
+        self._seen = np.zeros((n, self.space.size), bool)
+        self._log = np.empty((n, 0, len(self._LOGGED)), np.float32)
+        self._candidates: tuple[NDArray[np.int64], Tensor, Tensor] | None = None
+        self._novelty = np.full(n, np.nan)
+
+    # -- the two phases of Algorithm 1 ------------------------------------------------------------
+
+    def meta_learn(
+        self, tasks: TaskSet, epochs: int = 25, queries: int = 20, *, progress_bar: bool = False
+    ) -> Self:
+        """Learn from tasks (lines 1-13), each trial from tasks of its own.
+
+        An agent that has met some epochs already goes on up to ``epochs`` in all.
+
+        Args:
+            tasks: over the search space of this agent's environment.
+            epochs: tasks that each trial meets.
+            queries: networks that it evaluates on each.
+            progress_bar: show one on the terminal.
+
+        Raises:
+            ValueError: tasks over another search space, other queries than in the epochs before,
+                or a variant that searches from scratch.
+        """
+        from nas_gym.agents.search_log import track
+
+        done = self._past.shape[1]
+        if self.variant == "sfs":
+            raise ValueError("variant='sfs' searches from scratch: it does not meta-learn.")
+        if done and self._past.shape[2] != queries:
+            raise ValueError(
+                f"This agent has met {done} tasks with {self._past.shape[2]} queries each; "
+                f"go on with queries={self._past.shape[2]}."
+            )
+        player = self._player
+        self._meta_learning = True
+        try:
+            for epoch in track(range(done, epochs), "meta epochs", enabled=progress_bar):
+                self._player = Player(self._draw_envs(tasks, epoch))  # line 2
+                self._player.reset(self._epoch_seed(epoch))
+                self._new_task()
+                for _ in range(queries):
+                    genotypes = self._ask()
+                    self._tell(genotypes, self._player.evaluate(genotypes))
+                self._remember()
+        finally:
+            self._player, self._meta_learning = player, False
+            self._new_task()
+        return self
+
+    def _draw_envs(self, tasks: TaskSet, epoch: int) -> SyncVectorEnv:
+        """One environment for each trial, with a task that its seed and the epoch determine."""
+        drawn = [
+            tasks.draw(np.random.default_rng([self.seed + i, epoch]))
+            for i in range(self.num_trials)
+        ]
+        if drawn[0].space.choices != self.space.choices:
+            raise ValueError(
+                f"The tasks are over {drawn[0].space.name}, this agent is for {self.space.name}."
+            )
+        return SyncVectorEnv([partial(SequentialEnv, task=task) for task in drawn])
+
+    def _epoch_seed(self, epoch: int) -> int:
+        """Of the first trial's noise; the next ones have those that follow."""
+        return self.seed + epoch * 2**32
+
+    def _remember(self) -> None:
+        if not self._past.shape[1]:
+            self._past = np.empty((self.num_trials, 0, self._queried.shape[1]), np.int64)
+            self._past_rewards = np.empty(self._past.shape)
+        self._past = np.concatenate([self._past, self._queried[:, None]], axis=1)
+        self._past_rewards = np.concatenate([self._past_rewards, self._rewards[:, None]], axis=1)
+
+    def adapt(
+        self,
+        env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str,
+        queries: int = 50,
+        seed: int | None = None,
+    ) -> Self:
+        """Search on another task with what was learned (lines 14-17); this agent stays as it is.
+
+        Args:
+            env: of the target task, over the same search space.
+            queries: of each trial.
+            seed: of the first trial; the trial of seed ``s`` begins with the networks of trial
+                ``s`` of this agent, counted around.
+
+        Returns:
+            the agent that has searched; its ``best_genotypes`` are the result.
+        """
+        settings = {name: getattr(self, name) for name in self.settings} | {"pretrained": ""}
+        agent = type(self)(env, seed=seed, **settings)
+        agent._take_over(self.state_dict(), "This agent")
+        for _ in range(queries):
+            agent.query()
+        return agent
+
+    # -- one query: lines 5 to 8 ------------------------------------------------------------------
+
+    @property
+    def _explores(self) -> bool:
+        return self._meta_learning or not self._past.shape[1]
+
+    @property
+    def current_epsilon(self) -> float:
+        """The share of random picks among the candidates at the next query."""
+        if not self._explores:
+            return 0.0
+        return float(self.epsilon * np.exp(-self._queried.shape[1] / self.epsilon_decay))
+
+    def _ask(self) -> NDArray[np.int64]:
+        import torch
+
+        n, count, decisions = self.num_trials, self.num_candidates, self.space.num_decisions
+        # the same numbers are drawn whatever happens, so that trials stay independent
+        draws = self.streams.random((n, count * decisions)).reshape(n, count, decisions)
+        explore, pick, spare = self.streams.random((n, 3)).T
+        hotter = np.linspace(1, self.temperature, count - self.on_policy)
+        temperatures = np.concatenate([np.ones(self.on_policy), hotter])
+        with torch.no_grad():
+            z, _ = self._encode(self._sample_context())  # lines 5 and 6
+            sampled = self._components.controller.sample_networks(z, draws, temperatures)  # line 7
+            genotypes = sampled[0]
+            indices = self.space.encode(genotypes.reshape(-1, decisions)).reshape(n, count)
+            scores = self._scores(indices, z)
+        known = self._seen[self._rows[:, None], indices]
+        self._candidates, self._scored, self._novelty = sampled, scores, 1 - known.mean(axis=1)
+        random = (explore < self.current_epsilon)[:, None]
+        shifted = (np.arange(count) - (pick * count).astype(np.int64)[:, None]) % count
+        preference = np.where(random, -shifted, scores)  # line 8
+        preference[known] = -np.inf
+        chosen = self._rows, preference.argmax(axis=1)
+        proposed: NDArray[np.int64] = genotypes[chosen]
+        begins = self._explores and self._queried.shape[1] < self.num_random
+        for trial in np.flatnonzero(begins | np.isneginf(preference[chosen])).tolist():
+            proposed[trial] = unseen(self.space, self._seen[trial], spare[trial])
+        return proposed
+
+    def _scores(self, indices: NDArray[np.int64], z: Tensor) -> NDArray[np.float64]:
+        scores = self._components.evaluator.score(self._one_hot(indices), z)
+        return scores.numpy().astype(np.float64)
+
+    def _one_hot(self, indices: NDArray[np.int64]) -> Tensor:
+        """Networks as the components read them, ``(n, m)`` -> ``(n, m, alpha_size)``."""
+        import torch
+
+        rows = self.space.genotype_to_alpha(self.space.decode(indices.reshape(-1)))
+        return torch.from_numpy(rows.astype(np.float32)).reshape(
+            *indices.shape, self.space.alpha_size
+        )
+
+    def _sample_context(self) -> Context:
+        """All pairs of the search history ("all ... are utilized", section 3.1)."""
+        return self._context(self._queried, self._rewards, np.ones(self._queried.shape, bool))
+
+    def _context(
+        self, indices: NDArray[np.int64], rewards: NDArray[np.float64], present: NDArray[np.bool_]
+    ) -> Context:
+        import torch
+
+        from nas_gym.agents.catch_networks import Context
+
+        normalised = rank_scores_among(rewards, present).astype(np.float32)
+        noise = self.streams.normal((self.num_trials, self.latent)).astype(np.float32)
+        parts = normalised, present, noise
+        return Context(self._one_hot(indices), *(torch.from_numpy(part) for part in parts))
+
+    def _encode(self, context: Context) -> tuple[Tensor, Tensor]:
+        """z and its divergence from the prior; the ablations' own z, without one."""
+        import torch
+
+        nothing = torch.zeros(self.num_trials)
+        if self.variant == "zero":
+            return torch.zeros_like(context.noise), nothing
+        if self.variant == "random":
+            return context.noise, nothing
+        return self._components.encoder.encode(context)
+
+    # -- learning: lines 9 to 11 ------------------------------------------------------------------
+
+    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        epsilon = np.full(self.num_trials, self.current_epsilon)
+        indices = self.space.encode(genotypes)
+        self._seen[self._rows, indices] = True
+        self._queried = np.concatenate([self._queried, indices[:, None]], axis=1)
+        self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)  # line 10
+        first = np.full((self.num_trials, 1), _FIRST_PRIORITY)
+        self._priorities = np.concatenate([self._priorities, first], axis=1)
+        logged = np.stack([*self._optimize(), epsilon, self._novelty], axis=1)  # line 11
+        self._log = np.concatenate([self._log, logged[:, None]], axis=1, dtype=np.float32)
+        self._candidates = None
+
+    def _optimize(self) -> NDArray[np.float64]:
+        """Train the three components end to end; means over the updates of what is logged."""
+        import torch
+
+        components = self._components
+        targets = torch.from_numpy(rank_scores(self._rewards).astype(np.float32))
+        candidates = self._scored_candidates(targets.numpy())
+        logged = []
+        for _ in range(self.updates):
+            z, divergence = self._encode(self._sample_context())
+            batch = self._prioritized_batch()
+            rows = self._rows[:, None], batch
+            evaluator_loss, errors = components.evaluator_loss(
+                z, self._one_hot(self._queried[rows]), targets[rows]
+            )
+            self._priorities[rows] = errors.numpy()
+            loss = evaluator_loss + self.kl_weight * divergence
+            controller_loss = entropy = torch.zeros(self.num_trials)
+            if candidates is not None:
+                weight = torch.from_numpy(self._entropy_weight.astype(np.float32))
+                controller_loss, entropy = components.controller_loss(z, candidates, weight)
+                loss = loss + controller_loss
+                self._adjust_entropy_weight(entropy.numpy())
+            if self._meta_learning and self._past.shape[1]:
+                loss = loss + self._rehearsal_loss()
+            components.learn(loss)
+            logged.append([controller_loss, evaluator_loss, divergence, entropy])
+        found: NDArray[np.float64] = np.array(
+            [[each.detach().numpy() for each in losses] for losses in logged]
+        ).mean(axis=0)
+        return found
+
+    def _scored_candidates(self, targets: NDArray[np.float32]) -> Candidates | None:
+        """The candidates of the controller's own temperature, with their advantages: the
+        normalised reward of those that were queried, the evaluator's score of the others."""
+        import torch
+
+        from nas_gym.agents.catch_networks import Candidates
+
+        if self._candidates is None:  # a first population that the environment drew
+            return None
+        own = slice(self.on_policy)
+        choices, masks, log_probs = self._candidates
+        choices, n = choices[:, own], self.num_trials
+        indices = self.space.encode(choices.reshape(n * self.on_policy, -1)).reshape(n, -1)
+        equal = indices[:, :, None] == self._queried[:, None]
+        rewards = (equal * targets[:, None]).sum(axis=2)
+        values = np.where(equal.any(axis=2), rewards, self._scored[:, own])
+        advantages = (values - values.mean(axis=1, keepdims=True)).astype(np.float32)
+        return Candidates(
+            self._one_hot(indices),
+            torch.from_numpy(choices),
+            masks[:, own],
+            log_probs[:, own],
+            torch.from_numpy(advantages),
+        )
+
+    def _prioritized_batch(self) -> NDArray[np.int64]:
+        """Entries of the history, without replacement, more likely where errors were large."""
+        draws = self.streams.random(self._priorities.shape)
+        size = int(np.ceil(self.batch_share * draws.shape[1]))
+        with np.errstate(divide="ignore"):
+            keys = _PRIORITY_EXPONENT * np.log(self._priorities + 1e-3) - np.log(-np.log(draws))
+        batch: NDArray[np.int64] = np.argsort(-keys, axis=1, kind="stable")[:, :size]
+        return batch
+
+    def _adjust_entropy_weight(self, entropy: NDArray[np.float32]) -> None:
+        most = np.log(self.space.num_choices).mean()
+        change = np.exp(_ENTROPY_RATE * (self.entropy * most - entropy))
+        self._entropy_weight = (self._entropy_weight * change).clip(0.02, 5.0)
+
+    def _rehearsal_loss(self) -> Tensor:
+        """The losses of encoder and evaluator on one earlier task: part of its pairs are the
+        context, all of them are predicted."""
+        import torch
+
+        past, queries = self._past.shape[1:]
+        draws = self.streams.random((self.num_trials, 2 + queries))
+        task = (draws[:, 0] * past).astype(np.int64)
+        size = 1 + (draws[:, 1] * queries).astype(np.int64)
+        present = draws[:, 2:].argsort(axis=1).argsort(axis=1) < size[:, None]
+        indices, rewards = self._past[self._rows, task], self._past_rewards[self._rows, task]
+        z, divergence = self._encode(self._context(indices, rewards, present))
+        targets = torch.from_numpy(rank_scores(rewards).astype(np.float32))
+        loss, _ = self._components.evaluator_loss(z, self._one_hot(indices), targets)
+        return loss + self.kl_weight * divergence
+
+    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
+        """What is logged of each query, ``(queries, n)`` each.
+
+        ``controller_loss``, ``evaluator_loss``, ``kl`` and ``entropy`` (nats, mean over decisions)
+        are means over the query's updates; ``epsilon`` is the share of random picks, ``novelty``
+        that of candidates that were not queried before.
+        """
+        columns = self._log.astype(np.float64).transpose(2, 1, 0)
+        return dict(zip(self._LOGGED, columns, strict=True))
+
+    # -- keeping ----------------------------------------------------------------------------------
+
+    def state_dict(self) -> State:
+        """As :meth:`Agent.state_dict`, networks included."""
+        networks = self._components.arrays()
+        return super().state_dict() | {
+            f"networks/{name}": array.copy() for name, array in networks.items()
+        }
+
+    def load_state_dict(self, state: State, *, began: bool = False) -> None:
+        """As :meth:`Agent.load_state_dict`, networks included."""
+        super().load_state_dict(state, began=began)
+        self._components.set_arrays(_networks(state))
+        self._seen = np.zeros((self.num_trials, self.space.size), bool)
+        np.put_along_axis(self._seen, self._queried, True, axis=1)
+
+    def _take_over(self, state: State, whose: str | Path) -> None:
+        """Begin with the networks of a meta-learned agent of any number of trials."""
+        if self.variant == "sfs":
+            raise ValueError("variant='sfs' searches from scratch: leave out pretrained=.")
+        theirs = json.loads(str(state["settings"]))
+        for name in ("variant", "hidden", "latent"):
+            if theirs[name] != getattr(self, name):
+                raise ValueError(
+                    f"{whose} was trained with {name} = {theirs[name]}; set it to the same here."
+                )
+        try:
+            self._components.set_weights(_networks(state))
+            chosen = np.array(self.streams.seeds) % len(state["own/entropy_weight"])
+            self._entropy_weight = state["own/entropy_weight"][chosen].copy()
+            self._past = state["own/past"][chosen].copy()
+            self._past_rewards = state["own/past_rewards"][chosen].copy()
+        except (KeyError, RuntimeError, IndexError) as error:
+            raise DamagedDataError(f"{whose} is not a whole saved agent.") from error
+
+
+def _networks(state: State) -> State:
+    prefix = "networks/"
+    return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
+
+
+def _check(agent: CATCH) -> None:
+    """Refuse settings that make no sense.
+
+    Raises:
+        ValueError: naming the setting and what it can be.
+    """
+    if agent.variant not in _VARIANTS:
+        raise ValueError(f"variant is one of {', '.join(_VARIANTS)}, got {agent.variant!r}.")
+    for name, multiple in (("hidden", 32), ("on_policy", 16), ("num_candidates", 16)):
+        if getattr(agent, name) < multiple or getattr(agent, name) % multiple:
+            raise ValueError(f"{name} is a multiple of {multiple}, got {getattr(agent, name)}.")
+    if agent.on_policy > agent.num_candidates:
+        raise ValueError("on_policy is at most num_candidates.")
+    for name in ("latent", "updates"):
+        if getattr(agent, name) < 1:
+            raise ValueError(f"{name} is at least 1, got {getattr(agent, name)}.")
+    for name in ("entropy", "epsilon", "batch_share"):
+        if not 0 <= getattr(agent, name) <= 1:
+            raise ValueError(f"{name} is a share, 0 to 1, got {getattr(agent, name)}.")
+    for name in ("temperature", "epsilon_decay", "max_norm", "clip", "learning_rate"):
+        if not 0 < getattr(agent, name) < np.inf:
+            raise ValueError(f"{name} is above 0, and finite; got {getattr(agent, name)}.")
+    if agent.num_random < 0 or not 0 <= agent.kl_weight < np.inf:
+        raise ValueError("num_random and kl_weight are at least 0.")
