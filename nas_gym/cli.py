@@ -165,6 +165,50 @@ def compare(
         raise typer.Exit(1)
 
 
+@app.command()
+def meta_train(
+    task_set: Annotated[
+        str, typer.Argument(help="Such as nb201-images/cifar10; or environment IDs, with commas.")
+    ],
+    out: Annotated[Path, typer.Option(help="File to save to, .safetensors.")],
+    agent: Annotated[str, typer.Option(help="catch.")] = "catch",
+    test: Annotated[
+        str | None, typer.Option(help="IDs to be tested on, where IDs are learned from.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Tasks to learn from.")] = 25,
+    queries: Annotated[int, typer.Option(help="Architecture evaluations of each task.")] = 20,
+    seeds: Annotated[int, typer.Option(help="Agents that learn side by side.")] = 1,
+    first_seed: FirstSeedOption = 0,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE, a setting of the agent.")
+    ] = None,
+) -> None:
+    """Let an agent learn from tasks; what it saves is for `search --pretrained`. Goes on where it
+    was cut off."""
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments import meta_train as meta
+    from nas_gym.experiments.settings import parse_settings
+
+    tasks = meta.find(task_set, test)
+    settings = parse_settings(setting or [])
+    try:
+        meta.meta_train(
+            tasks,
+            agent,
+            out,
+            epochs=epochs,
+            queries=queries,
+            seeds=seeds,
+            first_seed=first_seed,
+            settings=settings,
+        )
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from here.")
+        raise typer.Exit(130) from None
+    console.print(f"Learned from {epochs} tasks of {tasks.name}: {out}", markup=False)
+    console.print(f"Made for: {', '.join(tasks.test)}", markup=False)
+
+
 def _given(
     table: str | None,
     signal: str | None,

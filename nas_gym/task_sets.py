@@ -147,10 +147,10 @@ def _nb201_conflicting() -> TaskSet:
     test = {
         "accuracy": _traded("cifar10-test", "fpga", 0.0),
         "fpga": _traded("cifar10-test", "fpga", -0.2),
-        "pixel3": _traded("cifar10-test", "pixel3", -0.8),
-        "titan": _traded("cifar10-test", "titan_rtx_32", -0.4),
+        "pixel3": _traded("cifar10-test", "pixel3", -1.5),
+        "titan": _traded("cifar10-test", "titan_rtx_32", -0.5),
         "raspi4-slow": _traded("cifar10-test", "raspi4", 0.3),
-        "pixel3-slow": _traded("cifar10-test", "pixel3", 0.8),
+        "pixel3-slow": _traded("cifar10-test", "pixel3", 1.5),
         "drift": _analog("analog_drift_86400"),
         "noise": _analog("noisy_accuracy"),
     }
@@ -183,7 +183,7 @@ def _draw_conflicting(
 ) -> TaskArguments:
     arguments = _draw_mixture(accuracies, rng)
     sign = int(rng.integers(-1, 2))
-    weight, device = sign * rng.uniform(0.1, 1.0), devices[int(rng.integers(len(devices)))]
+    weight, device = sign * rng.uniform(0.1, 2.0), devices[int(rng.integers(len(devices)))]
     if sign:
         arguments["reward"] = _latency_reward(device, weight)
     return arguments
@@ -198,17 +198,13 @@ _GRAPHS = tuple(dataset for dataset in GRAPH_DATASETS if dataset != "proteins")
 def _nbgraph(target: str) -> TaskSet:
     """Validation on the other data sets; tested on one that is left out."""
     sources = [dataset for dataset in _GRAPHS if dataset != target]
-    columns = tuple(
-        f"nas-bench-graph-{each}:{metric}"
-        for each in sources
-        for metric in ("valid_perf", "test_perf")
-    )
-    test: TaskArguments = {"table": f"nas-bench-graph-{target}", "dataset": target}
-    return TaskSet(f"nbgraph/{target}", columns, partial(_draw_graph, sources), {target: test})
+    learned = [make_task(**_graph(dataset)) for dataset in sources]
+    columns = tuple(str(column) for task in learned for column in task.columns)
+    draw = partial(_draw_one, [_graph(dataset) for dataset in sources])
+    return TaskSet(f"nbgraph/{target}", columns, draw, {target: _graph(target)})
 
 
-def _draw_graph(datasets: Sequence[str], rng: np.random.Generator) -> TaskArguments:
-    dataset = datasets[int(rng.integers(len(datasets)))]
+def _graph(dataset: str) -> TaskArguments:
     return {"table": f"nas-bench-graph-{dataset}", "dataset": dataset}
 
 

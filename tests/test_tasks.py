@@ -87,6 +87,51 @@ def test_names_that_do_not_fit(kwargs, error, words, open_table):
         assert word in str(caught.value)
 
 
+def test_mixtures_of_columns(open_table):
+    table = open_table("analog-nasbench")
+    text = "0.25 * baseline_accuracy + 0.75 * analog-nasbench:qat_accuracy"
+    task = Task("analog-nasbench", "cifar10", signal=text, noise=0.5)
+    first, second = table.column("baseline_accuracy"), table.column("qat_accuracy")
+    np.testing.assert_allclose(task.rewards, 0.25 * first + 0.75 * second)
+    assert [column.metric for column in task.columns] == ["baseline_accuracy", "qat_accuracy"]
+    # what it calls itself makes the same task again
+    again = Task("analog-nasbench", "cifar10", signal=str(task.signal), noise=0.5)
+    np.testing.assert_array_equal(again.rewards, task.rewards)
+    assert again.describe() == task.describe()
+    assert task.training_seconds(np.array([3])) is None
+    with pytest.raises(ValueError, match=r"0\.3 \* table:metric"):
+        Task("analog-nasbench", "cifar10", signal="half * baseline_accuracy")
+    graph = open_table("nas-bench-graph-cora")
+    assert not graph.metric("latency").maximize
+    with pytest.raises(ValueError, match="like with like"):
+        Task("nas-bench-graph-cora", "cora", signal="0.5 * latency + 0.5 * perf")
+
+
+def test_reward_of_accuracy_and_latency(open_table):
+    table = open_table("nas-bench-graph-cora")
+    reward = "latency(column=latency,target=0.02,weight=-0.07)"
+    task = Task("nas-bench-graph-cora", "cora", signal="perf", reward=reward, noise=0.1)
+    factor = (table.column("latency") / 0.02) ** -0.07
+    np.testing.assert_allclose(task.rewards, table.column("perf") * factor)
+    assert "latency" in [column.metric for column in task.columns]
+    rows, keys = np.arange(5), task.noise_keys([3] * 5)
+    noisy = task.reward(rows, keys)
+    plain = Task("nas-bench-graph-cora", "cora", signal="perf", noise=0.1).reward(rows, keys)
+    np.testing.assert_allclose(noisy, plain * factor[:5])  # the noise is of the accuracy
+    with pytest.raises(ValueError, match="give it to the environment"):
+        task.reward_function(reward)
+    with pytest.raises(ValueError, match="better where it is less"):
+        Task("nas-bench-graph-cora", "cora", signal="latency", reward=reward)
+    for wrong in (
+        "latency(column=latency,target=0,weight=1)",
+        "latency(column=a,target=x,weight=1)",
+    ):
+        with pytest.raises(ValueError, match="target above 0"):
+            Task("nas-bench-graph-cora", "cora", reward=wrong)
+    with pytest.raises(KeyError, match="nope"):
+        Task("nas-bench-graph-cora", "cora", reward="latency(column=nope,target=1,weight=1)")
+
+
 def test_incomplete_columns_are_refused(cache, open_table):
     proteins = open_table("nas-bench-graph-proteins")
     values = np.array(proteins.values)

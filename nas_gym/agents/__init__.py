@@ -1,6 +1,7 @@
 """Agents: search methods with the calls of stable-baselines3."""
 
 from nas_gym.agents.base import Agent
+from nas_gym.agents.catch import CATCH
 from nas_gym.agents.l2nas import L2NAS, L2NASPaper
 from nas_gym.agents.local_search import LocalSearch
 from nas_gym.agents.random_search import RandomSearch
@@ -16,11 +17,13 @@ AGENTS: dict[str, type[Agent]] = {
     "tpe": TPE,
     "l2nas": L2NAS,
     "l2nas-paper": L2NASPaper,
+    "catch": CATCH,
 }
 """The names that the command line knows; :mod:`nas_gym.agents.sb3` has others."""
 
 __all__ = [
     "AGENTS",
+    "CATCH",
     "L2NAS",
     "TPE",
     "Agent",

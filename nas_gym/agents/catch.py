@@ -13,7 +13,7 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from nas_gym.agents.base import Agent, State
+from nas_gym.agents.base import Agent, Callback, State
 from nas_gym.agents.player import Player
 from nas_gym.agents.rank_scores import rank_scores, rank_scores_among
 from nas_gym.agents.unseen import unseen
@@ -51,12 +51,13 @@ class CATCH(Agent):
     Settings:
         variant: ``"meta"``; ``"sfs"`` (searches from scratch: refuses to meta-learn); ``"zero"``
             and ``"random"``, section 5's ablations: z is 0, or drawn from the prior.
+        num_evaluators: 3, whose mean counts.
         latent: 10 dimensions of z; hidden: 64 units in each of two layers.
         num_candidates: 128 networks are sampled for the evaluator to choose from, M.
         on_policy: 16 of them at temperature 1; these train the controller.
         temperature: 5.0; of the last candidate, rising evenly.
         updates: 5 after each query; learning_rate: 1e-3; max_norm: 1.0, of a trial's gradient.
-        clip: 0.2, PPO's; entropy: 0.7 of its maximum.
+        clip: 0.2, PPO's; entropy: 0.8 of its maximum.
         kl_weight: 0.1, of the mean divergence over z's dimensions (beta).
         batch_share: 0.8 of the task's networks are in the evaluator's batch.
         epsilon: 0.3 of the picks are random candidates at first; epsilon_decay: after 10 queries
@@ -69,6 +70,7 @@ class CATCH(Agent):
 
     settings: ClassVar[dict[str, Any]] = {
         "variant": "meta",
+        "num_evaluators": 3,
         "latent": 10,
         "hidden": 64,
         "num_candidates": 128,
@@ -78,7 +80,7 @@ class CATCH(Agent):
         "learning_rate": 1e-3,
         "max_norm": 1.0,
         "clip": 0.2,
-        "entropy": 0.7,
+        "entropy": 0.8,
         "kl_weight": 0.1,
         "batch_share": 0.8,
         "epsilon": 0.3,
@@ -88,6 +90,7 @@ class CATCH(Agent):
     }
     uses_torch = True
     variant: str
+    num_evaluators: int
     latent: int
     hidden: int
     num_candidates: int
@@ -114,6 +117,7 @@ class CATCH(Agent):
         n = self.num_trials
         self._components = Components(
             self.space,
+            self.num_evaluators,
             self.hidden,
             self.latent,
             self.learning_rate,
@@ -146,7 +150,12 @@ class CATCH(Agent):
     # -- the two phases of Algorithm 1 ------------------------------------------------------------
 
     def meta_learn(
-        self, tasks: TaskSet, epochs: int = 25, queries: int = 20, *, progress_bar: bool = False
+        self,
+        tasks: TaskSet,
+        epochs: int = 25,
+        queries: int = 20,
+        callback: Callback | None = None,
+        progress_bar: bool = False,
     ) -> Self:
         """Learn from tasks (lines 1-13), each trial from tasks of its own.
 
@@ -156,6 +165,7 @@ class CATCH(Agent):
             tasks: over the search space of this agent's environment.
             epochs: tasks that each trial meets.
             queries: networks that it evaluates on each.
+            callback: called with the agent after each epoch; returning ``False`` stops.
             progress_bar: show one on the terminal.
 
         Raises:
@@ -164,7 +174,7 @@ class CATCH(Agent):
         """
         from nas_gym.agents.search_log import track
 
-        done = self._past.shape[1]
+        done = self.epochs
         if self.variant == "sfs":
             raise ValueError("variant='sfs' searches from scratch: it does not meta-learn.")
         if done and self._past.shape[2] != queries:
@@ -183,10 +193,23 @@ class CATCH(Agent):
                     genotypes = self._ask()
                     self._tell(genotypes, self._player.evaluate(genotypes))
                 self._remember()
+                if callback is not None and callback(self) is False:
+                    break
         finally:
             self._player, self._meta_learning = player, False
             self._new_task()
         return self
+
+    @property
+    def epochs(self) -> int:
+        """How many tasks each trial has learned from."""
+        return int(self._past.shape[1])
+
+    @property
+    def best_of_task(self) -> NDArray[np.float64]:
+        """The highest reward on the current task, ``(n,)``."""
+        best: NDArray[np.float64] = self._rewards.max(axis=1, initial=-np.inf)
+        return best
 
     def _draw_envs(self, tasks: TaskSet, epoch: int) -> SyncVectorEnv:
         """One environment for each trial, with a task that its seed and the epoch determine."""
@@ -239,7 +262,7 @@ class CATCH(Agent):
 
     @property
     def _explores(self) -> bool:
-        return self._meta_learning or not self._past.shape[1]
+        return self._meta_learning or not self.epochs
 
     @property
     def current_epsilon(self) -> float:
@@ -353,7 +376,7 @@ class CATCH(Agent):
                 controller_loss, entropy = components.controller_loss(z, candidates, weight)
                 loss = loss + controller_loss
                 self._adjust_entropy_weight(entropy.numpy())
-            if self._meta_learning and self._past.shape[1]:
+            if self._meta_learning and self.epochs:
                 loss = loss + self._rehearsal_loss()
             components.learn(loss)
             logged.append([controller_loss, evaluator_loss, divergence, entropy])
@@ -448,7 +471,7 @@ class CATCH(Agent):
         if self.variant == "sfs":
             raise ValueError("variant='sfs' searches from scratch: leave out pretrained=.")
         theirs = json.loads(str(state["settings"]))
-        for name in ("variant", "hidden", "latent"):
+        for name in ("variant", "num_evaluators", "hidden", "latent"):
             if theirs[name] != getattr(self, name):
                 raise ValueError(
                     f"{whose} was trained with {name} = {theirs[name]}; set it to the same here."
@@ -481,7 +504,7 @@ def _check(agent: CATCH) -> None:
             raise ValueError(f"{name} is a multiple of {multiple}, got {getattr(agent, name)}.")
     if agent.on_policy > agent.num_candidates:
         raise ValueError("on_policy is at most num_candidates.")
-    for name in ("latent", "updates"):
+    for name in ("num_evaluators", "latent", "updates"):
         if getattr(agent, name) < 1:
             raise ValueError(f"{name} is at least 1, got {getattr(agent, name)}.")
     for name in ("entropy", "epsilon", "batch_share"):

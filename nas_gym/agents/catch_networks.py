@@ -145,16 +145,23 @@ class Controller:
 
 
 class Evaluator:
-    """Predicts the normalised reward of networks, given z (section 3.3)."""
+    """Predicts the normalised reward of networks, given z (section 3.3); several predict apart."""
 
-    def __init__(self, mlp: StackedMLP) -> None:
+    def __init__(self, mlp: StackedMLP, copies: int) -> None:
         self.mlp = mlp
+        self._copies = copies
+
+    def predict(self, networks: Tensor, z: Tensor) -> Tensor:
+        """What each copy makes of one-hot networks ``(n, m, alpha_size)``; ``(n, copies, m)``."""
+        trials, count = networks.shape[:2]
+        missing = -count % _ROWS
+        rows = torch.nn.functional.pad(with_context(networks, z), (0, 0, 0, missing))
+        rows = rows[:, None].expand(-1, self._copies, -1, -1).flatten(0, 1)
+        return self.mlp(rows)[:, :count, 0].reshape(trials, self._copies, count)
 
     def score(self, networks: Tensor, z: Tensor) -> Tensor:
-        """Of one-hot networks ``(n, m, alpha_size)``; ``(n, m)``."""
-        missing = -networks.shape[1] % _ROWS
-        rows = torch.nn.functional.pad(with_context(networks, z), (0, 0, 0, missing))
-        return self.mlp(rows)[:, : networks.shape[1], 0]
+        """The mean of the copies, ``(n, m)``."""
+        return self.predict(networks, z).mean(dim=1)
 
 
 def with_context(rows: Tensor, z: Tensor) -> Tensor:
@@ -167,6 +174,7 @@ class Components:
 
     Args:
         space: what is searched.
+        num_evaluators: copies of the evaluator.
         hidden: units of each of two layers, in each network.
         latent: dimensions of z.
         learning_rate: Adam's.
@@ -178,6 +186,7 @@ class Components:
     def __init__(
         self,
         space: SearchSpace,
+        num_evaluators: int,
         hidden: int,
         latent: int,
         learning_rate: float,
@@ -189,12 +198,14 @@ class Components:
         self._networks = {
             "encoder": StackedMLP([size + 1, *layers, 2 * latent], learning_rate, streams),
             "controller": StackedMLP([size + latent, *layers, size], learning_rate, streams),
-            "evaluator": StackedMLP([size + latent, *layers, 1], learning_rate, streams),
+            "evaluator": StackedMLP(
+                [size + latent, *layers, 1], learning_rate, streams, num_evaluators
+            ),
         }
         self._clip, self._max_norm = clip, max_norm
         self.encoder = Encoder(self._networks["encoder"], latent)
         self.controller = Controller(self._networks["controller"], space)
-        self.evaluator = Evaluator(self._networks["evaluator"])
+        self.evaluator = Evaluator(self._networks["evaluator"], num_evaluators)
         for parameter in self._parameters():
             parameter.requires_grad_()
 
@@ -215,22 +226,24 @@ class Components:
         return -gain - entropy_weight * disorder, disorder.detach()
 
     def evaluator_loss(self, z: Tensor, networks: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The Huber loss ``(n,)``, and each prediction's error ``(n, b)``."""
-        predicted = self.evaluator.score(networks, z)
-        loss = torch.nn.functional.huber_loss(predicted, targets, reduction="none")
-        return loss.mean(dim=1), (predicted - targets).detach().abs()
+        """The Huber loss of each copy, summed, ``(n,)``, and mean errors ``(n, b)``."""
+        predicted = self.evaluator.predict(networks, z)
+        expected = targets[:, None].expand_as(predicted)
+        loss = torch.nn.functional.huber_loss(predicted, expected, reduction="none")
+        return loss.mean(dim=2).sum(dim=1), (predicted - expected).detach().abs().mean(dim=1)
 
     def learn(self, losses: Tensor) -> None:
         """Take a step down the gradient of each trial's loss (Eq. 2), ``(n,)``."""
         gradients = torch.autograd.grad(
             losses.sum(), self._parameters(), allow_unused=True, materialize_grads=True
         )
-        squares = [each.square().sum(dim=(1, 2)) for each in gradients]
-        norm = torch.stack(squares).sum(dim=0).sqrt()
-        scale = (self._max_norm / (norm + 1e-6)).clamp(max=1)[:, None, None]
+        squares = [each.square().sum(dim=(1, 2)).reshape(len(losses), -1) for each in gradients]
+        norm = torch.cat(squares, dim=1).sum(dim=1).sqrt()
+        scale = (self._max_norm / (norm + 1e-6)).clamp(max=1)
         targets = [each for network in self._networks.values() for each in network.gradients]
         for target, gradient in zip(targets, gradients, strict=True):
-            torch.mul(gradient, scale, out=target)
+            copies = len(gradient) // len(losses)
+            torch.mul(gradient, scale.repeat_interleave(copies)[:, None, None], out=target)
         for network in self._networks.values():
             network.step()
 

@@ -1,0 +1,99 @@
+"""Let an agent learn from a task set: saved after every epoch, taken up where it was cut off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_gym import task_sets
+from nas_gym.agents import AGENTS, CATCH, Agent
+from nas_gym.agents.base import agent_file
+from nas_gym.envs.sequential import SequentialVectorEnv
+from nas_gym.task_sets import TaskSet
+
+META_AGENTS = tuple(name for name, agent in AGENTS.items() if hasattr(agent, "meta_learn"))
+"""The agents that learn from task sets."""
+
+
+def find(name: str, test: str | None = None) -> TaskSet:
+    """The task set of a name, or of environment IDs separated by commas.
+
+    Args:
+        name: as :func:`nas_gym.task_sets.load` knows it, or the IDs to learn from.
+        test: the IDs to be tested on, where IDs are given.
+
+    Raises:
+        KeyError: an unknown name.
+        ValueError: IDs without ``test``.
+        LeakError: training would tell of the tests.
+    """
+    if "-v" not in name:
+        return task_sets.load(name)
+    if test is None:
+        raise ValueError("Environments to learn from need others to be tested on: give --test IDS.")
+    return task_sets.of_environments(name.split(","), test.split(","))
+
+
+def meta_train(
+    tasks: TaskSet,
+    name: str,
+    path: Path,
+    *,
+    epochs: int,
+    queries: int,
+    seeds: int,
+    first_seed: int,
+    settings: dict[str, Any],
+    progress_bar: bool = True,
+) -> CATCH:
+    """Meta-train an agent and save it, whole after each epoch; go on from what is there.
+
+    TensorBoard event files go to a folder beside the file: means over each epoch.
+
+    Args:
+        tasks: what it learns from.
+        name: of :data:`META_AGENTS`.
+        path: the file, ``.safetensors``; it may hold an agent of fewer epochs.
+        epochs, queries: as of :meth:`CATCH.meta_learn`.
+        seeds: how many agents learn side by side, each from tasks of its own.
+        first_seed: of the first of them.
+        settings: of the agent.
+        progress_bar: show one on the terminal.
+
+    Raises:
+        ValueError: the file holds an agent with other settings, seeds or another search space; or
+            an agent that does not meta-learn.
+    """
+    from stable_baselines3.common.logger import configure
+
+    if name not in META_AGENTS:
+        raise ValueError(f"{name!r} does not meta-learn. Agents that do: {', '.join(META_AGENTS)}.")
+    path = agent_file(path)
+    practice = SequentialVectorEnv(seeds, task=tasks.draw(np.random.default_rng(first_seed)))
+    agent = AGENTS[name](practice, seed=first_seed, **settings)
+    assert isinstance(agent, CATCH)
+    if path.exists():
+        state = agent.read_pretrained(path)
+        found = json.loads(str(state["settings"])), int(state["seed"]), len(state["best_fitness"])
+        wanted = {key: getattr(agent, key) for key in agent.settings}, first_seed, seeds
+        if found != wanted:
+            raise ValueError(
+                f"{path} holds an agent with other settings or seeds. Choose another --out, or "
+                "delete it."
+            )
+        agent.load_state_dict(state)
+    logger = configure(str(path.with_suffix("")), ["tensorboard"])
+
+    def keep(_: Agent) -> None:
+        agent.save(path)
+        for key, values in agent.diagnostics().items():
+            logger.record(f"train/{key}", float(np.nanmean(values)))
+        logger.record("search/incumbent_reward", float(agent.best_of_task.mean()))
+        logger.dump(step=agent.epochs)
+
+    agent.meta_learn(tasks, epochs, queries, keep, progress_bar)
+    logger.close()
+    return agent
