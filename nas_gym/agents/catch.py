@@ -253,7 +253,8 @@ class CATCH(Agent):
         """
         settings = {name: getattr(self, name) for name in self.settings} | {"pretrained": ""}
         agent = type(self)(env, seed=seed, **settings)
-        agent._take_over(self.state_dict(), "This agent")
+        if self.variant != "sfs":
+            agent._take_over(self.state_dict(), "This agent")
         for _ in range(queries):
             agent.query()
         return agent

@@ -1,0 +1,287 @@
+"""CATCH: its three components, meta-training and adaptation, alike after a kill; bad input."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import nas_gym
+from nas_gym import task_sets
+from nas_gym.agents import CATCH
+from nas_gym.agents.catch_networks import Candidates, Components, Context
+from nas_gym.agents.streams import TrialStreams
+from nas_gym.tables import load
+
+torch.set_num_threads(1)
+ENV = "NB201-cifar10-v0"
+# a task that is not reported
+TASK = {"signal": "noisy_accuracy", "report": "noisy_accuracy"}
+QUICK = {"num_candidates": 32, "updates": 1, "hidden": 32}
+
+
+def make(trials=2, env=ENV, seed=0, **settings):
+    return CATCH(
+        gym.make_vec(env, num_envs=trials, **(TASK if env == ENV else {})), seed, **settings
+    )
+
+
+def metrics_of_one_table():
+    """Tasks that need no downloaded data: quantized accuracies, tested on noisy ones."""
+    names = ("baseline_accuracy", "ptq_accuracy", "qat_accuracy")
+    arguments = {"table": "analog-nasbench", "dataset": "cifar10"}
+    learned = [arguments | {"signal": name, "report": name, "noise": 0.3} for name in names]
+    return task_sets.TaskSet(
+        "metrics",
+        tuple(f"analog-nasbench:{name}" for name in names),
+        partial(task_sets._draw_one, learned),
+        {"noisy": arguments | TASK},
+        separate_datasets=False,
+    )
+
+
+def components(space, trials=3):
+    return Components(space, 2, 32, 4, 1e-3, 0.2, 1.0, TrialStreams(list(range(trials))))
+
+
+def context(space, pairs, trials=3, seed=0):
+    rng = np.random.default_rng(seed)
+    indices = rng.integers(space.size, size=trials * pairs)
+    networks = space.genotype_to_alpha(space.decode(indices)).reshape(
+        trials, pairs, space.alpha_size
+    )
+    return Context(
+        torch.from_numpy(networks.astype(np.float32)),
+        torch.from_numpy(rng.normal(size=(trials, pairs)).astype(np.float32)),
+        torch.ones(trials, pairs, dtype=bool),
+        torch.zeros(trials, 4),
+    )
+
+
+@pytest.fixture
+def space():
+    return load("analog-nasbench").space
+
+
+def test_context_is_a_product_of_gaussians(space):
+    encoder = components(space).encoder
+    pairs = context(space, 3)
+    with torch.no_grad():
+        z, divergence = encoder.encode(pairs)
+        mean, deviation = encoder.mlp(
+            torch.cat([pairs.networks, pairs.rewards[..., None]], dim=2)
+        ).tensor_split(2, dim=2)
+    variance = (torch.nn.functional.softplus(deviation) + 0.05) ** 2
+    factors = torch.distributions.Normal(mean, variance.sqrt())
+    # Eq. 1: the density is the product of the factors' up to a constant
+    posterior_variance = 1 / (1 / variance).sum(dim=1)
+    posterior = torch.distributions.Normal(z, posterior_variance.sqrt())  # without noise, its mean
+    points = torch.randn(5, 1, 3, 4)
+    product = factors.log_prob(points.transpose(1, 2)).sum(dim=2)
+    difference = product - posterior.log_prob(points[:, 0])
+    torch.testing.assert_close(
+        difference, difference[:1].expand_as(difference), rtol=1e-3, atol=1e-3
+    )
+    prior = torch.distributions.Normal(torch.zeros(3, 4), torch.ones(3, 4))
+    expected = torch.distributions.kl_divergence(posterior, prior).mean(dim=1)
+    torch.testing.assert_close(divergence, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_context_without_pairs_is_the_prior(space):
+    encoder = components(space).encoder
+    empty = context(space, 0)
+    noise = torch.randn(3, 4)
+    z, divergence = encoder.encode(Context(empty.networks, empty.rewards, empty.present, noise))
+    assert torch.equal(z, noise)
+    torch.testing.assert_close(divergence, torch.zeros(3))
+
+
+def test_absent_pairs_and_their_order_change_nothing(space):
+    encoder = components(space).encoder
+    pairs = context(space, 5)
+    some = torch.tensor([True, False, True, True, False]).expand(3, -1)
+    with torch.no_grad():
+        z, _ = encoder.encode(Context(pairs.networks, pairs.rewards, some, pairs.noise))
+        order = [3, 2, 0]
+        fewer = Context(
+            pairs.networks[:, order], pairs.rewards[:, order], some[:, order], pairs.noise
+        )
+        torch.testing.assert_close(encoder.encode(fewer)[0], z)
+
+
+@pytest.mark.parametrize("table", ["analog-nasbench", "nas-bench-graph-proteins"])
+def test_controller_samples_what_it_says(table):
+    space = load(table).space
+    controller = components(space, 1).controller
+    z, rng = torch.randn(1, 4), np.random.default_rng(0)
+    draws = rng.random((1, 4000, space.num_decisions))
+    with torch.no_grad():
+        genotypes, masks, log_probs = controller.sample_networks(z, draws, np.ones(4000))
+        networks = space.genotype_to_alpha(genotypes[0])[None].astype(np.float32)
+        candidates = Candidates(
+            torch.from_numpy(networks),
+            torch.from_numpy(genotypes),
+            masks,
+            log_probs,
+            log_probs[..., 0],
+        )
+        again, entropy = controller.evaluate(z, candidates)
+    assert space.contains(genotypes[0]).all()
+    torch.testing.assert_close(again, log_probs, rtol=1e-4, atol=1e-5)
+    # on average, surprise is entropy
+    assert abs(float(-log_probs.mean() - entropy.mean())) < 0.02
+    first = genotypes[0, :, 0]
+    for choice in np.unique(first):
+        share = np.exp(log_probs[0, first == choice, 0].mean().item())
+        assert abs((first == choice).mean() - share) < 0.03
+
+
+def test_clipped_surrogate_and_its_gradient_end_to_end(space):
+    trained = components(space, 1)
+    pairs = context(space, 4, trials=1)
+    before = [each.detach().clone() for each in trained._parameters()]
+    z, divergence = trained.encoder.encode(pairs)
+    loss, errors = trained.evaluator_loss(z, pairs.networks, pairs.rewards)
+    assert errors.shape == (1, 4)
+    trained.learn(loss + divergence)
+    moved = [not torch.equal(a, b) for a, b in zip(before, trained._parameters(), strict=True)]
+    count = len(moved) // 3
+    assert all(moved[:count])  # the evaluator's loss reaches the encoder through z
+    assert not any(moved[count : 2 * count])  # nothing was asked of the controller
+
+
+def test_never_pays_twice():
+    agent = make(3, **QUICK)
+    for _ in range(60):
+        agent.query()
+    assert all(len(set(row)) == 60 for row in agent._queried.tolist())
+
+
+def test_exhausted_space(cache, write_csv):
+    nas_gym.import_table(write_csv(), "Tiny", signal="val", report="test")
+    agent = make(2, "Tiny-v0", **QUICK)
+    for _ in range(30):
+        agent.query()
+    assert agent.task.regret(agent.space.encode(agent.best_genotypes)).max() == 0
+
+
+def test_begins_with_random_networks_and_epsilon_falls():
+    agent = make(1, epsilon=0.5, epsilon_decay=10.0, **QUICK)
+    shares = []
+    for _ in range(11):
+        shares.append(agent.current_epsilon)
+        agent.query()
+    assert shares[0] == 0.5
+    assert shares[10] == pytest.approx(0.5 / np.e)
+    agent.meta_learn(metrics_of_one_table(), epochs=1, queries=3)
+    assert agent.current_epsilon == 0
+
+
+def test_entropy_is_kept():
+    agent = make(4, entropy=0.6, num_candidates=32)
+    for _ in range(80):
+        agent.query()
+    entropy = agent.diagnostics()["entropy"][-20:].mean() / np.log(5)
+    assert abs(entropy - 0.6) < 0.15
+
+
+def test_meta_learning_is_taken_up_alike(tmp_path):
+    tasks = metrics_of_one_table()
+    straight = make(**QUICK).meta_learn(tasks, epochs=4, queries=6)
+    make(**QUICK).meta_learn(tasks, epochs=2, queries=6).save(tmp_path / "half")
+    loaded = CATCH.load(tmp_path / "half", make().env).meta_learn(tasks, epochs=4, queries=6)
+    np.testing.assert_array_equal(loaded._past, straight._past)
+    for mine, theirs in zip(
+        loaded._components._parameters(), straight._components._parameters(), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+
+
+def test_meta_learning_alone_and_beside_others():
+    tasks = metrics_of_one_table()
+    together = make(3, **QUICK).meta_learn(tasks, epochs=3, queries=8)
+    alone = make(1, seed=2, **QUICK).meta_learn(tasks, epochs=3, queries=8)
+    np.testing.assert_array_equal(alone._past[0], together._past[2])
+
+
+def test_meta_learning_pays_off():
+    tasks = metrics_of_one_table()
+    learned = make(4, seed=100).meta_learn(tasks, epochs=8, queries=20)
+    regrets = {}
+    for name, agent in (("meta", learned), ("sfs", make(4, variant="sfs"))):
+        found = agent.adapt(make(16).env, queries=20, seed=50)
+        regrets[name] = found.task.regret(found.space.encode(found.best_genotypes)).mean()
+    assert regrets["meta"] < 0.6 * regrets["sfs"]
+
+
+def test_adapting_leaves_the_learned_agent_as_it_is():
+    learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
+    before = learned.state_dict()
+    found = learned.adapt(make(5).env, queries=8, seed=7)
+    assert found.num_queries == 8
+    assert found._past.shape == (5, 2, 6)
+    np.testing.assert_array_equal(found._past[0], learned._past[1])  # seed 7
+    after = learned.state_dict()
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, after[name])
+
+
+def test_pretrained_file(tmp_path):
+    learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
+    learned.save(tmp_path / "learned")
+    file = str(tmp_path / "learned.safetensors")
+    agent = make(3, seed=4, pretrained=file, **QUICK)
+    found = learned.adapt(make(3).env, queries=10, seed=4)
+    for _ in range(10):
+        agent.query()
+    np.testing.assert_array_equal(agent._queried, found._queried)
+    with pytest.raises(ValueError, match="hidden = 32"):
+        make(1, pretrained=file)
+    with pytest.raises(ValueError, match="variant = meta"):
+        make(1, pretrained=file, variant="zero", **QUICK)
+    with pytest.raises(ValueError, match="from scratch"):
+        make(1, pretrained=file, variant="sfs", **QUICK)
+
+
+@pytest.mark.parametrize("variant", ["zero", "random"])
+def test_ablations_do_not_see_the_context(variant):
+    agent = make(2, variant=variant, **QUICK)
+    for _ in range(6):
+        agent.query()
+    z, divergence = agent._encode(agent._sample_context())
+    other, _ = agent._encode(agent._sample_context())
+    assert (z == 0).all() if variant == "zero" else not torch.equal(z, other)
+    assert (divergence == 0).all()
+
+
+def test_meta_learning_refuses():
+    tasks = metrics_of_one_table()
+    with pytest.raises(ValueError, match="does not meta-learn"):
+        make(1, variant="sfs").meta_learn(tasks)
+    with pytest.raises(ValueError, match="this agent is for"):
+        make(1, "NBGraph-cora-v0", **QUICK).meta_learn(tasks)
+    agent = make(1, **QUICK).meta_learn(tasks, epochs=1, queries=4)
+    with pytest.raises(ValueError, match="queries=4"):
+        agent.meta_learn(tasks, epochs=2, queries=5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"variant": "best"}, "variant is one of"),
+        ({"hidden": 50}, "multiple of 32"),
+        ({"num_candidates": 20}, "multiple of 16"),
+        ({"on_policy": 64, "num_candidates": 32}, "at most num_candidates"),
+        ({"updates": 0}, "updates is at least 1"),
+        ({"entropy": 1.5}, "a share"),
+        ({"temperature": 0.0}, "above 0"),
+        ({"learning_rate": float("inf")}, "finite"),
+        ({"num_random": -1}, "at least 0"),
+    ],
+)
+def test_bad_settings(settings, match):
+    with pytest.raises(ValueError, match=match):
+        make(1, **settings)
