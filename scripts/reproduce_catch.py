@@ -10,17 +10,14 @@ Results go to docs/results/<study>.json, figures to docs/figures/.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from studies import DOCS, RUNS, Study, command, reproduce, table
+from studies import DOCS, RUNS, Study
 
 from nas_gym import task_sets
 from nas_gym.experiments import bootstrap

@@ -22,6 +22,8 @@ from nas_gym.files import read_tensors, write_tensors
 Callback = Callable[["Agent"], bool | None]
 State = dict[str, NDArray[Any]]
 
+_SHIPPED = Path(__file__).parent / "pretrained"
+
 
 class Agent(ABC):
     """A search method that proposes one architecture after another and learns their fitness.
@@ -208,7 +210,7 @@ class Agent(ABC):
             ValueError: the file holds another kind of agent, another number of trials or another
                 search space.
         """
-        state = _read(path)
+        state = _read(agent_file(path))
         if str(state["agent"]) != cls.__name__:
             raise ValueError(f"{path} holds a {state['agent']}, not a {cls.__name__}.")
         settings = json.loads(str(state["settings"]))
@@ -231,10 +233,13 @@ class Agent(ABC):
     def read_pretrained(self, path: str | Path) -> State:
         """The state of a saved agent that this one can begin from, of any number of trials.
 
+        Args:
+            path: of the file, or the name of one that comes with this package.
+
         Raises:
             ValueError: another kind of agent, or another search space.
         """
-        state = _read(path)
+        state = _read(pretrained_file(path))
         found = (str(state["agent"]), str(state["space"]))
         expected = (type(self).__name__, self.space.name)
         same_choices = str(state["choices"]) == self._choices()
@@ -296,11 +301,17 @@ class Agent(ABC):
         self._began = began
 
 
-def _read(path: str | Path) -> State:
-    state = read_tensors(agent_file(path))
+def _read(path: Path) -> State:
+    state = read_tensors(path)
     if {"agent", "settings", "space", "choices", "task"} - state.keys():
         raise DamagedDataError(f"{path} is not a whole saved agent.")
     return state
+
+
+def pretrained_file(path: str | Path) -> Path:
+    """A saved agent: a file, or one that comes with this package, by its name."""
+    shipped = _SHIPPED / f"{path}.safetensors"
+    return shipped if shipped.parent == _SHIPPED and shipped.is_file() else agent_file(path)
 
 
 def agent_file(path: str | Path) -> Path:

@@ -76,7 +76,7 @@ def meta_train(
     agent = AGENTS[name](practice, seed=first_seed, **settings)
     assert isinstance(agent, CATCH)
     if path.exists():
-        state = agent.read_pretrained(path)
+        state = agent.read_pretrained(path.absolute())
         found = json.loads(str(state["settings"])), int(state["seed"]), len(state["best_fitness"])
         wanted = {key: getattr(agent, key) for key in agent.settings}, first_seed, seeds
         if found != wanted:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import nas_gym
 from nas_gym.agents import AGENTS
-from nas_gym.agents.base import agent_file
+from nas_gym.agents.base import pretrained_file
 from nas_gym.agents.sb3 import check_hyperparams, find, read_hyperparams, search
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.errors import DamagedDataError
@@ -75,7 +75,7 @@ def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
         "versions": {"nas_gym": nas_gym.__version__} | _engines(settings),
     }
     if described["agent_settings"].get("pretrained"):
-        path = agent_file(described["agent_settings"]["pretrained"])
+        path = pretrained_file(described["agent_settings"]["pretrained"])
         if not path.is_file():
             raise FileNotFoundError(errno.ENOENT, "No such file", str(path))
         described["pretrained_sha256"] = sha256(path)

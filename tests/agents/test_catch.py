@@ -12,6 +12,7 @@ import torch
 import nas_gym
 from nas_gym import task_sets
 from nas_gym.agents import CATCH
+from nas_gym.agents.base import pretrained_file
 from nas_gym.agents.catch_networks import Candidates, Components, Context
 from nas_gym.agents.streams import TrialStreams
 from nas_gym.tables import load
@@ -244,6 +245,19 @@ def test_pretrained_file(tmp_path):
         make(1, pretrained=file, variant="zero", **QUICK)
     with pytest.raises(ValueError, match="from scratch"):
         make(1, pretrained=file, variant="sfs", **QUICK)
+
+
+def test_the_one_that_comes_with_the_package():
+    file = pretrained_file("catch-nb201")
+    assert file.stat().st_size < 1e6
+    regrets = {}
+    for pretrained in ("catch-nb201", ""):
+        agent = CATCH(gym.make_vec(ENV, num_envs=16), seed=0, pretrained=pretrained)
+        for _ in range(20):
+            agent.query()
+        best = agent.space.encode(agent.best_genotypes)
+        regrets[pretrained] = agent.task.regret(best).mean()
+    assert regrets["catch-nb201"] < 0.3 * regrets[""]
 
 
 @pytest.mark.parametrize("variant", ["zero", "random"])
