@@ -25,6 +25,7 @@ bench: $(VENV)/installed
 reproduce: $(VENV)/installed
 	$(BIN)/python scripts/reproduce.py
 	$(BIN)/python scripts/reproduce_l2nas.py
+	$(BIN)/python scripts/reproduce_catch.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -80,7 +80,7 @@ def _is_missing(table: str) -> bool:
 def search(
     env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
     agent: Annotated[
-        str, typer.Option(help="random, local, rea, reinforce, tpe, l2nas, ppo, sac, ...")
+        str, typer.Option(help="random, local, rea, reinforce, tpe, l2nas, catch, ppo, sac, ...")
     ] = "rea",
     queries: QueriesOption = 500,
     seeds: Annotated[int, typer.Option(help="Number of trials.")] = 10,
@@ -95,7 +95,7 @@ def search(
         list[str] | None, typer.Option("--set", help="NAME=VALUE, a setting of the agent.")
     ] = None,
     pretrained: Annotated[
-        Path | None, typer.Option(help="A saved agent to begin with (agent.safetensors).")
+        Path | None, typer.Option(help="A saved agent to begin with; or catch-nb201.")
     ] = None,
 ) -> None:
     """Search with one agent; taken up where it was cut off if OUT holds the same search."""

@@ -59,6 +59,43 @@ def test_search_with_noise_then_go_on_from_its_agent(cli, tmp_path):
     assert config["task"]["reward"] == "rescaled(best=0.94)"
 
 
+def test_meta_train_then_search_with_what_was_learned(cli, tmp_path):
+    quick = ("--set", "num_candidates=32", "--set", "updates=1", "--queries", 5)
+    train = ("meta-train", "nbgraph/cora", *quick, "--out", "learned", "--epochs")
+    assert "nbgraph/cora" in cli(*train, 2)
+    cli(*train, 3)  # goes on
+    assert list((tmp_path / "learned").glob("events.out.tfevents.*"))
+    search = ("search", "NBGraph-cora-v0", "--agent", "catch", *quick, "--seeds", 2)
+    cli(*search, "--pretrained", "learned.safetensors", "--out", "search")
+    assert (tmp_path / "search/summary.json").exists()
+    says = cli("meta-train", "nbgraph/cora", "--out", "learned", fails=True)
+    assert "other settings or seeds" in says
+    (tmp_path / "learned.safetensors").write_bytes(b"nothing")
+    assert "safetensors" in cli(*train, 3, fails=True)
+
+
+def test_meta_train_on_environments(cli, tmp_path):
+    quick = ("--set", "updates=1", "--epochs", 1, "--queries", 3, "--out", "learned")
+    names = "NBGraph-cora-v0,NBGraph-cs-v0"
+    cli("meta-train", names, "--test", "NBGraph-photo-v0", *quick)
+    assert (tmp_path / "learned.safetensors").exists()
+    assert "--test" in cli("meta-train", names, *quick, fails=True)
+    says = cli("meta-train", names, "--test", "NBGraph-cs-alpha-v0", *quick, fails=True)
+    assert "is made of nas-bench-graph-cs" in says
+    assert "There are: nb201-images" in cli("meta-train", "nope", *quick, fails=True)
+    says = cli(
+        "meta-train", names, "--test", "NBGraph-photo-v0", "--agent", "rea", *quick, fails=True
+    )
+    assert "does not meta-learn" in says
+
+
+def test_search_with_the_agent_that_comes_with_the_package(cli, tmp_path):
+    common = ("search", "NB201-cifar10-v0", "--agent", "catch", "--pretrained", "catch-nb201")
+    cli(*common, "--queries", 10, "--seeds", 2, "--out", "a")
+    config = json.loads((tmp_path / "a/config.json").read_text())
+    assert len(config["pretrained_sha256"]) == 64
+
+
 def test_import_then_search_then_remove(cli, tmp_path):
     rng = np.random.default_rng(0)
     rows = [f"{a}{b}{c},{rng.random()},{rng.random()}" for a in "012" for b in "01" for c in "0123"]

@@ -37,5 +37,5 @@ def test_readme_examples(open_table, capsys, tmp_path, monkeypatch):
 
 
 def test_readme_names_every_command_as_it_is(run_python):
-    for command in re.findall(r"^nas-gym (\w+)", README.read_text(), re.MULTILINE):
+    for command in re.findall(r"^nas-gym ([\w-]+)", README.read_text(), re.MULTILINE):
         run_python(f"from nas_gym.cli import app; app(['{command}', '--help'])")
