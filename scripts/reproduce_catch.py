@@ -24,8 +24,8 @@ from studies import DOCS, RUNS, Study, command, reproduce, table
 from nas_gym import task_sets
 from nas_gym.experiments import bootstrap
 from nas_gym.experiments.compare import Comparison, contenders
-from nas_gym.experiments.jobs import cores
 from nas_gym.experiments.figures import png, styles
+from nas_gym.experiments.jobs import cores
 from nas_gym.experiments.records import Trials
 from nas_gym.files import write_atomically
 
