@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -299,6 +299,14 @@ class Agent(ABC):
         for name in self._STATE:
             setattr(self, f"_{name}", state[f"own/{name}"].copy())
         self._began = began
+
+
+Value = TypeVar("Value")
+
+
+def part(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    """The entries whose names begin with a prefix, by the rest of their names."""
+    return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
 
 
 def _read(path: Path) -> State:

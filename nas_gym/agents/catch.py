@@ -13,9 +13,10 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from nas_gym.agents.base import Agent, Callback, State
+from nas_gym.agents.base import Agent, Callback, State, part
 from nas_gym.agents.player import Player
 from nas_gym.agents.rank_scores import rank_scores, rank_scores_among
+from nas_gym.agents.streams import TrialStreams
 from nas_gym.agents.unseen import unseen
 from nas_gym.envs.sequential import SequentialEnv
 from nas_gym.errors import DamagedDataError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nas_gym.agents.catch_networks import Candidates, Context
+    from nas_gym.agents.second_opinion import SecondOpinion
 
 _VARIANTS = ("meta", "sfs", "zero", "random")
 _ENTROPY_RATE = 0.05  # of the entropy weight's logarithm, for each update
@@ -38,7 +40,9 @@ class CATCH(Agent):
     An encoder maps the networks queried so far and their rewards to a latent context z; a
     controller samples candidates given z; an evaluator, given z, too, picks the one to query. All
     three learn end to end from each reward (Eq. 2). :meth:`meta_learn` trains them on a set of
-    tasks; :meth:`adapt`, or ``pretrained``, takes them to a task that they have not seen.
+    tasks; :meth:`adapt`, or ``pretrained``, takes them to a task that they have not seen. There, a
+    second opinion competes with them: an evaluator that knows that task alone, and random networks.
+    Whose picks do better is asked more often, so that little is lost where the past misleads.
 
     Where the paper is silent or its recipe breaks, this is what holds: the controller learns from
     all candidates, with the evaluator's scores for those that were not queried, since one network
@@ -64,6 +68,7 @@ class CATCH(Agent):
             it is 1/e of that. Begins anew with each task.
         num_random: 5 random networks begin the search history. Once meta-learned, a search has
             neither those nor random picks.
+        second_opinion: True; whether a meta-learned agent has one.
         pretrained: a file of a meta-learned agent: the trial of seed ``s`` begins with the
             networks of its trial ``s``, counted around.
     """
@@ -86,6 +91,7 @@ class CATCH(Agent):
         "epsilon": 0.3,
         "epsilon_decay": 10.0,
         "num_random": 5,
+        "second_opinion": True,
         "pretrained": "",
     }
     uses_torch = True
@@ -106,9 +112,13 @@ class CATCH(Agent):
     epsilon: float
     epsilon_decay: float
     num_random: int
+    second_opinion: bool
     pretrained: str
-    _STATE = ("queried", "rewards", "priorities", "entropy_weight", "past", "past_rewards", "log")
-    _LOGGED = ("controller_loss", "evaluator_loss", "kl", "entropy", "epsilon", "novelty")
+    _STATE = (
+        "queried", "rewards", "own_picks", "priorities", "entropy_weight", "past", "past_rewards",
+        "log",
+    )  # fmt: skip
+    _LOGGED = ("controller_loss", "evaluator_loss", "kl", "entropy", "epsilon", "novelty", "trust")
 
     def _setup(self) -> None:
         from nas_gym.agents.catch_networks import Components
@@ -141,11 +151,14 @@ class CATCH(Agent):
         n = self.num_trials
         self._queried = np.empty((n, 0), np.int64)
         self._rewards = np.empty((n, 0))
+        self._own_picks = np.empty((n, 0), bool)
         self._priorities = np.empty((n, 0))
         self._seen = np.zeros((n, self.space.size), bool)
         self._log = np.empty((n, 0, len(self._LOGGED)), np.float32)
         self._candidates: tuple[NDArray[np.int64], Tensor, Tensor] | None = None
         self._novelty = np.full(n, np.nan)
+        self._second: SecondOpinion | None = None
+        self._trust = np.ones(n, bool)
 
     # -- the two phases of Algorithm 1 ------------------------------------------------------------
 
@@ -298,7 +311,35 @@ class CATCH(Agent):
         begins = self._explores and self._queried.shape[1] < self.num_random
         for trial in np.flatnonzero(begins | np.isneginf(preference[chosen])).tolist():
             proposed[trial] = unseen(self.space, self._seen[trial], spare[trial])
+        if self.second_opinion and not self._explores:
+            proposed = self._ask_second(indices, proposed)
         return proposed
+
+    def _ask_second(
+        self, candidates: NDArray[np.int64], proposed: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The second opinion's picks among candidates and random networks, where they are due."""
+        from nas_gym.agents.second_opinion import trust
+
+        self._second = self._second or self._new_second(self.streams)
+        noise = self.streams.normal((self.num_trials, 1))[:, 0]
+        draws = self.streams.random(candidates.shape)
+        random = (draws * self.space.size).astype(np.int64)
+        indices = np.concatenate([random, candidates], axis=1)
+        scores = self._second.score(self._one_hot(indices))
+        scores[self._seen[self._rows[:, None], indices]] = -np.inf
+        chosen = self._rows, scores.argmax(axis=1)
+        nothing_new = np.isneginf(scores[chosen])
+        self._trust = trust(self._own_picks, self._rewards, noise) | nothing_new
+        picked = self.space.decode(indices[chosen])
+        result: NDArray[np.int64] = np.where(self._trust[:, None], proposed, picked)
+        return result
+
+    def _new_second(self, streams: TrialStreams) -> SecondOpinion:
+        from nas_gym.agents.second_opinion import SecondOpinion
+
+        sizes = [self.space.alpha_size, self.hidden, self.hidden]
+        return SecondOpinion(sizes, self.num_evaluators, self.learning_rate, streams)
 
     def _scores(self, indices: NDArray[np.int64], z: Tensor) -> NDArray[np.float64]:
         scores = self._components.evaluator.score(self._one_hot(indices), z)
@@ -348,9 +389,11 @@ class CATCH(Agent):
         self._seen[self._rows, indices] = True
         self._queried = np.concatenate([self._queried, indices[:, None]], axis=1)
         self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)  # line 10
+        self._own_picks = np.concatenate([self._own_picks, self._trust[:, None]], axis=1)
         first = np.full((self.num_trials, 1), _FIRST_PRIORITY)
         self._priorities = np.concatenate([self._priorities, first], axis=1)
-        logged = np.stack([*self._optimize(), epsilon, self._novelty], axis=1)  # line 11
+        losses = self._optimize()  # line 11
+        logged = np.stack([*losses, epsilon, self._novelty, self._trust], axis=1)
         self._log = np.concatenate([self._log, logged[:, None]], axis=1, dtype=np.float32)
         self._candidates = None
 
@@ -361,6 +404,8 @@ class CATCH(Agent):
         components = self._components
         targets = torch.from_numpy(rank_scores(self._rewards).astype(np.float32))
         candidates = self._scored_candidates(targets.numpy())
+        if self._second:
+            self._second.learn(self._one_hot(self._queried), targets, self.updates)
         logged = []
         for _ in range(self.updates):
             z, divergence = self._encode(self._sample_context())
@@ -446,7 +491,8 @@ class CATCH(Agent):
 
         ``controller_loss``, ``evaluator_loss``, ``kl`` and ``entropy`` (nats, mean over decisions)
         are means over the query's updates; ``epsilon`` is the share of random picks, ``novelty``
-        that of candidates that were not queried before.
+        that of candidates that were not queried before; ``trust`` is 1 where the query was the
+        agent's own pick, 0 where it was the second opinion's.
         """
         columns = self._log.astype(np.float64).transpose(2, 1, 0)
         return dict(zip(self._LOGGED, columns, strict=True))
@@ -455,15 +501,19 @@ class CATCH(Agent):
 
     def state_dict(self) -> State:
         """As :meth:`Agent.state_dict`, networks included."""
-        networks = self._components.arrays()
-        return super().state_dict() | {
-            f"networks/{name}": array.copy() for name, array in networks.items()
-        }
+        own = {f"networks/{name}": each for name, each in self._components.arrays().items()}
+        second = self._second.arrays() if self._second else {}
+        own |= {f"second/{name}": each for name, each in second.items()}
+        return super().state_dict() | {name: each.copy() for name, each in own.items()}
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
         """As :meth:`Agent.load_state_dict`, networks included."""
         super().load_state_dict(state, began=began)
-        self._components.set_arrays(_networks(state))
+        self._components.set_arrays(part(state, "networks/"))
+        self._second, second = None, part(state, "second/")
+        if second:
+            self._second = self._new_second(TrialStreams(self.streams.seeds))
+            self._second.set_arrays(second)
         self._seen = np.zeros((self.num_trials, self.space.size), bool)
         np.put_along_axis(self._seen, self._queried, True, axis=1)
 
@@ -478,18 +528,13 @@ class CATCH(Agent):
                     f"{whose} was trained with {name} = {theirs[name]}; set it to the same here."
                 )
         try:
-            self._components.set_weights(_networks(state))
+            self._components.set_weights(part(state, "networks/"))
             chosen = np.array(self.streams.seeds) % len(state["own/entropy_weight"])
             self._entropy_weight = state["own/entropy_weight"][chosen].copy()
             self._past = state["own/past"][chosen].copy()
             self._past_rewards = state["own/past_rewards"][chosen].copy()
         except (KeyError, RuntimeError, IndexError) as error:
             raise DamagedDataError(f"{whose} is not a whole saved agent.") from error
-
-
-def _networks(state: State) -> State:
-    prefix = "networks/"
-    return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
 
 
 def _check(agent: CATCH) -> None:

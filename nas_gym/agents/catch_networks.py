@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nas_gym.agents.base import part
 from nas_gym.agents.stacked import Arrays, StackedMLP
 from nas_gym.agents.streams import TrialStreams
 from nas_gym.spaces import SearchSpace
@@ -258,14 +259,9 @@ class Components:
     def set_arrays(self, arrays: Arrays) -> None:
         """Take over what :meth:`arrays` gave."""
         for name, network in self._networks.items():
-            network.set_arrays(_part(arrays, name))
+            network.set_arrays(part(arrays, f"{name}."))
 
     def set_weights(self, arrays: Arrays) -> None:
         """Take the weights alone, as :meth:`StackedMLP.set_weights` does."""
         for name, network in self._networks.items():
-            network.set_weights(_part(arrays, name))
-
-
-def _part(arrays: Arrays, name: str) -> Arrays:
-    prefix = f"{name}."
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            network.set_weights(part(arrays, f"{name}."))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent, State
+from nas_gym.agents.base import Agent, State, part
 from nas_gym.agents.rank_scores import rank_scores
 from nas_gym.agents.unseen import unseen
 from nas_gym.envs.alpha import TopArchitectures
@@ -315,20 +315,20 @@ class L2NAS(Agent):
     def state_dict(self) -> State:
         """As :meth:`Agent.state_dict`, networks included."""
         state = super().state_dict()
-        for part, arrays in (
+        for owner, arrays in (
             ("actor", self._actor.arrays()),
             ("critics", self._critics.arrays()),
             ("top", self._top.state()),
         ):
-            state |= {f"{part}/{name}": array.copy() for name, array in arrays.items()}
+            state |= {f"{owner}/{name}": array.copy() for name, array in arrays.items()}
         return state
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
         """As :meth:`Agent.load_state_dict`, networks included."""
         super().load_state_dict(state, began=began)
-        self._actor.set_arrays(_part(state, "actor/"))
-        self._critics.set_arrays(_part(state, "critics/"))
-        self._top.set_state(_part(state, "top/"))
+        self._actor.set_arrays(part(state, "actor/"))
+        self._critics.set_arrays(part(state, "critics/"))
+        self._top.set_state(part(state, "top/"))
 
     def _take_over(self, path: str) -> None:
         state = self.read_pretrained(path)
@@ -339,8 +339,8 @@ class L2NAS(Agent):
                     f"{path} was trained with {name} = {theirs[name]}; set it to the same here."
                 )
         try:
-            self._actor.set_weights(_part(state, "actor/"))
-            self._critics.set_weights(_part(state, "critics/"))
+            self._actor.set_weights(part(state, "actor/"))
+            self._critics.set_weights(part(state, "critics/"))
         except (KeyError, RuntimeError) as error:
             raise DamagedDataError(f"{path} is not a whole saved agent.") from error
 
@@ -397,10 +397,6 @@ def _check(agent: L2NAS) -> None:
     for name in ("noise", "num_random", "anneal_until", "min_batches", *rates):
         if not 0 <= getattr(agent, name) < np.inf:
             raise ValueError(f"{name} is at least 0, and finite; got {getattr(agent, name)}.")
-
-
-def _part(state: State, prefix: str) -> State:
-    return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
 
 
 def _recent_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,15 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 import nas_gym  # noqa: F401  (registers the environments)
-from nas_gym.agents import AGENTS
+from nas_gym import task_sets
+from nas_gym.agents import AGENTS, CATCH
+from nas_gym.experiments.jobs import cores
 from nas_gym.spaces import NB201Space
-from nas_gym.tables import load
+from nas_gym.tables import MissingDataError, load
 
 ENV = "NB201-cifar10-v0"
 NUM_ENVS = 1024
@@ -52,6 +56,7 @@ def measure() -> Iterator[Row]:
     for agent, trials, bound in SEARCHES:
         what = f"{agent}, 1,000 queries in {trials} trial{'s' if trials > 1 else ''}"
         yield (what, f"{_search(agent, trials):.2f} s", bound)
+    yield from _catch()
     yield ("import nas_gym, beyond gymnasium", f"{_import_time() * 1e3:.0f} ms", "<= 60 ms")
     yield (f"gym.make({ENV!r}) + reset, warm cache", f"{_make_time() * 1e3:.0f} ms", "< 50 ms")
 
@@ -116,6 +121,46 @@ def _search(agent: str, trials: int, queries: int = 1000) -> float:
     while searching.num_queries < queries:
         searching.query()
     return time.perf_counter() - started
+
+
+def _catch() -> Iterator[Row]:
+    """CATCH's meta-training and adaptation, over the cores."""
+    what = "catch, 40 meta-trainings of 25 tasks with 20 queries"
+    try:
+        task_sets.load("nb201-images/cifar10")
+    except MissingDataError:
+        yield (f"{what}: needs table nb201-12epochs", "", "<= 60 s")
+    else:
+        yield (f"{what}, {cores()} cores", f"{_over_cores(_meta_train, 40):.1f} s", "<= 60 s")
+    what = f"catch, 500 adaptations of 50 queries, {cores()} cores"
+    yield (what, f"{_over_cores(_adapt, 500):.1f} s", "<= 60 s")
+
+
+def _over_cores(run: Callable[[int], None], trials: int) -> float:
+    """Seconds that trials take, as many in each of the cores' processes."""
+    share = -(-trials // cores())
+    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
+        list(pool.map(run, [1] * cores()))  # warm up
+        started = time.perf_counter()
+        list(pool.map(run, [share] * cores()))
+        return time.perf_counter() - started
+
+
+def _meta_train(trials: int) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    agent = CATCH(gym.make_vec(ENV, num_envs=trials), seed=0)
+    agent.meta_learn(task_sets.load("nb201-images/cifar10"), epochs=25 if trials > 1 else 1)
+
+
+def _adapt(trials: int) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    agent = CATCH(gym.make_vec(ENV, num_envs=trials), seed=0, pretrained="catch-nb201")
+    for _ in range(50):
+        agent.query()
 
 
 def _lookup() -> float:

@@ -14,6 +14,7 @@ from nas_gym import task_sets
 from nas_gym.agents import CATCH
 from nas_gym.agents.base import pretrained_file
 from nas_gym.agents.catch_networks import Candidates, Components, Context
+from nas_gym.agents.second_opinion import trust
 from nas_gym.agents.streams import TrialStreams
 from nas_gym.tables import load
 
@@ -210,12 +211,66 @@ def test_meta_learning_alone_and_beside_others():
 
 def test_meta_learning_pays_off():
     tasks = metrics_of_one_table()
-    learned = make(4, seed=100).meta_learn(tasks, epochs=8, queries=20)
+    learned = make(4, seed=100, second_opinion=False).meta_learn(tasks, epochs=8, queries=20)
     regrets = {}
     for name, agent in (("meta", learned), ("sfs", make(4, variant="sfs"))):
         found = agent.adapt(make(16).env, queries=20, seed=50)
         regrets[name] = found.task.regret(found.space.encode(found.best_genotypes)).mean()
     assert regrets["meta"] < 0.6 * regrets["sfs"]
+
+
+def test_second_opinion_where_the_past_misleads():
+    arguments = {"table": "analog-nasbench", "dataset": "cifar10", "report": "baseline_accuracy"}
+    worst_first = arguments | {"signal": "-1 * analog-nasbench:baseline_accuracy"}
+    tasks = task_sets.TaskSet(
+        "opposite",
+        ("analog-nasbench:baseline_accuracy",),
+        partial(task_sets._draw_one, [worst_first]),
+        {"noisy": arguments | TASK},
+        separate_datasets=False,
+    )
+    learned = make(4, seed=100).meta_learn(tasks, epochs=4, queries=15)
+    rewards = {}
+    for second_opinion in (True, False):
+        learned.second_opinion = second_opinion
+        found = learned.adapt(make(16).env, queries=30, seed=52)
+        rewards[second_opinion] = found._rewards.max(axis=1).mean()
+        share = found.diagnostics()["trust"].mean()
+        assert share < 0.4 if second_opinion else share == 1
+    from_scratch = make(4, variant="sfs").adapt(make(16).env, queries=30, seed=52)
+    assert rewards[True] > rewards[False] + 5
+    assert rewards[True] > from_scratch._rewards.max(axis=1).mean() - 2
+
+
+def test_second_opinion_has_its_own_weights_and_is_saved(tmp_path):
+    learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
+    assert learned._second is None
+    found = learned.adapt(make(3).env, queries=5, seed=7)
+    found.save(tmp_path / "found")
+    taken_up = CATCH.load(tmp_path / "found", make(3).env)
+    for agent in (found, taken_up):
+        for _ in range(4):
+            agent.query()
+    np.testing.assert_array_equal(taken_up._queried, found._queried)
+    np.testing.assert_array_equal(taken_up._own_picks, found._own_picks)
+    assert not found._own_picks.all()
+    alone = learned.adapt(make(1).env, queries=9, seed=8)
+    np.testing.assert_array_equal(alone._queried[0], found._queried[1])
+
+
+def test_trust_follows_success():
+    noise = np.zeros(4)
+    assert trust(np.ones((4, 0), bool), np.ones((4, 0)), noise).all()  # its own pick first
+    assert not trust(np.ones((4, 1), bool), np.ones((4, 1)), noise).any()  # then the other's
+    own = np.array([True, False, True, False, True, False])
+    better, worse, equal = np.where(own, 2.0, 1.0), np.where(own, 1.0, 2.0), np.ones(6)
+    rewards = np.stack([better, worse, equal, better])
+    own = np.tile(own, (4, 1))
+    assert trust(own, rewards, noise).tolist() == [True, False, False, True]
+    assert trust(own, rewards, noise + 1).tolist() == [True, False, True, True]
+    assert trust(own, rewards, noise - 2).tolist() == [False] * 4
+    # a comparison of ranks: any rising function of rewards gives the same
+    np.testing.assert_array_equal(trust(own, rewards**3, noise), trust(own, rewards, noise))
 
 
 def test_adapting_leaves_the_learned_agent_as_it_is():
