@@ -186,6 +186,7 @@ def meta_train(
     """Let an agent learn from tasks; what it saves is for `search --pretrained`. Goes on where it
     was cut off."""
     import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.agents.base import agent_file
     from nas_gym.experiments import meta_train as meta
     from nas_gym.experiments.settings import parse_settings
 
@@ -205,8 +206,10 @@ def meta_train(
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
-    console.print(f"Learned from {epochs} tasks of {tasks.name}: {out}", markup=False)
+    file = agent_file(out)
+    console.print(f"Learned from {epochs} tasks of {tasks.name}: {file}", markup=False)
     console.print(f"Made for: {', '.join(tasks.test)}", markup=False)
+    console.print(f"TensorBoard: tensorboard --logdir {file.with_suffix('')}", markup=False)
 
 
 def _given(

@@ -10,7 +10,7 @@ Results go to docs/results/<study>.json, figures to docs/figures/.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ META_SEEDS = 50
 FIRST_SEED = 10_000  # a multiple of the meta-seeds: trial s begins with the networks of s mod 50
 BUDGETS = (5, 10, 15, 20, 50)
 LEARNED = ("meta", "zero", "random")
+TRUSTING = "second_opinion=false"  # the ablation that never doubts what was learned
 REA_10 = "rea(population_size=10,sample_size=3)"
 SFS = "catch(variant=sfs)"
 _PLAIN = ("random", "rea", "reinforce", "l2nas")
@@ -46,10 +47,12 @@ def checkpoint(set_name: str, variant: str) -> Path:
     return RUNS / "catch-meta-training" / f"{set_name.replace('/', '-')}-{variant}.safetensors"
 
 
-def agent(set_name: str, variant: str) -> str:
+def agent(set_name: str, variant: str, *settings: str) -> str:
     """A variant as the command line names it."""
-    settings = "" if variant == "meta" else f"variant={variant},"
-    return f"catch({settings}pretrained={checkpoint(set_name, variant)})"
+    chosen = [*settings, f"pretrained={checkpoint(set_name, variant)}"]
+    if variant != "meta":
+        chosen.insert(0, f"variant={variant}")
+    return f"catch({','.join(chosen)})"
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def ranks(trials: Trials) -> dict[str, Any]:
     falling = -np.sort(-trials.task.rewards)
     found = np.searchsorted(-falling, -best, side="left")  # how many are better
     at = {}
-    for queries in BUDGETS:
+    for queries in (each for each in BUDGETS if each <= len(found)):
         rank = found[queries - 1]
         top = (rank[:, None] < np.array([1, 3])).astype(float)
         by_seed = top.reshape(-1, META_SEEDS, 2).mean(axis=0)  # trials of one meta-seed together
@@ -129,6 +132,7 @@ def ranks(trials: Trials) -> dict[str, Any]:
             "top1": clustered(by_seed[:, 0]),
             "top3": clustered(by_seed[:, 1]),
             "log10_rank": clustered(logs),
+            "log10_rank_by_meta_seed": logs.round(4).tolist(),
             "failing_meta_seeds": float((by_seed[:, 0] == 0).mean()),
             "median_rank": float(np.median(rank)),
         }
@@ -161,6 +165,9 @@ def clustered(by_seed: NDArray[np.float64]) -> dict[str, float]:
     return {"mean": float(by_seed.mean()), "low": float(low), "high": float(high)}
 
 
+SB3 = (
+    "ppo", "maskableppo", "recurrentppo", "a2c", "dqn", "qrdqn", "ddpg", "td3", "sac", "tqc"
+)  # fmt: skip
 IMAGES = ("cifar10", "cifar100", "ImageNet16-120")
 ON_IMAGES = {
     target: Adaptation(
@@ -169,7 +176,8 @@ ON_IMAGES = {
         ",".join(
             [
                 *(agent(f"nb201-images/{target}", variant) for variant in LEARNED),
-                SFS, "l2nas", "random", "rea", REA_10, "reinforce", "local",
+                agent(f"nb201-images/{target}", "meta", TRUSTING),
+                SFS, "l2nas", "random", "rea", REA_10, "reinforce", "local", "tpe", *SB3,
             ]
         ),
         50, 500, FIRST_SEED,
@@ -190,9 +198,27 @@ ON_CONFLICTING = {
     )
     for name, arguments in PREFERENCES.items()
 }  # fmt: skip
+GRAPHS = [name.removeprefix("nbgraph/") for name in task_sets.TASK_SETS if "nbgraph/" in name]
+ON_GRAPHS = {
+    target: Adaptation(
+        f"catch-nbgraph-{target}",
+        [f"NBGraph-{target}-v0"],
+        ",".join(
+            [
+                agent(f"nbgraph/{target}", "meta"),
+                agent(f"nbgraph/{target}", "meta", TRUSTING),
+                SFS,
+            ]
+        ),
+        20, 500, FIRST_SEED,
+        pictured=False,
+    )
+    for target in GRAPHS
+}  # fmt: skip
 TRAININGS = [
     *(MetaTraining(f"nb201-images/{target}", v, 25) for target in IMAGES for v in LEARNED),
     *(MetaTraining(CONFLICTING, variant, 100) for variant in LEARNED),
+    *(MetaTraining(f"nbgraph/{target}", "meta", 25) for target in GRAPHS),
 ]
 
 
@@ -218,7 +244,7 @@ class Trainings:
 
 
 TRAINED = Trainings()
-STUDIES = (TRAINED, *ON_IMAGES.values(), *ON_CONFLICTING.values())
+STUDIES = (TRAINED, *ON_IMAGES.values(), *ON_CONFLICTING.values(), *ON_GRAPHS.values())
 
 # what CATCH-meta is held to after 50 queries: the share of trials that find the best
 BARS = {"cifar10": 0.88, "cifar100": 0.86, "ImageNet16-120": 0.55}
@@ -240,7 +266,7 @@ def label(name: str) -> str:
     if not name.startswith("catch("):
         return f"`{name}`"
     variant = next((v for v in (*LEARNED[1:], "sfs") if f"variant={v}" in name), "meta")
-    return f"CATCH-{variant}"
+    return f"CATCH-{variant}" + (" without second opinion" if TRUSTING in name else "")
 
 
 def image_rows(of: str) -> list[list[str]]:
@@ -279,10 +305,36 @@ def bar_rows() -> list[list[str]]:
 def conflicting_rows(queries: str) -> list[list[str]]:
     """Mean log10 of 1 + the best one's rank, on each conflicting task, and over all of them."""
     names = [*(agent(CONFLICTING, variant) for variant in LEARNED), SFS]
-    return [
+    rows = [
         [test, *(number(study.result["ranks"][name][queries]["log10_rank"]) for name in names)]
         for test, study in ON_CONFLICTING.items()
     ]
+    return [
+        *rows,
+        ["**all**", *(number(mean_over(ON_CONFLICTING, name, queries)) for name in names)],
+    ]
+
+
+def mean_over(studies: Mapping[str, Study], name: str, queries: str) -> dict[str, float]:
+    """The mean log10 rank over tasks, its interval over meta-seeds."""
+    found = [
+        study.result["ranks"][name][queries]["log10_rank_by_meta_seed"]
+        for study in studies.values()
+    ]
+    return clustered(np.mean(found, axis=0))
+
+
+def graph_rows(queries: str) -> list[list[str]]:
+    """Mean log10 of 1 + the best one's rank on each graph data set, meta against sfs."""
+    rows = []
+    for target, study in ON_GRAPHS.items():
+        found = [study.result["ranks"][name][queries] for name in study.result["ranks"]]
+        logs = [np.array(each["log10_rank_by_meta_seed"]) for each in found]
+        errors = [each.std(ddof=1) / len(each) ** 0.5 for each in logs]
+        excess, error = logs[0].mean() - logs[2].mean(), float(np.hypot(errors[0], errors[2]))
+        verdict = f"{excess:+.2f} ± {error:.2f}, {'held' if excess <= error else 'missed'}"
+        rows.append([target, *(number(each["log10_rank"]) for each in found), verdict])
+    return rows
 
 
 def page() -> str:
@@ -298,6 +350,13 @@ def page() -> str:
         top1=table(["agent", *names], image_rows("top1")),
         top3=table(["agent", *names], image_rows("top3")),
         conflicting={q: table(variants, conflicting_rows(q)) for q in ("10", "20", "50")},
+        graphs={
+            q: table(
+                ["data set", "CATCH-meta", "without second opinion", "CATCH-sfs", "meta - sfs"],
+                graph_rows(q),
+            )
+            for q in ("5", "15")
+        },
         trainings="\n".join(training.command for training in TRAININGS),
         commands=[command(study) for study in STUDIES[1:]],
     )  # fmt: skip

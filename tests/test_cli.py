@@ -65,6 +65,14 @@ def test_meta_train_then_search_with_what_was_learned(cli, tmp_path):
     assert "nbgraph/cora" in cli(*train, 2)
     cli(*train, 3)  # goes on
     assert list((tmp_path / "learned").glob("events.out.tfevents.*"))
+    projected = "00003/z/{}.tsv"  # z after each query, for TensorBoard's projector
+    assert projected.format("tensors") in (tmp_path / "learned/projector_config.pbtxt").read_text()
+    labels = (tmp_path / "learned" / projected.format("metadata")).read_text().splitlines()
+    assert labels[0].split("\t") == ["task", "queries", "signal", "reward"]
+    assert len(labels) == 1 + 3 * 5
+    points = np.loadtxt(tmp_path / "learned" / projected.format("tensors"))
+    assert points.shape == (3 * 5, 10)
+    assert len(np.unique(points, axis=0)) == 3 * 5
     search = ("search", "NBGraph-cora-v0", "--agent", "catch", *quick, "--seeds", 2)
     cli(*search, "--pretrained", "learned.safetensors", "--out", "search")
     assert (tmp_path / "search/summary.json").exists()

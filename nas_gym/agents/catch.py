@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nas_gym.agents.catch_networks import Candidates, Context
     from nas_gym.agents.second_opinion import SecondOpinion
+    from nas_gym.tasks import Task
 
 _VARIANTS = ("meta", "sfs", "zero", "random")
 _ENTROPY_RATE = 0.05  # of the entropy weight's logarithm, for each update
@@ -226,15 +227,33 @@ class CATCH(Agent):
 
     def _draw_envs(self, tasks: TaskSet, epoch: int) -> SyncVectorEnv:
         """One environment for each trial, with a task that its seed and the epoch determine."""
-        drawn = [
-            tasks.draw(np.random.default_rng([self.seed + i, epoch]))
-            for i in range(self.num_trials)
-        ]
+        drawn = [self.draw_task(tasks, epoch, trial) for trial in range(self.num_trials)]
         if drawn[0].space.choices != self.space.choices:
             raise ValueError(
                 f"The tasks are over {drawn[0].space.name}, this agent is for {self.space.name}."
             )
         return SyncVectorEnv([partial(SequentialEnv, task=task) for task in drawn])
+
+    def draw_task(self, tasks: TaskSet, epoch: int, trial: int = 0) -> Task:
+        """The task that a trial meets in an epoch of its meta-training, from 0."""
+        return tasks.draw(np.random.default_rng([self.seed + trial, epoch]))
+
+    def task_contexts(self, trial: int = 0) -> NDArray[np.float32]:
+        """The mean of z after each query of each task that a trial met, as its encoder sees them
+        now; ``(tasks, queries, latent)``."""
+        import torch
+
+        tasks, queries = self._past.shape[1:]
+        found = np.empty((tasks, queries, self.latent), np.float32)
+        noise = np.zeros((self.num_trials, self.latent), np.float32)
+        for task in range(tasks):
+            for query in range(queries):
+                present = np.broadcast_to(np.arange(queries) <= query, self._past[:, task].shape)
+                pairs = self._past[:, task], self._past_rewards[:, task]
+                with torch.no_grad():
+                    z, _ = self._encode(self._context(*pairs, present, noise))
+                found[task, query] = z[trial].numpy()
+        return found
 
     def _epoch_seed(self, epoch: int) -> int:
         """Of the first trial's noise; the next ones have those that follow."""
@@ -356,19 +375,26 @@ class CATCH(Agent):
 
     def _sample_context(self) -> Context:
         """All pairs of the search history ("all ... are utilized", section 3.1)."""
-        return self._context(self._queried, self._rewards, np.ones(self._queried.shape, bool))
+        everything = np.ones(self._queried.shape, bool)
+        return self._context(self._queried, self._rewards, everything, self._noise())
+
+    def _noise(self) -> NDArray[np.float32]:
+        return self.streams.normal((self.num_trials, self.latent)).astype(np.float32)
 
     def _context(
-        self, indices: NDArray[np.int64], rewards: NDArray[np.float64], present: NDArray[np.bool_]
+        self,
+        indices: NDArray[np.int64],
+        rewards: NDArray[np.float64],
+        present: NDArray[np.bool_],
+        noise: NDArray[np.float32],
     ) -> Context:
         import torch
 
         from nas_gym.agents.catch_networks import Context
 
         normalised = rank_scores_among(rewards, present).astype(np.float32)
-        noise = self.streams.normal((self.num_trials, self.latent)).astype(np.float32)
-        parts = normalised, present, noise
-        return Context(self._one_hot(indices), *(torch.from_numpy(part) for part in parts))
+        parts = normalised, present.copy(), noise
+        return Context(self._one_hot(indices), *(torch.from_numpy(each) for each in parts))
 
     def _encode(self, context: Context) -> tuple[Tensor, Tensor]:
         """z and its divergence from the prior; the ablations' own z, without one."""
@@ -481,7 +507,7 @@ class CATCH(Agent):
         size = 1 + (draws[:, 1] * queries).astype(np.int64)
         present = draws[:, 2:].argsort(axis=1).argsort(axis=1) < size[:, None]
         indices, rewards = self._past[self._rows, task], self._past_rewards[self._rows, task]
-        z, divergence = self._encode(self._context(indices, rewards, present))
+        z, divergence = self._encode(self._context(indices, rewards, present, self._noise()))
         targets = torch.from_numpy(rank_scores(rewards).astype(np.float32))
         loss, _ = self._components.evaluator_loss(z, self._one_hot(indices), targets)
         return loss + self.kl_weight * divergence

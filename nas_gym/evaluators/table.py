@@ -38,7 +38,7 @@ class Mixture:
     parts: tuple[tuple[float, Column], ...]
 
     def __str__(self) -> str:
-        return " + ".join(f"{weight:.17g} * {column}" for weight, column in self.parts)
+        return " + ".join(f"{weight!r} * {column}" for weight, column in self.parts)
 
 
 def parse_signal(text: str, default: Table) -> Column | Mixture:

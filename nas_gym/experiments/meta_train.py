@@ -51,7 +51,8 @@ def meta_train(
 ) -> CATCH:
     """Meta-train an agent and save it, whole after each epoch; go on from what is there.
 
-    TensorBoard event files go to a folder beside the file: means over each epoch.
+    TensorBoard event files go to a folder beside the file: means over each epoch and, at the end,
+    z of the first agent's tasks for TensorBoard's projector.
 
     Args:
         tasks: what it learns from.
@@ -94,6 +95,36 @@ def meta_train(
         logger.record("search/incumbent_reward", float(agent.best_of_task.mean()))
         logger.dump(step=agent.epochs)
 
+    begun = agent.epochs
     agent.meta_learn(tasks, epochs, queries, keep, progress_bar)
     logger.close()
+    if agent.epochs > begun:
+        write_contexts(agent, tasks, path.with_suffix(""))
     return agent
+
+
+def write_contexts(agent: CATCH, tasks: TaskSet, folder: Path) -> None:
+    """Write z of each task that the first agent met, after each query, for TensorBoard's projector.
+
+    Args:
+        agent: meta-trained on ``tasks``.
+        tasks: what it learned from.
+        folder: for TensorBoard.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    contexts = agent.task_contexts()
+    met = [agent.draw_task(tasks, epoch) for epoch in range(agent.epochs)]
+    labels = [
+        [epoch + 1, query + 1, str(task.signal), task.reward_name]
+        for epoch, task in enumerate(met)
+        for query in range(contexts.shape[1])
+    ]
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_embedding(
+            contexts.reshape(len(labels), -1),
+            metadata=labels,
+            metadata_header=["task", "queries", "signal", "reward"],
+            global_step=agent.epochs,
+            tag="z",
+        )
