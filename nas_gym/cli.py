@@ -193,7 +193,7 @@ def meta_train(
     tasks = meta.find(task_set, test)
     settings = parse_settings(setting or [])
     try:
-        meta.meta_train(
+        learned = meta.meta_train(
             tasks,
             agent,
             out,
@@ -207,7 +207,7 @@ def meta_train(
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
     file = agent_file(out)
-    console.print(f"Learned from {epochs} tasks of {tasks.name}: {file}", markup=False)
+    console.print(f"Learned from {learned.epochs} tasks of {tasks.name}: {file}", markup=False)
     console.print(f"Made for: {', '.join(tasks.test)}", markup=False)
     console.print(f"TensorBoard: tensorboard --logdir {file.with_suffix('')}", markup=False)
 

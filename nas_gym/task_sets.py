@@ -69,6 +69,12 @@ class TaskSet:
                     f"{name} is."
                 )
 
+    @property
+    def datasets(self) -> dict[str, str]:
+        """The data set that each column was measured on; empty where these are not separate."""
+        known = self.separate_datasets
+        return {column: dataset_of(column) if known else "" for column in self.columns}
+
     def draw(self, rng: np.random.Generator) -> Task:
         """One training task.
 
@@ -216,8 +222,10 @@ def of_environments(train: Sequence[str], test: Sequence[str]) -> TaskSet:
 
     Raises:
         LeakError: a column of a test environment is also one of training. Data sets may be shared.
-        ValueError: environments over different search spaces.
+        ValueError: environments over different search spaces, of another package, or none.
     """
+    if isinstance(train, str) or isinstance(test, str) or not train:
+        raise ValueError("A task set takes lists of IDs to learn from, and to be tested on.")
     learned = [_arguments(env_id) for env_id in train]
     tasks = [make_task(**arguments) for arguments in learned]
     test_arguments = {env_id: _arguments(env_id) for env_id in test}
@@ -236,7 +244,11 @@ def of_environments(train: Sequence[str], test: Sequence[str]) -> TaskSet:
 
 
 def _arguments(env_id: str) -> TaskArguments:
-    arguments: TaskArguments = {**gym.spec(env_id).kwargs}  # type: ignore[typeddict-item]
+    found = gym.spec(env_id).kwargs
+    if not {"table", "dataset"} <= found.keys():
+        raise ValueError(f"{env_id} is no environment of nas_gym with a table and a data set.")
+    known = TaskArguments.__annotations__
+    arguments: TaskArguments = {k: v for k, v in found.items() if k in known}  # type: ignore[assignment]
     return arguments
 
 

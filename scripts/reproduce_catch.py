@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +177,7 @@ ON_IMAGES = {
             [
                 *(agent(f"nb201-images/{target}", variant) for variant in LEARNED),
                 agent(f"nb201-images/{target}", "meta", TRUSTING),
-                SFS, "l2nas", "random", "rea", REA_10, "reinforce", "local", "tpe", *SB3,
+                SFS, "l2nas", "random", "rea", REA_10, "reinforce", "local", "tpe",
             ]
         ),
         50, 500, FIRST_SEED,
@@ -185,6 +185,12 @@ ON_IMAGES = {
     )
     for target in IMAGES
 }  # fmt: skip
+SB3_ON_IMAGES = {
+    target: replace(
+        study, name=f"{study.name}-sb3", agents=",".join(SB3), seeds=META_SEEDS, pictured=False
+    )
+    for target, study in ON_IMAGES.items()
+}
 CONFLICTING = "nb201-conflicting"
 PREFERENCES = task_sets.load(CONFLICTING).test
 ON_CONFLICTING = {
@@ -244,7 +250,10 @@ class Trainings:
 
 
 TRAINED = Trainings()
-STUDIES = (TRAINED, *ON_IMAGES.values(), *ON_CONFLICTING.values(), *ON_GRAPHS.values())
+STUDIES = (
+    TRAINED, *ON_IMAGES.values(), *ON_CONFLICTING.values(), *ON_GRAPHS.values(),
+    *SB3_ON_IMAGES.values(),
+)  # fmt: skip
 
 # what CATCH-meta is held to after 50 queries: the share of trials that find the best
 BARS = {"cifar10": 0.88, "cifar100": 0.86, "ImageNet16-120": 0.55}
@@ -271,16 +280,16 @@ def label(name: str) -> str:
 
 def image_rows(of: str) -> list[list[str]]:
     """A share of every agent on the three image tasks after 50 queries."""
-    agents = [list(study.result["ranks"]) for study in ON_IMAGES.values()]
+    found = [
+        study.result["ranks"] | SB3_ON_IMAGES[target].result["ranks"]
+        for target, study in ON_IMAGES.items()
+    ]
     return [
         [
             label(names[0]),
-            *(
-                share(study.result["ranks"][name]["50"][of])
-                for study, name in zip(ON_IMAGES.values(), names, strict=True)
-            ),
+            *(share(ranks[name]["50"][of]) for ranks, name in zip(found, names, strict=True)),
         ]
-        for names in zip(*agents, strict=True)
+        for names in zip(*found, strict=True)
     ]
 
 

@@ -78,6 +78,17 @@ def test_meta_train_then_search_with_what_was_learned(cli, tmp_path):
     assert (tmp_path / "search/summary.json").exists()
     says = cli("meta-train", "nbgraph/cora", "--out", "learned", fails=True)
     assert "other settings or seeds" in says
+    another = ("meta-train", "nbgraph/photo", *quick, "--out", "learned", "--epochs", 4)
+    assert "learned from nbgraph/cora" in cli(*another, fails=True)
+    assert "3 tasks of nbgraph/cora" in cli(*train, 1)  # what it has, not what was asked for
+    says = cli(*train, 3, "--set", "pretrained=learned", fails=True)
+    assert "Leave out pretrained=" in says
+    nothing = ("meta-train", "nbgraph/cora", "--out", "nothing")
+    for option, value in (("--epochs", 0), ("--queries", 0), ("--seeds", 0), ("--first-seed", -1)):
+        assert "at least" in cli(*nothing, option, value, fails=True)
+    assert "leave out --test" in cli(*nothing, "--test", "NBGraph-photo-v0", fails=True)
+    assert "names no file" in cli(*nothing[:-1], ".", fails=True)
+    assert not list(tmp_path.glob("nothing*"))
     (tmp_path / "learned.safetensors").write_bytes(b"nothing")
     assert "safetensors" in cli(*train, 3, fails=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -63,7 +64,9 @@ class Agent(ABC):
         self.num_trials = self._player.num_trials
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
-        self.seed = seed
+        self.seed = seed = operator.index(seed)  # NumPy's integers, too
+        if seed < 0:
+            raise ValueError(f"seed is at least 0, got {seed}.")
         self.streams = TrialStreams([seed + i for i in range(self.num_trials)])
         self.tensorboard_log = tensorboard_log
         self.verbose = verbose
@@ -240,15 +243,18 @@ class Agent(ABC):
             ValueError: another kind of agent, or another search space.
         """
         state = _read(pretrained_file(path))
+        self._check_start(state, path)
+        return state
+
+    def _check_start(self, state: State, whose: str | Path) -> None:
         found = (str(state["agent"]), str(state["space"]))
         expected = (type(self).__name__, self.space.name)
         same_choices = str(state["choices"]) == self._choices()
         if found != expected or not same_choices:
             raise ValueError(
-                f"{path} holds a {found[0]} trained on {found[1]}, and cannot start a "
+                f"{whose} is a {found[0]} trained on {found[1]}, and cannot start a "
                 f"{expected[0]} on {expected[1]}{'' if same_choices else ' of other choices'}."
             )
-        return state
 
     def state_dict(self) -> State:
         """The agent as arrays, settings included."""
@@ -277,7 +283,14 @@ class Agent(ABC):
         Args:
             state: of an agent of this class, with as many trials, over the same search space.
             began: whether the environment goes on, too, rather than being reset first.
+
+        Raises:
+            ValueError: of another kind of agent, other trials, or another search space.
+            DamagedDataError: something is missing.
         """
+        missing = {f"own/{name}" for name in self._STATE} - state.keys()
+        if missing:
+            raise DamagedDataError(f"The saved agent lacks {', '.join(sorted(missing))}.")
         found = (str(state["agent"]), str(state["space"]), state["best_genotypes"].shape)
         expected = (type(self).__name__, self.space.name, self.best_genotypes.shape)
         if found != expected:
@@ -325,5 +338,7 @@ def pretrained_file(path: str | Path) -> Path:
 def agent_file(path: str | Path) -> Path:
     """Where an agent is saved; the suffix may be left out."""
     path = Path(path)
+    if not path.name:
+        raise ValueError(f"{str(path)!r} names no file.")
     suffix = ".safetensors"
     return path if path.suffix == suffix else path.with_name(path.name + suffix)

@@ -13,6 +13,7 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from nas_gym import task_sets
 from nas_gym.agents.base import Agent, Callback, State, part
 from nas_gym.agents.player import Player
 from nas_gym.agents.rank_scores import rank_scores, rank_scores_among
@@ -20,7 +21,7 @@ from nas_gym.agents.streams import TrialStreams
 from nas_gym.agents.unseen import unseen
 from nas_gym.envs.sequential import SequentialEnv
 from nas_gym.errors import DamagedDataError
-from nas_gym.task_sets import TaskSet
+from nas_gym.task_sets import TaskSet, dataset_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,8 +117,8 @@ class CATCH(Agent):
     second_opinion: bool
     pretrained: str
     _STATE = (
-        "queried", "rewards", "own_picks", "priorities", "entropy_weight", "past", "past_rewards",
-        "log",
+        "queried", "rewards", "picks", "priorities", "entropy_weight", "past", "past_rewards",
+        "log", "learned_from",
     )  # fmt: skip
     _LOGGED = ("controller_loss", "evaluator_loss", "kl", "entropy", "epsilon", "novelty", "trust")
 
@@ -141,6 +142,7 @@ class CATCH(Agent):
             (n, 0, 0), np.int64
         )  # tasks of the meta-training, (n, tasks, queries)
         self._past_rewards = np.empty((n, 0, 0))
+        self._learned_from = np.array("")  # the task set's description
         self._meta_learning = False
         self._rows = np.arange(n)
         self._new_task()
@@ -152,20 +154,20 @@ class CATCH(Agent):
         n = self.num_trials
         self._queried = np.empty((n, 0), np.int64)
         self._rewards = np.empty((n, 0))
-        self._own_picks = np.empty((n, 0), bool)
+        self._picks = np.empty((n, 0), np.int8)
         self._priorities = np.empty((n, 0))
         self._seen = np.zeros((n, self.space.size), bool)
         self._log = np.empty((n, 0, len(self._LOGGED)), np.float32)
         self._candidates: tuple[NDArray[np.int64], Tensor, Tensor] | None = None
         self._novelty = np.full(n, np.nan)
         self._second: SecondOpinion | None = None
-        self._trust = np.ones(n, bool)
+        self._next_picks = np.ones(n, np.int8)
 
     # -- the two phases of Algorithm 1 ------------------------------------------------------------
 
     def meta_learn(
         self,
-        tasks: TaskSet,
+        tasks: TaskSet | str,
         epochs: int = 25,
         queries: int = 20,
         callback: Callback | None = None,
@@ -176,26 +178,22 @@ class CATCH(Agent):
         An agent that has met some epochs already goes on up to ``epochs`` in all.
 
         Args:
-            tasks: over the search space of this agent's environment.
-            epochs: tasks that each trial meets.
-            queries: networks that it evaluates on each.
+            tasks: over the search space of this agent's environment; a task set or its name.
+            epochs: tasks that each trial meets, at least 1.
+            queries: networks that it evaluates on each, at least 1.
             callback: called with the agent after each epoch; returning ``False`` stops.
             progress_bar: show one on the terminal.
 
         Raises:
-            ValueError: tasks over another search space, other queries than in the epochs before,
-                or a variant that searches from scratch.
+            ValueError: tasks over another search space, another task set or other queries than in
+                the epochs before, or a variant that searches from scratch.
         """
         from nas_gym.agents.search_log import track
 
+        tasks = task_sets.load(tasks) if isinstance(tasks, str) else tasks
+        self.check_tasks(tasks, epochs, queries)
+        self._learned_from = np.array(_describe(tasks))
         done = self.epochs
-        if self.variant == "sfs":
-            raise ValueError("variant='sfs' searches from scratch: it does not meta-learn.")
-        if done and self._past.shape[2] != queries:
-            raise ValueError(
-                f"This agent has met {done} tasks with {self._past.shape[2]} queries each; "
-                f"go on with queries={self._past.shape[2]}."
-            )
         player = self._player
         self._meta_learning = True
         try:
@@ -214,10 +212,36 @@ class CATCH(Agent):
             self._new_task()
         return self
 
+    def check_tasks(self, tasks: TaskSet, epochs: int, queries: int) -> None:
+        """Refuse what :meth:`meta_learn` cannot begin, or go on with.
+
+        Raises:
+            ValueError: as :meth:`meta_learn` does.
+        """
+        if self.variant == "sfs":
+            raise ValueError("variant='sfs' searches from scratch: it does not meta-learn.")
+        if epochs < 1 or queries < 1:
+            raise ValueError(f"epochs and queries are at least 1, got {epochs} and {queries}.")
+        if self.epochs and str(self._learned_from) != _describe(tasks):
+            raise ValueError(
+                f"This agent has learned from {self._task_set()['name']}; it cannot go on with "
+                f"{tasks.name}. Begin anew with another agent, or another file."
+            )
+        if self.epochs and self._past.shape[2] != queries:
+            raise ValueError(
+                f"This agent has met {self.epochs} tasks with {self._past.shape[2]} queries each; "
+                f"go on with queries={self._past.shape[2]}."
+            )
+
     @property
     def epochs(self) -> int:
         """How many tasks each trial has learned from."""
         return int(self._past.shape[1])
+
+    def _task_set(self) -> dict[str, Any]:
+        """The name of what the agent has learned from, its columns and their data sets."""
+        described: dict[str, Any] = json.loads(str(self._learned_from))
+        return described
 
     @property
     def best_of_task(self) -> NDArray[np.float64]:
@@ -276,18 +300,25 @@ class CATCH(Agent):
 
         Args:
             env: of the target task, over the same search space.
-            queries: of each trial.
+            queries: of each trial, at least 1.
             seed: of the first trial; the trial of seed ``s`` begins with the networks of trial
                 ``s`` of this agent, counted around.
 
         Returns:
             the agent that has searched; its ``best_genotypes`` are the result.
+
+        Raises:
+            ValueError: an environment over another search space.
         """
+        if queries < 1:
+            raise ValueError(f"queries is at least 1, got {queries}.")
         settings = {name: getattr(self, name) for name in self.settings} | {"pretrained": ""}
         agent = type(self)(env, seed=seed, **settings)
         if self.variant != "sfs":
-            agent._take_over(self.state_dict(), "This agent")
-        for _ in range(queries):
+            state = self.state_dict()
+            agent._check_start(state, "This agent")
+            agent._take_over(state, "This agent")
+        while agent.num_queries < queries:  # a first population makes several at once
             agent.query()
         return agent
 
@@ -338,7 +369,7 @@ class CATCH(Agent):
         self, candidates: NDArray[np.int64], proposed: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """The second opinion's picks among candidates and random networks, where they are due."""
-        from nas_gym.agents.second_opinion import trust
+        from nas_gym.agents.second_opinion import OWN, SECOND, trust
 
         self._second = self._second or self._new_second(self.streams)
         noise = self.streams.normal((self.num_trials, 1))[:, 0]
@@ -349,9 +380,10 @@ class CATCH(Agent):
         scores[self._seen[self._rows[:, None], indices]] = -np.inf
         chosen = self._rows, scores.argmax(axis=1)
         nothing_new = np.isneginf(scores[chosen])
-        self._trust = trust(self._own_picks, self._rewards, noise) | nothing_new
+        trusted = trust(self._picks, self._rewards, noise) | nothing_new
+        self._next_picks = np.where(trusted, OWN, SECOND).astype(np.int8)
         picked = self.space.decode(indices[chosen])
-        result: NDArray[np.int64] = np.where(self._trust[:, None], proposed, picked)
+        result: NDArray[np.int64] = np.where(trusted[:, None], proposed, picked)
         return result
 
     def _new_second(self, streams: TrialStreams) -> SecondOpinion:
@@ -415,11 +447,13 @@ class CATCH(Agent):
         self._seen[self._rows, indices] = True
         self._queried = np.concatenate([self._queried, indices[:, None]], axis=1)
         self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)  # line 10
-        self._own_picks = np.concatenate([self._own_picks, self._trust[:, None]], axis=1)
+        picks = self._next_picks if self._candidates else np.zeros_like(self._next_picks)
+        self._picks = np.concatenate([self._picks, picks[:, None]], axis=1)
         first = np.full((self.num_trials, 1), _FIRST_PRIORITY)
         self._priorities = np.concatenate([self._priorities, first], axis=1)
         losses = self._optimize()  # line 11
-        logged = np.stack([*losses, epsilon, self._novelty, self._trust], axis=1)
+        trusted = np.array([np.nan, 1.0, 0.0])[picks]
+        logged = np.stack([*losses, epsilon, self._novelty, trusted], axis=1)
         self._log = np.concatenate([self._log, logged[:, None]], axis=1, dtype=np.float32)
         self._candidates = None
 
@@ -472,7 +506,8 @@ class CATCH(Agent):
         indices = self.space.encode(choices.reshape(n * self.on_policy, -1)).reshape(n, -1)
         equal = indices[:, :, None] == self._queried[:, None]
         rewards = (equal * targets[:, None]).sum(axis=2)
-        values = np.where(equal.any(axis=2), rewards, self._scored[:, own])
+        times = equal.sum(axis=2)  # more than once in a first population or a space exhausted
+        values = np.where(times, rewards / np.maximum(times, 1), self._scored[:, own])
         advantages = (values - values.mean(axis=1, keepdims=True)).astype(np.float32)
         return Candidates(
             self._one_hot(indices),
@@ -527,10 +562,14 @@ class CATCH(Agent):
 
     def state_dict(self) -> State:
         """As :meth:`Agent.state_dict`, networks included."""
+        state = super().state_dict()
+        if self._meta_learning:  # a task's search is over with it
+            for name in ("queried", "rewards", "picks", "priorities", "log"):
+                state[f"own/{name}"] = state[f"own/{name}"][:, :0]
         own = {f"networks/{name}": each for name, each in self._components.arrays().items()}
         second = self._second.arrays() if self._second else {}
         own |= {f"second/{name}": each for name, each in second.items()}
-        return super().state_dict() | {name: each.copy() for name, each in own.items()}
+        return state | {name: each.copy() for name, each in own.items()}
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
         """As :meth:`Agent.load_state_dict`, networks included."""
@@ -548,6 +587,8 @@ class CATCH(Agent):
         if self.variant == "sfs":
             raise ValueError("variant='sfs' searches from scratch: leave out pretrained=.")
         theirs = json.loads(str(state["settings"]))
+        if theirs["variant"] == "sfs":
+            raise ValueError(f"{whose} searches from scratch: there is nothing to begin from.")
         for name in ("variant", "num_evaluators", "hidden", "latent"):
             if theirs[name] != getattr(self, name):
                 raise ValueError(
@@ -559,8 +600,27 @@ class CATCH(Agent):
             self._entropy_weight = state["own/entropy_weight"][chosen].copy()
             self._past = state["own/past"][chosen].copy()
             self._past_rewards = state["own/past_rewards"][chosen].copy()
+            self._learned_from = state["own/learned_from"].copy()
         except (KeyError, RuntimeError, IndexError) as error:
             raise DamagedDataError(f"{whose} is not a whole saved agent.") from error
+        if self.epochs:
+            self._warn_of_leaks(whose)
+
+    def _warn_of_leaks(self, whose: str | Path) -> None:
+        """Say so where what was learned from tells of this agent's task."""
+        learned = self._task_set()["columns"]
+        datasets = set(learned.values()) - {""}
+        for column in map(str, self.task.columns):
+            if column in learned or dataset_of(column) in datasets:
+                gym.logger.warn(
+                    f"{whose} learned from {self._task_set()['name']}, which tells of {column}: "
+                    "results on this task do not show how well it does on a new one."
+                )
+                return
+
+
+def _describe(tasks: TaskSet) -> str:
+    return json.dumps({"name": tasks.name, "columns": tasks.datasets})
 
 
 def _check(agent: CATCH) -> None:

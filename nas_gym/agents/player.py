@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -28,7 +29,11 @@ def as_vector(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str) -> Vector
             "An agent takes an environment of nas_gym, a vector of them (gym.make_vec) or an ID; "
             f"got {type(env).__name__}."
         )
-    return SyncVectorEnv([lambda: env])
+    return SyncVectorEnv([partial(_itself, env)])
+
+
+def _itself(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    return env  # a function that can be pickled
 
 
 def _resets_in_same_step(envs: VectorEnv[Any, Any, Any]) -> bool:

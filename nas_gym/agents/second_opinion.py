@@ -11,6 +11,9 @@ from nas_gym.agents.catch_networks import Evaluator
 from nas_gym.agents.stacked import Arrays, StackedMLP
 from nas_gym.agents.streams import TrialStreams
 
+NOBODY, OWN, SECOND = range(3)
+"""Whose pick a query was; nobody's: an environment's first population."""
+
 _DOUBT = 0.5  # in standard deviations: that what was learned beforehand helps has to show
 
 
@@ -63,7 +66,7 @@ class SecondOpinion:
 
 
 def trust(
-    own: NDArray[np.bool_], rewards: NDArray[np.float64], noise: NDArray[np.float64]
+    picks: NDArray[np.int8], rewards: NDArray[np.float64], noise: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Whether to follow the agent's own pick at the next query, ``(n,)``, by the success so far.
 
@@ -72,15 +75,27 @@ def trust(
     more rarely the worse of the two is asked. Each is asked once, first of all.
 
     Args:
-        own: which queries were the agent's own picks, ``(n, t)``.
+        picks: whose pick each query was, ``(n, t)``: :data:`OWN`, :data:`SECOND` or
+            :data:`NOBODY`'s, which do not count.
         rewards: what they gave, ``(n, t)``.
         noise: standard normal, ``(n,)``.
     """
-    ahead = np.sign(rewards[:, :, None] - rewards[:, None])  # 1: the former won, -1: the latter
-    pairs = own[:, :, None] & ~own[:, None]
-    lead = (ahead * pairs).sum(axis=(1, 2)) / 2  # wins beyond one half of the pairs
-    counts = own.sum(axis=1), (~own).sum(axis=1)
-    spread = np.sqrt(np.maximum(counts[0] * counts[1], 1) * (own.shape[1] + 1) / 12)
-    followed = lead / spread + noise > _DOUBT
-    trusted: NDArray[np.bool_] = (counts[0] == 0) | ((counts[1] > 0) & followed)
+    own, second = picks == OWN, picks == SECOND
+    num_own, num_second = own.sum(axis=1), second.sum(axis=1)
+    counted = np.where(own | second, rewards, np.inf)  # those that do not count rank behind
+    ranks = _average_ranks(counted)
+    # wins beyond one half of the pairs, from the sum of ranks
+    wins = np.where(own, ranks, 0).sum(axis=1) - num_own * (num_own + 1) / 2
+    pairs = num_own * num_second
+    spread = np.sqrt(np.maximum(pairs, 1) * (num_own + num_second + 1) / 12)
+    followed = (wins - pairs / 2) / spread + noise > _DOUBT
+    trusted: NDArray[np.bool_] = (num_own == 0) | ((num_second > 0) & followed)
     return trusted
+
+
+def _average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks in each row from 1, equal values sharing the mean of theirs."""
+    first = values.argsort(axis=1, kind="stable").argsort(axis=1)
+    last = values[:, ::-1].argsort(axis=1, kind="stable").argsort(axis=1)[:, ::-1]
+    ranks: NDArray[np.float64] = (first + last) / 2 + 1
+    return ranks

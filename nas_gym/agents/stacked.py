@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +62,9 @@ class StackedMLP:
             numbers = torch.from_numpy(streams.random((len(streams.seeds), count)))
             layer = ((2 * numbers - 1) / inputs**0.5).float().reshape(-1, inputs + 1, outputs)
             drawn += [layer[:, :-1], layer[:, -1:]]
+        self._build(drawn, learning_rate)
+
+    def _build(self, drawn: list[Tensor], learning_rate: float) -> None:
         # Adam is quicker with one tensor than with eight
         flat = padded(torch.cat([each.flatten() for each in drawn]))
         flat.grad = torch.zeros_like(flat)
@@ -70,6 +74,21 @@ class StackedMLP:
             [part.view(each.shape) for part, each in zip(parts, drawn, strict=False)]
             for parts in (flat.tensor_split(ends), flat.grad.tensor_split(ends))
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # views would not be views any more
+        rate, by_autograd = self._adam.param_groups[0]["lr"], self.parameters[0].requires_grad
+        own = self._seeds, self._per_trial, rate, by_autograd
+        return {"own": own, "arrays": self.arrays()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._seeds, self._per_trial, rate, by_autograd = state["own"]
+        arrays = state["arrays"]
+        count = sum(name.startswith("parameter.") for name in arrays)
+        self._build([torch.from_numpy(arrays[f"parameter.{i}"]) for i in range(count)], rate)
+        self.set_arrays(arrays)
+        for parameter in self.parameters:
+            parameter.requires_grad_(by_autograd)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Outputs ``(n, batch, outputs)`` of inputs ``(n, batch, inputs)``."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from nas_gym import task_sets
+from nas_gym.envs.action_spaces import MaskedDiscrete
 from nas_gym.envs.base import METADATA
 from nas_gym.envs.sequential import SequentialEnv
 from nas_gym.task_sets import TaskSet
@@ -30,6 +32,10 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     ## Episode End
     Terminates after ``queries`` architectures.
 
+    ## Action Space
+    `Discrete`: the choice for the next decision. Where some are invalid (NAS-Bench-Graph),
+    ``action_masks()`` tells which: sb3-contrib's MaskablePPO follows it, RecurrentPPO does not.
+
     ## Arguments
     * `tasks`: a :class:`nas_gym.task_sets.TaskSet`, or the name of one.
     * `queries`: architectures of an episode, 20 by default.
@@ -40,14 +46,15 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     def __init__(
         self, tasks: TaskSet | str, queries: int = 20, render_mode: str | None = None
     ) -> None:
-        if queries < 1:
+        if operator.index(queries) < 1:
             raise ValueError(f"queries is at least 1, got {queries}.")
         self.tasks = task_sets.load(tasks) if isinstance(tasks, str) else tasks
         self.queries = queries
         self.render_mode = render_mode
+        self._made = queries  # no episode has begun
         self._draw(np.random.default_rng(0))  # which shows what actions and observations are like
         space = self.env.task.space
-        self.action_space = Discrete(space.max_choices)
+        self.action_space = MaskedDiscrete(space.max_choices, self.action_masks)
         high = np.ones(space.alpha_size + 1 + space.max_choices + 2, np.float32)
         high[space.alpha_size] = space.num_decisions
         high[-2] = np.inf  # the reward
@@ -69,7 +76,7 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Make one decision; after the last one of an architecture, the next one begins."""
         if self._made == self.queries:
-            raise gym.error.ResetNeeded("The episode is over: call env.reset().")
+            raise gym.error.ResetNeeded("No episode is under way: call env.reset().")
         observation, reward, complete, _, info = self.env.step(action)
         if complete:
             self._made += 1

@@ -31,10 +31,13 @@ def find(name: str, test: str | None = None) -> TaskSet:
         LeakError: training would tell of the tests.
     """
     if "-v" not in name:
+        if test is not None:
+            raise ValueError(f"{name} has its own tests: leave out --test.")
         return task_sets.load(name)
     if test is None:
         raise ValueError("Environments to learn from need others to be tested on: give --test IDS.")
-    return task_sets.of_environments(name.split(","), test.split(","))
+    train, test = (each.replace(" ", "") for each in (name, test))
+    return task_sets.of_environments(train.split(","), test.split(","))
 
 
 def meta_train(
@@ -65,13 +68,17 @@ def meta_train(
         progress_bar: show one on the terminal.
 
     Raises:
-        ValueError: the file holds an agent with other settings, seeds or another search space; or
-            an agent that does not meta-learn.
+        ValueError: the file holds an agent with other settings, seeds, another task set or search
+            space; an agent that does not meta-learn; or counts below 1.
     """
-    from stable_baselines3.common.logger import configure
-
     if name not in META_AGENTS:
         raise ValueError(f"{name!r} does not meta-learn. Agents that do: {', '.join(META_AGENTS)}.")
+    if seeds < 1 or first_seed < 0:
+        raise ValueError(
+            f"There is at least 1 seed, the first at least 0; got {seeds} from {first_seed} on."
+        )
+    if settings.get("pretrained"):
+        raise ValueError("Leave out pretrained=: to train a saved agent further, name it as --out.")
     path = agent_file(path)
     practice = SequentialVectorEnv(seeds, task=tasks.draw(np.random.default_rng(first_seed)))
     agent = AGENTS[name](practice, seed=first_seed, **settings)
@@ -86,6 +93,21 @@ def meta_train(
                 "delete it."
             )
         agent.load_state_dict(state)
+    agent.check_tasks(tasks, epochs, queries)
+    if agent.epochs < epochs:
+        _learn(agent, tasks, path, epochs, queries, progress_bar)
+    folder = path.with_suffix("")
+    if not (folder / f"{agent.epochs:05d}").exists():
+        write_contexts(agent, tasks, folder)
+    return agent
+
+
+def _learn(
+    agent: CATCH, tasks: TaskSet, path: Path, epochs: int, queries: int, progress_bar: bool
+) -> None:
+    """Meta-learn, saving and logging after each epoch."""
+    from stable_baselines3.common.logger import configure
+
     logger = configure(str(path.with_suffix("")), ["tensorboard"])
 
     def keep(_: Agent) -> None:
@@ -95,12 +117,8 @@ def meta_train(
         logger.record("search/incumbent_reward", float(agent.best_of_task.mean()))
         logger.dump(step=agent.epochs)
 
-    begun = agent.epochs
     agent.meta_learn(tasks, epochs, queries, keep, progress_bar)
     logger.close()
-    if agent.epochs > begun:
-        write_contexts(agent, tasks, path.with_suffix(""))
-    return agent
 
 
 def write_contexts(agent: CATCH, tasks: TaskSet, folder: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
+import warnings
 from functools import partial
 
 import gymnasium as gym
@@ -14,7 +18,7 @@ from nas_gym import task_sets
 from nas_gym.agents import CATCH
 from nas_gym.agents.base import pretrained_file
 from nas_gym.agents.catch_networks import Candidates, Components, Context
-from nas_gym.agents.second_opinion import trust
+from nas_gym.agents.second_opinion import NOBODY, OWN, SECOND, trust
 from nas_gym.agents.streams import TrialStreams
 from nas_gym.tables import load
 
@@ -252,25 +256,61 @@ def test_second_opinion_has_its_own_weights_and_is_saved(tmp_path):
         for _ in range(4):
             agent.query()
     np.testing.assert_array_equal(taken_up._queried, found._queried)
-    np.testing.assert_array_equal(taken_up._own_picks, found._own_picks)
-    assert not found._own_picks.all()
+    np.testing.assert_array_equal(taken_up._picks, found._picks)
+    assert (found._picks == SECOND).any()
+    assert (found._picks == OWN).any()
     alone = learned.adapt(make(1).env, queries=9, seed=8)
     np.testing.assert_array_equal(alone._queried[0], found._queried[1])
 
 
 def test_trust_follows_success():
     noise = np.zeros(4)
-    assert trust(np.ones((4, 0), bool), np.ones((4, 0)), noise).all()  # its own pick first
-    assert not trust(np.ones((4, 1), bool), np.ones((4, 1)), noise).any()  # then the other's
-    own = np.array([True, False, True, False, True, False])
+    assert trust(np.ones((4, 0), np.int8), np.ones((4, 0)), noise).all()  # its own pick first
+    assert not trust(np.full((4, 1), OWN), np.ones((4, 1)), noise).any()  # then the other's
+    picks = np.array([OWN, SECOND] * 3)
+    own = picks == OWN
     better, worse, equal = np.where(own, 2.0, 1.0), np.where(own, 1.0, 2.0), np.ones(6)
     rewards = np.stack([better, worse, equal, better])
-    own = np.tile(own, (4, 1))
-    assert trust(own, rewards, noise).tolist() == [True, False, False, True]
-    assert trust(own, rewards, noise + 1).tolist() == [True, False, True, True]
-    assert trust(own, rewards, noise - 2).tolist() == [False] * 4
+    picks = np.tile(picks, (4, 1))
+    assert trust(picks, rewards, noise).tolist() == [True, False, False, True]
+    assert trust(picks, rewards, noise + 1).tolist() == [True, False, True, True]
+    assert trust(picks, rewards, noise - 2).tolist() == [False] * 4
     # a comparison of ranks: any rising function of rewards gives the same
-    np.testing.assert_array_equal(trust(own, rewards**3, noise), trust(own, rewards, noise))
+    np.testing.assert_array_equal(trust(picks, rewards**3, noise), trust(picks, rewards, noise))
+
+
+def test_trust_is_mann_and_whitneys_statistic():
+    rng = np.random.default_rng(0)
+    picks = rng.integers(3, size=(200, 14)).astype(np.int8)
+    rewards = rng.integers(6, size=picks.shape).astype(float)  # many are equal
+    noise = rng.normal(size=200)
+    for row, found in enumerate(trust(picks, rewards, noise)):
+        own, second = rewards[row][picks[row] == OWN], rewards[row][picks[row] == SECOND]
+        if not len(own) or not len(second):
+            assert found == (not len(own))
+            continue
+        ahead = own[:, None] - second
+        wins = (ahead > 0).sum() + (ahead == 0).sum() / 2
+        spread = np.sqrt(ahead.size * (len(own) + len(second) + 1) / 12)
+        assert found == ((wins - ahead.size / 2) / spread + noise[row] > 0.5)
+
+
+def test_seeds_of_numpy_and_none_below_0():
+    learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=1, queries=4)
+    found = learned.adapt(make(1).env, 4, seed=np.int64(3))
+    np.testing.assert_array_equal(found._queried, learned.adapt(make(1).env, 4, seed=3)._queried)
+    with pytest.raises(ValueError, match="seed is at least 0"):
+        make(1, seed=-1)
+
+
+def test_first_population_is_nobodys_pick():
+    env = "NB201-cifar10-population-v0"
+    learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
+    found = learned.adapt(gym.make_vec(env, num_envs=2, **TASK), queries=14, seed=0)
+    assert found.num_queries == 14  # the first population included
+    assert (found._picks[:, :10] == NOBODY).all()
+    assert found._picks[:, 10:12].tolist() == [[OWN, SECOND]] * 2
+    assert np.isnan(found.diagnostics()["trust"][:10]).all()
 
 
 def test_adapting_leaves_the_learned_agent_as_it_is():
@@ -335,6 +375,50 @@ def test_meta_learning_refuses():
     agent = make(1, **QUICK).meta_learn(tasks, epochs=1, queries=4)
     with pytest.raises(ValueError, match="queries=4"):
         agent.meta_learn(tasks, epochs=2, queries=5)
+    with pytest.raises(ValueError, match="has learned from metrics"):
+        agent.meta_learn(dataclasses.replace(tasks, name="others"), epochs=2, queries=4)
+    for epochs, queries in ((0, 4), (2, 0)):
+        with pytest.raises(ValueError, match="at least 1"):
+            agent.meta_learn(tasks, epochs=epochs, queries=queries)
+    with pytest.raises(ValueError, match="at least 1"):
+        agent.adapt(make(1).env, queries=0)
+    for other in ("NBGraph-cora-v0", "NBGraph-proteins-v0"):
+        with pytest.raises(ValueError, match="trained on NB201, and cannot start"):
+            agent.adapt(other)
+
+
+def test_warns_where_what_was_learned_tells_of_the_task(open_table):
+    open_table("nb201-12epochs"), open_table("nats-bench")
+    agent = make(1, **QUICK).meta_learn("nb201-images/cifar10", epochs=1, queries=2)
+    arguments = {"table": "nats-bench"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        agent.adapt(gym.make_vec("NB201-cifar10-v0", num_envs=1, **arguments), 2)
+    with pytest.warns(UserWarning, match="learned from nb201-images/cifar10, which tells of"):
+        agent.adapt(gym.make_vec("NB201-cifar100-v0", num_envs=1, **arguments), 2)
+
+
+def test_saved_between_tasks_without_the_last_ones_search(tmp_path):
+    saved = []
+    make(2, **QUICK).meta_learn(
+        metrics_of_one_table(), 2, 5, lambda agent: saved.append(agent.state_dict())
+    )
+    assert [state["own/queried"].shape for state in saved] == [(2, 0)] * 2
+    assert [state["own/past"].shape for state in saved] == [(2, 1, 5), (2, 2, 5)]
+
+
+def test_a_pickled_agent_goes_on_learning_alike():
+    agent = make(2, **QUICK)
+    for _ in range(4):
+        agent.query()
+    copies = pickle.loads(pickle.dumps(agent)), copy.deepcopy(agent)
+    for each in (agent, *copies):
+        for _ in range(6):
+            each.query()
+    for each in copies:
+        np.testing.assert_array_equal(each._queried, agent._queried)
+    scalar = CATCH(gym.make(ENV, **TASK), 0, **QUICK)
+    assert pickle.loads(pickle.dumps(scalar)).num_trials == 1
 
 
 @pytest.mark.parametrize(

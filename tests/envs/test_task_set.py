@@ -19,6 +19,19 @@ def test_contracts():
     check_sb3(TaskSetEnv(TASKS, 3))
 
 
+def test_samples_follow_masks_and_steps_need_an_episode():
+    env = TaskSetEnv(TASKS, queries=200)
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(0)
+    env.reset(seed=0)
+    env.env.reset(seed=0)
+    for decision in (0, 8, 8, 8):  # a fourth skip is invalid
+        env.step(decision)
+    assert {int(env.action_space.sample()) for _ in range(300)} == set(range(8))
+    with pytest.raises(TypeError):
+        TaskSetEnv(TASKS, queries=1.5)
+
+
 def test_a_task_is_drawn_at_each_reset_and_searched_for_some_queries():
     env = TaskSetEnv(TASKS, queries=3)
     drawn = set()
