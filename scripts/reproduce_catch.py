@@ -39,7 +39,7 @@ LEARNED = ("meta", "zero", "random")
 TRUSTING = "second_opinion=false"  # the ablation that never doubts what was learned
 REA_10 = "rea(population_size=10,sample_size=3)"
 SFS = "catch(variant=sfs)"
-_PLAIN = ("random", "rea", "reinforce", "l2nas")
+_PICTURED = ("random", REA_10, "reinforce", "l2nas")  # beside CATCH's variants
 
 
 def checkpoint(set_name: str, variant: str) -> Path:
@@ -143,19 +143,22 @@ def sorted_trials(found: Sequence[Trials]) -> Figure:
     """The accuracy of each trial's best architecture, each agent's trials sorted by it."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.8, 4.2), layout="constrained")
+    figure = Figure(figsize=(5.8, 5.2), layout="constrained")
     axes = figure.subplots()
-    shown = [each for each in found if each.agent.startswith("catch") or each.agent in _PLAIN]
+    shown = [each for each in found if each.agent.startswith("catch") or each.agent in _PICTURED]
     looks = styles(each.agent for each in shown)
     for trials in shown:
         best = np.sort(trials.curves.rewards.max(axis=0))
         look = looks[trials.agent]
-        axes.plot(best, label=label(trials.agent), color=look.color, linestyle=look.dashes)
+        axes.plot(
+            best, label=label(trials.agent).strip("`"), color=look.color, linestyle=look.dashes
+        )
     top = found[0].task.rewards
-    axes.set_ylim(np.sort(top)[-400], top.max())
+    low = np.sort(top)[-400]
+    axes.set_ylim(low, top.max() + 0.03 * (top.max() - low))
     axes.set_xlabel("trials, sorted")
     axes.set_ylabel(f"{found[0].task.dataset}: best accuracy found, %")
-    axes.legend(fontsize=8, ncols=2)
+    figure.legend(fontsize=8, ncols=2, loc="outside lower center")
     return figure
 
 
