@@ -1,0 +1,65 @@
+"""Unified graphs: what is kept of a cell, and what is left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nas_gym.evaluators.graphs import NODES, to_graphs
+from nas_gym.spaces import NB201Space, NBGraphSpace
+
+SPACE = NB201Space()
+
+
+def kept_operations(genotype):
+    graphs = to_graphs(SPACE, [genotype])
+    return [NODES[node] for node in graphs.nodes[0] if node >= 0]
+
+
+def test_fourteen_kinds_of_nodes():
+    assert len(NODES) == 14
+
+
+def test_a_whole_cell():
+    # 0->1 conv1, 0->2 skip, 1->2 pool, 0->3 conv3, 1->3 conv3, 2->3 skip
+    genotype = [2, 1, 4, 3, 3, 1]
+    graphs = to_graphs(SPACE, [genotype])
+    names = ["input", "conv1", "skip", "avg_pool", "conv3", "conv3", "skip", "output", "global"]
+    assert [NODES[node] for node in graphs.nodes[0]] == names
+    edges = {tuple(edge) for edge in np.argwhere(graphs.adjacency[0]).tolist()}
+    inside = {(0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 6), (3, 6), (4, 7), (5, 7), (6, 7)}
+    assert edges == inside | {(node, 8) for node in range(8)}
+
+
+def test_what_cannot_change_the_output_is_left_out():
+    ends = ["input", "output", "global"]
+    assert kept_operations([0, 0, 0, 0, 0, 0]) == ends
+    # into node 1, which leads nowhere
+    assert kept_operations([3, 0, 0, 0, 0, 0]) == ends
+    # from node 2, which nothing leads into
+    assert kept_operations([0, 0, 0, 0, 0, 3]) == ends
+    assert kept_operations([3, 0, 0, 1, 0, 2]) == ["input", "skip", "output", "global"]
+
+
+def test_kept_nodes_lie_on_paths_and_edges_are_among_them():
+    graphs = to_graphs(SPACE, SPACE.decode(np.arange(SPACE.size)))
+    kept = graphs.nodes >= 0
+    edges = graphs.adjacency
+    assert not (edges & ~(kept[:, :, None] & kept[:, None])).any()
+    assert not np.diagonal(edges, axis1=1, axis2=2).any()
+    inner = kept[:, 1:-2]
+    assert edges[:, :-1, 1:-2].any(axis=1)[inner].all()  # something leads into each operation
+    assert edges[:, 1:-2, 1:-1].any(axis=2)[inner].all()  # and each leads somewhere
+    np.testing.assert_array_equal(edges[:, :-1, -1], kept[:, :-1])
+
+
+def test_number_of_different_graphs():
+    graphs = to_graphs(SPACE, SPACE.decode(np.arange(SPACE.size)))
+    keys = np.concatenate([graphs.nodes, graphs.adjacency.reshape(SPACE.size, -1)], axis=1)
+    assert len(np.unique(keys, axis=0)) == 9445  # as the literature on predictors counts them
+
+
+def test_unknown_operations():
+    space = NBGraphSpace()
+    with pytest.raises(ValueError, match=r"not part of the unified graph: arma"):
+        to_graphs(space, space.decode([0]))
