@@ -1,0 +1,98 @@
+"""Model-agnostic meta-learning of a predictor: MAML, ANIL and BOIL, of first order or second.
+
+MP-NAS (Loya et al., NeurIPS 2023), section 3.2: the inner loop takes the parameters to a task with
+a few of its architectures (Eq. 4; Eq. 6 for BOIL), the outer loop moves where it begins (Eq. 5, 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+Parameters = Mapping[str, Tensor]
+
+ALGORITHMS = {"maml": "", "anil": "head.", "boil": "body."}
+"""What the inner loop changes: parameters whose names begin so. MAML: all (Finn et al., ICML 2017);
+ANIL: the last layer (Raghu et al., ICLR 2020); BOIL: all but it (Oh et al., ICLR 2021)."""
+
+
+def adapt(
+    model: nn.Module,
+    parameters: Parameters,
+    support: tuple[Tensor, ...],
+    *,
+    algorithm: str,
+    learning_rate: float,
+    steps: int,
+    first_order: bool = False,
+) -> dict[str, Tensor]:
+    """The inner loop: parameters after some steps of SGD on a task's support set.
+
+    Args:
+        model: what is called with all of ``support`` but its last, the targets.
+        parameters: where the steps begin, by name.
+        support: inputs and targets, ``(k, ...)`` each.
+        algorithm: of :data:`ALGORITHMS`.
+        learning_rate: of the steps.
+        steps: how many.
+        first_order: whether the outer loop takes the steps' gradients for constants.
+    """
+    own = {name: each for name, each in parameters.items() if _changes(algorithm, name)}
+    fixed = {name: each for name, each in parameters.items() if name not in own}
+    for _ in range(steps):
+        slopes = grad(partial(_loss, model, pairs=support))(own, fixed=fixed)
+        if first_order:
+            slopes = {name: slope.detach() for name, slope in slopes.items()}
+        own = {name: each - learning_rate * slopes[name] for name, each in own.items()}
+    return {name: own.get(name, each) for name, each in parameters.items()}
+
+
+def meta_loss(
+    model: nn.Module,
+    parameters: Parameters,
+    support: tuple[Tensor, ...],
+    query: tuple[Tensor, ...],
+    *,
+    algorithm: str,
+    learning_rate: float,
+    steps: int,
+    first_order: bool = False,
+) -> Tensor:
+    """The outer loop's loss: on the query sets of tasks, after adapting to their support sets.
+
+    Args:
+        model, parameters, algorithm, learning_rate, steps, first_order: as of :func:`adapt`.
+        support: inputs and targets, ``(tasks, k, ...)`` each.
+        query: those to be predicted afterwards, ``(tasks, q, ...)`` each.
+    """
+
+    def of_one(support: tuple[Tensor, ...], query: tuple[Tensor, ...]) -> Tensor:
+        adapted = adapt(
+            model,
+            parameters,
+            support,
+            algorithm=algorithm,
+            learning_rate=learning_rate,
+            steps=steps,
+            first_order=first_order,
+        )
+        return _loss(model, adapted, pairs=query, fixed={})
+
+    losses: Tensor = vmap(of_one, randomness="different")(support, query)
+    return losses.mean()
+
+
+def _changes(algorithm: str, name: str) -> bool:
+    return name.startswith(ALGORITHMS[algorithm])
+
+
+def _loss(
+    model: nn.Module, own: Parameters, *, pairs: tuple[Tensor, ...], fixed: Parameters
+) -> Tensor:
+    *inputs, targets = pairs
+    predicted = functional_call(model, {**own, **fixed}, tuple(inputs))
+    return torch.square(predicted - targets).mean()
