@@ -80,7 +80,8 @@ def _is_missing(table: str) -> bool:
 def search(
     env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
     agent: Annotated[
-        str, typer.Option(help="random, local, rea, reinforce, tpe, l2nas, catch, ppo, sac, ...")
+        str,
+        typer.Option(help="random, local, rea, tpe, l2nas, catch, mpnas, ppo, sac, ..."),
     ] = "rea",
     queries: QueriesOption = 500,
     seeds: Annotated[int, typer.Option(help="Number of trials.")] = 10,
@@ -171,12 +172,16 @@ def meta_train(
         str, typer.Argument(help="Such as nb201-images/cifar10; or environment IDs, with commas.")
     ],
     out: Annotated[Path, typer.Option(help="File to save to, .safetensors.")],
-    agent: Annotated[str, typer.Option(help="catch.")] = "catch",
+    agent: Annotated[str, typer.Option(help="catch, or mpnas.")] = "catch",
     test: Annotated[
         str | None, typer.Option(help="IDs to be tested on, where IDs are learned from.")
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Tasks to learn from.")] = 25,
-    queries: Annotated[int, typer.Option(help="Architecture evaluations of each task.")] = 20,
+    epochs: Annotated[
+        int | None, typer.Option(help="catch: tasks to learn from; mpnas: 100 gradient steps each.")
+    ] = None,
+    queries: Annotated[
+        int | None, typer.Option(help="Architectures of each task that it learns from.")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Agents that learn side by side.")] = 1,
     first_seed: FirstSeedOption = 0,
     setting: Annotated[
@@ -207,7 +212,7 @@ def meta_train(
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
     file = agent_file(out)
-    console.print(f"Learned from {learned.epochs} tasks of {tasks.name}: {file}", markup=False)
+    console.print(f"Learned in {learned.epochs} epochs from {tasks.name}: {file}", markup=False)
     console.print(f"Made for: {', '.join(tasks.test)}", markup=False)
     console.print(f"TensorBoard: tensorboard --logdir {file.with_suffix('')}", markup=False)
 

@@ -195,6 +195,54 @@ def _draw_conflicting(
     return arguments
 
 
+# -- NAS-Bench-201, accuracies and latencies ------------------------------------------------------
+
+_ANALOG = "analog-nasbench"
+_DEVICES = {
+    "cpu": ("gold", "silver"),
+    "gpu": ("1080ti", "2080ti", "titan"),
+}
+"""Kinds of devices, and how the names of such devices begin."""
+
+
+def _nb201_metrics(target: str) -> TaskSet:
+    """All that was measured of NAS-Bench-201's cells, but for one data set or kind of device, which
+    is left out: accuracies after 12 and 200 epochs, analog accuracies, latencies on CPUs and GPUs
+    (as in MP-NAS, section 4.3)."""
+    measured = _accuracies() | {kind: _latencies(kind) for kind in _DEVICES}
+    columns = [each for name, found in measured.items() if name != target for each in found]
+    if target in _DEVICES:
+        test = {_metric_of(column): _one(column) for column in measured[target]}
+    else:
+        test = {target: TaskArguments(table="nats-bench", dataset=target)}
+    draw = partial(_draw_one, [_one(column) for column in columns])
+    return TaskSet(f"nb201-metrics/{target}", tuple(columns), draw, test)
+
+
+def _accuracies() -> dict[str, list[str]]:
+    found = {
+        dataset: [f"nats-bench:{dataset}-test", f"{_TWELVE}:{dataset}-val"] for dataset in _IMAGES
+    }
+    analog = (metric.name for metric in tables.load(_ANALOG).metrics if metric.maximize)
+    found["cifar10"] += [f"{_ANALOG}:{name}" for name in analog]
+    return found
+
+
+def _latencies(kind: str) -> list[str]:
+    devices = (metric.name for metric in tables.load("help-latency").metrics)
+    return [f"help-latency:{each}" for each in devices if each.startswith(_DEVICES[kind])]
+
+
+def _metric_of(column: str) -> str:
+    return column.partition(":")[2]
+
+
+def _one(column: str) -> TaskArguments:
+    """The task of one column."""
+    table, _, metric = column.partition(":")
+    return {"table": table, "dataset": dataset_of(column), "signal": metric, "report": metric}
+
+
 # -- NAS-Bench-Graph ------------------------------------------------------------------------------
 
 _GRAPHS = tuple(dataset for dataset in GRAPH_DATASETS if dataset != "proteins")
@@ -261,6 +309,10 @@ def _draw_one(arguments: Sequence[TaskArguments], rng: np.random.Generator) -> T
 TASK_SETS: dict[str, Callable[[], TaskSet]] = {
     **{f"nb201-images/{target}": partial(_nb201_images, target) for target in _IMAGES},
     "nb201-conflicting": _nb201_conflicting,
+    **{
+        f"nb201-metrics/{target}": partial(_nb201_metrics, target)
+        for target in (*_IMAGES, *_DEVICES)
+    },
     **{f"nbgraph/{target}": partial(_nbgraph, target) for target in _GRAPHS},
 }
 

@@ -80,6 +80,8 @@ class Task:
         self.noise = float(noise)
         self.reward_name = reward
         self._signals = self._weighted_sum()
+        self.direction = self._sign(_weighted(self.signal)[0][1]) if parsed is None else 1.0
+        """-1 where rewards are the signal with its sign turned, else 1."""
         self._reward = self._accuracy_reward(parsed)
         self._factor = (
             parsed.factor(self._complete(latency[0]))

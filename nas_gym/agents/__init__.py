@@ -4,6 +4,7 @@ from nas_gym.agents.base import Agent
 from nas_gym.agents.catch import CATCH
 from nas_gym.agents.l2nas import L2NAS, L2NASPaper
 from nas_gym.agents.local_search import LocalSearch
+from nas_gym.agents.mpnas import MPNAS
 from nas_gym.agents.random_search import RandomSearch
 from nas_gym.agents.regularized_evolution import RegularizedEvolution
 from nas_gym.agents.reinforce import Reinforce
@@ -18,6 +19,7 @@ AGENTS: dict[str, type[Agent]] = {
     "l2nas": L2NAS,
     "l2nas-paper": L2NASPaper,
     "catch": CATCH,
+    "mpnas": MPNAS,
 }
 """The names that the command line knows; :mod:`nas_gym.agents.sb3` has others."""
 
@@ -25,6 +27,7 @@ __all__ = [
     "AGENTS",
     "CATCH",
     "L2NAS",
+    "MPNAS",
     "TPE",
     "Agent",
     "L2NASPaper",

@@ -7,21 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import SyncVectorEnv
 from numpy.typing import NDArray
 from typing_extensions import Self
 
 from nas_gym import task_sets
-from nas_gym.agents.base import Agent, Callback, State, part
+from nas_gym.agents.base import Callback, State, part
+from nas_gym.agents.meta_agent import MetaAgent, describe
 from nas_gym.agents.player import Player
-from nas_gym.agents.rank_scores import rank_scores, rank_scores_among
 from nas_gym.agents.streams import TrialStreams
 from nas_gym.agents.unseen import unseen
 from nas_gym.envs.sequential import SequentialEnv
 from nas_gym.errors import DamagedDataError
-from nas_gym.task_sets import TaskSet, dataset_of
+from nas_gym.rank_scores import rank_scores, rank_scores_among
+from nas_gym.task_sets import TaskSet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ _PRIORITY_EXPONENT = 0.6  # prioritized experience replay (Schaul et al., ICLR 2
 _FIRST_PRIORITY = 10.0  # of a network that the evaluator has not learned from
 
 
-class CATCH(Agent):
+class CATCH(MetaAgent):
     """CATCH (Chen et al., ECCV 2020): context-based meta reinforcement learning, section 3.
 
     An encoder maps the networks queried so far and their rewards to a latent context z; a
@@ -97,6 +97,8 @@ class CATCH(Agent):
         "pretrained": "",
     }
     uses_torch = True
+    meta_epochs = 25
+    meta_queries = 20
     variant: str
     num_evaluators: int
     latent: int
@@ -168,8 +170,8 @@ class CATCH(Agent):
     def meta_learn(
         self,
         tasks: TaskSet | str,
-        epochs: int = 25,
-        queries: int = 20,
+        epochs: int = meta_epochs,
+        queries: int = meta_queries,
         callback: Callback | None = None,
         progress_bar: bool = False,
     ) -> Self:
@@ -192,7 +194,7 @@ class CATCH(Agent):
 
         tasks = task_sets.load(tasks) if isinstance(tasks, str) else tasks
         self.check_tasks(tasks, epochs, queries)
-        self._learned_from = np.array(_describe(tasks))
+        self._learned_from = np.array(describe(tasks))
         done = self.epochs
         player = self._player
         self._meta_learning = True
@@ -220,13 +222,7 @@ class CATCH(Agent):
         """
         if self.variant == "sfs":
             raise ValueError("variant='sfs' searches from scratch: it does not meta-learn.")
-        if epochs < 1 or queries < 1:
-            raise ValueError(f"epochs and queries are at least 1, got {epochs} and {queries}.")
-        if self.epochs and str(self._learned_from) != _describe(tasks):
-            raise ValueError(
-                f"This agent has learned from {self._task_set()['name']}; it cannot go on with "
-                f"{tasks.name}. Begin anew with another agent, or another file."
-            )
+        super().check_tasks(tasks, epochs, queries)
         if self.epochs and self._past.shape[2] != queries:
             raise ValueError(
                 f"This agent has met {self.epochs} tasks with {self._past.shape[2]} queries each; "
@@ -237,11 +233,6 @@ class CATCH(Agent):
     def epochs(self) -> int:
         """How many tasks each trial has learned from."""
         return int(self._past.shape[1])
-
-    def _task_set(self) -> dict[str, Any]:
-        """The name of what the agent has learned from, its columns and their data sets."""
-        described: dict[str, Any] = json.loads(str(self._learned_from))
-        return described
 
     @property
     def best_of_task(self) -> NDArray[np.float64]:
@@ -290,37 +281,9 @@ class CATCH(Agent):
         self._past = np.concatenate([self._past, self._queried[:, None]], axis=1)
         self._past_rewards = np.concatenate([self._past_rewards, self._rewards[:, None]], axis=1)
 
-    def adapt(
-        self,
-        env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str,
-        queries: int = 50,
-        seed: int | None = None,
-    ) -> Self:
-        """Search on another task with what was learned (lines 14-17); this agent stays as it is.
-
-        Args:
-            env: of the target task, over the same search space.
-            queries: of each trial, at least 1.
-            seed: of the first trial; the trial of seed ``s`` begins with the networks of trial
-                ``s`` of this agent, counted around.
-
-        Returns:
-            the agent that has searched; its ``best_genotypes`` are the result.
-
-        Raises:
-            ValueError: an environment over another search space.
-        """
-        if queries < 1:
-            raise ValueError(f"queries is at least 1, got {queries}.")
-        settings = {name: getattr(self, name) for name in self.settings} | {"pretrained": ""}
-        agent = type(self)(env, seed=seed, **settings)
+    def _hand_over(self, agent: Self) -> None:
         if self.variant != "sfs":
-            state = self.state_dict()
-            agent._check_start(state, "This agent")
-            agent._take_over(state, "This agent")
-        while agent.num_queries < queries:  # a first population makes several at once
-            agent.query()
-        return agent
+            super()._hand_over(agent)
 
     # -- one query: lines 5 to 8 ------------------------------------------------------------------
 
@@ -547,6 +510,11 @@ class CATCH(Agent):
         loss, _ = self._components.evaluator_loss(z, self._one_hot(indices), targets)
         return loss + self.kl_weight * divergence
 
+    def meta_diagnostics(self) -> dict[str, float]:
+        """As :meth:`diagnostics`, means over the last task's queries; and the best reward."""
+        found = {f"train/{k}": float(np.nanmean(v)) for k, v in self.diagnostics().items()}
+        return found | {"search/incumbent_reward": float(self.best_of_task.mean())}
+
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:
         """What is logged of each query, ``(queries, n)`` each.
 
@@ -605,22 +573,6 @@ class CATCH(Agent):
             raise DamagedDataError(f"{whose} is not a whole saved agent.") from error
         if self.epochs:
             self._warn_of_leaks(whose)
-
-    def _warn_of_leaks(self, whose: str | Path) -> None:
-        """Say so where what was learned from tells of this agent's task."""
-        learned = self._task_set()["columns"]
-        datasets = set(learned.values()) - {""}
-        for column in map(str, self.task.columns):
-            if column in learned or dataset_of(column) in datasets:
-                gym.logger.warn(
-                    f"{whose} learned from {self._task_set()['name']}, which tells of {column}: "
-                    "results on this task do not show how well it does on a new one."
-                )
-                return
-
-
-def _describe(tasks: TaskSet) -> str:
-    return json.dumps({"name": tasks.name, "columns": tasks.datasets})
 
 
 def _check(agent: CATCH) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.agents.base import Agent, State, part
-from nas_gym.agents.rank_scores import rank_scores
 from nas_gym.agents.unseen import unseen
 from nas_gym.envs.alpha import TopArchitectures
 from nas_gym.errors import DamagedDataError
+from nas_gym.rank_scores import rank_scores
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -46,7 +46,13 @@ class GCN(nn.Module):
     def forward(self, gather: Tensor, kinds: Tensor) -> Tensor:
         """A number for each graph, ``(n,)``; arguments as :func:`to_tensors` gives them."""
         features = kinds
-        for layer in self.body:
-            features = self.dropout(torch.relu(layer(gather @ features)))
-        scores: Tensor = self.head(features[:, -1])[:, 0]  # the global node is the last
+        for layer in self.body[:-1]:
+            features = self._convolve(layer, gather, features)
+        # the global node is the last, and all that is read of the last layer
+        whole = self._convolve(self.body[-1], gather[:, -1:], features)
+        scores: Tensor = self.head(whole)[:, 0, 0]
         return scores
+
+    def _convolve(self, layer: nn.Module, gather: Tensor, features: Tensor) -> Tensor:
+        result: Tensor = self.dropout(torch.relu(layer(gather @ features)))
+        return result

@@ -2,6 +2,10 @@
 
 MP-NAS (Loya et al., NeurIPS 2023), section 3.2: the inner loop takes the parameters to a task with
 a few of its architectures (Eq. 4; Eq. 6 for BOIL), the outer loop moves where it begins (Eq. 5, 7).
+
+Where the paper has the squared error (Eq. 1), both predictions and labels are standardized first,
+so that it is one minus their correlation. A task's scale is not known from a few labels, and a
+ranking does not need it; with the plain error, the first steps go into shifting all predictions.
 """
 
 from __future__ import annotations
@@ -19,6 +23,19 @@ ALGORITHMS = {"maml": "", "anil": "head.", "boil": "body."}
 """What the inner loop changes: parameters whose names begin so. MAML: all (Finn et al., ICML 2017);
 ANIL: the last layer (Raghu et al., ICLR 2020); BOIL: all but it (Oh et al., ICLR 2021)."""
 
+_LEAST_VARIANCE = 1e-3
+
+
+def correlation_loss(predicted: Tensor, labels: Tensor) -> Tensor:
+    """Half the mean squared error of standardized ``(n,)`` predictions and labels: one minus their
+    correlation."""
+    return torch.square(_standardized(predicted) - _standardized(labels)).mean() / 2
+
+
+def _standardized(values: Tensor) -> Tensor:
+    centered = values - values.mean()
+    return centered / torch.sqrt(torch.square(centered).mean() + _LEAST_VARIANCE)
+
 
 def adapt(
     model: nn.Module,
@@ -33,9 +50,9 @@ def adapt(
     """The inner loop: parameters after some steps of SGD on a task's support set.
 
     Args:
-        model: what is called with all of ``support`` but its last, the targets.
+        model: what is called with all of ``support`` but its last, the labels.
         parameters: where the steps begin, by name.
-        support: inputs and targets, ``(k, ...)`` each.
+        support: inputs and labels, ``(k, ...)`` each.
         algorithm: of :data:`ALGORITHMS`.
         learning_rate: of the steps.
         steps: how many.
@@ -66,7 +83,7 @@ def meta_loss(
 
     Args:
         model, parameters, algorithm, learning_rate, steps, first_order: as of :func:`adapt`.
-        support: inputs and targets, ``(tasks, k, ...)`` each.
+        support: inputs and labels, ``(tasks, k, ...)`` each.
         query: those to be predicted afterwards, ``(tasks, q, ...)`` each.
     """
 
@@ -93,6 +110,5 @@ def _changes(algorithm: str, name: str) -> bool:
 def _loss(
     model: nn.Module, own: Parameters, *, pairs: tuple[Tensor, ...], fixed: Parameters
 ) -> Tensor:
-    *inputs, targets = pairs
-    predicted = functional_call(model, {**own, **fixed}, tuple(inputs))
-    return torch.square(predicted - targets).mean()
+    *inputs, labels = pairs
+    return correlation_loss(functional_call(model, {**own, **fixed}, tuple(inputs)), labels)

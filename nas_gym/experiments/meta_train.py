@@ -11,10 +11,13 @@ import numpy as np
 from nas_gym import task_sets
 from nas_gym.agents import AGENTS, CATCH, Agent
 from nas_gym.agents.base import agent_file
+from nas_gym.agents.meta_agent import MetaAgent
 from nas_gym.envs.sequential import SequentialVectorEnv
 from nas_gym.task_sets import TaskSet
 
-META_AGENTS = tuple(name for name, agent in AGENTS.items() if hasattr(agent, "meta_learn"))
+META_AGENTS: dict[str, type[MetaAgent]] = {
+    name: agent for name, agent in AGENTS.items() if issubclass(agent, MetaAgent)
+}
 """The agents that learn from task sets."""
 
 
@@ -45,23 +48,23 @@ def meta_train(
     name: str,
     path: Path,
     *,
-    epochs: int,
-    queries: int,
-    seeds: int,
-    first_seed: int,
+    epochs: int | None = None,
+    queries: int | None = None,
+    seeds: int = 1,
+    first_seed: int = 0,
     settings: dict[str, Any],
     progress_bar: bool = True,
-) -> CATCH:
+) -> MetaAgent:
     """Meta-train an agent and save it, whole after each epoch; go on from what is there.
 
     TensorBoard event files go to a folder beside the file: means over each epoch and, at the end,
-    z of the first agent's tasks for TensorBoard's projector.
+    z of the first CATCH agent's tasks for TensorBoard's projector.
 
     Args:
         tasks: what it learns from.
         name: of :data:`META_AGENTS`.
         path: the file, ``.safetensors``; it may hold an agent of fewer epochs.
-        epochs, queries: as of :meth:`CATCH.meta_learn`.
+        epochs, queries: as of the agent's ``meta_learn``; its own defaults where not given.
         seeds: how many agents learn side by side, each from tasks of its own.
         first_seed: of the first of them.
         settings: of the agent.
@@ -81,8 +84,9 @@ def meta_train(
         raise ValueError("Leave out pretrained=: to train a saved agent further, name it as --out.")
     path = agent_file(path)
     practice = SequentialVectorEnv(seeds, task=tasks.draw(np.random.default_rng(first_seed)))
-    agent = AGENTS[name](practice, seed=first_seed, **settings)
-    assert isinstance(agent, CATCH)
+    agent = META_AGENTS[name](practice, seed=first_seed, **settings)
+    epochs = agent.meta_epochs if epochs is None else epochs
+    queries = agent.meta_queries if queries is None else queries
     if path.exists():
         state = agent.read_pretrained(path.absolute())
         found = json.loads(str(state["settings"])), int(state["seed"]), len(state["best_fitness"])
@@ -97,13 +101,13 @@ def meta_train(
     if agent.epochs < epochs:
         _learn(agent, tasks, path, epochs, queries, progress_bar)
     folder = path.with_suffix("")
-    if not (folder / f"{agent.epochs:05d}").exists():
+    if isinstance(agent, CATCH) and not (folder / f"{agent.epochs:05d}").exists():
         write_contexts(agent, tasks, folder)
     return agent
 
 
 def _learn(
-    agent: CATCH, tasks: TaskSet, path: Path, epochs: int, queries: int, progress_bar: bool
+    agent: MetaAgent, tasks: TaskSet, path: Path, epochs: int, queries: int, progress_bar: bool
 ) -> None:
     """Meta-learn, saving and logging after each epoch."""
     from stable_baselines3.common.logger import configure
@@ -112,9 +116,8 @@ def _learn(
 
     def keep(_: Agent) -> None:
         agent.save(path)
-        for key, values in agent.diagnostics().items():
-            logger.record(f"train/{key}", float(np.nanmean(values)))
-        logger.record("search/incumbent_reward", float(agent.best_of_task.mean()))
+        for key, value in agent.meta_diagnostics().items():
+            logger.record(key, value)
         logger.dump(step=agent.epochs)
 
     agent.meta_learn(tasks, epochs, queries, keep, progress_bar)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas_gym.agents.rank_scores import rank_scores
+from nas_gym.rank_scores import rank_scores
 
 
 def test_depend_on_the_order_alone():

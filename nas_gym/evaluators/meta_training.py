@@ -1,0 +1,221 @@
+"""Meta-training of a predictor on the architectures and labels of earlier tasks.
+
+MP-NAS (Loya et al., NeurIPS 2023), section 3.2: the outer loop. It begins with joint pre-training,
+the same network for all tasks at once: where tasks agree, this gets most of the way at a fraction
+of the cost, and what tasks disagree on is left to the inner loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import functional_call
+
+from nas_gym.evaluators.gcn import to_tensors
+from nas_gym.evaluators.graphs import Graphs
+from nas_gym.evaluators.meta_learning import meta_loss
+from nas_gym.evaluators.predictor import Predictor, Recipe
+from nas_gym.rank_scores import rank_scores
+
+_LARGEST_GRADIENT = 1.0
+_RISING = 0.3  # share of a phase in which the learning rate goes up; it comes down in the rest
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and in what portions a predictor is meta-trained.
+
+    Attributes:
+        epochs: of :attr:`steps` gradient steps each.
+        steps: of an epoch.
+        joint: the share of epochs that are joint pre-training; 1 for nothing else.
+        outer_rate: highest learning rate of AdamW; it rises from 0 and falls back to it, once in
+            each of the two phases.
+        tasks: in a step.
+        shots: of a task in the inner loop; MP-NAS adapts to 5.
+        validation: architectures of a task that are then predicted; as many are of a task in joint
+            pre-training.
+        inner_steps: of the inner loop.
+        first_order: whether gradients of the inner loop are taken for constants.
+
+    Raises:
+        ValueError: naming the setting and what it can be.
+    """
+
+    epochs: int = 30
+    steps: int = 100
+    joint: float = 0.5
+    outer_rate: float = 2e-3
+    tasks: int = 6
+    shots: int = 5
+    validation: int = 64
+    inner_steps: int = 3
+    first_order: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "tasks", "inner_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}.")
+        for name in ("shots", "validation"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} is at least 2, got {getattr(self, name)}.")
+        if not 0 <= self.joint <= 1:
+            raise ValueError(f"joint is a share, 0 to 1, got {self.joint}.")
+        if not 0 < self.outer_rate < np.inf:
+            raise ValueError(f"outer_rate is above 0, and finite; got {self.outer_rate}.")
+
+    @property
+    def joint_epochs(self) -> int:
+        """Those of joint pre-training."""
+        return round(self.joint * self.epochs)
+
+
+class Source:
+    """Tasks that share their architectures, such as all metrics measured on one data set.
+
+    Args:
+        graphs: ``n`` architectures.
+        labels: what was measured, ``(tasks, n)``; only the order counts.
+    """
+
+    def __init__(self, graphs: Graphs, labels: NDArray[np.float64]) -> None:
+        self.inputs = to_tensors(graphs)
+        self.labels = torch.from_numpy(rank_scores(labels).astype(np.float32))
+
+
+class MetaTraining:
+    """One predictor, and how far its training has come.
+
+    Every epoch draws from a stream of its own, so that training can go on where it was cut off.
+
+    Args:
+        recipe: of the predictor.
+        schedule: of its training.
+        sources: what it learns from; each is drawn equally often, and its tasks are.
+        seed: of the first parameters and of all that is drawn.
+    """
+
+    def __init__(
+        self, recipe: Recipe, schedule: Schedule, sources: Sequence[Source], seed: int
+    ) -> None:
+        self.schedule = schedule
+        self.sources = sources
+        self.seed = seed
+        self.epoch = 0
+        self.predictor = Predictor(recipe, seed=seed)
+        for parameter in self.predictor.parameters.values():
+            parameter.requires_grad_()
+        self._new_optimizer()
+
+    def _new_optimizer(self) -> None:
+        self._optimizer = torch.optim.AdamW(self.predictor.parameters.values())
+
+    def run_epoch(self) -> float:
+        """One epoch more; gives its mean loss."""
+        if self.epoch in (0, self.schedule.joint_epochs):
+            self._new_optimizer()
+        rng = np.random.default_rng([self.seed, self.epoch])
+        self.predictor.model.train()
+        with torch.random.fork_rng():
+            torch.manual_seed(int(rng.integers(2**31)))  # of dropout
+            losses = [self._step(step, rng) for step in range(self.schedule.steps)]
+        self.predictor.model.eval()
+        self.epoch += 1
+        return float(np.mean(losses))
+
+    def _step(self, step: int, rng: np.random.Generator) -> float:
+        loss = self._joint_loss(rng) if self._is_joint else self._meta_loss(rng)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        parameters = list(self.predictor.parameters.values())
+        torch.nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
+        self._optimizer.param_groups[0]["lr"] = self._learning_rate(step)
+        self._optimizer.step()
+        return float(loss.detach())
+
+    @property
+    def learned(self) -> Predictor:
+        """The predictor as it is now; training goes on without it."""
+        parameters = self.predictor.parameters
+        return Predictor(
+            self.predictor.recipe,
+            {name: each.detach().clone() for name, each in parameters.items()},
+        )
+
+    @property
+    def _is_joint(self) -> bool:
+        return self.epoch < self.schedule.joint_epochs
+
+    def _learning_rate(self, step: int) -> float:
+        schedule = self.schedule
+        joint = schedule.joint_epochs
+        first, last = (0, joint) if self._is_joint else (joint, schedule.epochs)
+        done = (step + 1 + (self.epoch - first) * schedule.steps) / (
+            (last - first) * schedule.steps
+        )
+        return schedule.outer_rate * max(0.0, min(done / _RISING, (1 - done) / (1 - _RISING)))
+
+    def _joint_loss(self, rng: np.random.Generator) -> Tensor:
+        *inputs, labels = self._draw(self.schedule.validation, rng)
+        flat = tuple(each.flatten(0, 1) for each in inputs)
+        predicted = functional_call(self.predictor.model, self.predictor.parameters, flat)
+        return torch.square(predicted.reshape(labels.shape) - labels).mean()
+
+    def _meta_loss(self, rng: np.random.Generator) -> Tensor:
+        shots = self.schedule.shots
+        drawn = self._draw(shots + self.schedule.validation, rng)
+        return meta_loss(
+            self.predictor.model,
+            self.predictor.parameters,
+            tuple(each[:, :shots] for each in drawn),
+            tuple(each[:, shots:] for each in drawn),
+            algorithm=self.predictor.recipe.algorithm,
+            learning_rate=self.predictor.recipe.inner_rate,
+            steps=self.schedule.inner_steps,
+            first_order=self.schedule.first_order,
+        )
+
+    def _draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """Architectures of some tasks and their labels, ``(tasks, count, ...)`` each."""
+        drawn = []
+        for _ in range(self.schedule.tasks):
+            source = self.sources[int(rng.integers(len(self.sources)))]
+            labels = source.labels[int(rng.integers(len(source.labels)))]
+            rows = torch.from_numpy(rng.choice(len(labels), count, replace=False))
+            drawn.append([each[rows] for each in (*source.inputs, labels)])
+        return tuple(torch.stack(each) for each in zip(*drawn, strict=True))
+
+    # -- keeping --------------------------------------------------------------------------------
+
+    def arrays(self) -> Arrays:
+        """All that going on needs besides the epoch: parameters, and what AdamW keeps."""
+        kept = self._optimizer.state_dict()["state"]
+        names = list(self.predictor.parameters)
+        adam = {
+            f"{key}/{names[i]}": each.numpy()
+            for i, state in kept.items()
+            for key, each in state.items()
+        }
+        return {**{f"parameters/{k}": v for k, v in self.predictor.arrays().items()}, **adam}
+
+    def set_arrays(self, arrays: Arrays, epoch: int) -> None:
+        """Go on from what :meth:`arrays` gave after so many epochs."""
+        self.epoch = epoch
+        names = list(self.predictor.parameters)
+        for name, parameter in self.predictor.parameters.items():
+            parameter.data = torch.from_numpy(arrays[f"parameters/{name}"].copy())
+        keys = {key.split("/")[0] for key in arrays} - {"parameters"}
+        state = {
+            i: {key: torch.from_numpy(arrays[f"{key}/{name}"].copy()) for key in keys}
+            for i, name in enumerate(names)
+        }
+        self._optimizer.load_state_dict(
+            self._optimizer.state_dict() | {"state": state if keys else {}}
+        )

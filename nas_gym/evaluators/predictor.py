@@ -1,0 +1,149 @@
+"""A predictor of architectures' performance that a few labels adapt to a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import functional_call
+from typing_extensions import Self
+
+from nas_gym.evaluators.fine_tuning import fine_tune
+from nas_gym.evaluators.gcn import GCN, to_tensors
+from nas_gym.evaluators.graphs import Graphs
+from nas_gym.evaluators.meta_learning import ALGORITHMS, Parameters
+from nas_gym.rank_scores import rank_scores
+
+_BATCH = 4096  # graphs that are predicted at a time
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a predictor is built, and how it adapts.
+
+    Attributes:
+        width: features of a node in each of the layers; MP-NAS has 600 (Table 9).
+        layers: graph convolutions.
+        dropout: share of features dropped while it is meta-trained; MP-NAS has 0.2.
+        algorithm: of :data:`~nas_gym.evaluators.meta_learning.ALGORITHMS`: what adapts.
+        inner_rate: learning rate of the inner loop, and of fine-tuning.
+
+    Raises:
+        ValueError: naming the setting and what it can be.
+    """
+
+    width: int = 64
+    layers: int = 4
+    dropout: float = 0.0
+    algorithm: str = "boil"
+    inner_rate: float = 0.03
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(
+                f"algorithm is one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}."
+            )
+        for name in ("width", "layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is a share from 0 to below 1, got {self.dropout}.")
+        if not 0 < self.inner_rate < np.inf:
+            raise ValueError(f"inner_rate is above 0, and finite; got {self.inner_rate}.")
+
+
+class Predictor:
+    """A graph convolutional network that scores architectures: the higher, the larger the metric.
+
+    Scores rank; they have no unit. Parameters are drawn at random where they are not given.
+
+    Args:
+        recipe: how it is built.
+        parameters: of the network, by name.
+        seed: of random parameters.
+        steps: of fine-tuning that made the parameters; 0 for none.
+
+    Example:
+        >>> from nas_gym.evaluators.graphs import to_graphs
+        >>> from nas_gym.spaces import NB201Space
+        >>> space = NB201Space()
+        >>> graphs = to_graphs(space, space.decode([7, 8, 9, 10, 11]))
+        >>> fitted = Predictor(Recipe(), seed=0).fit(graphs, [91.0, 90.2, 88.4, 93.1, 10.0])
+        >>> fitted.predict(graphs).shape
+        (5,)
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        parameters: Parameters | None = None,
+        seed: int = 0,
+        steps: int = 0,
+    ) -> None:
+        self.recipe = recipe
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.model = GCN(recipe.width, recipe.layers, recipe.dropout)
+        own = {name: each.detach() for name, each in self.model.named_parameters()}
+        self.parameters = own if parameters is None else dict(parameters)
+        self.steps = steps
+        self.model.eval()
+
+    def predict(self, graphs: Graphs) -> NDArray[np.float64]:
+        """Scores of architectures, ``(n,)``."""
+        found = []
+        for start in range(0, len(graphs.nodes), _BATCH):
+            part = slice(start, start + _BATCH)
+            inputs = to_tensors(Graphs(graphs.adjacency[part], graphs.nodes[part]))
+            with torch.no_grad():
+                found.append(functional_call(self.model, self.parameters, inputs).numpy())
+        return np.concatenate([np.empty(0, np.float32), *found]).astype(np.float64)
+
+    def fit(self, graphs: Graphs, labels: NDArray[np.float64] | list[float]) -> Self:
+        """A predictor adapted to labelled architectures; this one stays as it is.
+
+        Args:
+            graphs: ``k`` of them.
+            labels: what was measured, ``(k,)``; only their order counts.
+
+        Raises:
+            ValueError: no labels, another number of them than of graphs, or NaN.
+        """
+        values = np.asarray(labels, np.float64)
+        if values.shape != (len(graphs.nodes),) or not len(values):
+            raise ValueError(
+                f"One label for each of the {len(graphs.nodes)} graphs was expected, and at least "
+                f"one graph; got labels of shape {values.shape}."
+            )
+        if np.isnan(values).any():
+            raise ValueError("Labels hold NaN, numbers were expected.")
+        scores = torch.from_numpy(rank_scores(values[None])[0].astype(np.float32))
+        parameters, steps = fine_tune(
+            self.model,
+            self.parameters,
+            (*to_tensors(graphs), scores),
+            algorithm=self.recipe.algorithm,
+            learning_rate=self.recipe.inner_rate,
+        )
+        return type(self)(self.recipe, parameters, steps=steps)
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """The parameters, by name."""
+        return {name: each.detach().numpy() for name, each in self.parameters.items()}
+
+    def with_arrays(self, arrays: dict[str, NDArray[np.float32]]) -> Self:
+        """Such a predictor with other parameters.
+
+        Raises:
+            KeyError: one is missing.
+            ValueError: one has another shape.
+        """
+        found: dict[str, Tensor] = {}
+        for name, own in self.parameters.items():
+            if arrays[name].shape != own.shape:
+                raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(own.shape)}.")
+            found[name] = torch.from_numpy(arrays[name].astype(np.float32))
+        return type(self)(self.recipe, found)
