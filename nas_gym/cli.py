@@ -217,6 +217,92 @@ def meta_train(
     console.print(f"TensorBoard: tensorboard --logdir {file.with_suffix('')}", markup=False)
 
 
+@app.command()
+def predict(
+    env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
+    pretrained: Annotated[Path, typer.Option(help="A meta-trained mpnas agent.")],
+    shots: Annotated[int, typer.Option(help="Architectures, at random, to look at first.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of what is drawn, and of the saved agents.")] = 0,
+    top: Annotated[int, typer.Option(help="Architectures to show.")] = 10,
+    save: Annotated[
+        Path | None, typer.Option(help="Keep the fitted predictor, .safetensors.")
+    ] = None,
+    table: TableOption = None,
+    signal: SignalOption = None,
+    report: ReportOption = None,
+    noise: NoiseOption = None,
+    reward: RewardOption = None,
+) -> None:
+    """Rank the architectures of a task by a meta-learned predictor and a few evaluations."""
+    import numpy as np
+
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.agents.base import agent_file
+    from nas_gym.envs.base import make_task
+    from nas_gym.evaluators import PREDICTOR
+    from nas_gym.evaluators.rank_correlation import spearman
+    from nas_gym.experiments.predict import rank
+    from nas_gym.task_sets import arguments_of
+
+    task = make_task(**{**arguments_of(env), **_given(table, signal, report, noise, reward)})
+    found = rank(task, pretrained, shots, seed)
+    metric = task.metric(task.report)
+    grid = make_grid("score", f"{metric.name} {metric.unit}".rstrip(), "architecture")
+    for index, score in zip(found.indices[:top].tolist(), found.scores, strict=False):
+        text = task.space.to_text(task.space.decode([index]))[0]
+        grid.add_row(f"{score:.4f}", f"{task.reported(np.array(index)):.6g}", text)
+    console.print(grid)
+    others = ~np.isin(found.indices, found.shots)
+    correlation = spearman(found.scores[others], task.rewards[found.indices[others]])
+    console.print(
+        f"{shots} shots, {found.predictor.steps} steps of fine-tuning; Spearman correlation with "
+        f"the rewards of the {others.sum():,} others: {correlation:.3f}"
+    )
+    if save is not None:
+        file = agent_file(save)
+        what = f"{task.signal} of {task.dataset}, {shots} shots, seed {seed}"
+        found.predictor.save(file, maximize=task.direction > 0, what=what)
+        console.print(f"An environment on it: gym.make({env!r}, signal='{PREDICTOR}:{file}')")
+
+
+@app.command()
+def audit(
+    env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
+    signals: Annotated[
+        list[str], typer.Argument(help="METRIC, TABLE:METRIC or predictor:FILE, any number.")
+    ],
+    table: TableOption = None,
+    report: ReportOption = None,
+    out: Annotated[Path | None, typer.Option(help="Keep the figures in a JSON file.")] = None,
+) -> None:
+    """Tell how well signals rank architectures: against what an environment reports, over all."""
+    import json
+
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments.audit import BEST
+    from nas_gym.experiments.audit import audit as run
+    from nas_gym.files import write_atomically
+
+    rows = run(env, signals, _given(table, None, report, None, None))
+    precisions = [f"precision_at_{k}" for k in BEST if f"precision_at_{k}" in rows[0]]
+    grid = make_grid(
+        "signal", "Spearman", "Kendall",
+        *(name.replace("precision_at_", "P@") for name in precisions), "regret",
+    )  # fmt: skip
+    grid.columns[0].no_wrap = False
+    for column in grid.columns[1:]:
+        column.no_wrap = True
+    for row in rows:
+        shares = (f"{100 * row[name]:.0f} %" for name in precisions)
+        grid.add_row(
+            row["signal"], f"{row['spearman']:.3f}", f"{row['kendall']:.3f}", *shares,
+            f"{row['regret']:.3g}",
+        )  # fmt: skip
+    console.print(grid)
+    if out is not None:
+        write_atomically(out, (json.dumps(rows, indent=1) + "\n").encode())
+
+
 def _given(
     table: str | None,
     signal: str | None,

@@ -11,6 +11,7 @@ import numpy as np
 
 from nas_gym import tables
 from nas_gym.envs.base import TaskArguments, make_task
+from nas_gym.evaluators import PREDICTOR
 from nas_gym.tables.catalog import GRAPH_DATASETS
 from nas_gym.tasks import Task
 
@@ -100,6 +101,8 @@ def dataset_of(column: str) -> str:
     """The data set that a column ``"table:metric"`` was measured on; empty where on none, or where
     the table does not say."""
     table, _, metric = column.partition(":")
+    if table == PREDICTOR:
+        return ""
     datasets = list(tables.load(table).objectives)
     if len(datasets) == 1:
         return datasets[0]
@@ -274,9 +277,9 @@ def of_environments(train: Sequence[str], test: Sequence[str]) -> TaskSet:
     """
     if isinstance(train, str) or isinstance(test, str) or not train:
         raise ValueError("A task set takes lists of IDs to learn from, and to be tested on.")
-    learned = [_arguments(env_id) for env_id in train]
+    learned = [arguments_of(env_id) for env_id in train]
     tasks = [make_task(**arguments) for arguments in learned]
-    test_arguments = {env_id: _arguments(env_id) for env_id in test}
+    test_arguments = {env_id: arguments_of(env_id) for env_id in test}
     spaces = {task.space.choices for task in tasks}
     spaces |= {make_task(**arguments).space.choices for arguments in test_arguments.values()}
     if len(spaces) > 1:
@@ -291,7 +294,12 @@ def of_environments(train: Sequence[str], test: Sequence[str]) -> TaskSet:
     )
 
 
-def _arguments(env_id: str) -> TaskArguments:
+def arguments_of(env_id: str) -> TaskArguments:
+    """What says which task an environment has.
+
+    Raises:
+        ValueError: an environment of another package.
+    """
     found = gym.spec(env_id).kwargs
     if not {"table", "dataset"} <= found.keys():
         raise ValueError(f"{env_id} is no environment of nas_gym with a table and a data set.")

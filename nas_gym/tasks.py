@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 
 from nas_gym import noise as noises
 from nas_gym import rewards, tables
-from nas_gym.evaluators import Column, Mixture, TableEvaluator, parse_signal
-from nas_gym.tables import Metric, Objective
+from nas_gym.evaluators import (
+    PREDICTOR,
+    Column,
+    Mixture,
+    PredictorEvaluator,
+    TableEvaluator,
+    parse_signal,
+)
+from nas_gym.spaces import SearchSpace
+from nas_gym.tables import Metric, Objective, Table
 
 
 class Task:
@@ -27,7 +35,8 @@ class Task:
         dataset: the data set; picks the signal and report columns where these are not given.
         signal: the column that rewards are made of: ``"metric"`` of the table, or
             ``"table:metric"`` of another table over the same space, or a weighted sum of columns
-            in one unit: ``"0.3 * table:metric + 0.7 * table:metric"``.
+            in one unit: ``"0.3 * table:metric + 0.7 * table:metric"``. ``"predictor:FILE"`` is what
+            a saved predictor gives (:class:`nas_gym.evaluators.PredictorEvaluator`).
         report: the column that histories and comparisons report.
         noise: standard deviation of Gaussian noise on the signal, in the signal's unit. It stands
             for training each architecture once, anew for each search: within a search, asking
@@ -71,9 +80,8 @@ class Task:
         self.columns = list(dict.fromkeys([*_columns(self.signal), self.report, *latency]))
         """All that rewards and reports are made of."""
         others = [column for column in self.columns if column.table != table]
-        self.evaluator = TableEvaluator(
-            main, [(tables.load(column.table), column) for column in others]
-        )
+        extra = [(_table_of(column, main.space), column) for column in others]
+        self.evaluator = TableEvaluator(main, extra)
         self.space = self.evaluator.space
         if not 0 <= noise < np.inf:
             raise ValueError(f"noise is a standard deviation, 0 or above, got {noise}.")
@@ -92,9 +100,8 @@ class Task:
         """Of every architecture, without noise."""
         self._goodness = self._complete(self.report) * self._sign(self.report)
         self._provenance = {
-            name: dict(tables.load(name).provenance)
-            for name in dict.fromkeys([table, *(column.table for column in self.columns)])
-        }
+            _source_of(column): dict(found.provenance) for found, column in extra
+        } | {table: dict(main.provenance)}
 
     def _name(self, column: Column) -> str:
         return column.metric if column.table == self.table else str(column)
@@ -244,3 +251,14 @@ def _weighted(signal: Column | Mixture) -> tuple[tuple[float, Column], ...]:
 
 def _columns(signal: Column | Mixture) -> list[Column]:
     return [column for _, column in _weighted(signal)]
+
+
+def _table_of(column: Column, space: SearchSpace) -> Table:
+    """The table that a column is of; that of a predictor's scores is made here."""
+    if column.table == PREDICTOR:
+        return PredictorEvaluator(space, column.metric).table()
+    return tables.load(column.table)
+
+
+def _source_of(column: Column) -> str:
+    return str(column) if column.table == PREDICTOR else column.table

@@ -9,9 +9,7 @@ Results go to docs/results/<study>.json, figures to docs/figures/.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,19 +17,29 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from studies import DOCS, RUNS, Study, command, reproduce, table
+from studies import (
+    DOCS,
+    RUNS,
+    MetaTraining,
+    Study,
+    Trainings,
+    command,
+    reproduce,
+    saved_agent,
+    table,
+)
 
 from nas_gym import task_sets
 from nas_gym.experiments import bootstrap
 from nas_gym.experiments.compare import Comparison, contenders
 from nas_gym.experiments.figures import png, styles
-from nas_gym.experiments.jobs import cores
 from nas_gym.experiments.records import Trials
 from nas_gym.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TRAINING = "catch-meta-training"
 META_SEEDS = 50
 FIRST_SEED = 10_000  # a multiple of the meta-seeds: trial s begins with the networks of s mod 50
 BUDGETS = (5, 10, 15, 20, 50)
@@ -44,7 +52,7 @@ _PICTURED = ("random", REA_10, "reinforce", "l2nas")  # beside CATCH's variants
 
 def checkpoint(set_name: str, variant: str) -> Path:
     """Where the meta-trained agents of a task set are."""
-    return RUNS / "catch-meta-training" / f"{set_name.replace('/', '-')}-{variant}.safetensors"
+    return saved_agent(TRAINING, set_name, variant)
 
 
 def agent(set_name: str, variant: str, *settings: str) -> str:
@@ -53,41 +61,6 @@ def agent(set_name: str, variant: str, *settings: str) -> str:
     if variant != "meta":
         chosen.insert(0, f"variant={variant}")
     return f"catch({','.join(chosen)})"
-
-
-@dataclass(frozen=True)
-class MetaTraining:
-    """One call of ``nas-gym meta-train``."""
-
-    set_name: str
-    variant: str
-    epochs: int
-
-    @property
-    def command(self) -> str:
-        """The command line."""
-        words = f"nas-gym meta-train {self.set_name} --epochs {self.epochs} --seeds {META_SEEDS}"
-        words += f" --first-seed {FIRST_SEED} --set variant={self.variant}"
-        return f"{words} --out {checkpoint(self.set_name, self.variant)}"
-
-    def run(self) -> None:
-        """Run it, on one core."""
-        import torch
-
-        from nas_gym.experiments.meta_train import meta_train
-
-        torch.set_num_threads(1)
-        meta_train(
-            task_sets.load(self.set_name),
-            "catch",
-            checkpoint(self.set_name, self.variant),
-            epochs=self.epochs,
-            queries=20,
-            seeds=META_SEEDS,
-            first_seed=FIRST_SEED,
-            settings={"variant": self.variant},
-            progress_bar=False,
-        )
 
 
 @dataclass(frozen=True)
@@ -224,35 +197,23 @@ ON_GRAPHS = {
     )
     for target in GRAPHS
 }  # fmt: skip
+
+
+def training(set_name: str, variant: str, epochs: int) -> MetaTraining:
+    """That of a variant on a task set."""
+    return MetaTraining(
+        "catch", set_name, variant, {"variant": variant}, epochs, META_SEEDS, FIRST_SEED
+    )
+
+
 TRAININGS = [
-    *(MetaTraining(f"nb201-images/{target}", v, 25) for target in IMAGES for v in LEARNED),
-    *(MetaTraining(CONFLICTING, variant, 100) for variant in LEARNED),
-    *(MetaTraining(f"nbgraph/{target}", "meta", 25) for target in GRAPHS),
+    *(training(f"nb201-images/{target}", v, 25) for target in IMAGES for v in LEARNED),
+    *(training(CONFLICTING, variant, 100) for variant in LEARNED),
+    *(training(f"nbgraph/{target}", "meta", 25) for target in GRAPHS),
 ]
 
 
-@dataclass(frozen=True)
-class Trainings:
-    """All meta-trainings, over the cores."""
-
-    name: str = "catch-meta-training"
-
-    def run(self) -> None:
-        """Run what is missing."""
-        (RUNS / self.name).mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(cores()) as pool:
-            list(pool.map(MetaTraining.run, TRAININGS))
-        self.result_file.parent.mkdir(parents=True, exist_ok=True)
-        commands = [training.command for training in TRAININGS]
-        self.result_file.write_text(json.dumps({"commands": commands}, indent=1) + "\n")
-
-    @property
-    def result_file(self) -> Path:
-        """Where its commands are kept."""
-        return DOCS / "results" / f"{self.name}.json"
-
-
-TRAINED = Trainings()
+TRAINED = Trainings(TRAINING, TRAININGS)
 STUDIES = (
     TRAINED, *ON_IMAGES.values(), *ON_CONFLICTING.values(), *ON_GRAPHS.values(),
     *SB3_ON_IMAGES.values(),
@@ -369,7 +330,7 @@ def page() -> str:
             )
             for q in ("5", "15")
         },
-        trainings="\n".join(training.command for training in TRAININGS),
+        trainings="\n".join(TRAINED.commands),
         commands=[command(study) for study in STUDIES[1:]],
     )  # fmt: skip
 

@@ -7,12 +7,15 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import nas_gym
+from nas_gym import task_sets
 from nas_gym.experiments.compare import Comparison, compare
+from nas_gym.experiments.jobs import cores
 from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings, parse_agents
 
@@ -103,6 +106,87 @@ class Search(Study):
         self._keep(summary)
         if self.pictured:
             self._keep_pictures("in_common.png")
+
+
+def saved_agent(study: str, set_name: str, variant: str) -> Path:
+    """Where the meta-trained agents of a task set are."""
+    return RUNS / study / f"{set_name.replace('/', '-')}-{variant}.safetensors"
+
+
+@dataclass(frozen=True)
+class MetaTraining:
+    """One call of ``nas-gym meta-train``."""
+
+    agent: str
+    set_name: str
+    variant: str  # what its file is called by
+    settings: dict[str, Any]
+    epochs: int
+    seeds: int
+    first_seed: int
+    queries: int | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the agents are saved."""
+        return saved_agent(f"{self.agent}-meta-training", self.set_name, self.variant)
+
+    @property
+    def command(self) -> str:
+        """The command line."""
+        words = ["nas-gym", "meta-train", self.set_name]
+        words += [] if self.agent == "catch" else ["--agent", self.agent]
+        words += ["--epochs", str(self.epochs)]
+        words += [] if self.queries is None else ["--queries", str(self.queries)]
+        words += ["--seeds", str(self.seeds), "--first-seed", str(self.first_seed)]
+        for name, value in self.settings.items():
+            words += ["--set", f"{name}={value}"]
+        return shlex.join([*words, "--out", str(self.path)])
+
+    def run(self) -> None:
+        """Run it, on one core."""
+        import torch
+
+        from nas_gym.experiments.meta_train import meta_train
+
+        torch.set_num_threads(1)
+        meta_train(
+            task_sets.load(self.set_name),
+            self.agent,
+            self.path,
+            epochs=self.epochs,
+            queries=self.queries,
+            seeds=self.seeds,
+            first_seed=self.first_seed,
+            settings=self.settings,
+            progress_bar=False,
+        )
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """All meta-trainings of a page, over the cores."""
+
+    name: str
+    members: Sequence[MetaTraining]
+
+    @property
+    def commands(self) -> list[str]:
+        """The command lines."""
+        return [training.command for training in self.members]
+
+    def run(self) -> None:
+        """Run what is missing."""
+        (RUNS / self.name).mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(cores()) as pool:
+            list(pool.map(MetaTraining.run, self.members))
+        self.result_file.parent.mkdir(parents=True, exist_ok=True)
+        self.result_file.write_text(json.dumps({"commands": self.commands}, indent=1) + "\n")
+
+    @property
+    def result_file(self) -> Path:
+        """Where its commands are kept."""
+        return DOCS / "results" / f"{self.name}.json"
 
 
 def _without_seeds(result: dict[str, Any]) -> dict[str, Any]:

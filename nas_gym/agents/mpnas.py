@@ -40,7 +40,8 @@ class MPNAS(MetaAgent):
     of the rewards counts, so that their scale need not be known.
 
     Settings:
-        refit_every: 4 queries; num_candidates: 10,000 for each query.
+        refit_every: 4 queries, or a quarter of those so far where that is more; num_candidates:
+            10,000 for each query.
         num_random: 5 random architectures first, where nothing was meta-learned.
         width: 64 features of each node (the paper: 600); layers: 4; dropout: 0.0 (0.2).
         algorithm: ``"boil"``, ``"maml"`` or ``"anil"``; inner_rate: 0.03, its learning rate.
@@ -92,7 +93,8 @@ class MPNAS(MetaAgent):
         self._schedule(1)  # refuses settings that make no sense
         to_graphs(self.space, self.space.decode([0]))  # and operations that are not in the graph
         recipe = self._recipe()
-        self._start = [Predictor(recipe, seed=seed) for seed in self.streams.seeds]
+        self.start = [Predictor(recipe, seed=seed) for seed in self.streams.seeds]
+        """Of each trial, the predictor that fine-tuning begins from."""
         self._training: list[MetaTraining] = []
         self._unfinished: dict[str, NDArray[np.float32]] = {}
         self._learned_from = np.array("")
@@ -165,7 +167,7 @@ class MPNAS(MetaAgent):
             self._meta_epoch = np.array(self.epochs + 1)
             if callback is not None and callback(self) is False:
                 break
-        self._start = [each.learned for each in self._training]
+        self.start = [each.learned for each in self._training]
         self._unfinished = self._training_arrays() if self.epochs < epochs else {}
         self._training = []
         self._forget()
@@ -193,7 +195,7 @@ class MPNAS(MetaAgent):
                 f"The tasks are over {space.name}, this agent is for {self.space.name}."
             )
         epochs, queries = self._meta_plan.tolist()
-        known = np.random.default_rng([seed, 1]).permutation(space.size)[:queries]
+        known = known_architectures(space.size, seed, queries)
         graphs = to_graphs(space, space.decode(known))
         training = MetaTraining(
             self._recipe(), self._schedule(epochs), _sources(tasks, graphs, known), seed
@@ -245,21 +247,28 @@ class MPNAS(MetaAgent):
         picked = self._scores[np.arange(self.num_trials), indices]
         self._indices = np.concatenate([self._indices, indices[:, None]], axis=1)
         self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)
-        if self._indices.shape[1] % self.refit_every == 0:
+        if self._num_fitted(self._indices.shape[1]) == self._indices.shape[1]:
             self._refit()
         steps = np.array([each.steps for each in self._predictors], np.float32)
         logged = np.stack([picked, steps], axis=1)
         self._log = np.concatenate([self._log, logged[:, None]], axis=1)
 
+    def _num_fitted(self, observed: int) -> int:
+        """Of how many observations the predictors know, by the time there are so many."""
+        known, following = 0, self.refit_every
+        while following <= observed:
+            known, following = following, following + max(self.refit_every, following // 4)
+        return known
+
     def _refit(self) -> None:
         """Fine-tune each trial's network on what it had observed when the latest refit was due."""
         self._scores = np.full((self.num_trials, self.space.size), _UNKNOWN)
-        known = self._indices.shape[1] // self.refit_every * self.refit_every
-        self._predictors: list[Predictor] = list(self._start)
+        known = self._num_fitted(self._indices.shape[1])
+        self._predictors: list[Predictor] = list(self.start)
         if not known:
             return
         metrics = self.task.direction * self._rewards[:, :known]
-        for trial, start in enumerate(self._start):
+        for trial, start in enumerate(self.start):
             observed = self.space.decode(self._indices[trial, :known])
             self._predictors[trial] = start.fit(to_graphs(self.space, observed), metrics[trial])
 
@@ -274,7 +283,7 @@ class MPNAS(MetaAgent):
     def state_dict(self) -> State:
         """As :meth:`Agent.state_dict`, networks included."""
         unfinished = self._training_arrays() if self._training else self._unfinished
-        starts = [each.learned for each in self._training] or self._start
+        starts = [each.learned for each in self._training] or self.start
         every = [each.arrays() for each in starts]
         networks = {f"networks/{k}": np.stack([each[k] for each in every]) for k in every[0]}
         training = {f"training/{name}": each.copy() for name, each in unfinished.items()}
@@ -289,7 +298,7 @@ class MPNAS(MetaAgent):
 
     def _set_networks(self, arrays: State, chosen: NDArray[np.int64]) -> None:
         every = ({name: each[i] for name, each in arrays.items()} for i in chosen)
-        self._start = [own.with_arrays(each) for own, each in zip(self._start, every, strict=True)]
+        self.start = [own.with_arrays(each) for own, each in zip(self.start, every, strict=True)]
 
     def _check_start(self, state: State, whose: str | Path) -> None:
         """Any agent of this kind will do: what it learned serves other search spaces, too."""
@@ -314,6 +323,11 @@ class MPNAS(MetaAgent):
         self._refit()
         if self.epochs:
             self._warn_of_leaks(whose)
+
+
+def known_architectures(size: int, seed: int, queries: int) -> NDArray[np.int64]:
+    """Indices of those that the trial of a seed learns from, of a space of ``size``."""
+    return np.random.default_rng([seed, 1]).permutation(size)[:queries]
 
 
 def _sources(tasks: TaskSet, graphs: Graphs, known: NDArray[np.int64]) -> list[Source]:

@@ -1,5 +1,13 @@
 """Evaluators: from architectures to metrics."""
 
+from nas_gym.evaluators.predicted import PREDICTOR, PredictorEvaluator
 from nas_gym.evaluators.table import Column, Mixture, TableEvaluator, parse_signal
 
-__all__ = ["Column", "Mixture", "TableEvaluator", "parse_signal"]
+__all__ = [
+    "PREDICTOR",
+    "Column",
+    "Mixture",
+    "PredictorEvaluator",
+    "TableEvaluator",
+    "parse_signal",
+]

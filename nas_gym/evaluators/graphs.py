@@ -31,8 +31,24 @@ _NAMES = {
     "nor_conv_1x1": "conv1",
     "nor_conv_3x3": "conv3",
     "avg_pool_3x3": "avg_pool",
+    # NAS-Bench-Graph
+    "fc": "conv1",
+    "gcn": "conv3",
+    "gin": "conv5",
+    "graph": "conv5_d2",
+    "cheb": "conv7",
+    "arma": "conv7_d2",
+    "sage": "avg_pool",
+    "gat": "max_pool",
+    "skip": "skip",
 }
-"""Node labels of search spaces, in the words of :data:`NODES`."""
+"""Node labels of search spaces, in the words of :data:`NODES`.
+
+MP-NAS has no graph networks. Those of NAS-Bench-Graph are read by a convention of this package, not
+by an equivalence: what looks at a node alone is a convolution of one pixel (``fc``), what weighs
+neighbours a larger one, ``sage`` takes their mean, ``gat`` attends to some of them. No two
+operations become one.
+"""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,10 +13,12 @@ from torch import Tensor
 from torch.func import functional_call
 from typing_extensions import Self
 
+from nas_gym.errors import DamagedDataError
 from nas_gym.evaluators.fine_tuning import fine_tune
 from nas_gym.evaluators.gcn import GCN, to_tensors
 from nas_gym.evaluators.graphs import Graphs
 from nas_gym.evaluators.meta_learning import ALGORITHMS, Parameters
+from nas_gym.files import read_tensors, write_tensors
 from nas_gym.rank_scores import rank_scores
 
 _BATCH = 4096  # graphs that are predicted at a time
@@ -147,3 +151,49 @@ class Predictor:
                 raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(own.shape)}.")
             found[name] = torch.from_numpy(arrays[name].astype(np.float32))
         return type(self)(self.recipe, found)
+
+    def save(self, path: str | Path, *, maximize: bool = True, what: str = "") -> None:
+        """Write it to a file (``.safetensors``) that an environment's ``signal`` may name.
+
+        Args:
+            path: of the file.
+            maximize: whether more is better of the metric that it predicts.
+            what: what it was fitted to, in a few words.
+        """
+        about = {"recipe": asdict(self.recipe), "maximize": maximize, "what": what}
+        arrays = {f"parameters/{name}": each for name, each in self.arrays().items()}
+        write_tensors(Path(path), {"predictor": np.array(json.dumps(about)), **arrays})
+
+
+@dataclass(frozen=True)
+class SavedPredictor:
+    """What :meth:`Predictor.save` wrote.
+
+    Attributes:
+        predictor: as it was.
+        maximize: whether more is better of the metric that it predicts.
+        what: what it was fitted to.
+    """
+
+    predictor: Predictor
+    maximize: bool
+    what: str
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DamagedDataError: it holds something else, or less.
+        """
+        arrays = read_tensors(Path(path))
+        try:
+            about = json.loads(str(arrays["predictor"]))
+            begun = Predictor(Recipe(**about["recipe"]))
+            found = {name.removeprefix("parameters/"): each for name, each in arrays.items()}
+            return cls(begun.with_arrays(found), bool(about["maximize"]), str(about["what"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedDataError(
+                f"{path} holds no predictor. `nas-gym predict --save FILE` writes one."
+            ) from error

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from quick import QUICK
 
 import nas_gym
 from nas_gym.agents import AGENTS, LocalSearch, RandomSearch, RegularizedEvolution
@@ -30,7 +31,7 @@ def steps(agent, queries):
 
 
 def searched(name, envs, queries, seed=0):
-    agent = AGENTS[name](envs, seed=seed)
+    agent = AGENTS[name](envs, seed=seed, **QUICK.get(name, {}))
     while agent.num_queries < queries:
         agent.query()
     return agent
@@ -159,7 +160,7 @@ def test_load_refuses_another_kind_of_agent(tmp_path):
 
 @every_agent
 def test_learn_counts_environment_steps(name):
-    agent = AGENTS[name](ENVS[0], seed=0)
+    agent = AGENTS[name](ENVS[0], seed=0, **QUICK.get(name, {}))
     assert agent.learn(60) is agent
     assert (agent.num_timesteps, agent.num_queries) == (60, 10)
     agent.learn(7)  # the query that was begun is finished

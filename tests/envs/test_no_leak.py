@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from quick import QUICK
 
 from nas_gym.agents import AGENTS
 from nas_gym.registration import MODES
@@ -61,7 +62,7 @@ def test_no_agent_notices_a_permuted_report(agent, suffix, cache, open_table):
     histories = []
     for table in (source.name, "permuted"):
         envs = gym.make_vec(f"NBGraph-proteins{suffix}-v0", num_envs=3, table=table)
-        searching = AGENTS[agent](envs, seed=0)
+        searching = AGENTS[agent](envs, seed=0, **QUICK.get(agent, {}))
         while searching.num_queries < 60:
             searching.query()
         histories.append(envs.history.indices)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas_gym.evaluators.graphs import NODES, to_graphs
-from nas_gym.spaces import NB201Space, NBGraphSpace
+from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 
 SPACE = NB201Space()
 
@@ -60,6 +60,18 @@ def test_number_of_different_graphs():
 
 
 def test_unknown_operations():
+    space = CategoricalSpace([("conv", "gelu")])
+    with pytest.raises(ValueError, match=r"not part of the unified graph: decision0=conv"):
+        to_graphs(space, [[0]])
+
+
+def test_graph_networks_keep_their_operations_apart():
     space = NBGraphSpace()
-    with pytest.raises(ValueError, match=r"not part of the unified graph: arma"):
-        to_graphs(space, space.decode([0]))
+    everything = to_graphs(space, space.decode(np.arange(space.size)))
+    assert len({NODES[node] for node in np.unique(everything.nodes) if node >= 0}) == 3 + 9
+    # skip is read as NAS-Bench-201's; two operations that both read the input, side by side
+    (graphs,) = [to_graphs(space, space.from_text(["[0,0,1,2] skip gcn gat fc"]))]
+    names = [NODES[node] for node in graphs.nodes[0]]
+    assert names == ["input", "skip", "conv3", "max_pool", "conv1", "output", "global"]
+    edges = set(map(tuple, np.argwhere(graphs.adjacency[0]).tolist()))
+    assert {(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 5)} <= edges

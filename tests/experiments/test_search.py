@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from quick import QUICK
 
 import nas_gym  # noqa: F401
 from nas_gym.agents import AGENTS
@@ -23,7 +24,8 @@ from nas_gym.tasks import Task
 
 
 def settings(agent="rea", queries=60, seeds=3, env="NB201-cifar10-v0", **more):
-    return SearchSettings(env, agent, queries, seeds, **more)
+    quick = {"agent_settings": QUICK.get(agent, {})}
+    return SearchSettings(env, agent, queries, seeds, **quick | more)
 
 
 def without_seconds(history):
