@@ -95,8 +95,7 @@ class MPNAS(MetaAgent):
         recipe = self._recipe()
         self.start = [Predictor(recipe, seed=seed) for seed in self.streams.seeds]
         """Of each trial, the predictor that fine-tuning begins from."""
-        self._training: list[MetaTraining] = []
-        self._unfinished: dict[str, NDArray[np.float32]] = {}
+        self._unfinished: dict[str, NDArray[np.float32]] = {}  # what a meta-training goes on with
         self._learned_from = np.array("")
         self._meta_epoch = np.array(0)
         self._meta_plan = np.zeros(2, np.int64)  # epochs and queries that it was begun with
@@ -161,17 +160,22 @@ class MPNAS(MetaAgent):
         self.check_tasks(tasks, epochs, queries)
         self._learned_from = np.array(describe(tasks))
         self._meta_plan = np.array([epochs, queries])
-        self._training = [self._train(tasks, trial) for trial in range(self.num_trials)]
-        for _ in track(range(self.epochs, epochs), "meta epochs", enabled=progress_bar):
-            self._loss = float(np.mean([each.run_epoch() for each in self._training]))
-            self._meta_epoch = np.array(self.epochs + 1)
+        left = range(self.epochs, epochs)
+        trainings = [self._train(tasks, trial) for trial in range(self.num_trials)] if left else []
+        for _ in track(left, "meta epochs", enabled=progress_bar):
+            self._loss = float(np.mean([each.run_epoch() for each in trainings]))
+            self._note(trainings)
             if callback is not None and callback(self) is False:
                 break
-        self.start = [each.learned for each in self._training]
-        self._unfinished = self._training_arrays() if self.epochs < epochs else {}
-        self._training = []
         self._forget()
         return self
+
+    def _note(self, trainings: list[MetaTraining]) -> None:
+        """Know what has been learned in one epoch more."""
+        self._meta_epoch = np.array(self.epochs + 1)
+        self.start = [each.learned for each in trainings]
+        every = [each.arrays() for each in trainings] if self.epochs < self._meta_plan[0] else [{}]
+        self._unfinished = {name: np.stack([each[name] for each in every]) for name in every[0]}
 
     def check_tasks(self, tasks: TaskSet, epochs: int, queries: int) -> None:
         """As :meth:`MetaAgent.check_tasks`; how long it takes is decided once, for learning rates
@@ -203,10 +207,6 @@ class MPNAS(MetaAgent):
         if self.epochs:
             training.set_arrays({k: v[trial] for k, v in self._unfinished.items()}, self.epochs)
         return training
-
-    def _training_arrays(self) -> dict[str, NDArray[np.float32]]:
-        every = [each.arrays() for each in self._training]
-        return {name: np.stack([arrays[name] for arrays in every]) for name in every[0]}
 
     def meta_diagnostics(self) -> dict[str, float]:
         """The mean loss of the last epoch."""
@@ -282,11 +282,9 @@ class MPNAS(MetaAgent):
 
     def state_dict(self) -> State:
         """As :meth:`Agent.state_dict`, networks included."""
-        unfinished = self._training_arrays() if self._training else self._unfinished
-        starts = [each.learned for each in self._training] or self.start
-        every = [each.arrays() for each in starts]
+        every = [each.arrays() for each in self.start]
         networks = {f"networks/{k}": np.stack([each[k] for each in every]) for k in every[0]}
-        training = {f"training/{name}": each.copy() for name, each in unfinished.items()}
+        training = {f"training/{name}": each.copy() for name, each in self._unfinished.items()}
         return super().state_dict() | networks | training
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:

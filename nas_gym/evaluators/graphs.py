@@ -74,7 +74,16 @@ def to_graphs(space: SearchSpace, genotypes: ArrayLike) -> Graphs:
         ValueError: a search space with operations that are none of :data:`OPERATIONS`.
     """
     adjacency, codes = space.to_graph(genotypes)
-    edges, nodes = adjacency.astype(bool), _unified(space)[codes]
+    return prune(adjacency.astype(bool), _unified(space)[codes])
+
+
+def prune(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> Graphs:
+    """Graphs without what cannot change the output, and with the global node as the last.
+
+    Args:
+        edges: ``(n, nodes, nodes)``, as in :class:`Graphs`.
+        nodes: ``(n, nodes)``, with an input and an output each.
+    """
     kept = _kept(edges, nodes)
     count, size = nodes.shape
     result = np.zeros((count, size + 1, size + 1), bool)

@@ -210,10 +210,10 @@ class MetaTraining:
         self.epoch = epoch
         names = list(self.predictor.parameters)
         for name, parameter in self.predictor.parameters.items():
-            parameter.data = torch.from_numpy(arrays[f"parameters/{name}"].copy())
+            parameter.data = torch.tensor(arrays[f"parameters/{name}"])
         keys = {key.split("/")[0] for key in arrays} - {"parameters"}
         state = {
-            i: {key: torch.from_numpy(arrays[f"{key}/{name}"].copy()) for key in keys}
+            i: {key: torch.tensor(arrays[f"{key}/{name}"]) for key in keys}
             for i, name in enumerate(names)
         }
         self._optimizer.load_state_dict(

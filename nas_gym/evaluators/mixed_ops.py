@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_gym.evaluators.graphs import NODES, OPERATIONS, Graphs, _kept
+from nas_gym.evaluators.graphs import NODES, OPERATIONS, Graphs, prune
 from nas_gym.spaces.base import RandomSource
 from nas_gym.spaces.nb201 import EDGES
 
@@ -32,8 +32,7 @@ class MixedOps:
     of the indices:
 
     - NAS-Bench-101: the upper triangular matrices of 2 to 7 vertices and at most 9 edges in which
-      every vertex lies on a path from the first to the last, isomorphic ones
-      counted apart. Those of v vertices, v - 2 of them operations, are 1, 2, 10, 121, 1,545 and
+      every vertex lies on a path from the first to the last, isomorphic ones counted apart. Those of v vertices, v - 2 of them operations, are 1, 2, 10, 121, 1,545 and
       4,793: 794,700,072 graphs.
     - NAS-Bench-201, and TransNAS-Bench-101-Micro of the same topology, counted once: an operation
       on each of six edges, 11^6 = 1,771,561.
@@ -81,7 +80,7 @@ class MixedOps:
         nodes[:, [0, -1]] = NODES.index("input"), NODES.index("output")
         present = place < operations[:, None]
         nodes[:, 1:-1] = np.where(present, NODES.index(OPERATIONS[0]) + digits, -1)
-        return _alive(self._edges[topology], nodes)
+        return prune(self._edges[topology], nodes)
 
     def _check(self, indices: ArrayLike) -> NDArray[np.int64]:
         array = np.atleast_1d(np.asarray(indices))
@@ -93,17 +92,6 @@ class MixedOps:
                 f"{array.max()}."
             )
         return array.astype(np.int64)
-
-
-def _alive(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> Graphs:
-    """Graphs without what cannot change the output, and with the global node as the last."""
-    kept = _kept(edges, nodes)
-    count, size = nodes.shape
-    result = np.zeros((count, size + 1, size + 1), bool)
-    result[:, :size, :size] = edges & kept[:, :, None] & kept[:, None]
-    result[:, :size, size] = kept
-    whole = np.full((count, 1), NODES.index("global"))
-    return Graphs(result, np.concatenate([np.where(kept, nodes, -1), whole], axis=1))
 
 
 @cache

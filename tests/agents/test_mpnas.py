@@ -1,0 +1,195 @@
+"""MP-NAS as an agent: meta-training, zero-shot picks, refits, other spaces; bad input."""
+
+from __future__ import annotations
+
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import nas_gym  # noqa: F401
+from nas_gym import task_sets
+from nas_gym.agents import CATCH, MPNAS
+from nas_gym.evaluators.graphs import to_graphs
+from nas_gym.evaluators.rank_correlation import spearman
+
+torch.set_num_threads(1)
+ENV = "NB201-cifar10-v0"
+# a task that is not reported
+TASK = {"signal": "noisy_accuracy", "report": "noisy_accuracy"}
+SMALL = {"width": 16, "layers": 3, "num_candidates": 300, "steps": 25, "tasks": 3}
+
+
+def make(trials=2, env=ENV, seed=0, **settings):
+    envs = gym.make_vec(env, num_envs=trials, **(TASK if env == ENV else {}))
+    return MPNAS(envs, seed, **SMALL | settings)
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    """Tasks that need no downloaded data: quantized accuracies, tested on noisy ones."""
+    names = ("baseline_accuracy", "ptq_accuracy", "qat_accuracy")
+    arguments = {"table": "analog-nasbench", "dataset": "cifar10"}
+    return task_sets.TaskSet(
+        "metrics",
+        tuple(f"analog-nasbench:{name}" for name in names),
+        lambda rng: arguments | {"signal": "ptq_accuracy", "report": "ptq_accuracy"},
+        {"noisy": arguments | TASK},
+        separate_datasets=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def learned(tasks):
+    return make().meta_learn(tasks, epochs=6, queries=1000)
+
+
+def searched(agent, queries):
+    while agent.num_queries < queries:
+        agent.query()
+    return agent
+
+
+def test_meta_learning_ranks_what_it_has_not_seen(learned):
+    space = learned.space
+    graphs = to_graphs(space, space.decode(np.arange(space.size)))
+    accuracy = learned.task.evaluator.column("baseline_accuracy")
+    for start in learned.start:
+        assert spearman(start.predict(graphs), accuracy) > 0.5
+    assert not np.array_equal(*(start.predict(graphs) for start in learned.start))
+    assert learned.epochs == 6
+    assert np.isfinite(learned.meta_diagnostics()["train/meta_loss"])
+
+
+@pytest.mark.parametrize("cut", [1, 4])
+def test_meta_learning_cut_off_and_taken_up_is_the_same(learned, tasks, cut, tmp_path):
+    first = make()
+    first.meta_learn(tasks, 6, 1000, callback=lambda agent: agent.epochs < cut)
+    assert first.epochs == cut
+    first.save(tmp_path / "agent")
+    second = MPNAS.load(tmp_path / "agent", first.env).meta_learn(tasks, 6, 1000)
+    for name, array in learned.state_dict().items():
+        np.testing.assert_array_equal(array, second.state_dict()[name], err_msg=name)
+    # what is finished keeps nothing of its training, and stays as it is
+    assert not any(name.startswith("training/") for name in second.state_dict())
+    assert second.meta_learn(tasks, 6, 1000).epochs == 6
+
+
+def test_a_trial_learns_as_it_does_alone(learned, tasks):
+    alone = make(1, seed=1).meta_learn(tasks, 6, 1000)
+    for name, array in alone.start[0].arrays().items():
+        np.testing.assert_array_equal(array, learned.start[1].arrays()[name])
+
+
+def test_first_picks_need_no_observation(learned):
+    agent = learned.adapt(gym.make_vec(ENV, num_envs=3, **TASK), queries=1, seed=0)
+    graphs = to_graphs(agent.space, agent.best_genotypes)
+    everything = to_graphs(agent.space, agent.space.decode(np.arange(agent.space.size)))
+    for trial in range(3):  # of seed s with network s mod 2
+        start = learned.start[trial % 2]
+        better = start.predict(everything) > start.predict(graphs)[trial]
+        assert better.mean() < 0.03  # the best of 300 candidates
+    assert len(np.unique(agent.best_genotypes, axis=0)) > 1
+
+
+def test_it_finds_good_ones_sooner_than_from_nothing(learned):
+    analog = {"signal": "analog_accuracy", "report": "analog_accuracy"}
+    envs = gym.make_vec(ENV, num_envs=10, **analog)
+    agent = learned.adapt(envs, queries=10, seed=0)
+    top = np.sort(agent.task.rewards)[-300]
+    assert (agent.best_fitness >= top).mean() > 0.5  # of random search: 0.2
+    scratch = searched(MPNAS(envs, 0, **SMALL), 10)
+    assert agent.best_fitness.mean() > scratch.best_fitness.mean()
+
+
+def test_refits_come_often_at_first(learned):
+    agent = make()
+    due = [count for count in range(1, 90) if agent._num_fitted(count) == count]
+    assert due == [4, 8, 12, 16, 20, 25, 31, 38, 47, 58, 72]
+
+
+def test_latency_is_searched_downwards(learned):
+    signal = {"signal": "analog_drift_60_std", "report": "analog_drift_60_std"}
+    agent = MPNAS(gym.make_vec(ENV, num_envs=4, **signal), 0, **SMALL)
+    assert agent.task.direction == -1
+    searched(agent, 40)
+    assert agent.best_fitness.mean() > np.quantile(agent.task.rewards, 0.98)
+    np.testing.assert_allclose(agent.diagnostics()["score"][:5], np.nan)  # random ones
+    assert (agent.diagnostics()["fine_tuning_steps"][4:] > 0).all()
+
+
+def test_no_architecture_is_queried_twice():
+    agent = searched(make(num_candidates=64), 80)
+    for queried in agent._indices:
+        assert len(set(queried.tolist())) == 80
+
+
+def test_what_was_learned_serves_another_search_space(learned, tmp_path):
+    learned.save(tmp_path / "agent")
+    path = str(tmp_path / "agent")
+    agent = make(2, "NBGraph-proteins-v0", pretrained=path)
+    searched(agent, 9)
+    assert agent.epochs == 6
+    np.testing.assert_array_equal(
+        agent.start[1].arrays()["head.weight"], learned.start[1].arrays()["head.weight"]
+    )
+    with pytest.raises(ValueError, match="The tasks are over NBGraph"):
+        make().meta_learn("nbgraph/cora", 1, 10)
+
+
+def test_search_with_a_pretrained_agent_goes_on_alike(learned, tmp_path):
+    learned.save(tmp_path / "learned")
+    begin = {"pretrained": str(tmp_path / "learned")}
+    straight = searched(make(**begin), 14)
+    half = searched(make(**begin), 6)
+    half.save(tmp_path / "half")
+    loaded = MPNAS.load(tmp_path / "half", half.env)
+    loaded.load_state_dict(half.state_dict(), began=True)
+    searched(loaded, 14)
+    np.testing.assert_array_equal(straight._indices, loaded._indices)
+    np.testing.assert_array_equal(straight._log, loaded._log)
+
+
+def test_it_says_so_where_what_it_learned_tells_of_the_task(learned, tmp_path):
+    learned.save(tmp_path / "agent")
+    leaky = gym.make_vec(ENV, num_envs=1)  # reports baseline_accuracy
+    with pytest.warns(UserWarning, match="tells of analog-nasbench:baseline_accuracy"):
+        MPNAS(leaky, 0, **SMALL, pretrained=str(tmp_path / "agent"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(pretrained=str(tmp_path / "agent"))
+
+
+def test_going_on_with_something_else_is_refused(learned, tasks, tmp_path):
+    with pytest.raises(ValueError, match="epochs=6 and queries=1000"):
+        learned.meta_learn(tasks, 8, 1000)
+    with pytest.raises(ValueError, match="has learned from metrics"):
+        learned.meta_learn("nbgraph/cora", 6, 1000)
+    learned.save(tmp_path / "agent")
+    with pytest.raises(ValueError, match="width = 16"):
+        make(width=32, pretrained=str(tmp_path / "agent"))
+    CATCH(ENV, 0).save(tmp_path / "catch")
+    with pytest.raises(ValueError, match="is a CATCH"):
+        make(pretrained=str(tmp_path / "catch"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"refit_every": 0}, "refit_every is at least 1"),
+        ({"num_candidates": 0}, "num_candidates is at least 1"),
+        ({"num_random": -1}, "num_random is at least 0"),
+        ({"algorithm": "sgd"}, "maml, anil, boil"),
+        ({"joint": 2.0}, "joint is a share"),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make(**settings)
+
+
+def test_counts_below_1(tasks):
+    with pytest.raises(ValueError, match="at least 1"):
+        make().meta_learn(tasks, epochs=0)
