@@ -32,8 +32,9 @@ class MixedOps:
     of the indices:
 
     - NAS-Bench-101: the upper triangular matrices of 2 to 7 vertices and at most 9 edges in which
-      every vertex lies on a path from the first to the last, isomorphic ones counted apart. Those of v vertices, v - 2 of them operations, are 1, 2, 10, 121, 1,545 and
-      4,793: 794,700,072 graphs.
+      every vertex lies on a path from the first to the last, isomorphic ones counted apart. Those
+      of v vertices, v - 2 of them operations, are 1, 2, 10, 121, 1,545 and 4,793: 794,700,072
+      graphs.
     - NAS-Bench-201, and TransNAS-Bench-101-Micro of the same topology, counted once: an operation
       on each of six edges, 11^6 = 1,771,561.
     - NAS-Bench-ASR: an operation on each of nine edges, 11^9 = 2,357,947,691. In the benchmark,

@@ -97,11 +97,11 @@ def test_first_picks_need_no_observation(learned):
 def test_it_finds_good_ones_sooner_than_from_nothing(learned):
     analog = {"signal": "analog_accuracy", "report": "analog_accuracy"}
     envs = gym.make_vec(ENV, num_envs=10, **analog)
-    agent = learned.adapt(envs, queries=10, seed=0)
-    top = np.sort(agent.task.rewards)[-300]
-    assert (agent.best_fitness >= top).mean() > 0.5  # of random search: 0.2
-    scratch = searched(MPNAS(envs, 0, **SMALL), 10)
-    assert agent.best_fitness.mean() > scratch.best_fitness.mean()
+    agents = learned.adapt(envs, queries=16, seed=0), searched(MPNAS(envs, 0, **SMALL), 16)
+    rewards = agents[0].task.rewards
+    ranks = [(rewards > agent.best_fitness[:, None]).sum(axis=1) for agent in agents]
+    assert np.median(ranks[0]) < 400  # of 15,625; that of random search is 660
+    assert np.log1p(ranks[0]).mean() < np.log1p(ranks[1]).mean()
 
 
 def test_refits_come_often_at_first(learned):
