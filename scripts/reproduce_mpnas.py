@@ -17,9 +17,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from studies import DOCS, RUNS, MetaTraining, Study, Trainings
+from studies import DOCS, RUNS, MetaTraining, Study, Trainings, command, reproduce, table
 
 from nas_gym import tables, task_sets
 from nas_gym.agents import MPNAS
@@ -28,10 +29,13 @@ from nas_gym.evaluators.graphs import Graphs, to_graphs
 from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.experiments import bootstrap
 from nas_gym.experiments.compare import Comparison, contenders
+from nas_gym.experiments.figures import png
 from nas_gym.experiments.jobs import cores
 from nas_gym.files import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from nas_gym.evaluators.predictor import Predictor
     from nas_gym.spaces import SearchSpace
 
@@ -436,3 +440,188 @@ SEARCHES = {
     for target in IMAGES
 }  # fmt: skip
 STUDIES = (TRAINING, TRANSFER, NAIVE, GRAPHS, SYNTHETIC, *SEARCHES.values())
+
+
+# -- the page -------------------------------------------------------------------------------------
+
+
+def by_seed(draws: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """The mean over the draws of each meta-seed."""
+    return np.array([np.mean(each) for each in draws])
+
+
+def number(values: NDArray[np.float64]) -> str:
+    """A mean over meta-seeds with its 95 % interval."""
+    entry = clustered(values)
+    return f"{entry['mean']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+
+
+def over_targets(variant: str, shots: str) -> NDArray[np.float64]:
+    """The mean over the main columns of each meta-seed."""
+    found = TRANSFER.result
+    return np.mean([by_seed(found[each][variant][shots]) for each in MAIN], axis=0)
+
+
+def bar_rows() -> list[list[str]]:
+    """What MP-NAS is held to after 5 shots, beside random initialization."""
+    rows = []
+    for each in MAIN:
+        found = TRANSFER.result[each]
+        ours, random = (by_seed(found[name]["5"]) for name in ("mpnas", "random"))
+        verdict = "held" if ours.mean() >= BARS[each] else "missed"
+        rows.append(
+            [
+                f"`{each}`", f"{BARS[each]:.2f} {verdict}", PAPER[each] or "-", number(ours),
+                number(random), f"{ours.mean() - random.mean():+.2f}",
+            ]
+        )  # fmt: skip
+    return rows
+
+
+def shot_rows(variants: Sequence[str], shots: Sequence[str]) -> list[list[str]]:
+    """Correlations of all columns, and the mean over the main ones."""
+    found = TRANSFER.result
+    rows = [
+        [f"`{each}`", NAMES[name], *(f"{by_seed(found[each][name][k]).mean():.3f}" for k in shots)]
+        for each in found
+        for name in variants
+    ]
+    means = [
+        ["**mean of five**", NAMES[name], *(number(over_targets(name, k)) for k in shots)]
+        for name in variants
+    ]
+    return [*rows, *means]
+
+
+def naive_rows() -> list[list[str]]:
+    """Naive transfer after 5 shots: mean over sources, and the best of them."""
+    rows = []
+    for each in MAIN:
+        sources = {name: by_seed(found["5"]) for name, found in NAIVE.result[each].items()}
+        best = max(sources, key=lambda name: float(sources[name].mean()))
+        ours = by_seed(TRANSFER.result[each]["mpnas"]["5"])
+        mean = np.mean(list(sources.values()), axis=0)
+        rows.append([f"`{each}`", number(ours), number(mean), f"{number(sources[best])} ({best})"])
+    return rows
+
+
+def graph_rows() -> list[list[str]]:
+    """From cells of image networks to graph networks."""
+    rows = []
+    for dataset, found in GRAPHS.result.items():
+        for shots in ("5", "25", "50"):
+            ours, random = (by_seed(found[name][shots]) for name in ("mpnas", "random"))
+            rows.append([dataset, shots, number(ours), number(by_seed(found["joint"][shots])),
+                         number(random), f"{(ours - random).mean():+.2f}"])  # fmt: skip
+    return rows
+
+
+def search_rows() -> list[list[str]]:
+    """What agents reported after few queries."""
+    rows = []
+    for target, study in SEARCHES.items():
+        for name, at in study.result["reports"].items():
+            shown = [f"{at[str(q)]['mean']:.2f} [{at[str(q)]['low']:.2f}, {at[str(q)]['high']:.2f}]"
+                     for q in QUERIES]  # fmt: skip
+            rows.append([target, label(name), *shown])
+    return rows
+
+
+def label(name: str) -> str:
+    """An agent without the path that it was pre-trained in."""
+    if "pretrained" not in name:
+        return f"`{name}`"
+    return NAMES["joint"] if "joint=1.0" in name else "MP-NAS"
+
+
+def search_bars() -> list[list[str]]:
+    """What MP-NAS is held to after 30 queries."""
+    rows = []
+    for target, study in SEARCHES.items():
+        found = study.result["reports"][agent(target, "mpnas")]["30"]
+        verdict = "held" if found["mean"] >= SEARCH_BARS[target] else "missed"
+        rows.append(
+            [
+                target, f"{SEARCH_BARS[target]} {verdict}", str(SEARCH_PAPER[target]),
+                f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]",
+            ]
+        )  # fmt: skip
+    return rows
+
+
+def draw_synthetic() -> None:
+    """The paper's Figure 2: what transfer depends on."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    panels = (("correlation between tasks", 0, CORRELATIONS), ("tasks learned from", 1, COUNTS),
+              ("uncorrelated tasks besides", 2, UNCORRELATED))  # fmt: skip
+    for axes, (name, place, values) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
+        settings = [(*MIDDLE[:place], value, *MIDDLE[place + 1 :]) for value in values]
+        _draw_panel(axes, values, settings)
+        axes.set_xlabel(name)
+    figure.axes[0].set_ylabel("Spearman correlation, 5 shots")
+    figure.axes[0].legend(fontsize=8)
+    write_atomically(DOCS / "figures" / "mpnas-synthetic.png", png(figure))
+
+
+def _draw_panel(axes: Axes, values: Sequence[float], settings: Sequence[tuple[Any, ...]]) -> None:
+    found = [SYNTHETIC.result[", ".join(map(str, each))] for each in settings]
+    for name in ("mpnas", "random"):
+        means = [np.mean(each[name]) for each in found]
+        errors = [np.std(each[name], ddof=1) / len(each[name]) ** 0.5 for each in found]
+        axes.errorbar(range(len(values)), means, errors, label=NAMES[name], capsize=2, marker="o")
+    axes.set_xticks(range(len(values)), [str(each) for each in values])
+
+
+def draw_shots() -> None:
+    """Correlation against shots, the mean over the five left-out targets."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.8, 3.2), layout="constrained")
+    axes = figure.subplots()
+    shots = [0, *SHOTS]
+    for name in (*VARIANTS, "random"):
+        if name not in TRANSFER.result[MAIN[0]]:
+            continue
+        means = [over_targets(name, str(k)).mean() for k in shots]
+        axes.plot(range(len(shots)), means, label=NAMES[name], marker="o", markersize=3)
+    axes.set_xticks(range(len(shots)), [str(k) for k in shots])
+    axes.set_xlabel("labelled architectures")
+    axes.set_ylabel("Spearman correlation")
+    axes.legend(fontsize=7)
+    write_atomically(DOCS / "figures" / "mpnas-shots.png", png(figure))
+
+
+def page() -> str:
+    """docs/reproduction-mpnas.md."""
+    draw_synthetic()
+    draw_shots()
+    template = (Path(__file__).parent / "reproduction-mpnas.md.jinja").read_text()
+    shots = ["0", *map(str, SHOTS)]
+    headers = ["column", "begun with", *(f"{k} shots" for k in shots)]
+    synthetic = [
+        [key, *(f"{np.mean(found[name]):.3f}" for name in ("mpnas", "random"))]
+        for key, found in SYNTHETIC.result.items()
+    ]
+    return jinja2.Template(template, keep_trailing_newline=True).render(
+        bars=table(
+            ["column", "bar", "paper", "MP-NAS", "random initialization", "gain"], bar_rows()
+        ),
+        shots=table(headers, shot_rows(("mpnas", "joint", "random"), shots)),
+        ablations=table(headers, shot_rows(tuple(VARIANTS), shots)[-len(VARIANTS) :]),
+        naive=table(["column", "MP-NAS", "mean over sources", "best source"], naive_rows()),
+        graphs=table(
+            ["data set", "shots", "MP-NAS", "joint pre-training", "random initialization", "gain"],
+            graph_rows(),
+        ),
+        synthetic=table(["correlation, tasks, uncorrelated", "MP-NAS", "random"], synthetic),
+        search_bars=table(["task", "bar", "paper", "MP-NAS after 30 queries"], search_bars()),
+        searches=table(["task", "agent", *(f"{q} queries" for q in QUERIES)], search_rows()),
+        trainings="\n".join(TRAINING.commands),
+        commands=[command(study) for study in SEARCHES.values()],
+    )
+
+
+if __name__ == "__main__":
+    reproduce(__doc__, STUDIES, "reproduction-mpnas.md", page)

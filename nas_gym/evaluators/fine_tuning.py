@@ -20,6 +20,8 @@ STEPS = (5, 10, 20, 50, 100)
 """Of the inner loop, to choose from."""
 
 _FOLDS = 5
+_LOWERED = 0.5
+"""The learning rate, beside that of the inner loop: more steps of a smaller size."""
 
 
 def fine_tune(
@@ -41,9 +43,9 @@ def fine_tune(
         parameters: where the steps begin.
         shots: inputs and labels, ``(k, ...)`` each.
         algorithm: of :data:`~nas_gym.evaluators.meta_learning.ALGORITHMS`.
-        learning_rate: of the steps.
+        learning_rate: of the inner loop; it is halved here.
     """
-    step = partial(adapt, model, algorithm=algorithm, learning_rate=learning_rate)
+    step = partial(adapt, model, algorithm=algorithm, learning_rate=_LOWERED * learning_rate)
     steps = _choose_steps(model, parameters, shots, step)
     with torch.no_grad():
         return step(parameters=parameters, support=shots, steps=steps), steps

@@ -83,9 +83,11 @@ class Source:
     Args:
         graphs: ``n`` architectures.
         labels: what was measured, ``(tasks, n)``; only the order counts.
+        weight: how often it is drawn, beside others.
     """
 
-    def __init__(self, graphs: Graphs, labels: NDArray[np.float64]) -> None:
+    def __init__(self, graphs: Graphs, labels: NDArray[np.float64], weight: float = 1.0) -> None:
+        self.weight = weight
         self.inputs = to_tensors(graphs)
         self.labels = torch.from_numpy(rank_scores(labels).astype(np.float32))
 
@@ -98,7 +100,7 @@ class MetaTraining:
     Args:
         recipe: of the predictor.
         schedule: of its training.
-        sources: what it learns from; each is drawn equally often, and its tasks are.
+        sources: what it learns from; their tasks are drawn equally often.
         seed: of the first parameters and of all that is drawn.
     """
 
@@ -107,6 +109,8 @@ class MetaTraining:
     ) -> None:
         self.schedule = schedule
         self.sources = sources
+        weights = np.array([source.weight for source in sources])
+        self._shares = weights / weights.sum()
         self.seed = seed
         self.epoch = 0
         self.predictor = Predictor(recipe, seed=seed)
@@ -186,7 +190,7 @@ class MetaTraining:
         """Architectures of some tasks and their labels, ``(tasks, count, ...)`` each."""
         drawn = []
         for _ in range(self.schedule.tasks):
-            source = self.sources[int(rng.integers(len(self.sources)))]
+            source = self.sources[int(rng.choice(len(self.sources), p=self._shares))]
             labels = source.labels[int(rng.integers(len(source.labels)))]
             rows = torch.from_numpy(rng.choice(len(labels), count, replace=False))
             drawn.append([each[rows] for each in (*source.inputs, labels)])
