@@ -31,6 +31,18 @@ _NAMES = {
     "nor_conv_1x1": "conv1",
     "nor_conv_3x3": "conv3",
     "avg_pool_3x3": "avg_pool",
+    # NAS-Bench-ASR
+    "linear": "linear",
+    "conv5": "conv5",
+    "conv5d2": "conv5_d2",
+    "conv7": "conv7",
+    "conv7d2": "conv7_d2",
+    "zero": "zero",
+    # NAS-Bench-101
+    "conv1x1-bn-relu": "conv1",
+    "conv3x3-bn-relu": "conv3",
+    "maxpool3x3": "max_pool",
+    "absent": "zero",
     # NAS-Bench-Graph
     "fc": "conv1",
     "gcn": "conv3",

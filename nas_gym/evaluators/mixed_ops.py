@@ -11,17 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas_gym.evaluators.graphs import NODES, OPERATIONS, Graphs, prune
+from nas_gym.spaces import nb201, nbasr
 from nas_gym.spaces.base import RandomSource
-from nas_gym.spaces.nb201 import EDGES
+from nas_gym.spaces.edge_cells import Edges, adjacency
 
 _MAX_VERTICES, _MAX_EDGES = 7, 9
 """Of a cell of NAS-Bench-101 (Ying et al., ICML 2019, section 2.1)."""
 
-_ASR_EDGES = ((0, 1), (0, 1), (1, 2), (0, 2), (1, 2), (2, 3), (0, 3), (1, 3), (2, 3))
-"""What leads into each of NAS-Bench-ASR's three nodes: its operation on the node before, then a
-branch from each earlier node (Mehrotra et al., ICLR 2021)."""
-
-_MOST = len(_ASR_EDGES)
+_MOST = len(nbasr.EDGES)
 """Operations, in any topology."""
 
 
@@ -99,7 +96,7 @@ class MixedOps:
 def _topologies() -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Edges between input, nine operations and output, ``(6474, 11, 11)``; operations of each."""
     families = [_nb101(vertices) for vertices in range(2, _MAX_VERTICES + 1)]
-    families += [_of_edges(EDGES), _of_edges(_ASR_EDGES)]
+    families += [_of_edges(nb201.EDGES), _of_edges(nbasr.EDGES)]
     counts = [len(edges) for edges in families]
     operations = np.array([edges.shape[1] - 2 for edges in families], np.int64)
     return np.concatenate([_widen(edges) for edges in families]), np.repeat(operations, counts)
@@ -120,14 +117,9 @@ def _nb101(vertices: int) -> NDArray[np.bool_]:
     return used
 
 
-def _of_edges(edges: tuple[tuple[int, int], ...]) -> NDArray[np.bool_]:
+def _of_edges(edges: Edges) -> NDArray[np.bool_]:
     """The topology whose operations are these edges, ``(1, operations + 2, operations + 2)``."""
-    source, target = np.array(edges).T
-    result = np.zeros((1, len(edges) + 2, len(edges) + 2), bool)
-    result[0, 0, 1:-1] = source == 0
-    result[0, 1:-1, 1:-1] = target[:, None] == source
-    result[0, 1:-1, -1] = target == target.max()
-    return result
+    return adjacency(edges)[None].astype(bool)
 
 
 def _widen(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:

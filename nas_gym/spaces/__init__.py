@@ -2,7 +2,19 @@
 
 from nas_gym.spaces.base import RandomSource, SearchSpace
 from nas_gym.spaces.categorical import CategoricalSpace
+from nas_gym.spaces.nb101 import NB101Space
 from nas_gym.spaces.nb201 import NB201Space
+from nas_gym.spaces.nbasr import NBASRSpace
 from nas_gym.spaces.nbgraph import NBGraphSpace
+from nas_gym.spaces.transnas import TransNASSpace
 
-__all__ = ["CategoricalSpace", "NB201Space", "NBGraphSpace", "RandomSource", "SearchSpace"]
+__all__ = [
+    "CategoricalSpace",
+    "NB101Space",
+    "NB201Space",
+    "NBASRSpace",
+    "NBGraphSpace",
+    "RandomSource",
+    "SearchSpace",
+    "TransNASSpace",
+]

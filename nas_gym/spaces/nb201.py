@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas_gym.spaces.categorical import CategoricalSpace, Genotypes, Indices
+from nas_gym.spaces.edge_cells import to_graph
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -126,17 +127,7 @@ class NB201Space(CategoricalSpace):
             adjacency, shape ``(n, 8, 8)`` (the same for every cell), and node operations, shape
             ``(n, 8)``, indices of :attr:`node_labels`.
         """
-        array = self.check(genotypes)
-        adjacency = np.zeros((8, 8), np.int8)
-        for i, (source, target) in enumerate(EDGES, start=1):
-            adjacency[0, i] = source == 0
-            adjacency[i, 7] = target == 3
-            for j, (next_source, _) in enumerate(EDGES, start=1):
-                adjacency[i, j] = target == next_source
-        operations = np.ones((len(array), 8), np.int64)
-        operations[:, 0] = 0
-        operations[:, 1:7] = 2 + array
-        return np.repeat(adjacency[None], len(array), axis=0), operations
+        return to_graph(EDGES, self.check(genotypes))
 
 
 def structure(cell: Sequence[int]) -> str:

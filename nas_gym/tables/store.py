@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,15 @@ import numpy as np
 
 from nas_gym.errors import DamagedDataError
 from nas_gym.files import sha256, writing
-from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
+from nas_gym.spaces import (
+    CategoricalSpace,
+    NB101Space,
+    NB201Space,
+    NBASRSpace,
+    NBGraphSpace,
+    SearchSpace,
+    TransNASSpace,
+)
 from nas_gym.tables.table import Metric, Objective, Table
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a table; none leads out of the cache
@@ -167,17 +176,26 @@ def remove(name: str) -> None:
         shutil.rmtree(folder)
 
 
+_OF_CELLS: dict[str, Callable[[Any, str], SearchSpace]] = {
+    "NB101": NB101Space,
+    "NB201": NB201Space,
+    "NBASR": NBASRSpace,
+    "TransNAS": TransNASSpace,
+}
+"""Spaces that their genotypes tell all about."""
+
+
 def _describe_space(space: SearchSpace) -> tuple[dict[str, Any], np.ndarray[Any, Any] | None]:
     description: dict[str, Any] = {"name": space.name}
+    whole = np.prod(space.num_choices.astype(object))
     match space:
         case NBGraphSpace():
             whole = NBGraphSpace(space.operations).size
             description |= {"kind": "NBGraph", "operations": list(space.operations)}
-        case NB201Space():
-            whole = NB201Space().size
-            description |= {"kind": "NB201"}
+        case NB101Space() | NB201Space() | NBASRSpace() | TransNASSpace():
+            kind = next(kind for kind, of_cells in _OF_CELLS.items() if of_cells is type(space))
+            description |= {"kind": kind}
         case _:
-            whole = np.prod(space.num_choices.astype(object))
             description |= {"kind": "categorical", "names": list(space.decision_names)}
             description["choices"] = [list(labels) for labels in space.choices]
     return description, space.decode(np.arange(space.size)) if space.size < whole else None
@@ -188,11 +206,11 @@ def _restore_space(description: dict[str, Any], folder: Path) -> SearchSpace:
     genotypes = np.load(file, allow_pickle=False) if file.exists() else None
     name = description.get("name", description["kind"])
     match description["kind"]:
-        case "NB201":
-            return NB201Space(genotypes, name)
         case "NBGraph":
             return NBGraphSpace(description["operations"], genotypes, name)
         case "categorical":
             return CategoricalSpace(description["choices"], description["names"], genotypes, name)
+        case kind if kind in _OF_CELLS:
+            return _OF_CELLS[kind](genotypes, name)
         case kind:
             raise ValueError(f"unknown kind of search space {kind!r}")

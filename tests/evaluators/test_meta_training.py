@@ -25,7 +25,7 @@ def table():
 def sources(table):
     known = np.arange(0, 15625, 20)
     graphs = to_graphs(table.space, table.space.decode(known))
-    groups = (["ptq_accuracy", "qat_accuracy"], ["analog_drift_3600_std"])
+    groups = (["ptq_accuracy", "qat_accuracy"], ["noisy_accuracy"])
     return [
         Source(graphs, np.stack([table.column(name)[known] for name in names])) for names in groups
     ]

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
+from nas_gym.spaces import (
+    CategoricalSpace,
+    NB201Space,
+    NBASRSpace,
+    NBGraphSpace,
+    TransNASSpace,
+)
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
 
 CHOICES = ("ab", "xyz", "p", "1234")
@@ -26,6 +32,8 @@ SPACES = {
     "nbgraph": NBGraphSpace(),
     "nbgraph-partial": NBGraphSpace(genotypes=NBGraphSpace().decode(np.arange(0, 26_206, 3))),
     "nbgraph-proteins": NBGraphSpace(PROTEINS_OPERATIONS),
+    "transnas": TransNASSpace(),
+    "nbasr": NBASRSpace(),
 }
 
 

@@ -17,8 +17,10 @@ One architecture a row, in any order, all of a space or some of it::
 
 The architecture is given in one of three ways:
 
-- an arch string of NAS-Bench-201 (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``) or NAS-Bench-Graph
-  (``[0,0,1,3] gcn gat skip fc``), or a text of ``space=``;
+- an arch string of NAS-Bench-201 (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``), NAS-Bench-Graph
+  (``[0,0,1,3] gcn gat skip fc``), TransNAS-Bench-101 micro (``64-41414-1_02_333``), NAS-Bench-ASR
+  (``[[1, 0], [5, 0, 1], [0, 1, 0, 0]]``) or NAS-Bench-101 (``[[0, 1], [0, 0]] input,output``), or
+  a text of ``space=``;
 - a string of digits, the choice of each decision. Leading zeros count, so that JSON, Parquet and
   ``.npz`` hold it as text;
 - a column for each decision, of labels or numbers.
@@ -71,9 +73,9 @@ def read(
 ) -> Table:
     """Read a file of one architecture a row; the module says what it may look like.
 
-    Nothing is written. The table covers just what the file does: its space is ``NB201Space``,
-    ``NBGraphSpace`` or ``space``, or a part of it, where the architectures are of one; otherwise
-    it is a ``CategoricalSpace`` of the labels.
+    Nothing is written. The table covers just what the file does: its space is one of
+    :mod:`nas_gym.spaces` or ``space``, or a part of it, where the architectures are of one;
+    otherwise it is a ``CategoricalSpace`` of the labels.
 
     Args:
         path: the file.

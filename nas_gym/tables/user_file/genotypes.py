@@ -9,7 +9,15 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
+from nas_gym.spaces import (
+    CategoricalSpace,
+    NB101Space,
+    NB201Space,
+    NBASRSpace,
+    NBGraphSpace,
+    SearchSpace,
+    TransNASSpace,
+)
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
 from nas_gym.tables.user_file.columns import Column, fault, first_fault, quoted
 
@@ -123,8 +131,15 @@ def _from_codes(
 
 @cache
 def _known_spaces() -> tuple[SearchSpace, ...]:
-    """From the smallest on."""
-    return NBGraphSpace(PROTEINS_OPERATIONS), NB201Space(), NBGraphSpace()
+    """Where texts of one can be read as another's, the smaller one comes first."""
+    return (
+        NBGraphSpace(PROTEINS_OPERATIONS),
+        NB201Space(),
+        NBGraphSpace(),
+        TransNASSpace(),
+        NBASRSpace(),
+        NB101Space(NB101Space.parse(["[[0, 1], [0, 0]] input,output"])),  # reads all others, too
+    )
 
 
 def readers(texts: Sequence[str], space: SearchSpace | None) -> list[SearchSpace]:
@@ -149,15 +164,19 @@ def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Archi
     candidates = readers(texts, None) if space is None else [space]
     for candidate in candidates:
         if _reads(candidate, texts):
-            return Architectures(candidate, candidate.from_text(texts), name)
+            genotypes = candidate.from_text(texts)
+            if isinstance(candidate, NB101Space):
+                candidate = NB101Space(genotypes)  # there is no whole one
+            return Architectures(candidate, genotypes, name)
     if candidates:
         raise first_fault(candidates[-1].from_text, texts, name)
     row = next(row for row, text in enumerate(texts) if not _are_digits([text]))
     raise fault(
         f"{texts[row]!r} is not an architecture. Expected an arch string of NAS-Bench-201 "
-        "('|op~0|+|op~0|op~1|+|op~0|op~1|op~2|') or NAS-Bench-Graph ('[0,0,1,3] gcn gat skip "
-        "fc'), or a string of digits. For another notation give space=, or write one column for "
-        "each decision.",
+        "('|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'), NAS-Bench-Graph ('[0,0,1,3] gcn gat skip fc'), "
+        "TransNAS-Bench-101 micro ('64-41414-1_02_333'), NAS-Bench-ASR ('[[1, 0], [5, 0, 1], "
+        "[0, 1, 0, 0]]') or NAS-Bench-101 ('[[0, 1], [0, 0]] input,output'), or a string of "
+        "digits. For another notation give space=, or write one column for each decision.",
         row,
         name,
     )

@@ -7,7 +7,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
+from nas_gym.spaces import (
+    CategoricalSpace,
+    NB101Space,
+    NB201Space,
+    NBASRSpace,
+    NBGraphSpace,
+    SearchSpace,
+    TransNASSpace,
+)
 from nas_gym.tables.user_file.columns import fault, first_fault
 from nas_gym.tables.user_file.genotypes import Architectures
 
@@ -43,8 +51,8 @@ def _canonical(space: SearchSpace, genotypes: NDArray[np.int64]) -> NDArray[np.i
 
 def _part(space: SearchSpace, genotypes: NDArray[np.int64], name: str) -> SearchSpace:
     match space:
-        case NB201Space():
-            return NB201Space(genotypes, name)
+        case NB101Space() | NB201Space() | NBASRSpace() | TransNASSpace():
+            return type(space)(genotypes, name)
         case NBGraphSpace():
             return NBGraphSpace(space.operations, genotypes, name)
         case _:

@@ -1,0 +1,146 @@
+"""The cells of NAS-Bench-101 (Ying et al., ICML 2019, section 2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas_gym.spaces.categorical import CategoricalSpace, Genotypes
+
+OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3", "absent")
+MAX_VERTICES, MAX_EDGES = 7, 9
+
+_SOURCE, _TARGET = np.triu_indices(MAX_VERTICES, 1)
+_BITS = len(_SOURCE)
+_ABSENT = OPERATIONS.index("absent")
+_EXPECTED = (
+    "Expected a matrix and the operation of each vertex, such as "
+    "'[[0, 1, 0], [0, 0, 1], [0, 0, 0]] input,conv3x3-bn-relu,output'"
+)
+
+
+class NB101Space(CategoricalSpace):
+    """NAS-Bench-101: at most seven vertices, five of them operations, and at most nine edges.
+
+    A genotype is 21 bits, the upper triangle of the adjacency matrix row by row, and the operation
+    of each inner vertex, indices of :data:`OPERATIONS`. A cell of fewer vertices has ``absent``
+    ones before the output. Its text is what the benchmark's ``ModelSpec`` takes: the matrix as
+    JSON, and the vertices' operations, ``[[0, 1], [0, 0]] input,output``.
+
+    The space is the cells that a table covers, as it writes them. The benchmark trained 423,624,
+    one of each group of isomorphic ones; the others of a group are not in the space.
+
+    Args:
+        genotypes: the cells, shape ``(size, 26)``.
+        name: what the space is called in histories and messages.
+
+    Raises:
+        ValueError: no cell, one with more than nine edges, or one whose input does not lead to its
+            output.
+
+    Example:
+        >>> text = "[[0, 1, 1], [0, 0, 1], [0, 0, 0]] input,maxpool3x3,output"
+        >>> space = NB101Space(NB101Space.parse([text]))
+        >>> space.to_text(space.decode([0])) == [text]
+        True
+    """
+
+    def __init__(self, genotypes: ArrayLike, name: str = "NB101") -> None:
+        choices = [("0", "1")] * _BITS + [OPERATIONS] * (MAX_VERTICES - 2)
+        names = [f"{u}->{v}" for u, v in zip(_SOURCE.tolist(), _TARGET.tolist(), strict=True)]
+        names += [f"op{vertex}" for vertex in range(1, MAX_VERTICES - 1)]
+        super().__init__(choices, names, name=name)
+        array = np.asarray(genotypes)
+        self._check_cells(array)
+        self._restrict(array)
+
+    def _check_cells(self, genotypes: NDArray[np.int64]) -> None:
+        adjacency, _ = self.to_graph(genotypes)
+        edges = adjacency.sum(axis=(1, 2))
+        reached = np.zeros((len(adjacency), MAX_VERTICES), bool)
+        reached[:, 0] = True
+        for vertex in range(1, MAX_VERTICES):  # edges go from lower to higher
+            reached[:, vertex] = (reached & adjacency[:, :, vertex].astype(bool)).any(axis=1)
+        wrong = (edges > MAX_EDGES) | ~reached[:, -1]
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"Row {row} is no cell of NAS-Bench-101: it has {edges[row]} edges (at most "
+                f"{MAX_EDGES}), and its input {'leads' if reached[row, -1] else 'does not lead'} "
+                "to its output."
+            )
+
+    def to_text(self, genotypes: ArrayLike) -> list[str]:
+        """Matrix and operations of each cell, without absent vertices."""
+        adjacency, nodes = self.to_graph(genotypes)
+        labels = self.node_labels
+        texts = []
+        for matrix, row in zip(adjacency, nodes, strict=True):
+            present = np.flatnonzero(row != labels.index("absent"))
+            names = ",".join(labels[row[vertex]] for vertex in present)
+            texts.append(f"{json.dumps(matrix[np.ix_(present, present)].tolist())} {names}")
+        return texts
+
+    def from_text(self, texts: Sequence[str]) -> Genotypes:
+        """Genotypes of texts, as :meth:`parse` reads them."""
+        return self.parse(texts)
+
+    @staticmethod
+    def parse(texts: Sequence[str]) -> Genotypes:
+        """Genotypes of texts as :meth:`to_text` writes them, ``(n, 26)``.
+
+        Raises:
+            ValueError: a text that is no matrix with operations.
+        """
+        rows = [_parse(text) for text in texts]
+        return np.array(rows, np.int64).reshape(-1, _BITS + MAX_VERTICES - 2)
+
+    @property
+    def node_labels(self) -> tuple[str, ...]:
+        """What the node operations of :meth:`to_graph` stand for."""
+        return ("input", "output", *OPERATIONS)
+
+    def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """Cells as they are: input, five operations, output.
+
+        Returns:
+            adjacency, shape ``(n, 7, 7)``, and node operations, shape ``(n, 7)``, indices of
+            :attr:`node_labels`.
+        """
+        array = self.check(genotypes)
+        adjacency = np.zeros((len(array), MAX_VERTICES, MAX_VERTICES), np.int8)
+        adjacency[:, _SOURCE, _TARGET] = array[:, :_BITS]
+        nodes = np.ones((len(array), MAX_VERTICES), np.int64)
+        nodes[:, 0] = 0
+        nodes[:, 1:-1] = 2 + array[:, _BITS:]
+        return adjacency, nodes
+
+
+def _parse(text: str) -> list[int]:
+    """The genotype of one text."""
+    matrix, _, names = text.strip().rpartition(" ")
+    operations = names.split(",")
+    try:
+        given = np.array(json.loads(matrix))
+    except ValueError:
+        given = np.zeros(0)
+    count = len(operations)
+    if given.shape != (count, count) or not 2 <= count <= MAX_VERTICES:
+        raise ValueError(f"{text!r} is not a cell of NAS-Bench-101. {_EXPECTED}.")
+    if not np.isin(given, (0, 1)).all() or np.tril(given).any():
+        raise ValueError(f"{text!r}: the matrix holds 0 and 1, above its diagonal. {_EXPECTED}.")
+    inner = operations[1:-1]
+    if (operations[0], operations[-1]) != ("input", "output") or not set(inner) <= set(
+        OPERATIONS[:_ABSENT]
+    ):
+        raise ValueError(
+            f"{text!r}: expected input, then any of {', '.join(OPERATIONS[:_ABSENT])}, then output."
+        )
+    place = [*range(count - 1), MAX_VERTICES - 1]  # absent vertices come before the output
+    whole = np.zeros((MAX_VERTICES, MAX_VERTICES), np.int64)
+    whole[np.ix_(place, place)] = given
+    codes = [OPERATIONS.index(name) for name in inner] + [_ABSENT] * (MAX_VERTICES - count)
+    return [*whole[_SOURCE, _TARGET].tolist(), *codes]
