@@ -57,6 +57,7 @@ def measure() -> Iterator[Row]:
         what = f"{agent}, 1,000 queries in {trials} trial{'s' if trials > 1 else ''}"
         yield (what, f"{_search(agent, trials):.2f} s", bound)
     yield from _catch()
+    yield from _mpnas()
     yield ("import nas_gym, beyond gymnasium", f"{_import_time() * 1e3:.0f} ms", "<= 60 ms")
     yield (f"gym.make({ENV!r}) + reset, warm cache", f"{_make_time() * 1e3:.0f} ms", "< 50 ms")
 
@@ -134,6 +135,32 @@ def _catch() -> Iterator[Row]:
         yield (f"{what}, {cores()} cores", f"{_over_cores(_meta_train, 40):.1f} s", "<= 60 s")
     what = f"catch, 500 adaptations of 50 queries, {cores()} cores"
     yield (what, f"{_over_cores(_adapt, 500):.1f} s", "<= 60 s")
+
+
+def _mpnas() -> Iterator[Row]:
+    """MP-NAS's meta-training and predictions, on one core."""
+    import torch
+
+    from nas_gym.evaluators.graphs import to_graphs
+    from nas_gym.evaluators.meta_training import MetaTraining, Schedule, Source
+    from nas_gym.evaluators.predictor import Recipe
+
+    torch.set_num_threads(1)
+    table = load("analog-nasbench")
+    everything = table.space.decode(np.arange(table.space.size))
+    source = Source(to_graphs(table.space, everything[::2]), table.values[::2].T)
+    training = MetaTraining(Recipe(), Schedule(), [source], seed=0)
+    seconds = _seconds(lambda: [training.run_epoch() for _ in range(training.schedule.epochs)])
+    what = f"mpnas, one meta-training of width {Recipe().width}"
+    yield (what, f"{seconds:.1f} s", "<= 60 s")
+    seconds = _seconds(lambda: training.learned.predict(to_graphs(table.space, everything)))
+    yield ("mpnas, 15,625 genotypes as graphs and their scores", f"{seconds:.2f} s", "<= 1 s")
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def _over_cores(run: Callable[[int], None], trials: int) -> float:
