@@ -80,7 +80,7 @@ def test_meta_train_then_search_with_what_was_learned(cli, tmp_path):
     assert "other settings or seeds" in says
     another = ("meta-train", "nbgraph/photo", *quick, "--out", "learned", "--epochs", 4)
     assert "learned from nbgraph/cora" in cli(*another, fails=True)
-    assert "3 tasks of nbgraph/cora" in cli(*train, 1)  # what it has, not what was asked for
+    assert "3 epochs from nbgraph/cora" in cli(*train, 1)  # what it has, not what was asked for
     says = cli(*train, 3, "--set", "pretrained=learned", fails=True)
     assert "Leave out pretrained=" in says
     nothing = ("meta-train", "nbgraph/cora", "--out", "nothing")
@@ -163,3 +163,53 @@ def test_errors_are_for_people(cli, arguments, says):
 def test_missing_table_names_the_command(cli, monkeypatch):
     monkeypatch.delenv("NAS_GYM_DATA", raising=False)
     assert "nas-gym data fetch nats-bench" in cli("search", "NB201-cifar100-v0", fails=True)
+
+
+def test_mpnas_from_meta_training_to_an_audit(cli, tmp_path):
+    small = ("--agent", "mpnas", "--set", "width=16", "--set", "steps=3")
+    train = ("meta-train", "nbgraph/photo", *small, "--queries", 400, "--seeds", 2, "--out", "mp")
+    text = cli(*train, "--epochs", 2)
+    assert "Learned in 2 epochs from nbgraph/photo" in text
+    assert list((tmp_path / "mp").glob("events.out.tfevents.*"))
+    assert "begun with epochs=2 and queries=400" in cli(*train, "--epochs", 3, fails=True)
+
+    search = ("search", "NBGraph-photo-v0", *small, "--queries", 6)
+    cli(*search, "--seeds", 2, "--pretrained", "mp.safetensors", "--out", "found")
+    assert len((tmp_path / "found/history.jsonl").read_text().splitlines()) == 12
+
+    text = cli("predict", "NBGraph-photo-v0", "--pretrained", "mp.safetensors", "--shots", 6,
+               "--top", 3, "--save", "fitted")  # fmt: skip
+    assert "6 shots" in text
+    assert "Spearman correlation with the rewards of the 26,200 others" in text
+    assert "predictor:fitted.safetensors" in text
+    assert text.count("[0,") == 3
+
+    text = cli("audit", "NBGraph-photo-v0", "valid_perf", "predictor:fitted.safetensors", "--out",
+               "audit.json")  # fmt: skip
+    assert "P@100" in text
+    rows = json.loads((tmp_path / "audit.json").read_text())
+    assert [row["signal"] for row in rows] == ["valid_perf", "predictor:fitted.safetensors"]
+    assert rows[0]["spearman"] > 0.8 > rows[1]["spearman"] > -1
+    cli("search", "NBGraph-photo-v0", "--signal", "predictor:fitted.safetensors", "--queries", 20,
+        "--seeds", 2, "--out", "on")  # fmt: skip
+
+
+def test_predict_and_audit_of_what_is_not_there(cli, tmp_path):
+    assert "There is no file" in cli(
+        "predict", "NBGraph-photo-v0", "--pretrained", "none", fails=True
+    )
+    cli(
+        "search",
+        "NB201-cifar10-v0",
+        "--agent",
+        "l2nas",
+        "--queries",
+        12,
+        "--seeds",
+        1,
+        "--out",
+        "a",
+    )
+    text = cli("predict", "NB201-cifar10-v0", "--pretrained", "a/agent.safetensors", fails=True)
+    assert "holds no MP-NAS agent" in text
+    assert "has no metric 'nothing'" in cli("audit", "NB201-cifar10-v0", "nothing", fails=True)
