@@ -11,8 +11,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_gym.spaces.categorical import CategoricalSpace, Genotypes, Indices
-from nas_gym.spaces.edge_cells import to_graph
+from nas_gym.spaces.categorical import Genotypes, Indices
+from nas_gym.spaces.edge_cells import EdgeCellSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -39,7 +39,7 @@ def _texts() -> list[str]:
     return [_TEMPLATE.format(*names) for names in product(OPERATIONS, repeat=len(EDGES))]
 
 
-class NB201Space(CategoricalSpace):
+class NB201Space(EdgeCellSpace):
     """NAS-Bench-201: five operations on the six edges of a cell of four nodes.
 
     A genotype is ``(0→1, 0→2, 1→2, 0→3, 1→3, 2→3)``, each an index of :data:`OPERATIONS`. Indices
@@ -59,7 +59,7 @@ class NB201Space(CategoricalSpace):
 
     def __init__(self, genotypes: ArrayLike | None = None, name: str = "NB201") -> None:
         names = [f"{source}->{target}" for source, target in EDGES]
-        super().__init__([OPERATIONS] * len(EDGES), names, genotypes, name)
+        super().__init__(EDGES, [OPERATIONS] * len(EDGES), names, genotypes, name)
 
     def leaf_to_index(self, leaves: Indices) -> Indices:
         """Indices of NAS-Bench-201 from lexicographic ranks; the ranks in a part of the cells."""
@@ -114,20 +114,6 @@ class NB201Space(CategoricalSpace):
         number: dict[str, int] = {}
         cells = product(range(len(OPERATIONS)), repeat=len(EDGES))
         return np.array([number.setdefault(structure(cell), len(number)) for cell in cells])
-
-    @property
-    def node_labels(self) -> tuple[str, ...]:
-        """What the node operations of :meth:`to_graph` stand for."""
-        return ("input", "output", *OPERATIONS)
-
-    def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Cells with operations on the nodes: input, the six edges of the cell, output.
-
-        Returns:
-            adjacency, shape ``(n, 8, 8)`` (the same for every cell), and node operations, shape
-            ``(n, 8)``, indices of :attr:`node_labels`.
-        """
-        return to_graph(EDGES, self.check(genotypes))
 
 
 def structure(cell: Sequence[int]) -> str:

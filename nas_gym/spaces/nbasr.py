@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from nas_gym.spaces.categorical import CategoricalSpace, Genotypes
-from nas_gym.spaces.edge_cells import to_graph
+from nas_gym.spaces.categorical import Genotypes
+from nas_gym.spaces.edge_cells import EdgeCellSpace
 
 OPERATIONS = ("linear", "conv5", "conv5d2", "conv7", "conv7d2", "zero")
 BRANCHES = ("none", "skip_connect")
@@ -22,7 +22,7 @@ _MAIN = [0, 2, 5]
 _LENGTHS = [2, 3, 4]
 
 
-class NBASRSpace(CategoricalSpace):
+class NBASRSpace(EdgeCellSpace):
     """NAS-Bench-ASR: three operations in a row, and skip connections between any two nodes.
 
     A genotype is ``(op1, 0→1, op2, 0→2, 1→2, op3, 0→3, 1→3, 2→3)``: indices of :data:`OPERATIONS`,
@@ -50,7 +50,7 @@ class NBASRSpace(CategoricalSpace):
             f"op{target}" if edge in _MAIN else f"{source}->{target}"
             for edge, (source, target) in enumerate(EDGES)
         ]
-        super().__init__(choices, names, genotypes, name)
+        super().__init__(EDGES, choices, names, genotypes, name)
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
         """Architecture vectors, as the benchmark writes them."""
@@ -65,24 +65,6 @@ class NBASRSpace(CategoricalSpace):
         """
         rows = [_parse(text) for text in texts]
         return np.array(rows, np.int64).reshape(-1, len(EDGES))
-
-    @property
-    def node_labels(self) -> tuple[str, ...]:
-        """What the node operations of :meth:`to_graph` stand for."""
-        return ("input", "output", *OPERATIONS, *BRANCHES)
-
-    def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Cells with operations on the nodes: input, operations and branches as in :data:`EDGES`,
-        output.
-
-        Returns:
-            adjacency, shape ``(n, 11, 11)`` (the same for every cell), and node operations, shape
-            ``(n, 11)``, indices of :attr:`node_labels`.
-        """
-        operations = self.check(genotypes).copy()
-        branches = [edge for edge in range(len(EDGES)) if edge not in _MAIN]
-        operations[:, branches] += len(OPERATIONS)
-        return to_graph(EDGES, operations)
 
 
 def _parse(text: str) -> list[int]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from nas_gym.spaces.categorical import CategoricalSpace, Genotypes
-from nas_gym.spaces.edge_cells import to_graph
+from nas_gym.spaces.categorical import Genotypes
+from nas_gym.spaces.edge_cells import EdgeCellSpace
 from nas_gym.spaces.nb201 import EDGES
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
@@ -17,7 +17,7 @@ _TEMPLATE = "64-41414-{}_{}{}_{}{}{}"
 _PATTERN = re.compile(r"64-41414-([0-3])_([0-3])([0-3])_([0-3])([0-3])([0-3])")
 
 
-class TransNASSpace(CategoricalSpace):
+class TransNASSpace(EdgeCellSpace):
     """TransNAS-Bench-101 micro: four operations on the six edges of NAS-Bench-201's cell.
 
     A genotype is ``(0→1, 0→2, 1→2, 0→3, 1→3, 2→3)``, each an index of :data:`OPERATIONS`, and so
@@ -39,7 +39,7 @@ class TransNASSpace(CategoricalSpace):
 
     def __init__(self, genotypes: ArrayLike | None = None, name: str = "TransNAS") -> None:
         names = [f"{source}->{target}" for source, target in EDGES]
-        super().__init__([OPERATIONS] * len(EDGES), names, genotypes, name)
+        super().__init__(EDGES, [OPERATIONS] * len(EDGES), names, genotypes, name)
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
         """Arch strings, as the benchmark writes them."""
@@ -61,17 +61,3 @@ class TransNASSpace(CategoricalSpace):
                 )
             rows.append([int(digit) for digit in match.groups()])
         return np.array(rows, np.int64).reshape(-1, len(EDGES))
-
-    @property
-    def node_labels(self) -> tuple[str, ...]:
-        """What the node operations of :meth:`to_graph` stand for."""
-        return ("input", "output", *OPERATIONS)
-
-    def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Cells with operations on the nodes: input, the six edges of the cell, output.
-
-        Returns:
-            adjacency, shape ``(n, 8, 8)`` (the same for every cell), and node operations, shape
-            ``(n, 8)``, indices of :attr:`node_labels`.
-        """
-        return to_graph(EDGES, self.check(genotypes))
