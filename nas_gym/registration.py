@@ -142,13 +142,15 @@ def import_table(
             says where.
         DataError: the cache cannot be written to.
     """
+    from nas_gym.evaluators import PREDICTOR  # not needed by `import nas_gym`
+
     if not store.NAME.fullmatch(name) or re.search(r"-v\d+$", name):
         raise ValueError(
             f"{name!r} cannot be a name: at most 100 letters, digits, '_', '.' and '-' are "
             "allowed, beginning with a letter or digit and not ending in a version like '-v0' (it "
             "is added)."
         )
-    if name in SOURCES or name in BUILT_IN:
+    if name in SOURCES or name in BUILT_IN or name == PREDICTOR:
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
     if store.exists(name) and not replace:
         raise ValueError(

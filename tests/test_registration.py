@@ -92,7 +92,9 @@ def test_names_that_cannot_be_ids(name, write_csv, cache):
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("name", ["analog-nasbench", "nats-bench", "NB201-cifar10", "NBGraph-cora"])
+@pytest.mark.parametrize(
+    "name", ["analog-nasbench", "nats-bench", "NB201-cifar10", "NBGraph-cora", "predictor"]
+)
 def test_names_of_built_in_tables_and_tasks(name, write_csv, cache):
     with pytest.raises(ValueError, match="built-in"):
         import_table(write_csv(), name, **COLUMNS)
