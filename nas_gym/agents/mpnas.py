@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -231,16 +232,22 @@ class MPNAS(MetaAgent):
             return int(self.space.encode(unseen(self.space, everything, spare))[0])
         if not self.epochs and len(seen) < self.num_random:
             return int(new[0])
-        return int(new[self._score(trial, new).argmax()])
+        return int(new[self._score(trial)[new].argmax()])
 
-    def _score(self, trial: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores of architectures, the higher the better."""
-        scores = self._scores[trial]
-        unknown = np.unique(indices[np.isnan(scores[indices])])
-        graphs = to_graphs(self.space, self.space.decode(unknown))
-        scores[unknown] = self.task.direction * self._predictors[trial].predict(graphs)
-        found: NDArray[np.float32] = scores[indices]
-        return found
+    def _score(self, trial: int) -> NDArray[np.float32]:
+        """Scores of all architectures, the higher the better, ``(size,)``.
+
+        All at once: what a network gives for one varies in the last bits with what is computed
+        beside it, which decides between equal graphs.
+        """
+        scores: NDArray[np.float32] = self._scores[trial]
+        if np.isnan(scores[0]):
+            scores[:] = self.task.direction * self._predictors[trial].predict(self._graphs)
+        return scores
+
+    @cached_property
+    def _graphs(self) -> Graphs:
+        return to_graphs(self.space, self.space.decode(np.arange(self.space.size)))
 
     def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
         indices = self.space.encode(genotypes)

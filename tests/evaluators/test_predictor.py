@@ -56,7 +56,7 @@ def test_same_seed_same_scores(cells):
 def test_fit_learns_a_ranking(cells):
     graphs, labels = drawn(cells, 60)
     others, truth = drawn(cells, 1000, seed=1)
-    begun = Predictor(Recipe(algorithm="maml"))
+    begun = Predictor(Recipe(algorithm="maml", inner_rate=0.06))
     before = begun.predict(graphs)
     fitted = begun.fit(graphs, labels)
     np.testing.assert_array_equal(begun.predict(graphs), before)
