@@ -21,6 +21,8 @@ from nas_gym.evaluators.graphs import Graphs, to_graphs
 from nas_gym.task_sets import TaskSet, dataset_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nas_gym.evaluators.meta_training import MetaTraining, Schedule, Source
     from nas_gym.evaluators.predictor import Predictor, Recipe
 
@@ -242,12 +244,16 @@ class MPNAS(MetaAgent):
         """
         scores: NDArray[np.float32] = self._scores[trial]
         if np.isnan(scores[0]):
-            scores[:] = self.task.direction * self._predictors[trial].predict(self._graphs)
+            scores[:] = self.task.direction * self._predictors[trial].score(*self._inputs)
         return scores
 
     @cached_property
-    def _graphs(self) -> Graphs:
-        return to_graphs(self.space, self.space.decode(np.arange(self.space.size)))
+    def _inputs(self) -> tuple[Tensor, Tensor]:
+        """All architectures, as networks read them."""
+        from nas_gym.evaluators.gcn import to_tensors
+
+        everything = self.space.decode(np.arange(self.space.size))
+        return to_tensors(to_graphs(self.space, everything))
 
     def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
         indices = self.space.encode(genotypes)

@@ -98,13 +98,14 @@ class Predictor:
 
     def predict(self, graphs: Graphs) -> NDArray[np.float64]:
         """Scores of architectures, ``(n,)``."""
-        found = []
-        for start in range(0, len(graphs.nodes), _BATCH):
-            part = slice(start, start + _BATCH)
-            inputs = to_tensors(Graphs(graphs.adjacency[part], graphs.nodes[part]))
-            with torch.no_grad():
-                found.append(functional_call(self.model, self.parameters, inputs).numpy())
-        return np.concatenate([np.empty(0, np.float32), *found]).astype(np.float64)
+        return self.score(*to_tensors(graphs))
+
+    def score(self, *inputs: Tensor) -> NDArray[np.float64]:
+        """The same, of graphs as :func:`~nas_gym.evaluators.gcn.to_tensors` gives them."""
+        parts = zip(*(torch.split(each, _BATCH) for each in inputs), strict=True)
+        with torch.no_grad():
+            found = [functional_call(self.model, self.parameters, part) for part in parts]
+        return torch.cat(found).numpy().astype(np.float64)
 
     def fit(self, graphs: Graphs, labels: NDArray[np.float64] | list[float]) -> Self:
         """A predictor adapted to labelled architectures; this one stays as it is.

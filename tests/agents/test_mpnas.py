@@ -96,7 +96,7 @@ def test_first_picks_need_no_observation(learned):
 
 def test_it_finds_good_ones_sooner_than_from_nothing(learned):
     analog = {"signal": "analog_accuracy", "report": "analog_accuracy"}
-    envs = gym.make_vec(ENV, num_envs=10, **analog)
+    envs = gym.make_vec(ENV, num_envs=6, **analog)
     agents = learned.adapt(envs, queries=16, seed=0), searched(MPNAS(envs, 0, **SMALL), 16)
     rewards = agents[0].task.rewards
     ranks = [(rewards > agent.best_fitness[:, None]).sum(axis=1) for agent in agents]
