@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas_gym.spaces.categorical import CategoricalSpace, Genotypes
+from nas_gym.spaces.isomorphism import canonical
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3", "absent")
 MAX_VERTICES, MAX_EDGES = 7, 9
@@ -30,15 +31,16 @@ class NB101Space(CategoricalSpace):
     ones before the output. Its text is what the benchmark's ``ModelSpec`` takes: the matrix as
     JSON, and the vertices' operations, ``[[0, 1], [0, 0]] input,output``.
 
-    The space is the cells that a table covers, as it writes them. The benchmark trained 423,624,
-    one of each group of isomorphic ones; the others of a group are not in the space.
+    The space is the cells that a table covers, each in its canonical form (see
+    :mod:`nas_gym.spaces.isomorphism`): isomorphic cells, and those that differ in what is on no
+    path from input to output, are one. 423,624 cells differ so, as the benchmark counts them.
 
     Args:
-        genotypes: the cells, shape ``(size, 26)``.
+        genotypes: the cells, shape ``(n, 26)``, in any form.
         name: what the space is called in histories and messages.
 
     Raises:
-        ValueError: no cell, one with more than nine edges, or one whose input does not lead to its
+        ValueError: no cell, or one that has none or more than nine edges on paths from input to
             output.
 
     Example:
@@ -53,25 +55,10 @@ class NB101Space(CategoricalSpace):
         names = [f"{u}->{v}" for u, v in zip(_SOURCE.tolist(), _TARGET.tolist(), strict=True)]
         names += [f"op{vertex}" for vertex in range(1, MAX_VERTICES - 1)]
         super().__init__(choices, names, name=name)
-        array = np.asarray(genotypes)
-        self._check_cells(array)
-        self._restrict(array)
-
-    def _check_cells(self, genotypes: NDArray[np.int64]) -> None:
-        adjacency, _ = self.to_graph(genotypes)
-        edges = adjacency.sum(axis=(1, 2))
-        reached = np.zeros((len(adjacency), MAX_VERTICES), bool)
-        reached[:, 0] = True
-        for vertex in range(1, MAX_VERTICES):  # edges go from lower to higher
-            reached[:, vertex] = (reached & adjacency[:, :, vertex].astype(bool)).any(axis=1)
-        wrong = (edges > MAX_EDGES) | ~reached[:, -1]
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueError(
-                f"Row {row} is no cell of NAS-Bench-101: it has {edges[row]} edges (at most "
-                f"{MAX_EDGES}), and its input {'leads' if reached[row, -1] else 'does not lead'} "
-                "to its output."
-            )
+        given = self.check(genotypes)
+        cells = canonical(given, MAX_VERTICES, len(OPERATIONS))
+        _check_edges(cells, given)
+        self._restrict(cells)
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
         """Matrix and operations of each cell, without absent vertices."""
@@ -90,13 +77,17 @@ class NB101Space(CategoricalSpace):
 
     @staticmethod
     def parse(texts: Sequence[str]) -> Genotypes:
-        """Genotypes of texts as :meth:`to_text` writes them, ``(n, 26)``.
+        """Canonical genotypes of texts as :meth:`to_text` writes them, ``(n, 26)``.
 
         Raises:
-            ValueError: a text that is no matrix with operations.
+            ValueError: a text that is no matrix with operations, or a cell that has none or more
+                than nine edges on paths from input to output.
         """
-        rows = [_parse(text) for text in texts]
-        return np.array(rows, np.int64).reshape(-1, _BITS + MAX_VERTICES - 2)
+        rows = np.array([_parse(text) for text in texts], np.int64)
+        rows = rows.reshape(-1, _BITS + MAX_VERTICES - 2)
+        cells = canonical(rows, MAX_VERTICES, len(OPERATIONS))
+        _check_edges(cells, texts)
+        return cells
 
     @property
     def node_labels(self) -> tuple[str, ...]:
@@ -117,6 +108,18 @@ class NB101Space(CategoricalSpace):
         nodes[:, 0] = 0
         nodes[:, 1:-1] = 2 + array[:, _BITS:]
         return adjacency, nodes
+
+
+def _check_edges(cells: Genotypes, given: Sequence[str] | Genotypes) -> None:
+    """Refuse canonical forms that are no cells; ``given`` is what they are the forms of."""
+    edges = cells[:, :_BITS].sum(axis=1)
+    wrong = (edges == 0) | (edges > MAX_EDGES)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{given[row]} is no cell of NAS-Bench-101: 1 to {MAX_EDGES} edges on paths from input "
+            f"to output were expected, it has {edges[row]}."
+        )
 
 
 def _parse(text: str) -> list[int]:

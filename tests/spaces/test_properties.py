@@ -34,6 +34,7 @@ SPACES = {
     "nbgraph-proteins": NBGraphSpace(PROTEINS_OPERATIONS),
     "transnas": TransNASSpace(),
     "nbasr": NBASRSpace(),
+    "nbasr-partial": NBASRSpace(NBASRSpace().decode(np.arange(0, 8242, 3))),
 }
 
 

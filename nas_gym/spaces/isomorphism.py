@@ -1,0 +1,77 @@
+"""One form for all isomorphic cells, of operations on the vertices."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def canonical(cells: NDArray[np.int64], vertices: int, labels: int) -> NDArray[np.int64]:
+    """The canonical forms of cells: equal for those that are isomorphic, and only for those.
+
+    A cell is the upper triangle of its adjacency matrix, row by row, and a label for each inner
+    vertex. The last label marks a vertex as absent, whatever its edges are. What is on no path from
+    input to output is made absent, too. Of all orders of the inner vertices in which edges go
+    forward, the canonical form is the one that comes last in lexicographic order, so that absent
+    vertices stand before the output.
+
+    Args:
+        cells: ``(n, edges + inner)``, with ``edges = vertices * (vertices - 1) / 2`` and
+            ``inner = vertices - 2``.
+        vertices: the number of vertices, input and output among them; 7 at most.
+        labels: the number of labels.
+
+    Returns:
+        Cells, of the shape of ``cells``. One whose input does not lead to its output has no edges.
+    """
+    pruned = _prune(cells, vertices, labels - 1)
+    weights = _weights(vertices, labels)
+    best = pruned @ weights[0]
+    for order in weights[1:]:
+        np.maximum(best, pruned @ order, out=best)
+    # the first order is that of the columns: its weights are the strides of their mixed radix
+    edges = pruned.shape[1] - (vertices - 2)
+    radix = np.where(np.arange(pruned.shape[1]) < edges, 2, labels)
+    digits: NDArray[np.int64] = best[:, None] // weights[0] % radix
+    return digits
+
+
+def _prune(cells: NDArray[np.int64], vertices: int, absent: int) -> NDArray[np.int64]:
+    """Cells without the edges, and with absent vertices, where no path leads."""
+    source, target = np.triu_indices(vertices, 1)
+    bits, labels = cells[:, : len(source)], cells[:, len(source) :]
+    edges = np.zeros((len(cells), vertices, vertices), bool)
+    edges[:, source, target] = bits
+    present = np.pad(labels != absent, ((0, 0), (1, 1)), constant_values=True)
+    reached, reaches = np.zeros_like(present), np.zeros_like(present)
+    reached[:, 0] = reaches[:, -1] = True
+    for vertex in range(1, vertices):  # edges go from lower to higher
+        reached[:, vertex] = present[:, vertex] & (reached & edges[:, :, vertex]).any(axis=1)
+        other = vertices - 1 - vertex
+        reaches[:, other] = present[:, other] & (reaches & edges[:, other]).any(axis=1)
+    used = reached & reaches
+    kept = bits * (used[:, source] & used[:, target])
+    return np.concatenate([kept, np.where(used[:, 1:-1], labels, absent)], axis=1)
+
+
+@cache
+def _weights(vertices: int, labels: int) -> list[NDArray[np.int64]]:
+    """For each order of the inner vertices, what its cell's number is linear in.
+
+    The number of a cell is its rank among all cells of so many vertices and labels. An order in
+    which an edge goes backward has a number below zero.
+    """
+    source, target = np.triu_indices(vertices, 1)
+    inner = vertices - 2
+    label_weights = labels ** np.arange(inner)[::-1]
+    edge_weights = np.full((vertices, vertices), -(2 ** len(source) * labels**inner))
+    edge_weights[source, target] = 2 ** np.arange(len(source))[::-1] * labels**inner
+    result = []
+    for order in permutations(range(1, vertices - 1)):
+        place = np.array([0, *order, vertices - 1])
+        moved = edge_weights[place[source], place[target]]
+        result.append(np.concatenate([moved, label_weights[place[1:-1] - 1]]))
+    return result
