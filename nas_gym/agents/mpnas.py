@@ -17,7 +17,7 @@ from nas_gym.agents.base import Callback, State, part
 from nas_gym.agents.meta_agent import MetaAgent, describe
 from nas_gym.agents.unseen import unseen
 from nas_gym.errors import DamagedDataError
-from nas_gym.evaluators.graphs import Graphs, to_graphs
+from nas_gym.evaluators.graphs import to_graphs
 from nas_gym.task_sets import TaskSet, dataset_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from nas_gym.evaluators.meta_training import MetaTraining, Schedule, Source
     from nas_gym.evaluators.predictor import Predictor, Recipe
-
-_UNKNOWN = np.float32(np.nan)
 
 
 class MPNAS(MetaAgent):
@@ -193,6 +191,7 @@ class MPNAS(MetaAgent):
 
     def _train(self, tasks: TaskSet, trial: int) -> MetaTraining:
         """A trial's meta-training, as far as it has come."""
+        from nas_gym.evaluators.gcn import to_tensors
         from nas_gym.evaluators.meta_training import MetaTraining
 
         seed = self.streams.seeds[trial]
@@ -203,9 +202,9 @@ class MPNAS(MetaAgent):
             )
         epochs, queries = self._meta_plan.tolist()
         known = known_architectures(space.size, seed, queries)
-        graphs = to_graphs(space, space.decode(known))
+        inputs = to_tensors(to_graphs(space, space.decode(known)))
         training = MetaTraining(
-            self._recipe(), self._schedule(epochs), _sources(tasks, graphs, known), seed
+            self._recipe(), self._schedule(epochs), _sources(tasks, inputs, known), seed
         )
         if self.epochs:
             training.set_arrays({k: v[trial] for k, v in self._unfinished.items()}, self.epochs)
@@ -275,7 +274,7 @@ class MPNAS(MetaAgent):
 
     def _refit(self) -> None:
         """Fine-tune each trial's network on what it had observed when the latest refit was due."""
-        self._scores = np.full((self.num_trials, self.space.size), _UNKNOWN)
+        self._scores = np.full((self.num_trials, self.space.size), np.nan, np.float32)
         known = self._num_fitted(self._indices.shape[1])
         self._predictors: list[Predictor] = list(self.start)
         if not known:
@@ -341,7 +340,7 @@ def known_architectures(size: int, seed: int, queries: int) -> NDArray[np.int64]
     return np.random.default_rng([seed, 1]).permutation(size)[:queries]
 
 
-def _sources(tasks: TaskSet, graphs: Graphs, known: NDArray[np.int64]) -> list[Source]:
+def _sources(tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64]) -> list[Source]:
     """What is known of a task set's columns: those of one data set are one source, as are those of
     one table where that names none.
 
@@ -360,4 +359,4 @@ def _sources(tasks: TaskSet, graphs: Graphs, known: NDArray[np.int64]) -> list[S
         groups.setdefault(group, []).append(found.column(name)[known])
     like = sum(is_like for is_like, _ in groups)
     weights = {True: 2 / 3 / max(like, 1), False: 1 / 3 / max(len(groups) - like, 1)}
-    return [Source(graphs, np.stack(each), weights[group[0]]) for group, each in groups.items()]
+    return [Source(inputs, np.stack(each), weights[group[0]]) for group, each in groups.items()]

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from nas_gym.evaluators.gcn import to_tensors
-from nas_gym.evaluators.graphs import Graphs
 from nas_gym.evaluators.meta_learning import meta_loss
 from nas_gym.evaluators.predictor import Predictor, Recipe
 from nas_gym.rank_scores import rank_scores
@@ -81,14 +79,16 @@ class Source:
     """Tasks that share their architectures, such as all metrics measured on one data set.
 
     Args:
-        graphs: ``n`` architectures.
+        inputs: ``n`` architectures, as :func:`~nas_gym.evaluators.gcn.to_tensors` gives them.
         labels: what was measured, ``(tasks, n)``; only the order counts.
         weight: how often it is drawn, beside others.
     """
 
-    def __init__(self, graphs: Graphs, labels: NDArray[np.float64], weight: float = 1.0) -> None:
+    def __init__(
+        self, inputs: tuple[Tensor, ...], labels: NDArray[np.float64], weight: float = 1.0
+    ) -> None:
         self.weight = weight
-        self.inputs = to_tensors(graphs)
+        self.inputs = inputs
         self.labels = torch.from_numpy(rank_scores(labels).astype(np.float32))
 
 
@@ -148,9 +148,8 @@ class MetaTraining:
     def learned(self) -> Predictor:
         """The predictor as it is now; training goes on without it."""
         parameters = self.predictor.parameters
-        return Predictor(
-            self.predictor.recipe,
-            {name: each.detach().clone() for name, each in parameters.items()},
+        return self.predictor.with_parameters(
+            {name: each.detach().clone() for name, each in parameters.items()}
         )
 
     @property

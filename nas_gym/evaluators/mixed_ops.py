@@ -14,9 +14,7 @@ from nas_gym.evaluators.graphs import NODES, OPERATIONS, Graphs, prune
 from nas_gym.spaces import nb201, nbasr
 from nas_gym.spaces.base import RandomSource
 from nas_gym.spaces.edge_cells import Edges, adjacency
-
-_MAX_VERTICES, _MAX_EDGES = 7, 9
-"""Of a cell of NAS-Bench-101 (Ying et al., ICML 2019, section 2.1)."""
+from nas_gym.spaces.nb101 import MAX_EDGES, MAX_VERTICES
 
 _MOST = len(nbasr.EDGES)
 """Operations, in any topology."""
@@ -95,7 +93,7 @@ class MixedOps:
 @cache
 def _topologies() -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Edges between input, nine operations and output, ``(6474, 11, 11)``; operations of each."""
-    families = [_nb101(vertices) for vertices in range(2, _MAX_VERTICES + 1)]
+    families = [_nb101(vertices) for vertices in range(2, MAX_VERTICES + 1)]
     families += [_of_edges(nb201.EDGES), _of_edges(nbasr.EDGES)]
     counts = [len(edges) for edges in families]
     operations = np.array([edges.shape[1] - 2 for edges in families], np.int64)
@@ -107,7 +105,7 @@ def _nb101(vertices: int) -> NDArray[np.bool_]:
     source, target = np.triu_indices(vertices, 1)
     numbers = np.arange(2 ** len(source), dtype="<u4").view(np.uint8).reshape(-1, 4)
     bits = np.unpackbits(numbers, axis=1, count=len(source), bitorder="little").astype(bool)
-    bits = bits[bits.sum(axis=1) <= _MAX_EDGES]
+    bits = bits[bits.sum(axis=1) <= MAX_EDGES]
     edges = np.zeros((len(bits), vertices, vertices), bool)
     edges[:, source, target] = bits
     # edges go from lower to higher: with one into each vertex, all are reached from the first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,12 +63,14 @@ class Recipe:
 class Predictor:
     """A graph convolutional network that scores architectures: the higher, the larger the metric.
 
-    Scores rank; they have no unit. Parameters are drawn at random where they are not given.
+    Scores rank; they have no unit. A new one has random parameters.
 
     Args:
         recipe: how it is built.
+        seed: of its parameters.
+
+    Attributes:
         parameters: of the network, by name.
-        seed: of random parameters.
         steps: of fine-tuning that made the parameters; 0 for none.
 
     Example:
@@ -80,21 +83,20 @@ class Predictor:
         (5,)
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        parameters: Parameters | None = None,
-        seed: int = 0,
-        steps: int = 0,
-    ) -> None:
+    def __init__(self, recipe: Recipe, seed: int = 0) -> None:
         self.recipe = recipe
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.model = GCN(recipe.width, recipe.layers, recipe.dropout)
-        own = {name: each.detach() for name, each in self.model.named_parameters()}
-        self.parameters = own if parameters is None else dict(parameters)
-        self.steps = steps
         self.model.eval()
+        self.parameters = {name: each.detach() for name, each in self.model.named_parameters()}
+        self.steps = 0
+
+    def with_parameters(self, parameters: Parameters, steps: int = 0) -> Self:
+        """The same network with other parameters, after so many steps of fine-tuning."""
+        other = copy.copy(self)
+        other.parameters, other.steps = dict(parameters), steps
+        return other
 
     def predict(self, graphs: Graphs) -> NDArray[np.float64]:
         """Scores of architectures, ``(n,)``."""
@@ -133,7 +135,7 @@ class Predictor:
             algorithm=self.recipe.algorithm,
             learning_rate=self.recipe.inner_rate,
         )
-        return type(self)(self.recipe, parameters, steps=steps)
+        return self.with_parameters(parameters, steps)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """The parameters, by name."""
@@ -151,7 +153,7 @@ class Predictor:
             if arrays[name].shape != own.shape:
                 raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(own.shape)}.")
             found[name] = torch.from_numpy(arrays[name].astype(np.float32))
-        return type(self)(self.recipe, found)
+        return self.with_parameters(found)
 
     def save(self, path: str | Path, *, maximize: bool = True, what: str = "") -> None:
         """Write it to a file (``.safetensors``) that an environment's ``signal`` may name.

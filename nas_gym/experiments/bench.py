@@ -141,6 +141,7 @@ def _mpnas() -> Iterator[Row]:
     """MP-NAS's meta-training and predictions, on one core."""
     import torch
 
+    from nas_gym.evaluators.gcn import to_tensors
     from nas_gym.evaluators.graphs import to_graphs
     from nas_gym.evaluators.meta_training import MetaTraining, Schedule, Source
     from nas_gym.evaluators.predictor import Recipe
@@ -148,7 +149,7 @@ def _mpnas() -> Iterator[Row]:
     torch.set_num_threads(1)
     table = load("analog-nasbench")
     everything = table.space.decode(np.arange(table.space.size))
-    source = Source(to_graphs(table.space, everything[::2]), table.values[::2].T)
+    source = Source(to_tensors(to_graphs(table.space, everything[::2])), table.values[::2].T)
     training = MetaTraining(Recipe(), Schedule(), [source], seed=0)
     seconds = _seconds(lambda: [training.run_epoch() for _ in range(training.schedule.epochs)])
     what = f"mpnas, one meta-training of width {Recipe().width}"

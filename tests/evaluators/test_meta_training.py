@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas_gym.evaluators.gcn import to_tensors
 from nas_gym.evaluators.graphs import to_graphs
 from nas_gym.evaluators.meta_training import MetaTraining, Schedule, Source
 from nas_gym.evaluators.predictor import Recipe
@@ -24,10 +25,10 @@ def table():
 @pytest.fixture(scope="module")
 def sources(table):
     known = np.arange(0, 15625, 20)
-    graphs = to_graphs(table.space, table.space.decode(known))
+    inputs = to_tensors(to_graphs(table.space, table.space.decode(known)))
     groups = (["ptq_accuracy", "qat_accuracy"], ["noisy_accuracy"])
     return [
-        Source(graphs, np.stack([table.column(name)[known] for name in names])) for names in groups
+        Source(inputs, np.stack([table.column(name)[known] for name in names])) for names in groups
     ]
 
 
