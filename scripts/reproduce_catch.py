@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
-from numpy.typing import NDArray
 from studies import (
     DOCS,
-    RUNS,
     MetaTraining,
     Study,
     Trainings,
+    clustered,
     command,
     reproduce,
     saved_agent,
@@ -30,8 +29,6 @@ from studies import (
 )
 
 from nas_gym import task_sets
-from nas_gym.experiments import bootstrap
-from nas_gym.experiments.compare import Comparison, contenders
 from nas_gym.experiments.figures import png, styles
 from nas_gym.experiments.records import Trials
 from nas_gym.files import write_atomically
@@ -82,13 +79,6 @@ class Adaptation(Study):
     def _keep_pictures(self, pattern: str) -> None:
         """Curves of mean regret say little here."""
 
-    def trials(self) -> list[Trials]:
-        """All trials, as they were kept."""
-        wanted = Comparison(
-            self.envs, self.agents, self.queries, self.seeds, self.first_seed, self.env_arguments
-        )
-        return [contender.trials() for contender in contenders(wanted, RUNS / self.name)]
-
 
 def ranks(trials: Trials) -> dict[str, Any]:
     """How the best architectures that trials found rank by reward in the whole space, from 0."""
@@ -133,12 +123,6 @@ def sorted_trials(found: Sequence[Trials]) -> Figure:
     axes.set_ylabel(f"{found[0].task.dataset}: best accuracy found, %")
     figure.legend(fontsize=8, ncols=2, loc="outside lower center")
     return figure
-
-
-def clustered(by_seed: NDArray[np.float64]) -> dict[str, float]:
-    """The mean over meta-seeds, and its 95 % bootstrap interval."""
-    low, high = bootstrap.interval(by_seed, "mean")
-    return {"mean": float(by_seed.mean()), "low": float(low), "high": float(high)}
 
 
 SB3 = (

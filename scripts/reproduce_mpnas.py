@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from studies import DOCS, RUNS, MetaTraining, Study, Trainings, command, reproduce, table
+from studies import DOCS, RUNS, MetaTraining, Study, Trainings, clustered, command, reproduce, table
 
 from nas_gym import tables, task_sets
 from nas_gym.agents import MPNAS
 from nas_gym.agents.mpnas import known_architectures
 from nas_gym.evaluators.graphs import Graphs, to_graphs
 from nas_gym.evaluators.rank_correlation import spearman
-from nas_gym.experiments import bootstrap
-from nas_gym.experiments.compare import Comparison, contenders
 from nas_gym.experiments.figures import png
 from nas_gym.experiments.jobs import cores
 from nas_gym.files import write_atomically
@@ -174,6 +172,7 @@ def transfer(target: str, variant: str, index: int) -> dict[str, dict[str, list[
 
 def naive(source: str, index: int) -> dict[str, dict[str, list[float]]]:
     """How well a predictor of one column alone ranks the columns of all other targets."""
+    from nas_gym.evaluators.gcn import to_tensors
     from nas_gym.evaluators.meta_training import MetaTraining as Training
     from nas_gym.evaluators.meta_training import Schedule, Source
     from nas_gym.evaluators.predictor import Recipe
@@ -187,7 +186,7 @@ def naive(source: str, index: int) -> dict[str, dict[str, list[float]]]:
     learning = Training(
         Recipe(algorithm="maml"),
         Schedule(epochs=15, joint=1.0),
-        [Source(part_of(audience.graphs, known), labels[None])],
+        [Source(to_tensors(part_of(audience.graphs, known)), labels[None])],
         seed,
     )
     for _ in range(learning.schedule.epochs):
@@ -332,6 +331,7 @@ SETTINGS = list(
 def synthetic(correlation: float, count: int, uncorrelated: int) -> dict[str, list[float]]:
     """Spearman's correlation after 5 shots on a task of CIFAR-100's accuracies and noise, meta-
     trained on others of the kind; and from a random network."""
+    from nas_gym.evaluators.gcn import to_tensors
     from nas_gym.evaluators.meta_training import MetaTraining as Training
     from nas_gym.evaluators.meta_training import Schedule, Source
     from nas_gym.evaluators.predictor import Recipe
@@ -353,7 +353,7 @@ def synthetic(correlation: float, count: int, uncorrelated: int) -> dict[str, li
         learning = Training(
             Recipe(),
             Schedule(epochs=6, steps=50),
-            [Source(part_of(unified, known), labels)],
+            [Source(to_tensors(part_of(unified, known)), labels)],
             FIRST_SEED + run,
         )
         for _ in range(learning.schedule.epochs):
@@ -404,12 +404,8 @@ class FewQueries(Study):
         """Run it, and keep how agents stood after few queries."""
         super().run()
         kept = self.result
-        wanted = Comparison(
-            self.envs, self.agents, self.queries, self.seeds, self.first_seed, self.env_arguments
-        )
         kept["reports"] = {}
-        for contender in contenders(wanted, RUNS / self.name):
-            trials = contender.trials()
+        for trials in self.trials():
             at = {}
             for queries in QUERIES:
                 reports = trials.curves.reports[queries - 1]
@@ -417,12 +413,6 @@ class FewQueries(Study):
                 at[str(queries)] = clustered(reports.reshape(-1, groups).mean(axis=0))
             kept["reports"][trials.agent] = at
         self._keep(kept)
-
-
-def clustered(by_seed: NDArray[np.float64]) -> dict[str, float]:
-    """The mean over meta-seeds, and its 95 % bootstrap interval."""
-    low, high = bootstrap.interval(np.asarray(by_seed), "mean")
-    return {"mean": float(np.mean(by_seed)), "low": float(low), "high": float(high)}
 
 
 IMAGES = ("cifar10", "cifar100", "ImageNet16-120")

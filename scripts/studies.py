@@ -12,10 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 import nas_gym
 from nas_gym import task_sets
-from nas_gym.experiments.compare import Comparison, compare
+from nas_gym.experiments import bootstrap
+from nas_gym.experiments.compare import Comparison, compare, contenders
 from nas_gym.experiments.jobs import cores
+from nas_gym.experiments.records import Trials
 from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings, parse_agents
 
@@ -62,6 +67,13 @@ class Study:
         self._keep(_without_seeds(compare(comparison, RUNS / self.name, command=self.command)))
         if self.pictured:
             self._keep_pictures("curves-*.png")
+
+    def trials(self) -> list[Trials]:
+        """All trials, as they were kept."""
+        wanted = Comparison(
+            self.envs, self.agents, self.queries, self.seeds, self.first_seed, self.env_arguments
+        )
+        return [contender.trials() for contender in contenders(wanted, RUNS / self.name)]
 
     def _keep(self, summary: dict[str, Any]) -> None:
         result = {"command": self.command, "nas_gym": nas_gym.__version__, **summary}
@@ -202,6 +214,12 @@ def interval(entry: dict[str, Any], digits: int = 2) -> str:
     low, high = entry["mean_interval"]
     mean = f"{entry['mean']:.{digits}f} ± {entry['std']:.{digits}f}"
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def clustered(by_seed: NDArray[np.float64]) -> dict[str, float]:
+    """The mean over meta-seeds, and its 95 % bootstrap interval."""
+    low, high = bootstrap.interval(by_seed, "mean")
+    return {"mean": float(by_seed.mean()), "low": float(low), "high": float(high)}
 
 
 def table(headers: list[str], rows: list[list[str]]) -> str:
