@@ -17,7 +17,7 @@ from nas_gym.agents.base import Callback, State, part
 from nas_gym.agents.meta_agent import MetaAgent, describe
 from nas_gym.agents.player import Player
 from nas_gym.agents.streams import TrialStreams
-from nas_gym.agents.unseen import unseen
+from nas_gym.agents.unseen import Remembering, drawn_indices, unseen
 from nas_gym.envs.sequential import SequentialEnv
 from nas_gym.errors import DamagedDataError
 from nas_gym.rank_scores import rank_scores, rank_scores_among
@@ -36,7 +36,7 @@ _PRIORITY_EXPONENT = 0.6  # prioritized experience replay (Schaul et al., ICLR 2
 _FIRST_PRIORITY = 10.0  # of a network that the evaluator has not learned from
 
 
-class CATCH(MetaAgent):
+class CATCH(Remembering, MetaAgent):
     """CATCH (Chen et al., ECCV 2020): context-based meta reinforcement learning, section 3.
 
     An encoder maps the networks queried so far and their rewards to a latent context z; a
@@ -154,11 +154,10 @@ class CATCH(MetaAgent):
     def _new_task(self) -> None:
         """Initialize the search history (line 3)."""
         n = self.num_trials
-        self._queried = np.empty((n, 0), np.int64)
         self._rewards = np.empty((n, 0))
         self._picks = np.empty((n, 0), np.int8)
         self._priorities = np.empty((n, 0))
-        self._seen = np.zeros((n, self.space.size), bool)
+        self._forget_queries(n)
         self._log = np.empty((n, 0, len(self._LOGGED)), np.float32)
         self._candidates: tuple[NDArray[np.int64], Tensor, Tensor] | None = None
         self._novelty = np.full(n, np.nan)
@@ -313,7 +312,7 @@ class CATCH(MetaAgent):
             genotypes = sampled[0]
             indices = self.space.encode(genotypes.reshape(-1, decisions)).reshape(n, count)
             scores = self._scores(indices, z)
-        known = self._seen[self._rows[:, None], indices]
+        known = self._seen.among(indices)
         self._candidates, self._scored, self._novelty = sampled, scores, 1 - known.mean(axis=1)
         random = (explore < self.current_epsilon)[:, None]
         shifted = (np.arange(count) - (pick * count).astype(np.int64)[:, None]) % count
@@ -323,7 +322,7 @@ class CATCH(MetaAgent):
         proposed: NDArray[np.int64] = genotypes[chosen]
         begins = self._explores and self._queried.shape[1] < self.num_random
         for trial in np.flatnonzero(begins | np.isneginf(preference[chosen])).tolist():
-            proposed[trial] = unseen(self.space, self._seen[trial], spare[trial])
+            proposed[trial] = unseen(self.space, self._seen, trial, spare[trial])
         if self.second_opinion and not self._explores:
             proposed = self._ask_second(indices, proposed)
         return proposed
@@ -337,10 +336,10 @@ class CATCH(MetaAgent):
         self._second = self._second or self._new_second(self.streams)
         noise = self.streams.normal((self.num_trials, 1))[:, 0]
         draws = self.streams.random(candidates.shape)
-        random = (draws * self.space.size).astype(np.int64)
+        random = drawn_indices(self.space, draws)
         indices = np.concatenate([random, candidates], axis=1)
         scores = self._second.score(self._one_hot(indices))
-        scores[self._seen[self._rows[:, None], indices]] = -np.inf
+        scores[self._seen.among(indices)] = -np.inf
         chosen = self._rows, scores.argmax(axis=1)
         nothing_new = np.isneginf(scores[chosen])
         trusted = trust(self._picks, self._rewards, noise) | nothing_new
@@ -352,7 +351,7 @@ class CATCH(MetaAgent):
     def _new_second(self, streams: TrialStreams) -> SecondOpinion:
         from nas_gym.agents.second_opinion import SecondOpinion
 
-        sizes = [self.space.alpha_size, self.hidden, self.hidden]
+        sizes = [self.space.one_hot_size, self.hidden, self.hidden]
         return SecondOpinion(sizes, self.num_evaluators, self.learning_rate, streams)
 
     def _scores(self, indices: NDArray[np.int64], z: Tensor) -> NDArray[np.float64]:
@@ -360,12 +359,12 @@ class CATCH(MetaAgent):
         return scores.numpy().astype(np.float64)
 
     def _one_hot(self, indices: NDArray[np.int64]) -> Tensor:
-        """Networks as the components read them, ``(n, m)`` -> ``(n, m, alpha_size)``."""
+        """Networks as the components read them, ``(n, m)`` -> ``(n, m, one_hot_size)``."""
         import torch
 
-        rows = self.space.genotype_to_alpha(self.space.decode(indices.reshape(-1)))
+        rows = self.space.one_hot(self.space.decode(indices.reshape(-1)))
         return torch.from_numpy(rows.astype(np.float32)).reshape(
-            *indices.shape, self.space.alpha_size
+            *indices.shape, self.space.one_hot_size
         )
 
     def _sample_context(self) -> Context:
@@ -407,8 +406,7 @@ class CATCH(MetaAgent):
     def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
         epsilon = np.full(self.num_trials, self.current_epsilon)
         indices = self.space.encode(genotypes)
-        self._seen[self._rows, indices] = True
-        self._queried = np.concatenate([self._queried, indices[:, None]], axis=1)
+        self._note_queries(indices)
         self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)  # line 10
         picks = self._next_picks if self._candidates else np.zeros_like(self._next_picks)
         self._picks = np.concatenate([self._picks, picks[:, None]], axis=1)
@@ -547,8 +545,6 @@ class CATCH(MetaAgent):
         if second:
             self._second = self._new_second(TrialStreams(self.streams.seeds))
             self._second.set_arrays(second)
-        self._seen = np.zeros((self.num_trials, self.space.size), bool)
-        np.put_along_axis(self._seen, self._queried, True, axis=1)
 
     def _take_over(self, state: State, whose: str | Path) -> None:
         """Begin with the networks of a meta-learned agent of any number of trials."""

@@ -24,7 +24,7 @@ class Context:
     """Network-reward pairs of one task for each trial.
 
     Attributes:
-        networks: one-hot, ``(n, c, alpha_size)`` float32.
+        networks: one-hot, ``(n, c, one_hot_size)`` float32.
         rewards: normalised within the context, ``(n, c)`` float32.
         present: which of the pairs there are, ``(n, c)`` bool.
         noise: of the reparameterized z, standard normal, ``(n, latent)`` float32.
@@ -41,7 +41,7 @@ class Candidates:
     """Networks as the controller has sampled them.
 
     Attributes:
-        networks: one-hot, ``(n, m, alpha_size)`` float32.
+        networks: one-hot, ``(n, m, one_hot_size)`` float32.
         choices: the same as genotypes, ``(n, m, L)`` int64.
         masks: which choices were valid, ``(n, m, L, max_choices)`` bool.
         log_probs: of the choices at that time, ``(n, m, L)`` float32.
@@ -89,8 +89,8 @@ class Controller:
         self.mlp = mlp
         self._space = space
         # where the choices of each decision lie among the outputs, (L, max_choices)
-        slots = space.alpha_offsets[:, None] + np.arange(space.max_choices)
-        self._slots = torch.from_numpy(np.minimum(slots, space.alpha_size - 1))
+        slots = space.one_hot_offsets[:, None] + np.arange(space.max_choices)
+        self._slots = torch.from_numpy(np.minimum(slots, space.one_hot_size - 1))
 
     def sample_networks(
         self, z: Tensor, draws: NDArray[np.float64], temperatures: NDArray[np.float64]
@@ -104,7 +104,7 @@ class Controller:
         """
         trials, count, decisions = draws.shape
         space, divisors = self._space, torch.from_numpy(temperatures).float()[:, None]
-        prefixes = torch.zeros(trials, count, space.alpha_size)
+        prefixes = torch.zeros(trials, count, space.one_hot_size)
         nodes = np.zeros(trials * count, np.int64)
         genotypes = np.empty(draws.shape, np.int64)
         all_masks, all_log_probs = [], []
@@ -120,7 +120,7 @@ class Controller:
             genotypes[:, :, decision] = choices
             nodes = space.extend(decision, nodes, choices.reshape(-1))
             taken = torch.from_numpy(choices)[..., None]
-            prefixes.scatter_(2, taken + int(space.alpha_offsets[decision]), 1.0)
+            prefixes.scatter_(2, taken + int(space.one_hot_offsets[decision]), 1.0)
             all_masks.append(masks)
             all_log_probs.append(logits.log_softmax(dim=2).gather(2, taken)[..., 0])
         return genotypes, torch.stack(all_masks, dim=2), torch.stack(all_log_probs, dim=2)
@@ -129,9 +129,9 @@ class Controller:
         """Log probabilities of candidates' choices as the policy is now, and its entropy at each of
         them; ``(n, m, L)`` each."""
         trials, count, decisions = candidates.choices.shape
-        slot = torch.arange(self._space.alpha_size)
+        slot = torch.arange(self._space.one_hot_size)
         # decision l sees those before it: [a_1 ... a_{l-1}, 0, ..., 0]
-        before = slot < torch.from_numpy(self._space.alpha_offsets)[:, None]
+        before = slot < torch.from_numpy(self._space.one_hot_offsets)[:, None]
         prefixes = (candidates.networks[:, :, None] * before).reshape(trials, count * decisions, -1)
         outputs = self._outputs(prefixes, z).reshape(trials, count, decisions, -1)
         slots = self._slots.expand(trials, count, -1, -1)
@@ -153,7 +153,7 @@ class Evaluator:
         self._copies = copies
 
     def predict(self, networks: Tensor, z: Tensor) -> Tensor:
-        """What each copy makes of one-hot networks ``(n, m, alpha_size)``; ``(n, copies, m)``."""
+        """What each copy makes of one-hot networks ``(n, m, one_hot_size)``; ``(n, copies, m)``."""
         trials, count = networks.shape[:2]
         missing = -count % _ROWS
         rows = torch.nn.functional.pad(with_context(networks, z), (0, 0, 0, missing))
@@ -195,7 +195,7 @@ class Components:
         max_norm: float,
         streams: TrialStreams,
     ) -> None:
-        size, layers = space.alpha_size, [hidden, hidden]
+        size, layers = space.one_hot_size, [hidden, hidden]
         self._networks = {
             "encoder": StackedMLP([size + 1, *layers, 2 * latent], learning_rate, streams),
             "controller": StackedMLP([size + latent, *layers, size], learning_rate, streams),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.agents.base import Agent, State, part
-from nas_gym.agents.unseen import unseen
+from nas_gym.agents.unseen import Remembering, unseen
 from nas_gym.envs.alpha import TopArchitectures
 from nas_gym.errors import DamagedDataError
 from nas_gym.rank_scores import rank_scores
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WINDOW = 50  # queries over which diagnostics are averaged
 
 
-class L2NAS(Agent):
+class L2NAS(Remembering, Agent):
     """L2NAS (Mills et al., CIKM 2021): continuous actions and a quantile critic, section 2.
 
     The state is the mean of the ``top_k`` best architectures so far; the actor maps it to alpha,
@@ -102,7 +102,7 @@ class L2NAS(Agent):
     anneal_until: int
     final_epsilon: float
     pretrained: str
-    _STATE = ("seen", "states", "actions", "rewards", "log")
+    _STATE = ("queried", "states", "actions", "rewards", "log")
     _LOGGED = ("critic_loss", "actor_loss", "epsilon", "novelty", "prediction", "calibration")
 
     def _setup(self) -> None:
@@ -126,7 +126,7 @@ class L2NAS(Agent):
         self._reward = self.task.reward_function("signal" if same else self.reward)
         self._top = TopArchitectures(self.space, n, self.top_k)
         self._rows = np.arange(n)
-        self._seen = np.zeros((n, self.space.size), bool)
+        self._forget_queries(n)
         # the replay buffer
         self._states = np.empty((n, 0, size), np.float32)
         self._actions = np.empty((n, 0, size), np.float32)
@@ -159,7 +159,7 @@ class L2NAS(Agent):
         alphas = np.where(explore[:, :, None], noise, self._noisy_actor(noise))
         genotypes = self.space.alpha_to_genotype(alphas.reshape(-1, size))
         indices = self.space.encode(genotypes).reshape(n, candidates)
-        known = self._seen[self._rows[:, None], indices]
+        known = self._seen.among(indices)
         one_hots = self.space.genotype_to_alpha(genotypes).reshape(alphas.shape)
         actions = (alphas if self.relaxed_actions else one_hots).astype(np.float32)
 
@@ -176,7 +176,7 @@ class L2NAS(Agent):
         self._prediction = values[chosen] if trained else np.full(n, np.nan)
         for trial in np.flatnonzero(np.isneginf(preference[chosen])).tolist():
             # nothing new among the candidates
-            proposed[trial] = unseen(self.space, self._seen[trial], spare[trial])
+            proposed[trial] = unseen(self.space, self._seen, trial, spare[trial])
             self._proposed[trial] = self.space.genotype_to_alpha(proposed[[trial]])[0]
             self._prediction[trial] = np.nan
         return proposed
@@ -214,7 +214,7 @@ class L2NAS(Agent):
         if self._proposed is None:  # a first population that the environment drew
             self._proposed = self.space.genotype_to_alpha(genotypes)
         reward = self._reward(fitness)
-        self._seen[self._rows, indices] = True
+        self._note_queries(indices)
         self._states = np.concatenate([self._states, self._top.mean()[:, None]], axis=1)
         self._actions = np.concatenate([self._actions, self._proposed[:, None]], axis=1)
         self._rewards = np.concatenate([self._rewards, reward[:, None]], axis=1)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.agents.base import Agent
+from nas_gym.agents.unseen import Remembering
 
 
-class LocalSearch(Agent):
+class LocalSearch(Remembering, Agent):
     """Hill climbing with restarts (White, Nolen and Savani, UAI 2021).
 
     A climb starts at the best of ``num_initial`` random architectures. All neighbours (one
@@ -25,7 +26,7 @@ class LocalSearch(Agent):
     settings: ClassVar[dict[str, Any]] = {"num_initial": 10}
     num_initial: int
     _STATE = (
-        "seen", "drawn", "climbing", "current", "height", "next", "next_height", "queue",
+        "queried", "drawn", "climbing", "current", "height", "next", "next_height", "queue",
         "queue_index", "priority",
     )  # fmt: skip
 
@@ -38,7 +39,7 @@ class LocalSearch(Agent):
         n, decisions = self.num_trials, self.space.num_decisions
         neighbors = int((self.space.num_choices - 1).sum())
         self._rows = np.arange(n)
-        self._seen = np.zeros((n, self.space.size), bool)
+        self._forget_queries(n)
         self._drawn = np.zeros(n, np.int64)
         self._climbing = np.zeros(n, bool)  # whether what was asked for is from the queue
         self._current = np.zeros((n, decisions), np.int64)
@@ -60,7 +61,7 @@ class LocalSearch(Agent):
 
     def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
         indices = self.space.encode(genotypes)
-        self._seen[self._rows, indices] = True
+        self._note_queries(indices)
         # once is enough for neighbours that the benchmark counts as one architecture
         self._priority[self._queue_index == indices[:, None]] = -1.0
         drawing = self._drawn < self.num_initial
@@ -85,7 +86,7 @@ class LocalSearch(Agent):
         neighbors, valid = self.space.neighbors(self._current[moves])
         indices = np.full(valid.shape, -1, np.int64)
         indices[valid] = self.space.encode(neighbors[valid])
-        seen = self._seen[self._rows[moves][:, None], indices]
+        seen = self._seen.among(indices, self._rows[moves])
         self._queue[moves], self._queue_index[moves] = neighbors, indices
         self._priority[moves] = np.where(valid & ~seen, order[moves], -1.0)
 

@@ -15,7 +15,7 @@ from typing_extensions import Self
 from nas_gym import tables, task_sets
 from nas_gym.agents.base import Callback, State, part
 from nas_gym.agents.meta_agent import MetaAgent, describe
-from nas_gym.agents.unseen import unseen
+from nas_gym.agents.unseen import Remembering, drawn_indices, unseen
 from nas_gym.errors import DamagedDataError
 from nas_gym.evaluators.graphs import to_graphs
 from nas_gym.task_sets import TaskSet, dataset_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nas_gym.evaluators.predictor import Predictor, Recipe
 
 
-class MPNAS(MetaAgent):
+class MPNAS(Remembering, MetaAgent):
     """MP-NAS (Loya et al., NeurIPS 2023): predictor-based search, section 4.4.
 
     A graph convolutional network scores architectures. Each query goes to the best score among
@@ -80,7 +80,7 @@ class MPNAS(MetaAgent):
     num_candidates: int
     num_random: int
     pretrained: str
-    _STATE = ("indices", "rewards", "log", "learned_from", "meta_epoch", "meta_plan")
+    _STATE = ("queried", "rewards", "log", "learned_from", "meta_epoch", "meta_plan")
     _LOGGED = ("score", "fine_tuning_steps")
 
     def _setup(self) -> None:
@@ -119,7 +119,8 @@ class MPNAS(MetaAgent):
     def _forget(self) -> None:
         """Begin the search with what was meta-learned."""
         n = self.num_trials
-        self._indices = np.empty((n, 0), np.int64)
+        self._forget_queries(n)
+        self._predicted = np.full(n, np.nan, np.float32)  # of the latest picks
         self._rewards = np.empty((n, 0))
         self._log = np.empty((n, 0, len(self._LOGGED)), np.float32)
         self._refit()
@@ -218,51 +219,56 @@ class MPNAS(MetaAgent):
 
     def _ask(self) -> NDArray[np.int64]:
         draws = self.streams.random((self.num_trials, self.num_candidates))
-        candidates = (draws * self.space.size).astype(np.int64)
-        picks = [self._pick(trial, each) for trial, each in enumerate(candidates)]
+        spare = draws[:, 0]
+        candidates = drawn_indices(self.space, draws)
+        picks = [self._pick(i, *each) for i, each in enumerate(zip(candidates, spare, strict=True))]
         return self.space.decode(picks)
 
-    def _pick(self, trial: int, candidates: NDArray[np.int64]) -> int:
+    def _pick(self, trial: int, candidates: NDArray[np.int64], spare: float) -> int:
         """The index of the best candidate that was not queried."""
-        seen = self._indices[trial]
-        new = candidates[~np.isin(candidates, seen)]
+        self._predicted[trial] = np.nan
+        new = candidates[~self._seen.among(candidates[None], np.array([trial]))[0]]
         if not len(new):
-            everything = np.zeros(self.space.size, bool)
-            everything[seen] = True
-            spare = candidates[0] / self.space.size
-            return int(self.space.encode(unseen(self.space, everything, spare))[0])
-        if not self.epochs and len(seen) < self.num_random:
+            return int(self.space.encode(unseen(self.space, self._seen, trial, spare))[0])
+        if not self.epochs and self._order.shape[1] < self.num_random:
             return int(new[0])
-        return int(new[self._score(trial)[new].argmax()])
+        scores = self._score(trial, new)
+        self._predicted[trial] = scores.max()
+        return int(new[scores.argmax()])
 
-    def _score(self, trial: int) -> NDArray[np.float32]:
-        """Scores of all architectures, the higher the better, ``(size,)``.
+    def _score(self, trial: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores of architectures, the higher the better, ``(m,)``.
 
-        All at once: what a network gives for one varies in the last bits with what is computed
-        beside it, which decides between equal graphs.
+        In small spaces those of all architectures at once, until the next refit: what a network
+        gives for one varies in the last bits with what is computed beside it, which decides between
+        equal graphs.
         """
-        scores: NDArray[np.float32] = self._scores[trial]
-        if np.isnan(scores[0]):
-            scores[:] = self.task.direction * self._predictors[trial].score(*self._inputs)
-        return scores
+        predictor, sign = self._predictors[trial], self.task.direction
+        if not self._seen.is_small:
+            return (sign * predictor.score(*self._read(indices))).astype(np.float32)
+        if trial not in self._scores:
+            scores = sign * predictor.score(*self._everything)
+            self._scores[trial] = scores.astype(np.float32)
+        return self._scores[trial].take(indices)
 
-    @cached_property
-    def _inputs(self) -> tuple[Tensor, Tensor]:
-        """All architectures, as networks read them."""
+    def _read(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Architectures as networks read them."""
         from nas_gym.evaluators.gcn import to_tensors
 
-        everything = self.space.decode(np.arange(self.space.size))
-        return to_tensors(to_graphs(self.space, everything))
+        return to_tensors(to_graphs(self.space, self.space.decode(indices)))
+
+    @cached_property
+    def _everything(self) -> tuple[Tensor, Tensor]:
+        return self._read(np.arange(self.space.size))
 
     def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
         indices = self.space.encode(genotypes)
-        picked = self._scores[np.arange(self.num_trials), indices]
-        self._indices = np.concatenate([self._indices, indices[:, None]], axis=1)
+        self._note_queries(indices)
         self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)
-        if self._num_fitted(self._indices.shape[1]) == self._indices.shape[1]:
+        if self._num_fitted(self._order.shape[1]) == self._order.shape[1]:
             self._refit()
         steps = np.array([each.steps for each in self._predictors], np.float32)
-        logged = np.stack([picked, steps], axis=1)
+        logged = np.stack([self._predicted, steps], axis=1)
         self._log = np.concatenate([self._log, logged[:, None]], axis=1)
 
     def _num_fitted(self, observed: int) -> int:
@@ -274,14 +280,14 @@ class MPNAS(MetaAgent):
 
     def _refit(self) -> None:
         """Fine-tune each trial's network on what it had observed when the latest refit was due."""
-        self._scores = np.full((self.num_trials, self.space.size), np.nan, np.float32)
-        known = self._num_fitted(self._indices.shape[1])
+        self._scores: dict[int, NDArray[np.float32]] = {}
+        known = self._num_fitted(self._order.shape[1])
         self._predictors: list[Predictor] = list(self.start)
         if not known:
             return
         metrics = self.task.direction * self._rewards[:, :known]
         for trial, start in enumerate(self.start):
-            observed = self.space.decode(self._indices[trial, :known])
+            observed = self.space.decode(self._order[trial, :known])
             self._predictors[trial] = start.fit(to_graphs(self.space, observed), metrics[trial])
 
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:

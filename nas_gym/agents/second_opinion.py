@@ -36,13 +36,13 @@ class SecondOpinion:
             parameter.requires_grad_()
 
     def score(self, networks: Tensor) -> NDArray[np.float64]:
-        """What it expects of one-hot networks ``(n, m, alpha_size)``; ``(n, m)``."""
+        """What it expects of one-hot networks ``(n, m, one_hot_size)``; ``(n, m)``."""
         with torch.no_grad():
             scores = self._evaluator.score(networks, self._no_context(networks))
         return scores.numpy().astype(np.float64)
 
     def learn(self, networks: Tensor, targets: Tensor, updates: int) -> None:
-        """Take steps down the Huber loss of all pairs, ``(n, t, alpha_size)`` and ``(n, t)``."""
+        """Take steps down the Huber loss of all pairs, ``(n, t, one_hot_size)`` and ``(n, t)``."""
         no_context = self._no_context(networks)
         for _ in range(updates):
             predicted = self._evaluator.predict(networks, no_context)

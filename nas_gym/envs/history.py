@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_gym.envs.seen import Seen
 from nas_gym.noise import Keys
 from nas_gym.tasks import Task
 
@@ -34,7 +35,7 @@ class SearchHistory:
         self._searches = np.arange(num_searches)
         self._dtype = np.min_scalar_type(task.space.size - 1)
         self._blocks: list[NDArray[np.unsignedinteger]] = []
-        self._seen = np.zeros((num_searches, task.space.size), bool)
+        self._seen = Seen(num_searches, task.space.size)
         self._counts: list[NDArray[np.int64]] = []  # blocks of unique queries and incumbents
         self._counted = 0
         self.queries = 0
@@ -86,8 +87,7 @@ class SearchHistory:
                 self._counts.append(np.empty((2, _BLOCK, len(self._searches)), np.int64))
             unique, incumbents = self._counts[block]
             indices = self._blocks[block][row]
-            fresh = ~self._seen[self._searches, indices]
-            self._seen[self._searches, indices] = True
+            fresh = self._seen.add(indices)
             if self._counted == 0:
                 unique[0], incumbents[0] = 1, indices
             else:

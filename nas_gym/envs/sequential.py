@@ -33,7 +33,7 @@ class SequentialDynamics:
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self.length = space.num_decisions
-        self.width = space.alpha_size + 1
+        self.width = space.one_hot_size + 1
         self._choices: list[int] = space.num_choices.tolist()
         # as arrays of no dimension, which NumPy compares with faster than with Python's numbers
         self._limits = [np.array(choices, np.uint64) for choices in self._choices]
@@ -57,7 +57,7 @@ class SequentialDynamics:
     def _encode(self, depth: int, nodes: NDArray[Any]) -> NDArray[np.uint8]:
         rows = np.zeros((len(nodes), self.width), self._dtype)
         decisions = self.space.decode_prefixes(depth, nodes)
-        np.put_along_axis(rows, decisions + self.space.alpha_offsets[:depth], 1, axis=1)
+        np.put_along_axis(rows, decisions + self.space.one_hot_offsets[:depth], 1, axis=1)
         rows[:, -1] = depth
         return rows
 

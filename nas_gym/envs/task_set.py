@@ -55,8 +55,8 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
         self._draw(np.random.default_rng(0))  # which shows what actions and observations are like
         space = self.env.task.space
         self.action_space = MaskedDiscrete(space.max_choices, self.action_masks)
-        high = np.ones(space.alpha_size + 1 + space.max_choices + 2, np.float32)
-        high[space.alpha_size] = space.num_decisions
+        high = np.ones(space.one_hot_size + 1 + space.max_choices + 2, np.float32)
+        high[space.one_hot_size] = space.num_decisions
         high[-2] = np.inf  # the reward
         self.observation_space = Box(np.where(np.isinf(high), -high, 0), high, dtype=np.float32)
 

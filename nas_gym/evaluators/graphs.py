@@ -53,13 +53,21 @@ _NAMES = {
     "sage": "avg_pool",
     "gat": "max_pool",
     "skip": "skip",
+    # DARTS
+    "sum": "skip",
+    "max_pool_3x3": "max_pool",
+    "sep_conv_3x3": "conv3",
+    "sep_conv_5x5": "conv5",
+    "dil_conv_3x3": "conv5_d2",
+    "dil_conv_5x5": "conv7_d2",
 }
 """Node labels of search spaces, in the words of :data:`NODES`.
 
-MP-NAS has no graph networks. Those of NAS-Bench-Graph are read by a convention of this package, not
-by an equivalence: what looks at a node alone is a convolution of one pixel (``fc``), what weighs
-neighbours a larger one, ``sage`` takes their mean, ``gat`` attends to some of them. No two
-operations become one.
+DARTS' separable and dilated convolutions stand for the plain ones that come next to them, the
+larger for the larger. MP-NAS has no graph networks. Those of NAS-Bench-Graph are read by a
+convention of this package, not by an equivalence: what looks at a node alone is a convolution of
+one pixel (``fc``), what weighs neighbours a larger one, ``sage`` takes their mean, ``gat`` attends
+to some of them. No two operations become one.
 """
 
 

@@ -2,6 +2,7 @@
 
 from nas_gym.spaces.base import RandomSource, SearchSpace
 from nas_gym.spaces.categorical import CategoricalSpace
+from nas_gym.spaces.darts import DARTSSpace
 from nas_gym.spaces.nb101 import NB101Space
 from nas_gym.spaces.nb201 import NB201Space
 from nas_gym.spaces.nbasr import NBASRSpace
@@ -10,6 +11,7 @@ from nas_gym.spaces.transnas import TransNASSpace
 
 __all__ = [
     "CategoricalSpace",
+    "DARTSSpace",
     "NB101Space",
     "NB201Space",
     "NBASRSpace",

@@ -31,8 +31,9 @@ class SearchSpace(Protocol):
     num_decisions: int
     num_choices: NDArray[np.int64]
     max_choices: int
+    one_hot_size: int
+    one_hot_offsets: NDArray[np.int64]
     alpha_size: int
-    alpha_offsets: NDArray[np.int64]
     size: int
 
     def __hash__(self) -> int:
@@ -109,8 +110,12 @@ class SearchSpace(Protocol):
         """Children of two parents each."""
         ...
 
+    def one_hot(self, genotypes: ArrayLike) -> NDArray[np.float32]:
+        """The choices of genotypes, one-hot and laid end to end, shape ``(n, one_hot_size)``."""
+        ...
+
     def genotype_to_alpha(self, genotypes: ArrayLike) -> NDArray[np.float32]:
-        """The continuous relaxation at genotypes: one-hot rows, shape ``(n, alpha_size)``."""
+        """The continuous relaxation at genotypes: 1 at what they have, ``(n, alpha_size)``."""
         ...
 
     def alpha_to_genotype(self, alpha: ArrayLike) -> NDArray[np.int64]:

@@ -66,9 +66,9 @@ class CategoricalSpace:
             _check_labels(decision, labels)
         self.num_decisions = len(self.choices)
         self.max_choices = int(self.num_choices.max())
-        self.alpha_size = int(self.num_choices.sum())
-        # alpha[offset[d] + c] belongs to choice c of decision d
-        self.alpha_offsets = np.concatenate([[0], np.cumsum(self.num_choices)[:-1]])
+        self.one_hot_size = self.alpha_size = int(self.num_choices.sum())
+        # one_hot[offset[d] + c] belongs to choice c of decision d
+        self.one_hot_offsets = np.concatenate([[0], np.cumsum(self.num_choices)[:-1]])
         self.tree: PrefixTree | None = None
         self.size = int(np.prod(self.num_choices.astype(object)))
         if genotypes is not None:
@@ -323,12 +323,17 @@ class CategoricalSpace:
 
     # -- continuous relaxation ------------------------------------------------------------------
 
+    def one_hot(self, genotypes: ArrayLike) -> NDArray[np.float32]:
+        """The choices of genotypes, one-hot and laid end to end; ``(n, L)`` -> ``(n,
+        one_hot_size)``."""
+        array = self.check(genotypes)
+        rows = np.zeros((len(array), self.one_hot_size), np.float32)
+        np.put_along_axis(rows, array + self.one_hot_offsets, 1.0, axis=1)
+        return rows
+
     def genotype_to_alpha(self, genotypes: ArrayLike) -> NDArray[np.float32]:
         """One-hot rows of the alpha matrix, laid end to end; ``(n, L)`` -> ``(n, alpha_size)``."""
-        array = self.check(genotypes)
-        alpha = np.zeros((len(array), self.alpha_size), np.float32)
-        np.put_along_axis(alpha, array + self.alpha_offsets, 1.0, axis=1)
-        return alpha
+        return self.one_hot(genotypes)
 
     def alpha_to_genotype(self, alpha: ArrayLike) -> Genotypes:
         """The argmax of each row of the alpha matrix, ``(n, alpha_size)`` -> ``(n, L)``.
@@ -340,16 +345,10 @@ class CategoricalSpace:
         Raises:
             ValueError: wrong shape, or NaN.
         """
-        alpha = np.atleast_2d(np.asarray(alpha))
-        if alpha.ndim != 2 or alpha.shape[1] != self.alpha_size:
-            raise ValueError(
-                f"Alpha of {self.name} has shape (n, {self.alpha_size}), got {alpha.shape}."
-            )
-        if np.isnan(alpha).any():
-            raise ValueError("Alpha holds NaN, numbers were expected.")
+        alpha = self._check_alpha(alpha)
         nodes = np.zeros(len(alpha), np.int64)
         genotypes = np.empty((len(alpha), self.num_decisions), np.int64)
-        for decision, offset in enumerate(self.alpha_offsets):
+        for decision, offset in enumerate(self.one_hot_offsets):
             row = alpha[:, offset : offset + self.num_choices[decision]]
             if self.tree is not None:
                 valid = self.tree.children[decision][nodes] >= 0
@@ -357,6 +356,16 @@ class CategoricalSpace:
             genotypes[:, decision] = row.argmax(axis=1)
             nodes = self.extend(decision, nodes, genotypes[:, decision])
         return genotypes
+
+    def _check_alpha(self, alpha: ArrayLike) -> NDArray[Any]:
+        array = np.atleast_2d(np.asarray(alpha))
+        if array.ndim != 2 or array.shape[1] != self.alpha_size:
+            raise ValueError(
+                f"Alpha of {self.name} has shape (n, {self.alpha_size}), got {array.shape}."
+            )
+        if np.isnan(array).any():
+            raise ValueError("Alpha holds NaN, numbers were expected.")
+        return array
 
     # -- graphs ----------------------------------------------------------------------------------
 
@@ -384,7 +393,7 @@ class CategoricalSpace:
         adjacency[:, np.arange(nodes - 1), np.arange(1, nodes)] = 1
         operations = np.ones((len(array), nodes), np.int64)
         operations[:, 0] = 0
-        operations[:, 1:-1] = 2 + self.alpha_offsets + array
+        operations[:, 1:-1] = 2 + self.one_hot_offsets + array
         return adjacency, operations
 
 

@@ -56,9 +56,7 @@ def components(space, trials=3):
 def context(space, pairs, trials=3, seed=0):
     rng = np.random.default_rng(seed)
     indices = rng.integers(space.size, size=trials * pairs)
-    networks = space.genotype_to_alpha(space.decode(indices)).reshape(
-        trials, pairs, space.alpha_size
-    )
+    networks = space.one_hot(space.decode(indices)).reshape(trials, pairs, space.one_hot_size)
     return Context(
         torch.from_numpy(networks.astype(np.float32)),
         torch.from_numpy(rng.normal(size=(trials, pairs)).astype(np.float32)),
@@ -126,7 +124,7 @@ def test_controller_samples_what_it_says(table):
     draws = rng.random((1, 4000, space.num_decisions))
     with torch.no_grad():
         genotypes, masks, log_probs = controller.sample_networks(z, draws, np.ones(4000))
-        networks = space.genotype_to_alpha(genotypes[0])[None].astype(np.float32)
+        networks = space.one_hot(genotypes[0])[None].astype(np.float32)
         candidates = Candidates(
             torch.from_numpy(networks),
             torch.from_numpy(genotypes),

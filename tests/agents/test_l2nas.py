@@ -138,7 +138,8 @@ def test_the_same_to_the_last_bit_alone_and_in_lockstep(settings, env):
 
 def test_takes_what_is_left_when_no_candidate_is_new():
     agent = make(2, num_candidates=1, num_random=0)
-    agent._seen[:, 100:] = True
+    for index in range(100, agent.space.size):
+        agent._seen.add(np.full(2, index))
     agent.learn(100)
     assert all(sorted(column) == list(range(100)) for column in queried(agent).T)
 

@@ -122,7 +122,7 @@ def test_latency_is_searched_downwards(learned):
 
 def test_no_architecture_is_queried_twice():
     agent = searched(make(num_candidates=64), 80)
-    for queried in agent._indices:
+    for queried in agent._queried:
         assert len(set(queried.tolist())) == 80
 
 
@@ -148,7 +148,7 @@ def test_search_with_a_pretrained_agent_goes_on_alike(learned, tmp_path):
     loaded = MPNAS.load(tmp_path / "half", half.env)
     loaded.load_state_dict(half.state_dict(), began=True)
     searched(loaded, 14)
-    np.testing.assert_array_equal(straight._indices, loaded._indices)
+    np.testing.assert_array_equal(straight._queried, loaded._queried)
     np.testing.assert_array_equal(straight._log, loaded._log)
 
 

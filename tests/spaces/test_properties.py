@@ -377,7 +377,7 @@ def test_random_space_alpha_is_a_masked_argmax(case, data):
     alpha = data.draw(st.lists(values, min_size=size, max_size=size))
     assume(min(alpha) > np.finfo(np.float32).min)
     prefix = ()
-    for decision, offset in enumerate(space.alpha_offsets):
+    for decision, offset in enumerate(space.one_hot_offsets):
         row = alpha[offset : offset + space.num_choices[decision]]
         open_choices = sorted({g[decision] for g in expected if g[:decision] == prefix})
         prefix = (*prefix, max(open_choices, key=lambda choice, row=row: row[choice]))

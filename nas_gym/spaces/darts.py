@@ -1,0 +1,256 @@
+"""The cells of DARTS (Liu, Simonyan and Yang, ICLR 2019), as L2NAS searches them."""
+
+from __future__ import annotations
+
+import re
+from ast import literal_eval
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas_gym.spaces.categorical import CategoricalSpace, Genotypes
+
+OPERATIONS = (
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+"""Without DARTS' ``none``, which no discrete architecture has (L2NAS, section 3.2)."""
+
+CELLS = ("normal", "reduce")
+INPUTS = 2  # of a cell: the outputs of the two cells before
+STEPS = 4  # intermediate nodes
+PAIRS = tuple(tuple(combinations(range(INPUTS + step), 2)) for step in range(STEPS))
+"""What an intermediate node may take for its inputs."""
+
+EDGES = tuple((source, INPUTS + step) for step in range(STEPS) for source in range(INPUTS + step))
+"""All that a cell of the supernet has, in the order of the rows of alpha."""
+
+_FIRST_EDGE = np.array([0, 2, 5, 9])  # of each intermediate node
+_DECISIONS = 3 * STEPS - 1  # of a cell: the first node has but one pair of inputs
+_NOTATION = re.compile(
+    r"Genotype\(normal=(\[.*?\]), normal_concat=.*?, reduce=(\[.*?\]), reduce_concat=.*?\)"
+)
+
+_Nodes = list[list[tuple[int, int]]]  # of a cell: for each node, its two (input, operation)
+
+
+class Genotype(NamedTuple):
+    """The field's notation: ``(operation, input)``, two in a row for each intermediate node."""
+
+    normal: list[tuple[str, int]]
+    normal_concat: list[int]
+    reduce: list[tuple[str, int]]
+    reduce_concat: list[int]
+
+
+class DARTSSpace(CategoricalSpace):
+    """A normal and a reduction cell, each of four nodes that take two inputs with an operation.
+
+    A genotype has 22 decisions, 11 for each cell: the operations on both inputs of the first node
+    (they are the outputs of the two cells before); then, for the second to the fourth node, which
+    two of all earlier nodes are its inputs, in the order of :data:`PAIRS`, and the operation on
+    either. That is 1.08 * 10^18 genotypes.
+
+    Alpha is ``(2, 14, 7)``: the normal and the reduction cell, their edges (:data:`EDGES`) and
+    :data:`OPERATIONS`.
+
+    Example:
+        >>> space = DARTSSpace()
+        >>> space.size
+        1076746950455072400
+    """
+
+    def __init__(self, name: str = "DARTS") -> None:
+        operations, choices, names = list(OPERATIONS), [], []
+        for cell in CELLS:
+            for step, pairs in enumerate(PAIRS):
+                if len(pairs) > 1:
+                    choices.append([f"{a}&{b}" for a, b in pairs])
+                    names.append(f"{cell}{step}.inputs")
+                choices += [operations, operations]
+                names += [f"{cell}{step}.first", f"{cell}{step}.second"]
+        super().__init__(choices, names, None, name)
+        self.alpha_size = len(CELLS) * len(EDGES) * len(OPERATIONS)
+
+    # -- as nodes, from which all else is written -------------------------------------------------
+
+    def edges(self, genotypes: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The edges that cells have, and the operations on them.
+
+        Returns:
+            rows of :data:`EDGES`, ``(n, 2, 8)``, ascending, and indices of :data:`OPERATIONS` of
+            the same shape: normal and reduction cells, two edges for each node.
+        """
+        array = self.check(genotypes).reshape(-1, len(CELLS), _DECISIONS)
+        pairs = np.insert(array[..., 2::3], 0, 0, axis=-1)  # of the first node, the only one
+        operations = np.delete(array, np.s_[2::3], axis=-1)
+        sources = np.stack(
+            [np.array(PAIRS[step])[pairs[..., step]] for step in range(STEPS)], axis=-2
+        )
+        return (sources + _FIRST_EDGE[:, None]).reshape(operations.shape), operations
+
+    def _from_edges(self, rows: NDArray[np.int64], operations: NDArray[np.int64]) -> Genotypes:
+        """Genotypes of what :meth:`edges` gives."""
+        cells = np.empty((len(rows), len(CELLS), _DECISIONS), np.int64)
+        cells[..., np.setdiff1d(np.arange(_DECISIONS), np.arange(2, _DECISIONS, 3))] = operations
+        sources = rows.reshape(len(rows), len(CELLS), STEPS, 2) - _FIRST_EDGE[:, None]
+        for step in range(1, STEPS):
+            position = np.full((INPUTS + step, INPUTS + step), -1)
+            position[tuple(np.array(PAIRS[step]).T)] = np.arange(len(PAIRS[step]))
+            chosen = sources[..., step, :]
+            cells[..., 3 * step - 1] = position[chosen[..., 0], chosen[..., 1]]
+        return cells.reshape(len(rows), -1)
+
+    # -- continuous relaxation --------------------------------------------------------------------
+
+    def genotype_to_alpha(self, genotypes: ArrayLike) -> NDArray[np.float32]:
+        """Ones at the operations of the cells' edges; ``(n, 22)`` -> ``(n, 196)``."""
+        rows, operations = self.edges(genotypes)
+        alpha = np.zeros((len(rows), len(CELLS), len(EDGES) * len(OPERATIONS)), np.float32)
+        np.put_along_axis(alpha, rows * len(OPERATIONS) + operations, 1.0, axis=2)
+        return alpha.reshape(len(rows), -1)
+
+    def alpha_to_genotype(self, alpha: ArrayLike) -> Genotypes:
+        """L2NAS, Algorithm 2; ``(n, 196)`` -> ``(n, 22)``.
+
+        Each node keeps the two edges whose largest weight is highest, with the operation of that
+        weight. The first of equals wins.
+
+        Raises:
+            ValueError: wrong shape, or NaN.
+        """
+        weights = self._check_alpha(alpha).reshape(-1, len(CELLS), len(EDGES), len(OPERATIONS))
+        best, operations = weights.max(axis=3), weights.argmax(axis=3)
+        rows = []
+        for first, pairs in zip(_FIRST_EDGE, PAIRS, strict=True):
+            inputs = best[..., first : first + pairs[-1][1] + 1]
+            top = np.argsort(-inputs, axis=2, kind="stable")[..., :2]
+            rows.append(first + np.sort(top, axis=2))
+        kept = np.concatenate(rows, axis=2)
+        return self._from_edges(kept, np.take_along_axis(operations, kept, axis=2))
+
+    # -- text -------------------------------------------------------------------------------------
+
+    def to_notation(self, genotypes: ArrayLike) -> list[Genotype]:
+        """Genotypes as DARTS writes them, inputs of a node ascending."""
+        every, concat = [], list(range(INPUTS, INPUTS + STEPS))
+        for rows, operations in zip(*self.edges(genotypes), strict=True):
+            cells = [
+                [(OPERATIONS[o], EDGES[row][0]) for row, o in zip(*cell, strict=True)]
+                for cell in zip(rows.tolist(), operations.tolist(), strict=True)
+            ]
+            every.append(Genotype(cells[0], concat, cells[1], concat))
+        return every
+
+    def from_notation(self, notations: Sequence[Any]) -> Genotypes:
+        """Genotypes of what has ``normal`` and ``reduce`` as DARTS' ``Genotype`` does.
+
+        A node's two inputs may come in either order.
+
+        Raises:
+            ValueError: other than eight pairs in a cell, an unknown operation, a node that takes
+                one input twice, or one that is not there yet.
+        """
+        read = [[_read_cell(cell) for cell in (each.normal, each.reduce)] for each in notations]
+        array = np.array(read, np.int64).reshape(-1, len(CELLS), 2 * STEPS, 2)
+        return self._from_edges(array[..., 0], array[..., 1])
+
+    def to_text(self, genotypes: ArrayLike) -> list[str]:
+        """Genotypes in DARTS' notation, ``Genotype(normal=[('sep_conv_3x3', 0), ...``."""
+        return [repr(each) for each in self.to_notation(genotypes)]
+
+    def from_text(self, texts: Sequence[str]) -> Genotypes:
+        """Genotypes of texts in DARTS' notation.
+
+        Raises:
+            ValueError: a text that is not in this notation, or as of :meth:`from_notation`.
+        """
+        return self.from_notation([_parse(text) for text in texts])
+
+    # -- graphs -----------------------------------------------------------------------------------
+
+    @property
+    def node_labels(self) -> tuple[str, ...]:
+        """What the node operations of :meth:`to_graph` stand for."""
+        return ("input", "output", "sum", *OPERATIONS)
+
+    def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """Both cells as graphs with operations on the nodes, side by side.
+
+        Returns:
+            adjacency, ``(n, 30, 30)``, and node operations, ``(n, 30)``, indices of
+            :attr:`node_labels`: for each cell two inputs, then two operations and a sum for each
+            intermediate node, and its output.
+        """
+        rows, operations = self.edges(genotypes)
+        size = INPUTS + 3 * STEPS + 1
+        adjacency = np.zeros((len(rows), len(CELLS), size, size), np.int8)
+        nodes = np.empty((len(rows), len(CELLS), size), np.int64)
+        nodes[..., :INPUTS], nodes[..., -1], nodes[..., 4::3] = 0, 1, 2
+        n, cell = np.ogrid[: len(rows), : len(CELLS)]
+        sources = rows - np.repeat(_FIRST_EDGE, 2)
+        place = np.where(sources < INPUTS, sources, INPUTS + 3 * (sources - INPUTS) + 2)
+        for number in range(2 * STEPS):
+            step, which = divmod(number, 2)
+            own, total = INPUTS + 3 * step + which, INPUTS + 3 * step + 2
+            nodes[..., own] = 3 + operations[..., number]
+            adjacency[n, cell, place[..., number], own] = 1
+            adjacency[..., own, total] = 1
+            adjacency[..., total, -1] = 1
+        return _side_by_side(adjacency), nodes.reshape(len(rows), -1)
+
+
+def _side_by_side(adjacency: NDArray[np.int8]) -> NDArray[np.int8]:
+    n, cells, size, _ = adjacency.shape
+    result = np.zeros((n, cells * size, cells * size), np.int8)
+    for cell in range(cells):
+        part = slice(cell * size, (cell + 1) * size)
+        result[:, part, part] = adjacency[:, cell]
+    return result
+
+
+def _parse(text: str) -> Genotype:
+    match = _NOTATION.fullmatch(" ".join(text.split()))
+    try:
+        if match is None:
+            raise ValueError
+        return Genotype(literal_eval(match[1]), [], literal_eval(match[2]), [])
+    except (ValueError, SyntaxError):
+        raise ValueError(
+            f"{text!r} is not in DARTS' notation, Genotype(normal=[('sep_conv_3x3', 0), "
+            "('skip_connect', 1), ...], normal_concat=[2, 3, 4, 5], reduce=[...], "
+            "reduce_concat=[2, 3, 4, 5])."
+        ) from None
+
+
+def _read_cell(cell: Sequence[tuple[str, int]]) -> list[tuple[int, int]]:
+    """The row of EDGES and the operation of each pair, both inputs of a node ascending."""
+    if len(cell) != 2 * STEPS:
+        raise ValueError(f"A cell of DARTS has {2 * STEPS} operations, got {len(cell)}.")
+    found = []
+    for step in range(STEPS):
+        pair = sorted(cell[2 * step : 2 * step + 2], key=lambda each: each[1])
+        for name, source in pair:
+            if name not in OPERATIONS:
+                raise ValueError(
+                    f"Unknown operation {name!r}; one of {', '.join(OPERATIONS)} was expected."
+                )
+            if source not in range(INPUTS + step):
+                raise ValueError(
+                    f"Node {INPUTS + step} of a cell takes nodes 0 to {INPUTS + step - 1}, "
+                    f"got {source}."
+                )
+        if pair[0][1] == pair[1][1]:
+            raise ValueError(f"Node {INPUTS + step} of a cell takes node {pair[0][1]} twice.")
+        found += [
+            (int(_FIRST_EDGE[step]) + source, OPERATIONS.index(name)) for name, source in pair
+        ]
+    return found
