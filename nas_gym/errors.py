@@ -11,3 +11,11 @@ class MissingDataError(DataError):
 
 class DamagedDataError(DataError):
     """Data differs from what its sha256 promises, or is not in the format it should have."""
+
+
+class TrainingError(RuntimeError):
+    """A network could not be trained; the message says why, and what to change."""
+
+
+class DivergedError(TrainingError):
+    """The loss of a training is no number any more."""

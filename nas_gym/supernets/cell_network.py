@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas_gym.evaluators.graphs import NODES, OPERATIONS
+from nas_gym.supernets.layers import LAYERS, Layers, Reduction, convolution, relu_conv_norm
 
 _CONVOLUTIONS = {
     "conv1": (1, 1),
@@ -27,21 +27,6 @@ _CONVOLUTIONS = {
 """Kernel size and dilation."""
 
 _AXES = {1: "length", 2: "height, width"}
-
-
-class _Layers(NamedTuple):
-    """The layers for inputs of so many dimensions."""
-
-    conv: type[nn.Module]
-    norm: type[nn.Module]
-    avg_pool: type[nn.Module]
-    max_pool: type[nn.Module]
-
-
-_LAYERS = {
-    1: _Layers(nn.Conv1d, nn.BatchNorm1d, nn.AvgPool1d, nn.MaxPool1d),
-    2: _Layers(nn.Conv2d, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d),
-}
 
 
 class CellNetwork(nn.Module):
@@ -87,14 +72,14 @@ class CellNetwork(nn.Module):
         cells: int = 5,
     ) -> None:
         super().__init__()
-        if dims not in _LAYERS:
+        if dims not in LAYERS:
             raise ValueError(f"dims is 1 or 2, got {dims}.")
         names, sources = _read(adjacency, nodes)
-        layers = _LAYERS[dims]
-        blocks = [_convolution(layers, in_channels, channels[0], 3), layers.norm(channels[0])]
+        layers = LAYERS[dims]
+        blocks = [convolution(layers, in_channels, channels[0], 3), layers.norm(channels[0])]
         for before, width in zip([None, *channels], channels, strict=False):
             if before is not None:
-                blocks.append(_Reduction(layers, before, width))
+                blocks.append(Reduction(layers, before, width))
             blocks += [_Cell(layers, names, sources, width) for _ in range(cells)]
         self.body = nn.Sequential(*blocks, layers.norm(channels[-1]), nn.ReLU())
         self.head = nn.Linear(channels[-1], num_classes)
@@ -130,7 +115,7 @@ class _Cell(nn.Module):
     """The layers of a cell, ``(n, width, ...)`` -> the same shape."""
 
     def __init__(
-        self, layers: _Layers, names: list[str], sources: list[list[int]], width: int
+        self, layers: Layers, names: list[str], sources: list[list[int]], width: int
     ) -> None:
         super().__init__()
         self.operations = nn.ModuleList([_operation(layers, name, width) for name in names])
@@ -143,24 +128,6 @@ class _Cell(nn.Module):
             total = reduce(torch.add, terms) if terms else torch.zeros_like(inputs)
             values.append(operation(total))
         return values[-1]
-
-
-class _Reduction(nn.Module):
-    """NAS-Bench-201's residual block (section 2.1): half the resolution, rounded up."""
-
-    def __init__(self, layers: _Layers, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.block = nn.Sequential(
-            _relu_conv_norm(layers, inputs, outputs, 3, stride=2),
-            _relu_conv_norm(layers, outputs, outputs, 3),
-        )
-        self.shortcut = nn.Sequential(
-            layers.avg_pool(2, ceil_mode=True), _convolution(layers, inputs, outputs, 1)
-        )
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        result: Tensor = self.block(inputs) + self.shortcut(inputs)
-        return result
 
 
 def _read(
@@ -190,9 +157,9 @@ def _read(
     return names[1:], [np.flatnonzero(column).tolist() for column in edges.T[1:]]
 
 
-def _operation(layers: _Layers, name: str, width: int) -> nn.Module:
+def _operation(layers: Layers, name: str, width: int) -> nn.Module:
     if name in _CONVOLUTIONS:
-        return _relu_conv_norm(layers, width, width, *_CONVOLUTIONS[name])
+        return relu_conv_norm(layers, width, width, *_CONVOLUTIONS[name])
     if name == "linear":
         return nn.Sequential(layers.conv(width, width, 1), nn.ReLU())
     if name == "avg_pool":
@@ -200,20 +167,3 @@ def _operation(layers: _Layers, name: str, width: int) -> nn.Module:
     if name == "max_pool":
         return layers.max_pool(3, stride=1, padding=1)
     return nn.Identity()  # skip, and the output
-
-
-def _relu_conv_norm(
-    layers: _Layers, inputs: int, outputs: int, kernel: int, dilation: int = 1, stride: int = 1
-) -> nn.Module:
-    convolution = _convolution(layers, inputs, outputs, kernel, dilation, stride)
-    return nn.Sequential(nn.ReLU(), convolution, layers.norm(outputs))
-
-
-def _convolution(
-    layers: _Layers, inputs: int, outputs: int, kernel: int, dilation: int = 1, stride: int = 1
-) -> nn.Module:
-    """A convolution that keeps the resolution, for a stride of 1."""
-    padding = dilation * (kernel - 1) // 2
-    return layers.conv(
-        inputs, outputs, kernel, stride=stride, padding=padding, dilation=dilation, bias=False
-    )

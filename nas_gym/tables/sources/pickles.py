@@ -28,6 +28,11 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _text(text: object) -> str:
+    # a text that Python 2 wrote arrives as bytes where those are asked for
+    return text.decode("ascii") if isinstance(text, bytes) else str(text)
+
+
 # NumPy's own constructors trust what they are given, down to the addresses in arrays of objects.
 # Below are stand-ins: of the same use to a pickle, for numbers only.
 
@@ -35,13 +40,13 @@ def _latin1(text: str, encoding: str) -> bytes:
 class _Dtype:
     """``numpy.dtype`` for bools, integers and floats."""
 
-    def __init__(self, name: str, align: bool = False, copy: bool = True) -> None:
-        self.dtype = np.dtype(str(name))
+    def __init__(self, name: str | bytes, align: bool = False, copy: bool = True) -> None:
+        self.dtype = np.dtype(_text(name))
         if self.dtype.kind not in "biuf":
             raise ValueError(f"dtype {name!r} in a pickle, numbers were expected")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.dtype = self.dtype.newbyteorder(state[1])
+        self.dtype = self.dtype.newbyteorder(_text(state[1]))  # type: ignore[arg-type]
 
 
 class _Array(np.ndarray[Any, Any]):
@@ -121,8 +126,10 @@ ORDERED_DICT: Allowed = MappingProxyType({("collections", "OrderedDict"): Ordere
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, file: IO[bytes], allowed: Allowed, name: str) -> None:
-        super().__init__(file)
+    def __init__(
+        self, file: IO[bytes], allowed: Allowed, name: str, encoding: str = "ASCII"
+    ) -> None:
+        super().__init__(file, encoding=encoding)
         self._allowed = allowed
         self._name = name
 
@@ -148,13 +155,16 @@ def _unreadable(file: str, error: Exception) -> DamagedDataError:
     )
 
 
-def load(source: bytes | str | Path, allowed: Allowed, name: str = "") -> Any:
+def load(
+    source: bytes | str | Path, allowed: Allowed, name: str = "", encoding: str = "ASCII"
+) -> Any:
     """Read a pickle that may hold plain containers and the classes allowed, nothing else.
 
     Args:
         source: the pickle's bytes, or its path.
         allowed: for each ``(module, class)`` that the pickle may ask for, what it gets.
         name: what to call the source in messages; its path by default.
+        encoding: of texts that Python 2 wrote, or ``"bytes"`` to have these as bytes.
 
     Raises:
         MissingDataError: no such file.
@@ -163,7 +173,7 @@ def load(source: bytes | str | Path, allowed: Allowed, name: str = "") -> Any:
     name = name or ("The pickle" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else read_file(source, "its publisher")
     try:
-        return _RestrictedUnpickler(io.BytesIO(content), allowed, name).load()
+        return _RestrictedUnpickler(io.BytesIO(content), allowed, name, encoding).load()
     except DamagedDataError:
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything

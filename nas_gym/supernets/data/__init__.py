@@ -1,0 +1,94 @@
+"""Image data sets: what is there by name, and folders of one's own."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from nas_gym.errors import MissingDataError
+from nas_gym.supernets.data.images import ImageData, Split, divide, from_official
+
+__all__ = ["NAMES", "ImageData", "Split", "load"]
+
+NAMES = ("digits", "cifar10", "cifar100", "ImageNet16-120")
+
+
+@cache
+def load(name: str, size: int | None = None) -> ImageData:
+    """A data set by name, or a folder or zip file of images.
+
+    ``digits`` comes with scikit-learn. The others are looked for in the folders of
+    ``NAS_GYM_DATA`` and among what ``nas-gym data fetch`` brought:
+
+    - ``cifar10``: ``cifar-10-python.tar.gz`` or ``cifar-10-binary.tar.gz`` as published, or
+      ``cifar10_train.zip`` and ``cifar10_test.zip`` with an image folder each;
+    - ``cifar100``: ``cifar-100-python.tar.gz`` or ``cifar-100-binary.tar.gz``;
+    - ``ImageNet16-120``: a folder ``ImageNet16`` with the pickles of NAS-Bench-201's authors.
+
+    An image folder has ``<class>/<image>``; half of each class is for training, a quarter each for
+    validation and test. Divisions are the same on every machine.
+
+    Args:
+        name: one of :data:`NAMES`, or a path.
+        size: images of a folder are scaled to so many pixels in height and width.
+
+    Raises:
+        MissingDataError: it is not on this machine.
+        DamagedDataError: a file that cannot be read, or a class without images.
+    """
+    if name == "digits":
+        from nas_gym.supernets.data import digits
+
+        return digits.load()
+    if name in ("cifar10", "cifar100"):
+        return _cifar(name)
+    if name == "ImageNet16-120":
+        return _imagenet16()
+    return _folder(Path(name), size)
+
+
+def _cifar(name: str) -> ImageData:
+    from nas_gym.supernets.data import cifar, folder
+    from nas_gym.tables.download import find
+
+    kind = {"cifar10": cifar.CIFAR10, "cifar100": cifar.CIFAR100}[name]
+    for file in (kind.archive.name, kind.binary):
+        path = find(file)
+        if path is not None:
+            return cifar.read(path, kind)
+    zips = [find(f"{name}_{part}.zip") for part in ("train", "test")]
+    if zips[0] is None or zips[1] is None:
+        raise MissingDataError(
+            f"The images of {name} are not on this machine. Run `nas-gym data fetch "
+            f"{name}-images`, or set NAS_GYM_DATA to a folder that holds {kind.archive.name}."
+        )
+    training, classes = folder.read(zips[0])
+    test, _ = folder.read(zips[1])
+    return from_official(name, classes, training, test)
+
+
+def _imagenet16() -> ImageData:
+    from nas_gym.supernets.data import imagenet16
+    from nas_gym.tables.download import find
+
+    path = find(imagenet16.FOLDER)
+    if path is None:
+        raise MissingDataError(
+            "The images of ImageNet16-120 are not on this machine. Set NAS_GYM_DATA to a folder "
+            f"that holds {imagenet16.FOLDER}, the folder of pickles that NAS-Bench-201's authors "
+            "publish."
+        )
+    return imagenet16.read(path)
+
+
+def _folder(path: Path, size: int | None) -> ImageData:
+    from nas_gym.supernets.data import folder
+
+    if not path.exists():
+        raise MissingDataError(
+            f"{str(path)!r} is neither a data set ({', '.join(NAMES)}) nor a folder or zip file of "
+            "images."
+        )
+    whole, classes = folder.read(path, size)
+    train, valid, test = (whole.part(rows) for rows in divide(whole.labels, (0.5, 0.25, 0.25)))
+    return ImageData(path.stem, classes, train, valid, test)

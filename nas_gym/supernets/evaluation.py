@@ -1,0 +1,86 @@
+"""How good a network is: accuracy and loss on a split, with suitable batch norms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nas_gym.supernets.batches import Resident
+from nas_gym.supernets.device import arranged, precision
+
+Forward = Callable[[Tensor], Tensor]
+
+
+class Score(NamedTuple):
+    """Accuracy in %, and mean cross entropy."""
+
+    accuracy: float
+    loss: float
+
+
+@torch.no_grad()
+def measure(forward: Forward, split: Resident, batch_size: int) -> Score:
+    """Accuracy and loss of a network on all images of a split."""
+    device = split.images.device
+    right = torch.zeros((), device=device)
+    loss = torch.zeros((), device=device)
+    for images, labels in split.in_order(batch_size):
+        with precision(device):
+            logits = forward(arranged(images)).float()
+        right += (logits.argmax(dim=1) == labels).sum()
+        loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+    return Score(100 * right.item() / len(split), loss.item() / len(split))
+
+
+@contextmanager
+def calibrated(
+    network: nn.Module, forward: Forward, split: Resident, images: int, batch_size: int
+) -> Iterator[None]:
+    """Let batch norms know their statistics on the first images of a training split.
+
+    A supernet's own are those of a mixture of architectures. Within the context, those that
+    ``forward`` uses are of one alone; the network is in evaluation mode.
+
+    Args:
+        network: that ``forward`` computes a part of.
+        forward: a forward pass.
+        split: of training.
+        images: how many; 0: each batch that is evaluated has its own statistics instead.
+        batch_size: of a pass.
+    """
+    norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)]
+    momenta = [each.momentum for each in norms]
+    mode = network.training
+    network.eval()
+    for norm in norms:
+        norm.momentum = None if images else 0.0  # None: the mean over all batches
+        norm.train()
+    try:
+        if images:
+            _calibrate(norms, forward, split, images, batch_size)
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        network.train(mode)
+
+
+@torch.no_grad()
+def _calibrate(
+    norms: list[nn.BatchNorm2d], forward: Forward, split: Resident, images: int, batch_size: int
+) -> None:
+    for norm in norms:
+        norm.reset_running_stats()
+    device, left = split.images.device, min(images, len(split))
+    for batch, _ in split.in_order(min(batch_size, left)):
+        with precision(device):
+            forward(arranged(batch[:left]))
+        left -= len(batch)
+        if left <= 0:
+            break
+    for norm in norms:
+        norm.eval()

@@ -1,0 +1,206 @@
+"""Training of networks: cosine SGD, as supernets and stand-alone networks share it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nas_gym.errors import DivergedError, TrainingError
+from nas_gym.supernets.batches import Augmentation, Resident
+from nas_gym.supernets.device import arranged, precision
+from nas_gym.supernets.network import Network
+
+Choose = Callable[[np.random.Generator], NDArray[np.int64]]
+"""Draws the genotype that a batch trains."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: SGD with Nesterov's momentum, its rate annealed by a cosine.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images in a step.
+        learning_rate: at the beginning.
+        final_rate: at the end.
+        momentum: of SGD.
+        weight_decay: of all parameters.
+        clip: the largest norm of all gradients together.
+        auxiliary_weight: of the loss of a network's auxiliary head, where it has one.
+        augmentation: of the images.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    final_rate: float = 0.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    clip: float = 5.0
+    auxiliary_weight: float = 0.4
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def describe(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return asdict(self)
+
+
+class Training:
+    """A network on its way; :meth:`arrays` and :meth:`set_arrays` cut it off and go on.
+
+    Args:
+        network: to be trained, on its device.
+        split: training images, on the same device.
+        recipe: how.
+        seed: of the order of images, augmentation and choice. (The network's initial weights
+            are the caller's to seed.)
+        choose: what each batch trains of a supernet; a stand-alone network needs none.
+
+    Raises:
+        ValueError: a recipe with numbers that make no sense.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        split: Resident,
+        recipe: Recipe,
+        seed: int,
+        choose: Choose | None = None,
+    ) -> None:
+        if recipe.epochs < 1 or recipe.batch_size < 1 or not 0 < recipe.learning_rate < np.inf:
+            raise ValueError(
+                "A network is trained for at least one epoch, with batches of at least one image "
+                f"and a learning rate above 0, got {recipe}."
+            )
+        self.network, self.split, self.recipe = network, split, recipe
+        self._choose = choose
+        self._optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=True,
+        )
+        self._rng = np.random.default_rng(seed)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._parts = 1  # that a batch is divided into, where memory does not do for all of it
+        self.epoch = 0
+        self.steps = max(len(split) // recipe.batch_size, 1)
+        """In an epoch."""
+
+    def run_epoch(self) -> float:
+        """Train on all images once; the mean loss.
+
+        Raises:
+            DivergedError: the loss is no number any more.
+            TrainingError: memory does not do.
+        """
+        self.network.train()
+        total = torch.zeros((), device=self.split.images.device)
+        batches = self.split.shuffled(
+            self.recipe.batch_size, self.recipe.augmentation, self._generator
+        )
+        for step, (images, labels) in enumerate(batches):
+            self._set_rate((self.epoch + step / self.steps) / self.recipe.epochs)
+            genotype = None if self._choose is None else self._choose(self._rng)
+            total += self._step(images, labels, genotype)
+        self.epoch += 1
+        loss = total.item() / self.steps
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"The loss is {loss} in epoch {self.epoch}: training diverged. Lower the learning "
+                f"rate ({self.recipe.learning_rate:g}), or clip gradients at less than "
+                f"{self.recipe.clip:g}."
+            )
+        return loss
+
+    def _set_rate(self, progress: float) -> None:
+        first, last = self.recipe.learning_rate, self.recipe.final_rate
+        rate = last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self.network.set_progress(progress)
+
+    def _step(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
+        try:
+            return self._try_step(images, labels, genotype)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if self._parts > 1:
+                raise TrainingError(
+                    f"Memory does not do for half a batch of {self.recipe.batch_size} images. "
+                    "Lower batch_size, or the network's channels."
+                ) from error
+        self._parts = 2
+        return self._step(images, labels, genotype)
+
+    def _try_step(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
+        self._optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=images.device)
+        for part, own in zip(images.chunk(self._parts), labels.chunk(self._parts), strict=True):
+            with precision(images.device):
+                loss = self._loss(arranged(part), own, genotype) * (len(own) / len(labels))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self._optimizer.step()
+        return total
+
+    def _loss(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
+        loss = nn.functional.cross_entropy(self.network(images, genotype), labels)
+        auxiliary = self.network.auxiliary_logits
+        if auxiliary is None:
+            return loss
+        return loss + self.recipe.auxiliary_weight * nn.functional.cross_entropy(auxiliary, labels)
+
+    # -- keeping ----------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything that the next epochs depend on."""
+        found = {f"network/{k}": v for k, v in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            buffer = self._optimizer.state[parameter].get("momentum_buffer")
+            if buffer is not None:
+                found[f"momentum/{name}"] = buffer
+        arrays = {name: each.detach().cpu().numpy().copy() for name, each in found.items()}
+        return arrays | {
+            "epoch": np.array(self.epoch),
+            "torch_generator": self._generator.get_state().numpy(),
+            "numpy_generator": np.array(json.dumps(self._rng.bit_generator.state)),
+        }
+
+    def set_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`arrays` gave."""
+        self.network.load_state_dict(tensors(arrays, "network/"))
+        momenta = tensors(arrays, "momentum/")
+        for name, parameter in self.network.named_parameters():
+            if name in momenta:
+                buffer = momenta[name].to(parameter.device)
+                self._optimizer.state[parameter] = {"momentum_buffer": buffer}
+        self.epoch = int(arrays["epoch"])
+        self._generator.set_state(torch.from_numpy(arrays["torch_generator"]))
+        self._rng.bit_generator.state = json.loads(str(arrays["numpy_generator"]))
+
+
+def tensors(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, Tensor]:
+    """Those of the arrays whose names begin so, without the beginning, as tensors."""
+    return {
+        name.removeprefix(prefix): torch.from_numpy(np.array(each))
+        for name, each in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether it says that memory did not do, on a GPU or not."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

@@ -1,0 +1,192 @@
+"""Training: it learns, goes on where it was cut off, and says what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from supernets.small import small_supernet, small_training
+
+from nas_gym.errors import DivergedError, TrainingError
+from nas_gym.supernets import data
+from nas_gym.supernets.batches import Resident
+from nas_gym.supernets.evaluation import calibrated, measure
+from nas_gym.supernets.nb201_network import NB201Network
+from nas_gym.supernets.training import Recipe, Training
+
+CPU = torch.device("cpu")
+DIGITS = data.load("digits")
+TRAIN = Resident.of(DIGITS, DIGITS.train, CPU)
+VALID = Resident.of(DIGITS, DIGITS.valid, CPU)
+GENOTYPE = [3, 1, 2, 3, 2, 4]
+
+
+def make(epochs=3, **changes):
+    plan = small_training("NB201", epochs)
+    recipe = replace(plan.recipe, **changes)
+    return Training(plan.build(GENOTYPE), TRAIN, recipe, seed=0)
+
+
+def sampling(epochs=2):
+    plan = small_supernet("NB201", epochs)
+    network = plan.build()
+    return Training(network, TRAIN, plan.recipe, 0, lambda rng: network.space.sample(1, rng)[0])
+
+
+def weights(training):
+    return {name: each.clone() for name, each in training.network.state_dict().items()}
+
+
+def test_learns():
+    training = make(8)
+    losses = [training.run_epoch() for _ in range(8)]
+    assert losses[-1] < 0.5 < losses[0]
+    training.network.eval()
+    score = measure(training.network, VALID, 100)
+    assert score.accuracy > 85
+    assert 0 < score.loss < 1
+
+
+@pytest.mark.parametrize("begin", [make, sampling])
+def test_cut_off_and_taken_up_is_the_same(begin):
+    straight = begin()
+    for _ in range(2):
+        straight.run_epoch()
+    first = begin()
+    first.run_epoch()
+    second = begin()
+    second.set_arrays(first.arrays())
+    assert second.epoch == 1
+    second.run_epoch()
+    for name, value in weights(straight).items():
+        assert torch.equal(value, weights(second)[name]), name
+
+
+def test_a_supernet_trains_the_drawn_paths_only():
+    training = sampling()
+    before = weights(training)
+    drawn = []
+    training._choose = lambda rng: drawn.append([3] * 6) or np.array([3] * 6)
+    training.run_epoch()
+    assert len(drawn) == 14
+    for name, value in weights(training).items():
+        if "nor_conv_1x1" in name and "running" not in name and "num_batches" not in name:
+            assert torch.equal(value, before[name])
+    assert any(
+        not torch.equal(value, before[name])
+        for name, value in weights(training).items()
+        if "nor_conv_3x3" in name
+    )
+
+
+def test_rates_follow_a_cosine():
+    training = make(4, final_rate=0.01)
+    seen = []
+    step = training._try_step
+
+    def spy(*arguments):
+        seen.append(training._optimizer.param_groups[0]["lr"])
+        return step(*arguments)
+
+    training._try_step = spy
+    for _ in range(4):
+        training.run_epoch()
+    progress = np.arange(56) / 56
+    expected = 0.01 + (0.05 - 0.01) * (1 + np.cos(np.pi * progress)) / 2
+    np.testing.assert_allclose(seen, expected)
+
+
+def test_diverging_is_an_error():
+    training = make(learning_rate=1e20, clip=1e20)
+    with pytest.raises(DivergedError, match="Lower the learning rate"):
+        for _ in range(3):
+            training.run_epoch()
+
+
+def test_out_of_memory_halves_the_batch_once():
+    training = make()
+    forward, sizes = training.network.forward, []
+
+    def limited(images, genotype=None, scales=None):
+        sizes.append(len(images))
+        if len(images) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(images, genotype, scales)
+
+    training.network.forward = limited
+    limit = 32
+    assert training.run_epoch() > 0
+    assert sizes == [64] + [32] * 28
+    limit = 16
+    with pytest.raises(TrainingError, match=r"half a batch of 64 images. Lower batch_size"):
+        training.run_epoch()
+
+
+def test_other_errors_are_not_taken_for_memory():
+    training = make()
+    training.network.head = torch.nn.Linear(3, 10)
+    with pytest.raises(RuntimeError, match="shapes"):
+        training.run_epoch()
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": np.nan}])
+def test_senseless_recipes(wrong):
+    with pytest.raises(ValueError, match="at least one epoch"):
+        Training(
+            NB201Network(10, 1, 4, 1, GENOTYPE), TRAIN, Recipe(**{
+                "epochs": 1, "batch_size": 1, "learning_rate": 1, **wrong
+            }), 0,
+        )  # fmt: skip
+
+
+# -- batch norms ----------------------------------------------------------------------------------
+
+
+def norms(network):
+    return [each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+
+
+def test_calibration_knows_one_architecture():
+    training = sampling()
+    training.run_epoch()
+    network = training.network
+    before = {name: each.clone() for name, each in network.named_parameters()}
+
+    def forward(images):
+        return network(images, GENOTYPE)
+
+    # as a network of its own, whose statistics are counted over the same images
+    alone = network.subnet(GENOTYPE)
+    for norm in norms(alone):
+        norm.reset_running_stats()
+        norm.momentum = None
+    with torch.no_grad():
+        for images, _ in TRAIN.in_order(300):
+            alone.train()(images)
+    with calibrated(network, forward, TRAIN, len(TRAIN), 300):
+        assert not network.training
+        found = measure(forward, VALID, 200)
+        again = measure(forward, VALID, 449)
+    assert found == pytest.approx(measure(alone.eval(), VALID, 200))
+    assert again == pytest.approx(found, abs=1e-4)  # whatever the batches
+    assert network.training
+    assert {norm.momentum for norm in norms(network)} == {0.1}
+    for name, each in network.named_parameters():
+        assert torch.equal(each, before[name])
+
+
+def test_statistics_of_the_batch():
+    network = sampling().network
+
+    def forward(images):
+        return network(images, GENOTYPE)
+
+    kept = [norm.running_mean.clone() for norm in norms(network)]
+    with calibrated(network, forward, TRAIN, 0, 300), torch.no_grad():
+        images, _ = next(VALID.in_order(100))
+        small = forward(images[:50])
+        assert not torch.allclose(forward(images)[:50], small)
+    for norm, before in zip(norms(network), kept, strict=True):
+        assert torch.equal(norm.running_mean, before)
