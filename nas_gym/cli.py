@@ -34,6 +34,14 @@ NoiseOption = Annotated[
 RewardOption = Annotated[
     str | None, typer.Option(help="exponential, or rescaled(best=0.94): of an accuracy.")
 ]
+EvaluatorOption = Annotated[
+    str | None,
+    typer.Option(help="supernet, or training(epochs=12): where architectures are networks."),
+]
+SupernetOption = Annotated[
+    Path | None, typer.Option(help="A file of `nas-gym train-supernet`, in place of the cache's.")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")]
 QueriesOption = Annotated[int, typer.Option(help="Architecture evaluations of each trial.")]
 FirstSeedOption = Annotated[int, typer.Option(help="Seed of the first trial.")]
 
@@ -42,19 +50,34 @@ FirstSeedOption = Annotated[int, typer.Option(help="Seed of the first trial.")]
 def envs() -> None:
     """List the environment IDs and whether their data is on this machine."""
     from nas_gym.registration import environments
-    from nas_gym.tables import SOURCES, store
 
-    grid = make_grid("ID", "table", "data")
+    grid = make_grid("ID", "evaluated by", "data")
     for name, arguments in environments().items():
-        table = arguments["table"]
-        source = SOURCES.get(table)
-        if store.exists(table) or source is None or not _is_missing(table):
-            state = "ready"
+        if "table" in arguments:
+            grid.add_row(f"{name}-v0", arguments["table"], _table_state(arguments["table"]))
         else:
-            state = f"nas-gym data fetch {table}" if source.files else "missing"
-        grid.add_row(f"{name}-v0", table, state)
+            grid.add_row(f"{name}-v0", "supernet", _supernet_state(**arguments))
     console.print(grid)
     console.print("Each also as NAME-alpha-v0 and NAME-population-v0.")
+
+
+def _table_state(table: str) -> str:
+    from nas_gym.tables import SOURCES, store
+
+    source = SOURCES.get(table)
+    if store.exists(table) or source is None or not _is_missing(table):
+        return "ready"
+    return f"nas-gym data fetch {table}" if source.files else "missing"
+
+
+def _supernet_state(space: str, dataset: str) -> str:
+    from nas_gym.supernets import supernet
+
+    if supernet.is_cached(space, dataset):
+        return "ready"
+    if dataset in supernet.QUICK:
+        return "trained on first use"
+    return f"nas-gym train-supernet {space} {dataset}"
 
 
 def make_grid(*headers: str) -> Grid:
@@ -92,6 +115,9 @@ def search(
     report: ReportOption = None,
     noise: NoiseOption = None,
     reward: RewardOption = None,
+    evaluator: EvaluatorOption = None,
+    supernet: SupernetOption = None,
+    device: DeviceOption = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE, a setting of the agent.")
     ] = None,
@@ -116,7 +142,16 @@ def search(
         queries=queries,
         seeds=seeds,
         first_seed=first_seed,
-        env_arguments=_given(table, signal, report, noise, reward),
+        env_arguments=_given(
+            table=table,
+            signal=signal,
+            report=report,
+            noise=noise,
+            reward=reward,
+            evaluator=evaluator,
+            supernet=supernet,
+            device=device,
+        ),
         agent_settings=agent_settings,
     )
     folder = out or Path("runs") / env / label
@@ -146,15 +181,20 @@ def compare(
     report: ReportOption = None,
     noise: NoiseOption = None,
     reward: RewardOption = None,
+    evaluator: EvaluatorOption = None,
+    supernet: SupernetOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Compare agents on equal budgets and seeds; goes on where it was cut off, over all cores."""
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.compare import Comparison
     from nas_gym.experiments.compare import compare as run
 
-    comparison = Comparison(
-        envs, agents, queries, seeds, first_seed, _given(table, signal, report, noise, reward)
-    )
+    arguments = _given(
+        table=table, signal=signal, report=report, noise=noise, reward=reward,
+        evaluator=evaluator, supernet=supernet, device=device,
+    )  # fmt: skip
+    comparison = Comparison(envs, agents, queries, seeds, first_seed, arguments)
     try:
         summary = run(comparison, out, command=shlex.join(["nas-gym", *sys.argv[1:]]))
     except KeyboardInterrupt:
@@ -218,6 +258,37 @@ def meta_train(
 
 
 @app.command()
+def train_supernet(
+    space: Annotated[str, typer.Argument(help="NB201 or DARTS.")],
+    dataset: Annotated[
+        str, typer.Argument(help="digits, cifar10, cifar100, ImageNet16-120; a folder or zip file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="File, .safetensors; where environments look by default.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At the beginning.")] = None,
+    size: Annotated[int | None, typer.Option(help="Scale a folder's images to it.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and training.")] = 0,
+    device: DeviceOption = None,
+) -> None:
+    """Train a weight-sharing network of a whole search space. Goes on where it was cut off."""
+    from nas_gym.experiments.train_supernet import train_supernet as run
+
+    recipe = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    try:
+        path, found = run(
+            space, dataset, out, size=size, device=device or "auto", seed=seed, **recipe
+        )
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from here.")
+        raise typer.Exit(130) from None
+    console.print(f"{path}: best validation accuracy {found.best_accuracy:.2f} %", markup=False)
+    _print_tensorboard(path.with_suffix(""))
+
+
+@app.command()
 def predict(
     env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
     pretrained: Annotated[Path, typer.Option(help="A meta-trained mpnas agent.")],
@@ -244,7 +315,8 @@ def predict(
     from nas_gym.experiments.predict import rank
     from nas_gym.task_sets import arguments_of
 
-    task = make_task(**{**arguments_of(env), **_given(table, signal, report, noise, reward)})
+    given = _given(table=table, signal=signal, report=report, noise=noise, reward=reward)
+    task = make_task(**{**arguments_of(env), **given})
     found = rank(task, pretrained, shots, seed)
     metric = task.metric(task.report)
     grid = make_grid("score", f"{metric.name} {metric.unit}".rstrip(), "architecture")
@@ -253,7 +325,7 @@ def predict(
         grid.add_row(f"{score:.4f}", f"{task.reported(np.array(index)):.6g}", text)
     console.print(grid)
     others = ~np.isin(found.indices, found.shots)
-    correlation = spearman(found.scores[others], task.rewards[found.indices[others]])
+    correlation = spearman(found.scores[others], task.reward(found.indices[others]))
     console.print(
         f"{shots} shots, {found.predictor.steps} steps of fine-tuning; Spearman correlation with "
         f"the rewards of the {others.sum():,} others: {correlation:.3f}"
@@ -269,13 +341,22 @@ def predict(
 def audit(
     env: Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")],
     signals: Annotated[
-        list[str], typer.Argument(help="METRIC, TABLE:METRIC or predictor:FILE, any number.")
+        list[str],
+        typer.Argument(
+            help="METRIC, TABLE:METRIC, predictor:FILE, supernet, training(epochs=12); any number."
+        ),
     ],
     table: TableOption = None,
     report: ReportOption = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Architectures; all, or 200 where networks are computed.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    supernet: SupernetOption = None,
+    device: DeviceOption = None,
     out: Annotated[Path | None, typer.Option(help="Keep the figures in a JSON file.")] = None,
 ) -> None:
-    """Tell how well signals rank architectures: against what an environment reports, over all."""
+    """Tell how well signals rank architectures: against what an environment reports."""
     import json
 
     import nas_gym  # noqa: F401  (registers the environments)
@@ -283,7 +364,10 @@ def audit(
     from nas_gym.experiments.audit import audit as run
     from nas_gym.files import write_atomically
 
-    rows = run(env, signals, _given(table, None, report, None, None))
+    rows = run(
+        env, signals, _given(table=table, report=report), sample=sample, seed=seed,
+        **_given(supernet=supernet, device=device),
+    )  # fmt: skip
     precisions = [f"precision_at_{k}" for k in BEST if f"precision_at_{k}" in rows[0]]
     grid = make_grid(
         "signal", "Spearman", "Kendall",
@@ -299,27 +383,26 @@ def audit(
             f"{row['regret']:.3g}",
         )  # fmt: skip
     console.print(grid)
+    console.print(f"Over {rows[0]['architectures']:,} architectures.")
     if out is not None:
         write_atomically(out, (json.dumps(rows, indent=1) + "\n").encode())
 
 
-def _given(
-    table: str | None,
-    signal: str | None,
-    report: str | None,
-    noise: float | None,
-    reward: str | None,
-) -> dict[str, Any]:
+def _given(**named: Any) -> dict[str, Any]:
     """The arguments of an environment that were given."""
-    named = {"table": table, "signal": signal, "report": report, "noise": noise, "reward": reward}
-    return {name: value for name, value in named.items() if value is not None}
+    values = {name: str(v) if isinstance(v, Path) else v for name, v in named.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _optimum(value: float | None, unit: str = "") -> str:
+    return "unknown" if value is None else f"{value:.6g} {unit}".rstrip()
 
 
 def print_comparison(summary: dict[str, Any], folder: Path) -> None:
     """Print how the agents of a comparison stood at the end, and where the report is."""
     for env, found in summary["environments"].items():
         metric, queries = found["metric"], str(found["queries"])
-        best = f"{found['optimum']:.6g} {metric['unit']}".rstrip()
+        best = _optimum(found["optimum"], metric["unit"])
         console.print(f"{env} after {queries} queries; best {metric['name']}: {best}")
         grid = make_grid("agent", "mean ± std", "regret [95 %]", "best", "unique", "s/trial")
         grid.columns[0].no_wrap = False
@@ -349,7 +432,7 @@ def _comparison_row(entry: dict[str, Any], queries: str) -> list[str]:
     return [
         f"{report['mean']:.5g} ± {report['std']:.2g}",
         f"{regret['mean']:.3g} [{low:.3g}, {high:.3g}]",
-        f"{100 * entry['reached']['best']:.0f} %",
+        "-" if entry["reached"]["best"] is None else f"{100 * entry['reached']['best']:.0f} %",
         f"{entry['unique_queries']:.0f}",
         f"{entry['agent_seconds']:.2g}",
     ]
@@ -385,7 +468,7 @@ def print_summaries(summaries: dict[str, dict[str, Any]]) -> None:
     task = any_summary["task"]
     console.print(
         f"{any_summary['env']}, {any_summary['seeds']} seeds, signal {task['signal']}, "
-        f"report {task['report']} (best of the space: {any_summary['optimum']:.6g})"
+        f"report {task['report']} (best of the space: {_optimum(any_summary['optimum'])})"
     )
     console.print(grid)
 
@@ -506,14 +589,14 @@ def main() -> None:
     """Run the command line; errors that users can mend are shown without a traceback."""
     import gymnasium as gym
 
-    from nas_gym.tables import DataError
+    from nas_gym.errors import DataError, TrainingError
 
     try:
         app()
     except FileNotFoundError as error:
         print(f"nas-gym: There is no file {error.filename or error}.", file=sys.stderr)
         sys.exit(2)
-    except (DataError, gym.error.Error, KeyError, ValueError, TypeError) as error:
+    except (DataError, TrainingError, gym.error.Error, KeyError, ValueError, TypeError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"nas-gym: {message}", file=sys.stderr)
         sys.exit(2)

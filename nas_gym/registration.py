@@ -21,6 +21,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
         f"NBGraph-{dataset}": {"table": f"nas-bench-graph-{dataset}", "dataset": dataset}
         for dataset in GRAPH_DATASETS
     },
+    "NB201-digits": {"space": "NB201", "dataset": "digits"},
+    "DARTS-digits": {"space": "DARTS", "dataset": "digits"},
+    "DARTS-cifar10": {"space": "DARTS", "dataset": "cifar10"},
+    "DARTS-cifar100": {"space": "DARTS", "dataset": "cifar100"},
+    **{
+        f"NB201-{dataset}-supernet": {"space": "NB201", "dataset": dataset}
+        for dataset in ("cifar10", "cifar100", "ImageNet16-120")
+    },
 }
 
 # suffix of the ID -> the classes, and how many steps an episode has by default

@@ -301,8 +301,8 @@ def arguments_of(env_id: str) -> TaskArguments:
         ValueError: an environment of another package.
     """
     found = gym.spec(env_id).kwargs
-    if not {"table", "dataset"} <= found.keys():
-        raise ValueError(f"{env_id} is no environment of nas_gym with a table and a data set.")
+    if "dataset" not in found or not {"table", "space"} & found.keys():
+        raise ValueError(f"{env_id} is no environment of nas_gym with a task of its own.")
     known = TaskArguments.__annotations__
     arguments: TaskArguments = {k: v for k, v in found.items() if k in known}  # type: ignore[assignment]
     return arguments

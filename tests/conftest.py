@@ -30,14 +30,41 @@ def open_table():
 
 
 @pytest.fixture
-def make(open_table):
-    """``gym.make``, or a skip where the data is not on this machine."""
+def make(open_table, request):
+    """``gym.make``, or a skip where the data is not on this machine.
+
+    Environments over networks of digits have a small supernet.
+    """
 
     def make(env_id, **kwargs):
-        open_table(kwargs.get("table") or gym.spec(env_id).kwargs["table"])
+        own = gym.spec(env_id).kwargs
+        if "space" in own:
+            if own["dataset"] != "digits":
+                pytest.skip(f"The supernet of {own['dataset']} takes hours.")
+            files = request.getfixturevalue("supernet_files")
+            kwargs = {"supernet": str(files[own["space"]]), **kwargs}
+        else:
+            open_table(kwargs.get("table") or own["table"])
         return gym.make(env_id, **kwargs)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def supernet_files(tmp_path_factory):
+    """Small supernets on digits, by search space."""
+    import torch
+    from supernets.small import small_supernet
+
+    from nas_gym.supernets import data
+    from nas_gym.supernets.supernet import train_supernet
+
+    folder = tmp_path_factory.mktemp("supernets")
+    paths = {space: folder / f"{space}.safetensors" for space in ("NB201", "DARTS")}
+    for space, path in paths.items():
+        plan = small_supernet(space, {"NB201": 20, "DARTS": 2}[space])
+        train_supernet(plan, data.load("digits"), path, torch.device("cpu"))
+    return paths
 
 
 @pytest.fixture

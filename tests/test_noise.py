@@ -13,7 +13,7 @@ from nas_gym import noise
 from nas_gym.agents import RandomSearch
 from nas_gym.agents.sb3 import make_model
 from nas_gym.agents.sb3_vec_env import SearchVecEnv
-from nas_gym.tasks import Task
+from nas_gym.tasks import TableTask
 from nas_gym.wrappers import RecordVectorSearch
 
 MODES = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0")
@@ -56,12 +56,12 @@ def test_is_the_same_whenever_asked():
 
 
 def test_task_adds_it_in_the_unit_of_the_signal():
-    noisy = Task("analog-nasbench", "cifar10", noise=0.5)
+    noisy = TableTask("analog-nasbench", "cifar10", noise=0.5)
     keys, indices = noise.keys([0]), np.arange(15_625)
     error = noisy.reward(indices, keys) - noisy.rewards
     assert error.std() == pytest.approx(0.5, rel=0.03)
     np.testing.assert_array_equal(noisy.reward(indices), noisy.rewards)  # nobody asks
-    plain = Task("analog-nasbench", "cifar10")
+    plain = TableTask("analog-nasbench", "cifar10")
     np.testing.assert_array_equal(noisy.rewards, plain.rewards)
     np.testing.assert_array_equal(noisy.regret(indices), plain.regret(indices))
     np.testing.assert_array_equal(plain.reward(indices, keys), plain.rewards)
@@ -70,7 +70,7 @@ def test_task_adds_it_in_the_unit_of_the_signal():
 
 def test_where_less_is_better(open_table):
     seconds = open_table("nas-bench-graph-cora").column("latency")
-    task = Task("nas-bench-graph-cora", "cora", signal="latency", report="para", noise=0.001)
+    task = TableTask("nas-bench-graph-cora", "cora", signal="latency", report="para", noise=0.001)
     rewards = task.reward(np.arange(task.space.size), noise.keys([0]))
     assert (rewards + seconds).std() == pytest.approx(0.001, rel=0.03)
     assert (rewards + seconds).mean() == pytest.approx(0, abs=0.001 * 4.5 / task.space.size**0.5)

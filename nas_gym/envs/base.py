@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
 import gymnasium as gym
@@ -16,13 +17,15 @@ from nas_gym.envs.history import SearchHistory
 from nas_gym.envs.lazy_info import LazyInfo
 from nas_gym.envs.query_info import of_first, query_info, with_masks
 from nas_gym.noise import next_keys
-from nas_gym.tasks import Task
+from nas_gym.tasks import NetworkTask, TableTask, Task
 
 # Genotypes of the latest queries, decoded when somebody looks.
 Genotypes = Callable[[], NDArray[np.int64]]
 
 # One seed for each search, or the first of as many in a row.
 Seeds = int | Sequence[int | None] | None
+
+_OF_NETWORKS = {"evaluator", "supernet", "device"}
 
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
@@ -37,6 +40,10 @@ class TaskArguments(TypedDict, total=False):
     noise: float
     reward: str
     task: Task | None
+    space: str | None
+    evaluator: str
+    supernet: str | Path | None
+    device: str
 
 
 def make_task(
@@ -47,24 +54,41 @@ def make_task(
     noise: float = 0.0,
     reward: str = "signal",
     task: Task | None = None,
-    **unknown: Any,
+    space: str | None = None,
+    **others: Any,
 ) -> Task:
-    """The task given, or the one that the names stand for.
+    """The task given, or the one that the names stand for: over a table, or over networks of a
+    search space.
 
     Raises:
         TypeError: an unknown argument, or too few.
     """
+    unknown = others.keys() - _OF_NETWORKS
     if unknown:
         raise TypeError(
-            f"Unknown argument {', '.join(unknown)}. Every environment takes table, dataset, "
-            "signal, report, noise, reward, task and render_mode; help(type(env.unwrapped)) "
-            "has all of them."
+            f"Unknown argument {', '.join(sorted(unknown))}. Every environment takes table, "
+            "dataset, signal, report, noise, reward, task and render_mode; help(type("
+            "env.unwrapped)) has all of them."
         )
     if task is not None:
         return task
+    if space is not None and dataset is not None and table is None:
+        return NetworkTask(
+            space, dataset, signal=signal, report=report, noise=noise, reward=reward, **others
+        )
+    if others:
+        raise TypeError(
+            f"{', '.join(sorted(others))} is for environments whose architectures are networks, "
+            "such as NB201-digits-v0 and NB201-cifar10-supernet-v0; this one has a table."
+        )
+    if space is not None and table is not None:
+        raise TypeError(
+            f"This environment evaluates networks of {space}: it takes no table=. A column of one "
+            "may be reported: report='TABLE:METRIC'."
+        )
     if table is None or dataset is None:
         raise TypeError("An environment needs table= and dataset=, or a ready task=.")
-    return Task(table, dataset, signal, report, noise, reward)
+    return TableTask(table, dataset, signal, report, noise, reward)
 
 
 class SearchEnv(gym.Env[Any, Any]):

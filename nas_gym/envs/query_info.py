@@ -38,9 +38,7 @@ def query_info(
         "genotype": genotypes,
         "index": indices.reshape(shape),
         "arch": np.array(task.space.to_text(rows), object).reshape(shape),
-        "metrics": {
-            name: values.reshape(shape) for name, values in task.evaluator.evaluate(indices).items()
-        },
+        "metrics": {name: values.reshape(shape) for name, values in task.metrics(indices).items()},
         "queries": np.full(len(genotypes), queries),
         "unique_queries": history.unique_queries(queries),
         "incumbent": incumbents,

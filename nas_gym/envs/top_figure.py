@@ -20,18 +20,19 @@ TOP = 64
 
 
 def top_means(task: Task, curves: Curves, trial: int, count: int = TOP) -> NDArray[np.float32]:
-    """Mean one-hot alpha of the best architectures, found and true, ``(2, alpha_size)``.
+    """Mean one-hot choices of the best architectures, found and true, ``(2, one_hot_size)``.
 
     The first row is of the distinct architectures of highest reward that the trial queried: its
     last observation in alpha mode, where ``count`` is that of the environment. The second is of
-    the architectures of the whole space with the best reported metric. Both of the best
-    ``count``, or as many as there are.
+    the architectures of the whole space with the best reported metric; it is left out where nobody
+    knows these. Both of the best ``count``, or as many as there are.
     """
     queried, first = np.unique(curves.indices[:, trial], return_index=True)
-    found = queried[np.argsort(-curves.rewards[first, trial], kind="stable")[:count]]
-    true = np.argsort(task.regret(np.arange(task.space.size)), kind="stable")[:count]
+    best = [queried[np.argsort(-curves.rewards[first, trial], kind="stable")[:count]]]
     space = task.space
-    return np.stack([space.genotype_to_alpha(space.decode(best)).mean(0) for best in (found, true)])
+    if task.optimum is not None:
+        best.append(np.argsort(task.regret(np.arange(space.size)), kind="stable")[:count])
+    return np.stack([space.one_hot(space.decode(each)).mean(0) for each in best])
 
 
 def top_figure(task: Task, curves: Curves, trial: int, count: int = TOP) -> Figure:
@@ -40,18 +41,17 @@ def top_figure(task: Task, curves: Curves, trial: int, count: int = TOP) -> Figu
     from matplotlib.figure import Figure
 
     space = task.space
+    means = top_means(task, curves, trial, count)
     size = (1.6 + 0.85 * space.max_choices, 0.6 + 0.5 * space.num_decisions)
-    figure = Figure(figsize=(2 * size[0], size[1] + 0.5), layout="constrained")
+    figure = Figure(figsize=(len(means) * size[0], size[1] + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2, sharey=True)
+    (panels,) = figure.subplots(1, len(means), sharey=True, squeeze=False)
     found = min(count, curves.unique[-1, trial])
     titles = (
         f"best {found} found in {len(curves.indices)} queries, %",
         f"best {min(count, space.size)} of all {space.size:,}, %",
     )
-    for axes, title, mean in zip(
-        panels, titles, top_means(task, curves, trial, count), strict=True
-    ):
+    for axes, title, mean in zip(panels, titles, means, strict=False):
         _matrix(axes, space, mean)
         axes.set_title(title, fontsize=11)
     return figure

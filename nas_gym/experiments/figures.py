@@ -132,16 +132,23 @@ def _curves(
         regret_axis(axes.yaxis, np.array(means), float(np.max(highs)))
         axes.set_ylabel(f"regret{unit}")
         return
-    bottom, top = min(np.min(lows), task.optimum), max(np.max(highs), task.optimum)
+    shown = [np.min(lows), np.max(highs)]
+    if task.optimum is not None:
+        shown.append(task.optimum)
+        _draw_optimum(axes, task.optimum, above=not metric.maximize)
+    bottom, top = min(shown), max(shown)
     room = 0.04 * (top - bottom) or 0.5
     axes.set_ylim(bottom - room, top + room)
-    axes.axhline(task.optimum, color=INK, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
-    axes.annotate(
-        "optimum", (0.01, task.optimum), (0, -3 if metric.maximize else 3), fontsize=9.5,
-        xycoords=("axes fraction", "data"), textcoords="offset points",
-        ha="left", va="top" if metric.maximize else "bottom",
-    )  # fmt: skip
     axes.set_ylabel(f"{metric.name}{unit}")
+
+
+def _draw_optimum(axes: Axes, optimum: float, above: bool) -> None:
+    axes.axhline(optimum, color=INK, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
+    axes.annotate(
+        "optimum", (0.01, optimum), (0, 3 if above else -3), fontsize=9.5,
+        xycoords=("axes fraction", "data"), textcoords="offset points",
+        ha="left", va="bottom" if above else "top",
+    )  # fmt: skip
 
 
 def profile_figure(
@@ -151,7 +158,7 @@ def profile_figure(
 
     Args:
         environments: the trials of each environment. Of several, regret is normalized (see
-            :func:`nas_gym.experiments.statistics.regret_unit`), and only agents are shown that
+            :attr:`nas_gym.tasks.Task.regret_unit`), and only agents are shown that
             have trials in all of them.
         style: see :func:`styles`; holds each of the agents.
         title: what to write above.

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from nas_gym.envs.curves import Curves
 from nas_gym.experiments.bootstrap import average, improvement, interval
 from nas_gym.experiments.records import Trials
-from nas_gym.tasks import Task
 
 BUDGETS = (50, 100, 150, 500, 1000)
 """Numbers of queries at which summaries tell how the searches stood."""
@@ -30,8 +29,9 @@ def summarize(trials: Sequence[Trials]) -> dict[str, Any]:
 
       * ``task``: :meth:`nas_gym.tasks.Task.describe`; ``metric``: ``name``, ``unit`` and
         ``maximize`` of the reported metric; ``architectures``: how many the space has;
-      * ``optimum``: the reported metric's best value; ``median_regret``: the unit of normalized
-        regret, see :func:`regret_unit`; ``queries``: of each trial;
+      * ``optimum``: the reported metric's best value, null where nobody knows it;
+        ``median_regret``: the unit of normalized regret, see
+        :attr:`nas_gym.tasks.Task.regret_unit`; ``queries``: of each trial;
       * ``agents``: for each agent's name
 
         * ``searched_env``: the ID of the same task in the mode that the agent searched in;
@@ -44,7 +44,8 @@ def summarize(trials: Sequence[Trials]) -> dict[str, Any]:
           ``queries`` is the mean of all queries until then, ``complete`` the share of trials that
           got so far;
         * ``reached``: for each of :data:`RANKS`, the share of trials whose last incumbent's
-          reported metric is at least that of the architecture of this rank;
+          reported metric is at least that of the architecture of this rank, null where nobody
+          knows;
         * ``unique_queries``, ``agent_seconds`` and ``training_seconds``: means over trials, at
           the end; the last one is what the benchmark says that training would have taken, null
           where it does not say;
@@ -130,16 +131,6 @@ def at_unique_queries(curves: Curves) -> dict[str, Any]:
     return result
 
 
-def regret_unit(task: Task) -> float:
-    """The regret of the space's median architecture, by which regrets are normalized.
-
-    So 0 is the best architecture, and 1 is as good as the median of random ones. Where at least
-    half of the space is optimal it is the mean instead, and 1 where all of it is.
-    """
-    regrets = task.regret(np.arange(task.space.size))
-    return float(np.median(regrets)) or float(regrets.mean()) or 1.0
-
-
 def performance_profile(
     regrets: NDArray[np.float64], taus: NDArray[np.float64], strata: Sequence[int] | None = None
 ) -> NDArray[np.float64]:
@@ -169,7 +160,7 @@ def normalized_regrets(environments: Sequence[Sequence[Trials]]) -> dict[str, li
     for members in environments:
         for one in members:
             if one.seeds:
-                result[one.agent].append(final_regrets(one) / regret_unit(one.task))
+                result[one.agent].append(final_regrets(one) / one.task.regret_unit)
     return {agent: found for agent, found in result.items() if len(found) == len(environments)}
 
 
@@ -181,7 +172,7 @@ def _environment(members: list[Trials]) -> dict[str, Any]:
         "metric": {"name": metric.name, "unit": metric.unit, "maximize": metric.maximize},
         "architectures": task.space.size,
         "optimum": task.optimum,
-        "median_regret": regret_unit(task),
+        "median_regret": task.regret_unit,
         "queries": max(len(one.curves.regrets) for one in members),
         "agents": {one.agent: _agent(one) for one in members},
         "probability_of_improvement": _improvements(
@@ -208,7 +199,9 @@ def _agent(trials: Trials) -> dict[str, Any]:
 
 
 def _reached(trials: Trials) -> dict[str, float | None]:
-    ranked = np.sort(trials.task.regret(np.arange(trials.task.space.size)))
+    ranked = trials.task.ranked_regrets
+    if ranked is None:
+        return dict.fromkeys(RANKS)
     last = final_regrets(trials)
     return {name: _mean(last <= ranked[min(rank, len(ranked)) - 1]) for name, rank in RANKS.items()}
 

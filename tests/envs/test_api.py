@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 
 from nas_gym.registration import BUILT_IN, MODES
-from nas_gym.tasks import Task
+from nas_gym.tasks import TableTask
 
 IDS = [f"{name}{suffix}-v0" for name in BUILT_IN for suffix in MODES]
 THREE_MODES = [f"NBGraph-proteins{suffix}-v0" for suffix in MODES]
@@ -19,8 +19,8 @@ THREE_MODES = [f"NBGraph-proteins{suffix}-v0" for suffix in MODES]
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def test_there_are_36_ids():
-    assert len(IDS) == 36
+def test_there_are_57_ids():
+    assert len(IDS) == 57
     assert set(IDS) <= set(gym.registry)
 
 
@@ -62,12 +62,13 @@ def test_specs_survive_text_and_pickle(env_id, make, assert_same):
         again = gym.make(spec)
         assert again.spec == env.spec
         assert_same(again.reset(seed=5), (observation, info))
-    envs = gym.make_vec(env_id, num_envs=2)
+    supernet = {k: v for k, v in env.spec.kwargs.items() if k == "supernet"}
+    envs = gym.make_vec(env_id, num_envs=2, **supernet)
     assert_same(gym.make_vec(envs.spec).reset(seed=5), envs.reset(seed=5))
 
 
 def test_spec_with_a_ready_task(make, assert_same):
-    task = Task("nas-bench-graph-proteins", "proteins", signal="latency")
+    task = TableTask("nas-bench-graph-proteins", "proteins", signal="latency")
     env = make("NBGraph-proteins-population-v0", task=task)
     assert_same(gym.make(env.spec).reset(seed=1), env.reset(seed=1))
     assert env.reset(seed=1)[0]["fitness"].max() < 0  # less latency is better

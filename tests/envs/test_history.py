@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import nas_gym  # noqa: F401
 from nas_gym.envs.history import SearchHistory
-from nas_gym.tasks import Task
+from nas_gym.tasks import TableTask
 
-ANALOG = Task("analog-nasbench", "cifar10", signal="analog_accuracy")
+ANALOG = TableTask("analog-nasbench", "cifar10", signal="analog_accuracy")
 
 
 def expected(task, indices):
@@ -170,7 +170,7 @@ def test_incumbent_is_the_first_of_equals(open_table):
     table = open_table("nas-bench-graph-proteins")
     values, counts = np.unique(table.column("valid_perf"), return_counts=True)
     first, second = np.flatnonzero(table.column("valid_perf") == values[counts.argmax()])[:2]
-    task = Task("nas-bench-graph-proteins", "proteins")
+    task = TableTask("nas-bench-graph-proteins", "proteins")
     for pair in ([first, second], [second, first]):
         history = SearchHistory(task, 1)
         for index in pair:

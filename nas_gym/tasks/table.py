@@ -1,13 +1,11 @@
-"""Tasks: what is searched, what the agent is told, and what is reported."""
+"""Tasks whose architectures are looked up in tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas_gym import noise as noises
 from nas_gym import rewards, tables
@@ -21,14 +19,11 @@ from nas_gym.evaluators import (
 )
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric, Objective, Table
+from nas_gym.tasks.base import Indices, Task, Values, check_noise
 
 
-class Task:
-    """One search space, its evaluator, the search signal, and the metric to report.
-
-    The reward of an architecture is its signal, with the sign turned where less is better, so
-    that agents always maximize; or what ``reward`` makes of it. Nothing that an agent is given
-    depends on the report column; it serves evaluation alone.
+class TableTask(Task):
+    """A task over a table, whose columns are its signal and its report.
 
     Args:
         table: the name of a table (``nas-gym data list`` shows them).
@@ -78,18 +73,14 @@ class Task:
         parsed = rewards.parse(reward)
         latency = [Column.parse(parsed.column, main)] if isinstance(parsed, rewards.Latency) else []
         self.columns = list(dict.fromkeys([*_columns(self.signal), self.report, *latency]))
-        """All that rewards and reports are made of."""
         others = [column for column in self.columns if column.table != table]
         extra = [(_table_of(column, main.space), column) for column in others]
         self.evaluator = TableEvaluator(main, extra)
         self.space = self.evaluator.space
-        if not 0 <= noise < np.inf:
-            raise ValueError(f"noise is a standard deviation, 0 or above, got {noise}.")
-        self.noise = float(noise)
+        self.noise = check_noise(noise)
         self.reward_name = reward
         self._signals = self._weighted_sum()
         self.direction = self._sign(_weighted(self.signal)[0][1]) if parsed is None else 1.0
-        """-1 where rewards are the signal with its sign turned, else 1."""
         self._reward = self._accuracy_reward(parsed)
         self._factor = (
             parsed.factor(self._complete(latency[0]))
@@ -107,8 +98,7 @@ class Task:
         return column.metric if column.table == self.table else str(column)
 
     def metric(self, column: Column | Mixture) -> Metric:
-        """The description of the signal or report column; of a mixture, its first part's with the
-        mixture's name."""
+        """As :meth:`Task.metric`."""
         if isinstance(column, Mixture):
             return replace(self.metric(column.parts[0][1]), name=str(column), seconds="")
         name = self._name(column)
@@ -117,7 +107,7 @@ class Task:
             tables.load(column.table).metric(column.metric)
         return self.evaluator.metrics[name]
 
-    def _weighted_sum(self) -> NDArray[np.float64]:
+    def _weighted_sum(self) -> Values:
         parts = _weighted(self.signal)
         found = [self.metric(column) for _, column in parts]
         if len({(metric.unit, metric.maximize) for metric in found}) > 1:
@@ -133,7 +123,7 @@ class Task:
     def _sign(self, column: Column) -> float:
         return 1.0 if self.metric(column).maximize else -1.0
 
-    def _complete(self, column: Column) -> NDArray[np.float64]:
+    def _complete(self, column: Column) -> Values:
         self.metric(column)
         values = self.evaluator.column(self._name(column))
         missing = np.count_nonzero(np.isnan(values))
@@ -144,12 +134,8 @@ class Task:
             )
         return values
 
-    def __repr__(self) -> str:
-        columns = f"signal {self.signal}, report {self.report}"
-        return f"<Task {self.space.name} on {self.dataset}: {columns}>"
-
     def describe(self) -> dict[str, object]:
-        """What names this task exactly, for histories: columns and provenance."""
+        """As :meth:`Task.describe`."""
         return {
             "space": self.space.name,
             "dataset": self.dataset,
@@ -161,88 +147,60 @@ class Task:
             "provenance": self._provenance,
         }
 
-    def reward(
-        self, indices: NDArray[np.int64], keys: noises.Keys | None = None
-    ) -> NDArray[np.float64]:
-        """Rewards of architectures, shape of ``indices``, float64.
+    def metrics(self, indices: Indices) -> dict[str, Values]:
+        """As :meth:`Task.metrics`."""
+        return self.evaluator.evaluate(indices)
 
-        Args:
-            indices: of architectures.
-            keys: of the searches that ask (``SearchHistory.keys``), which their noise depends on,
-                a shape that broadcasts to that of ``indices``; without them, there is no noise.
-        """
+    def reward(self, indices: Indices, keys: noises.Keys | None = None) -> Values:
+        """As :meth:`Task.reward`."""
         if not self.noise or keys is None:
             return self.rewards.take(indices)
         error = self.noise * noises.standard_normal(keys, indices)
         return self._reward(self._signals.take(indices) + error) * self._factor.take(indices)
 
-    def noise_keys(self, seeds: Sequence[int | None]) -> noises.Keys:
-        """What the noise of searches with these seeds depends on, one number each."""
-        if not self.noise:
-            return np.zeros(len(seeds), np.uint64)
-        return noises.keys(seeds)
+    def _signal_range(self) -> tuple[float, float]:
+        return float(self._signals.min()), float(self._signals.max())
 
-    def reward_function(self, name: str) -> rewards.Reward:
-        """What makes rewards of this task's signals, in their own unit.
-
-        Args:
-            name: as the argument ``reward``.
-
-        Raises:
-            ValueError: an unknown name, or one that takes an accuracy where the signal is none.
-        """
-        parsed = rewards.parse(name)
-        if isinstance(parsed, rewards.Latency):
-            raise ValueError(f"{name!r} needs to know architectures: give it to the environment.")
-        return self._accuracy_reward(parsed)
-
-    def _accuracy_reward(self, parsed: float | rewards.Latency | None) -> rewards.Reward:
-        if parsed is None:
-            return np.positive  # as it is
-        metric = self.metric(self.signal)
-        whole = 100.0 if metric.unit == "%" else 1.0
-        lowest, highest = self._signals.min(), self._signals.max()
-        if not metric.maximize:
-            fault = "is better where it is less"
-        elif lowest < 0 or highest > whole:
-            fault = f"goes from {lowest:.4g} to {highest:.4g} {metric.unit}".rstrip()
-        elif isinstance(parsed, rewards.Latency):
-            return np.positive
-        else:
-            return partial(rewards.exponential, best=parsed * whole)
-        raise ValueError(
-            f"This reward takes an accuracy, in % or as a fraction, but {self.signal} {fault}. "
-            "Choose another signal, or reward='signal'."
-        )
-
-    def reported(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The reported metric of architectures, in its own unit, shape of ``indices``."""
+    def reported(self, indices: Indices) -> Values:
+        """As :meth:`Task.reported`."""
         return self._goodness.take(indices) * self._sign(self.report)
 
-    def training_seconds(self, indices: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """How long the training took that gave the search signal, shape of ``indices``, seconds.
-
-        ``None`` where the table does not say.
-        """
+    def training_seconds(self, indices: Indices) -> Values | None:
+        """As :meth:`Task.training_seconds`."""
         if isinstance(self.signal, Mixture) or not self.metric(self.signal).seconds:
             return None
-        values: NDArray[np.float64] = self._training_seconds.take(indices)
+        values: Values = self._training_seconds.take(indices)
         return values
 
     @cached_property
-    def _training_seconds(self) -> NDArray[np.float64]:
+    def _training_seconds(self) -> Values:
         (column,) = _columns(self.signal)
         return tables.load(column.table).column(self.metric(column).seconds)
 
     @cached_property
     def optimum(self) -> float:
-        """The best value of the reported metric over the whole space, in its own unit."""
+        """As :attr:`Task.optimum`."""
         return float(self._goodness.max() * self._sign(self.report))
 
-    def regret(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How far the reported metric lies from the optimum, >= 0, in the metric's unit."""
-        regret: NDArray[np.float64] = self._goodness.max() - self._goodness.take(indices)
+    def regret(self, indices: Indices) -> Values:
+        """As :meth:`Task.regret`."""
+        regret: Values = self._goodness.max() - self._goodness.take(indices)
         return regret
+
+    @cached_property
+    def ranked_regrets(self) -> Values:
+        """As :attr:`Task.ranked_regrets`."""
+        return np.sort(self.regret(np.arange(self.space.size)))
+
+    @cached_property
+    def regret_unit(self) -> float:
+        """The regret of the space's median architecture.
+
+        So, of normalized regrets, 0 is the best architecture, and 1 is as good as the median of
+        random ones. Where at least half of the space is optimal it is the mean instead, and 1 where
+        all of it is.
+        """
+        return float(np.median(self.ranked_regrets)) or float(self.ranked_regrets.mean()) or 1.0
 
 
 def _weighted(signal: Column | Mixture) -> tuple[tuple[float, Column], ...]:

@@ -1,0 +1,107 @@
+"""Evaluation by a supernet: an architecture inherits the weights of its operations."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas_gym.evaluators.network import Indices, NetworkEvaluator, Values, images_metrics
+from nas_gym.supernets.batches import Resident
+from nas_gym.supernets.data import ImageData
+from nas_gym.supernets.evaluation import Score, calibrated, measure
+from nas_gym.supernets.supernet import Supernet
+
+_EVALUATED = 1000  # images at a time
+
+
+class SupernetEvaluator(NetworkEvaluator):
+    """Accuracy of architectures with inherited weights (L2NAS, section 3.2).
+
+    Metrics: ``valid_accuracy``, ``test_accuracy`` (%), ``valid_loss``, ``params`` (M) and
+    ``seconds``. The test images are looked at only for who asks for ``test_accuracy``.
+
+    Args:
+        supernet: a trained one.
+        data: the images that it was trained on.
+        calibration: on how many training images batch norms get the statistics of each
+            architecture; 0: each batch that is evaluated has its own.
+        valid_images: of how many validation images accuracy is the mean; all of them by default.
+
+    Raises:
+        ValueError: images that the supernet was not trained on.
+    """
+
+    name = "supernet"
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        data: ImageData,
+        calibration: int = 1000,
+        valid_images: int | None = None,
+    ) -> None:
+        if supernet.plan["data"] != data.digest:
+            raise ValueError(
+                f"This supernet was trained on other images than those of {data.name} here."
+            )
+        self.supernet = supernet
+        self.space = supernet.network.space
+        self.metrics = images_metrics("with weights of the supernet")
+        self._calibration, self._valid_images = calibration, valid_images
+        self._device = next(supernet.network.parameters()).device
+        valid = data.valid if valid_images is None else data.valid.part(np.arange(valid_images))
+        splits = {"train": data.train, "valid": valid, "test": data.test}
+        self._splits = {
+            name: Resident.of(data, split, self._device) for name, split in splits.items()
+        }
+        self._scores: dict[tuple[str, int], tuple[Score, float]] = {}
+        self._params: dict[int, float] = {}
+
+    def values(self, metric: str, indices: Indices) -> Values:
+        """As :meth:`NetworkEvaluator.values`."""
+        if metric not in self.metrics:
+            raise KeyError(f"A supernet has no metric {metric!r}, but {', '.join(self.metrics)}.")
+        found = {index: self._value(metric, index) for index in np.unique(indices).tolist()}
+        flat = np.array([found[index] for index in np.ravel(indices).tolist()], np.float64)
+        return flat.reshape(np.shape(indices))
+
+    def _value(self, metric: str, index: int) -> float:
+        if metric == "params":
+            return self._count(index)
+        score, seconds = self._score("test" if metric == "test_accuracy" else "valid", index)
+        if metric == "seconds":
+            return seconds
+        return score.loss if metric == "valid_loss" else score.accuracy
+
+    def _score(self, split: str, index: int) -> tuple[Score, float]:
+        key = (split, index)
+        if key not in self._scores:
+            begun = time.perf_counter()
+            network = self.supernet.network
+            genotype = self.space.decode([index])[0]
+            forward = partial(network, genotype=genotype)
+            with calibrated(network, forward, self._splits["train"], self._calibration, _EVALUATED):
+                score = measure(forward, self._splits[split], _EVALUATED)
+            self._scores[key] = score, time.perf_counter() - begun
+        return self._scores[key]
+
+    def _count(self, index: int) -> float:
+        if index not in self._params:
+            with torch.device("meta"):
+                network = type(self.supernet.network)(
+                    **self.supernet.network.settings, genotype=self.space.decode([index])[0]
+                )
+            self._params[index] = sum(each.numel() for each in network.parameters()) / 1e6
+        return self._params[index]
+
+    def describe(self) -> dict[str, Any]:
+        """As :meth:`NetworkEvaluator.describe`."""
+        return {
+            "supernet": self.supernet.plan,
+            "calibration": self._calibration,
+            "valid_images": self._valid_images,
+        }

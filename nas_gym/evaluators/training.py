@@ -1,0 +1,165 @@
+"""Evaluation by training from scratch: what an architecture is worth, at its full price."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas_gym.errors import DivergedError
+from nas_gym.evaluators.network import Indices, NetworkEvaluator, Values, images_metrics
+from nas_gym.evaluators.results_store import ResultsStore
+from nas_gym.files import read_tensors, write_atomically, write_tensors
+from nas_gym.spaces import NB201Space
+from nas_gym.supernets.batches import Resident
+from nas_gym.supernets.data import ImageData
+from nas_gym.supernets.evaluation import Score, measure
+from nas_gym.supernets.plans import Plan
+from nas_gym.supernets.training import Training
+
+_EVALUATED = 1000  # images at a time
+_SECONDS = 30.0  # between two checkpoints
+
+
+class TrainingEvaluator(NetworkEvaluator):
+    """Accuracy of architectures that are trained from scratch, such as CATCH's 12-epoch reward.
+
+    Metrics: ``valid_accuracy``, ``test_accuracy`` (%), ``valid_loss``, ``params`` (M) and
+    ``seconds``. Every result is kept in a file of the plan, so that no architecture is trained
+    twice, in whatever process; cells of NAS-Bench-201 that compute the same function count as one
+    (the first of them is trained). A training that is killed goes on where its last checkpoint
+    was. One that diverges counts as guessing: 100 / classes %.
+
+    Args:
+        plan: how architectures are trained.
+        data: the images that the plan is for.
+        device: where to compute.
+        folder: of results and checkpoints; that of the cache by default.
+
+    Raises:
+        ValueError: a plan for other images.
+    """
+
+    name = "training"
+
+    def __init__(
+        self, plan: Plan, data: ImageData, device: torch.device, folder: Path | None = None
+    ) -> None:
+        if plan.data != data.digest:
+            raise ValueError(f"The plan is for other images than those of {data.name} here.")
+        self.plan = plan
+        self.space = plan.build().space
+        self.metrics = images_metrics(f"after {plan.recipe.epochs} epochs")
+        if folder is None:
+            from nas_gym.tables.store import cache_folder
+
+            folder = cache_folder() / "trainings"
+        name = f"{plan.space}-{data.name}-{plan.digest}"
+        self.store = ResultsStore(folder / f"{name}.sqlite", list(self.metrics))
+        self._checkpoints = folder / name
+        self._guessing = 100 / len(data.classes)
+        self._splits = {
+            name: Resident.of(data, split, device) for name, split in data.splits.items()
+        }
+        self._device = device
+        self._rows: dict[int, dict[str, float]] = {}
+
+    def values(self, metric: str, indices: Indices) -> Values:
+        """As :meth:`NetworkEvaluator.values`.
+
+        Raises:
+            TrainingError: memory does not do.
+        """
+        if metric not in self.metrics:
+            raise KeyError(f"A training has no metric {metric!r}, but {', '.join(self.metrics)}.")
+        flat = np.ravel(indices)
+        rows = [self._row(index)[metric] for index in self._representatives(flat).tolist()]
+        return np.array(rows, np.float64).reshape(np.shape(indices))
+
+    def _representatives(self, indices: Indices) -> Indices:
+        """The architecture that is trained for each."""
+        if not isinstance(self.space, NB201Space):
+            return indices
+        return self.space.encode(self.space.canonical(self.space.decode(indices)))
+
+    def _row(self, index: int) -> dict[str, float]:
+        if index not in self._rows:
+            found = self.store.get(index)
+            if found is None:
+                found = self._train(index)
+                self.store.add(index, found)
+                self._checkpoint(index).unlink(missing_ok=True)
+            self._rows[index] = found
+        return self._rows[index]
+
+    def _train(self, index: int) -> dict[str, float]:
+        genotype = self.space.decode([index])[0]
+        network = self.plan.build(genotype).to(self._device)
+        training = Training(network, self._splits["train"], self.plan.recipe, self.plan.seed)
+        begun = time.perf_counter() - self._take_up(training, index)
+        try:
+            self._finish(training, index, begun)
+            network.eval()
+            valid, test = (
+                measure(network, self._splits[name], _EVALUATED) for name in ("valid", "test")
+            )
+        except DivergedError as error:
+            warnings.warn(f"{self.space.to_text([genotype])[0]}: {error}", stacklevel=2)
+            valid = test = Score(self._guessing, float(np.log(100 / self._guessing)))
+        return {
+            "valid_accuracy": valid.accuracy,
+            "test_accuracy": test.accuracy,
+            "valid_loss": valid.loss,
+            "params": sum(each.numel() for each in network.parameters()) / 1e6,
+            "seconds": time.perf_counter() - begun,
+        }
+
+    def _finish(self, training: Training, index: int, begun: float) -> None:
+        """Train to the end, with a checkpoint now and then."""
+        written = time.perf_counter()
+        while training.epoch < self.plan.recipe.epochs:
+            training.run_epoch()
+            now = time.perf_counter()
+            if now - written > _SECONDS and training.epoch < self.plan.recipe.epochs:
+                arrays = training.arrays() | {"seconds": np.array(now - begun)}
+                write_tensors(self._checkpoint(index), arrays)
+                written = now
+
+    def _take_up(self, training: Training, index: int) -> float:
+        """Go on from the checkpoint, if there is one; the seconds that were spent before."""
+        path = self._checkpoint(index)
+        if not path.exists():
+            return 0.0
+        arrays = read_tensors(path)
+        training.set_arrays(arrays)
+        return float(arrays["seconds"])
+
+    def _checkpoint(self, index: int) -> Path:
+        return self._checkpoints / f"{index}.safetensors"
+
+    def export(self, path: Path) -> int:
+        """Write all results of this plan to a CSV file that ``nas-gym data import`` reads.
+
+        Returns:
+            how many architectures it has.
+        """
+        rows = self.store.rows()
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["arch", *self.metrics])
+        for arch, row in zip(
+            self.space.to_text(self.space.decode(list(rows))), rows.values(), strict=True
+        ):
+            writer.writerow([arch, *row.values()])
+        write_atomically(path, text.getvalue().encode())
+        return len(rows)
+
+    def describe(self) -> dict[str, Any]:
+        """As :meth:`NetworkEvaluator.describe`."""
+        return {"training": self.plan.describe()}

@@ -1,0 +1,259 @@
+"""Tasks whose architectures are networks: evaluated by a supernet, or trained from scratch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas_gym import noise as noises
+from nas_gym import rewards, tables
+from nas_gym.evaluators import Column, Mixture, TableEvaluator
+from nas_gym.tables import Metric
+from nas_gym.tasks.base import Indices, Task, Values, check_noise
+
+if TYPE_CHECKING:
+    from nas_gym.evaluators.network import NetworkEvaluator
+
+_KIND = re.compile(r"(supernet|training)(?:\((\w+)=(\d+)\))?")
+_SETTINGS = {"supernet": "calibration", "training": "epochs"}
+
+
+class NetworkTask(Task):
+    """A task whose signal comes from networks on images.
+
+    Values are computed when they are first asked for. Nobody knows the optimum: regret is the
+    distance from 100 %. The report may be a column of a table over the same search space instead,
+    which knows it.
+
+    Args:
+        space: ``"NB201"`` or ``"DARTS"``.
+        dataset: images by name, or a folder or zip file of images
+            (:func:`nas_gym.supernets.data.load`).
+        evaluator: ``"supernet"``, with inherited weights, or ``"training"``, from scratch;
+            ``"training(epochs=12)"`` sets for how long, ``"supernet(calibration=0)"`` on how many
+            images batch norms are calibrated.
+        supernet: the file of a supernet that ``nas-gym train-supernet`` saved; that of the cache by
+            default.
+        signal: ``"valid_accuracy"`` (default), ``"valid_loss"`` or ``"params"``.
+        report: ``"test_accuracy"`` (default), another metric of the evaluator, or
+            ``"table:metric"`` over the same space, such as ``"nats-bench:cifar10-test"``.
+        noise, reward: as of :class:`nas_gym.tasks.TableTask`.
+        device: ``"auto"`` (CUDA, MPS or the CPU), or what torch calls one.
+
+    Raises:
+        KeyError: an unknown metric or table.
+        ValueError: an unknown space, evaluator, device or reward.
+        MissingDataError: images, a supernet or a table that are not on this machine.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        dataset: str,
+        evaluator: str = "supernet",
+        supernet: str | Path | None = None,
+        signal: str | None = None,
+        report: str | None = None,
+        noise: float = 0.0,
+        reward: str = "signal",
+        device: str = "auto",
+    ) -> None:
+        self.dataset = dataset
+        self.evaluator = network_evaluator(space, dataset, evaluator, supernet, device)
+        self.space = self.evaluator.space
+        self.noise = check_noise(noise)
+        self.reward_name = reward
+        self._kind = evaluator
+        self.signal = self._signal = self._own(signal or "valid_accuracy")
+        self.report = self._parse(report or "test_accuracy")
+        parsed = rewards.parse(reward)
+        latency = [self._parse(parsed.column)] if isinstance(parsed, rewards.Latency) else []
+        self.columns = list(dict.fromkeys([self.signal, self.report, *latency]))
+        self._tables = {
+            column: _table_evaluator(self, column)
+            for column in self.columns
+            if column.table != self.evaluator.name
+        }
+        metric = self.metric(self.signal)
+        self.direction = 1.0 if parsed is not None or metric.maximize else -1.0
+        self._reward = self._accuracy_reward(parsed)
+        self._latency = (parsed, latency[0]) if isinstance(parsed, rewards.Latency) else None
+
+    def _own(self, name: str) -> Column:
+        """A metric of the evaluator."""
+        name = name.removeprefix(f"{self.evaluator.name}:")
+        if name not in self.evaluator.metrics:
+            raise KeyError(
+                f"A {self.evaluator.name} has no metric {name!r}. It has: "
+                f"{', '.join(self.evaluator.metrics)}."
+            )
+        return Column(self.evaluator.name, name)
+
+    def _parse(self, text: str) -> Column:
+        table, colon, metric = text.partition(":")
+        return Column(table, metric) if colon and table != self.evaluator.name else self._own(text)
+
+    def describe(self) -> dict[str, object]:
+        """As :meth:`Task.describe`."""
+        provenance = {
+            column.table: dict(tables.load(column.table).provenance) for column in self._tables
+        }
+        return {
+            "space": self.space.name,
+            "dataset": self.dataset,
+            "evaluator": self._kind,
+            "signal": str(self.signal),
+            "report": str(self.report),
+            "noise": self.noise,
+            "reward": self.reward_name,
+            "provenance": {**provenance, **self.evaluator.describe()},
+        }
+
+    def metric(self, column: Column | Mixture) -> Metric:
+        """As :meth:`Task.metric`."""
+        if isinstance(column, Mixture) or column not in self.columns:
+            raise KeyError(f"{column} is not a column of this task.")
+        if column.table == self.evaluator.name:
+            return self.evaluator.metrics[column.metric]
+        return self._tables[column].metrics[column.metric]
+
+    def _values(self, column: Column, indices: Indices) -> Values:
+        if column.table == self.evaluator.name:
+            return self.evaluator.values(column.metric, indices)
+        return self._tables[column].column(column.metric).take(indices)
+
+    def metrics(self, indices: Indices) -> dict[str, Values]:
+        """Every metric of the evaluator, and what else the task is made of."""
+        others = {str(column): self._values(column, indices) for column in self._tables}
+        return self.evaluator.evaluate(indices) | others
+
+    def reward(self, indices: Indices, keys: noises.Keys | None = None) -> Values:
+        """As :meth:`Task.reward`."""
+        signals = self._values(self._signal, indices) * self._sign(self._signal)
+        if self.noise and keys is not None:
+            signals = signals + self.noise * noises.standard_normal(keys, indices)
+        result = self._reward(signals)
+        if self._latency is None:
+            return result
+        reward, column = self._latency
+        return result * reward.factor(self._values(column, indices))
+
+    def _sign(self, column: Column) -> float:
+        return 1.0 if self.metric(column).maximize else -1.0
+
+    def reported(self, indices: Indices) -> Values:
+        """As :meth:`Task.reported`."""
+        return self._values(self.report, indices)
+
+    def regret(self, indices: Indices) -> Values:
+        """As :meth:`Task.regret`."""
+        if self.optimum is not None:
+            best = self.optimum
+        else:
+            best = 100.0 if self.metric(self.report).unit == "%" else 0.0
+        regret: Values = np.abs(best - self.reported(indices))
+        return regret
+
+    def training_seconds(self, indices: Indices) -> Values:
+        """What evaluations took, seconds: all of a training, or the forward passes."""
+        return self.evaluator.values("seconds", indices)
+
+    @cached_property
+    def optimum(self) -> float | None:
+        """As :attr:`Task.optimum`."""
+        if self.report not in self._tables:
+            return None
+        values = self._tables[self.report].column(self.report.metric)
+        return float(values.max() if self.metric(self.report).maximize else values.min())
+
+    @cached_property
+    def ranked_regrets(self) -> Values | None:
+        """As :attr:`Task.ranked_regrets`."""
+        return None if self.optimum is None else np.sort(self.regret(np.arange(self.space.size)))
+
+    @property
+    def regret_unit(self) -> float:
+        """The median regret where the optimum is known, else 1."""
+        ranked = self.ranked_regrets
+        return 1.0 if ranked is None else float(np.median(ranked)) or 1.0
+
+    def _signal_range(self) -> tuple[float, float]:
+        return 0.0, 100.0 if self.metric(self.signal).unit == "%" else np.inf
+
+
+def _table_evaluator(task: NetworkTask, column: Column) -> TableEvaluator:
+    """The table of a column over the task's search space."""
+    found = TableEvaluator(tables.load(column.table))
+    if found.space.size != task.space.size or found.space.choices != task.space.choices:
+        raise ValueError(
+            f"{column} covers {found.space.name}, but this task searches {task.space.name}."
+        )
+    return found
+
+
+def is_network(text: str) -> bool:
+    """Whether a text names an evaluator of networks, such as ``"training(epochs=12)"``."""
+    match = _KIND.fullmatch(text)
+    return match is not None and match[2] in (None, _SETTINGS[match[1]])
+
+
+@cache
+def network_evaluator(
+    space: str,
+    dataset: str,
+    kind: str,
+    supernet: str | Path | None = None,
+    device: str = "auto",
+) -> NetworkEvaluator:
+    """An evaluator as the arguments of :class:`NetworkTask` say.
+
+    There is one for all environments of a process, so that they share what it has computed.
+    """
+    match = _KIND.fullmatch(kind)
+    if match is None or not is_network(kind):
+        raise ValueError(
+            "evaluator is 'supernet', 'supernet(calibration=1000)', 'training' or "
+            f"'training(epochs=12)', got {kind!r}."
+        )
+    if match[1] != "supernet" and supernet is not None:
+        raise ValueError("supernet= is for evaluator='supernet'; a training needs none.")
+    make: Callable[..., NetworkEvaluator] = {"supernet": _inheriting, "training": _from_scratch}[
+        match[1]
+    ]
+    number = None if match[3] is None else int(match[3])
+    return make(space, dataset, supernet, device, number)
+
+
+def _inheriting(
+    space: str, dataset: str, file: str | Path | None, device: str, calibration: int | None
+) -> NetworkEvaluator:
+    from nas_gym.evaluators.supernet import SupernetEvaluator
+    from nas_gym.supernets import data as images
+    from nas_gym.supernets import supernet as supernets
+    from nas_gym.supernets.device import find_device
+    from nas_gym.supernets.plans import check_space
+
+    check_space(space)
+    data, where = images.load(dataset), find_device(device)
+    found = supernets.of(space, data, where) if file is None else supernets.load(Path(file), where)
+    if found.plan["space"] != space:
+        raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
+    settings = {} if calibration is None else {"calibration": calibration}
+    return SupernetEvaluator(found, data, **settings)
+
+
+def _from_scratch(
+    space: str, dataset: str, file: str | Path | None, device: str, epochs: int | None
+) -> NetworkEvaluator:
+    from nas_gym.evaluators.training import TrainingEvaluator
+    from nas_gym.supernets import data as images
+    from nas_gym.supernets.device import find_device
+    from nas_gym.supernets.plans import training_plan
+
+    data = images.load(dataset)
+    return TrainingEvaluator(training_plan(space, data, epochs), data, find_device(device))

@@ -1,0 +1,35 @@
+"""Every agent searches among networks as it does in tables."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from quick import QUICK
+
+from nas_gym.agents import AGENTS
+
+ENVS = ["NB201-digits-v0", "NB201-digits-alpha-v0", "DARTS-digits-v0", "DARTS-digits-population-v0"]
+
+
+@pytest.mark.parametrize("env_id", ENVS)
+@pytest.mark.parametrize("name", AGENTS)
+def test_agents(env_id, name, supernet_files):
+    space = gym.spec(env_id).kwargs["space"]
+    settings = {k: v for k, v in QUICK.get(name, {}).items() if k in AGENTS[name].settings}
+
+    def searched():
+        arguments = {"supernet": str(supernet_files[space]), "evaluator": "supernet(calibration=0)"}
+        envs = gym.make_vec(env_id, num_envs=2, **arguments)
+        agent = AGENTS[name](envs, seed=0, **settings)
+        one = 1 if env_id.count("-") > 2 else agent.space.num_decisions  # steps of a query
+        return agent.learn(14 * one)
+
+    agent = searched()
+    history = agent.env.unwrapped.history
+    assert history.queries >= 14
+    rewards = history.reward(history.indices)
+    np.testing.assert_array_equal(rewards.max(axis=0), agent.best_fitness)
+    assert agent.space.contains(agent.best_genotypes).all()
+    assert len(np.unique(history.indices[:, 0])) > 5
+    np.testing.assert_array_equal(searched().env.unwrapped.history.indices, history.indices)

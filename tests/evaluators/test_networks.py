@@ -1,0 +1,238 @@
+"""Evaluation by supernets and by training: true scores, remembered, never half-written."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from supernets.small import small_training
+
+from nas_gym import import_table, tables
+from nas_gym.errors import DamagedDataError
+from nas_gym.evaluators import training as trainings
+from nas_gym.evaluators.supernet import SupernetEvaluator
+from nas_gym.evaluators.training import TrainingEvaluator
+from nas_gym.spaces import DARTSSpace, NB201Space
+from nas_gym.supernets import data
+from nas_gym.supernets.supernet import load
+
+CPU = torch.device("cpu")
+DIGITS = data.load("digits")
+SPACE = NB201Space()
+
+
+def drawn(space, n):
+    return space.encode(space.sample(n, np.random.default_rng(0)))
+
+
+@pytest.fixture(params=["NB201", "DARTS"])
+def inheriting(request, supernet_files):
+    return SupernetEvaluator(load(supernet_files[request.param], CPU), DIGITS)
+
+
+@pytest.fixture
+def from_scratch(tmp_path):
+    return TrainingEvaluator(small_training("NB201"), DIGITS, CPU, tmp_path / "trainings")
+
+
+# -- supernets ------------------------------------------------------------------------------------
+
+
+def test_scores_of_inherited_weights(inheriting):
+    index = drawn(inheriting.space, 1)[0]
+    alone = inheriting.supernet.network.subnet(inheriting.space.decode([index])[0])
+    for norm in alone.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.reset_running_stats()
+            norm.momentum = None
+    images = {name: torch.from_numpy(split.images).float() for name, split in DIGITS.splits.items()}
+    mean, deviation = (torch.from_numpy(each)[:, None, None] for each in DIGITS.moments)
+    images = {name: (each - mean) / deviation for name, each in images.items()}
+    with torch.no_grad():
+        alone.train()(images["train"])
+        alone.eval()
+        for name in ("valid", "test"):
+            labels = torch.from_numpy(DIGITS.splits[name].labels)
+            logits = alone(images[name])
+            right = 100 * (logits.argmax(1) == labels).float().mean().item()
+            (found,) = inheriting.values(f"{name}_accuracy", np.array([index]))
+            assert found == pytest.approx(right, abs=0.3)  # of 450 images, one at a tie
+    loss = torch.nn.functional.cross_entropy(alone(images["valid"]),
+                                             torch.from_numpy(DIGITS.valid.labels))  # fmt: skip
+    assert inheriting.values("valid_loss", np.array([index]))[0] == pytest.approx(
+        loss.item(), rel=1e-3
+    )
+    count = sum(each.numel() for each in alone.parameters()) / 1e6
+    assert inheriting.values("params", np.array([index]))[0] == pytest.approx(count)
+
+
+def test_shapes_and_repetition(inheriting):
+    indices = drawn(inheriting.space, 4)[[0, 1, 2, 3, 1, 0]].reshape(3, 2)
+    values = inheriting.values("valid_accuracy", indices)
+    assert values.shape == (3, 2)
+    assert values[0, 1] == values[2, 0]
+    assert inheriting.evaluate(indices.ravel()).keys() == inheriting.metrics.keys()
+    before = dict(inheriting._scores)
+    np.testing.assert_array_equal(inheriting.values("valid_accuracy", indices), values)
+    assert inheriting._scores == before
+    with pytest.raises(KeyError, match="no metric 'accuracy', but valid_accuracy"):
+        inheriting.values("accuracy", indices)
+
+
+def test_test_images_are_looked_at_on_request_only(inheriting):
+    indices = drawn(inheriting.space, 3)
+    inheriting.values("valid_accuracy", indices)
+    inheriting.values("valid_loss", indices)
+    inheriting.values("seconds", indices)
+    assert {split for split, _ in inheriting._scores} == {"valid"}
+
+
+def test_a_trained_supernet_tells_good_from_bad(supernet_files):
+    evaluator = SupernetEvaluator(load(supernet_files["NB201"], CPU), DIGITS)
+    none, conv = SPACE.encode([[0] * 6, [3] * 6])
+    worst, best = evaluator.values("valid_accuracy", np.array([none, conv]))
+    assert worst < 25
+    assert best > 60
+    few = SupernetEvaluator(load(supernet_files["NB201"], CPU), DIGITS, valid_images=100)
+    assert few.values("valid_accuracy", np.array([conv]))[0] % 1 == pytest.approx(0, abs=1e-4)
+
+
+def test_another_data_set_is_refused(supernet_files):
+    others = data.ImageData("others", DIGITS.classes, DIGITS.valid, DIGITS.train, DIGITS.test)
+    with pytest.raises(ValueError, match="trained on other images"):
+        SupernetEvaluator(load(supernet_files["NB201"], CPU), others)
+
+
+# -- training -------------------------------------------------------------------------------------
+
+
+def test_trains_once(from_scratch, monkeypatch):
+    indices = drawn(SPACE, 2)
+    values = from_scratch.values("valid_accuracy", indices)
+    assert ((values > 5) & (values <= 100)).all()
+    assert (from_scratch.values("seconds", indices) > 0).all()
+    monkeypatch.setattr(trainings, "Training", None)  # whatever is trained now fails
+    np.testing.assert_array_equal(from_scratch.values("valid_accuracy", indices), values)
+    another = TrainingEvaluator(
+        small_training("NB201"), DIGITS, CPU, from_scratch.store.path.parent
+    )
+    np.testing.assert_array_equal(another.values("valid_accuracy", indices), values)
+    with pytest.raises(KeyError, match="no metric 'x'"):
+        another.values("x", indices)
+
+
+def test_equal_cells_are_trained_once(from_scratch):
+    # the second computes what the first does: both edges out of node 2 are none
+    genotypes = np.array([[3, 0, 0, 2, 1, 0], [3, 4, 2, 2, 1, 0]])
+    assert len(set(SPACE.structures(genotypes))) == 1
+    one, other = from_scratch.values("valid_loss", SPACE.encode(genotypes))
+    assert one == other
+    assert len(from_scratch.store.rows()) == 1
+
+
+def test_same_seed_same_score(from_scratch, tmp_path):
+    indices = drawn(SPACE, 1)
+    again = TrainingEvaluator(small_training("NB201"), DIGITS, CPU, tmp_path / "again")
+    assert from_scratch.values("valid_loss", indices) == again.values("valid_loss", indices)
+
+
+def test_darts_is_trained(tmp_path):
+    evaluator = TrainingEvaluator(small_training("DARTS"), DIGITS, CPU, tmp_path)
+    found = evaluator.evaluate(drawn(DARTSSpace(), 1))
+    assert 0 <= found["valid_accuracy"][0] <= 100
+    assert found["params"][0] > 0.001
+
+
+def test_divergence_counts_as_guessing(tmp_path):
+    plan = small_training("NB201").with_recipe(learning_rate=1e20, clip=1e20)
+    evaluator = TrainingEvaluator(plan, DIGITS, CPU, tmp_path)
+    with pytest.warns(UserWarning, match="training diverged"):
+        (value,) = evaluator.values("valid_accuracy", SPACE.encode([[3] * 6]))
+    assert value == 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is known now
+        assert evaluator.values("valid_loss", SPACE.encode([[3] * 6])) == np.log(10)
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_killed_training_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainings, "_SECONDS", -1.0)  # a checkpoint after each epoch
+    plan, index = small_training("NB201", 3), drawn(SPACE, 1)
+    whole = TrainingEvaluator(plan, DIGITS, CPU, tmp_path / "whole")
+    expected = whole.values("valid_loss", index)
+    run_epoch, ran = trainings.Training.run_epoch, []
+
+    def killed(training):
+        ran.append(training.epoch)
+        if len(ran) == 3:
+            raise KilledError
+        return run_epoch(training)
+
+    monkeypatch.setattr(trainings.Training, "run_epoch", killed)
+    folder = tmp_path / "cut"
+    with pytest.raises(KilledError):
+        TrainingEvaluator(plan, DIGITS, CPU, folder).values("valid_loss", index)
+    assert len(list(folder.rglob("*.safetensors"))) == 1
+    found = TrainingEvaluator(plan, DIGITS, CPU, folder).values("valid_loss", index)
+    assert ran == [0, 1, 2, 2]
+    assert found == expected
+    assert not list(folder.rglob("*.safetensors"))
+
+
+def train_many(folder):
+    torch.set_num_threads(1)
+    evaluator = TrainingEvaluator(small_training("NB201"), DIGITS, CPU, folder)
+    evaluator.values("valid_loss", np.arange(1000))
+
+
+def test_a_killed_process_leaves_whole_rows(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=train_many, args=(tmp_path,))
+    process.start()
+    store = TrainingEvaluator(small_training("NB201"), DIGITS, CPU, tmp_path).store
+    until = time.monotonic() + 60
+    while len(store.rows()) < 3 and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    rows = store.rows()
+    assert len(rows) >= 3
+    evaluator = TrainingEvaluator(small_training("NB201"), DIGITS, CPU, tmp_path / "anew")
+    index = next(iter(rows))
+    assert evaluator.values("valid_loss", np.array([index]))[0] == pytest.approx(
+        rows[index]["valid_loss"], rel=1e-3
+    )
+
+
+def test_results_become_a_table(from_scratch, tmp_path, cache):
+    indices = drawn(SPACE, 3)
+    from_scratch.values("valid_accuracy", indices)
+    path = tmp_path / "results.csv"
+    assert from_scratch.export(path) == 3
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0].keys() == {"arch", *from_scratch.metrics}
+    import_table(path, "Trained", signal="valid_accuracy", report="test_accuracy")
+    table = tables.load("Trained")
+    genotypes = SPACE.canonical(SPACE.decode(indices))
+    np.testing.assert_allclose(
+        table.lookup(table.space.encode(genotypes), "valid_accuracy"),
+        from_scratch.values("valid_accuracy", indices),
+    )
+
+
+def test_a_damaged_store(from_scratch):
+    path = from_scratch.store.path
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(DamagedDataError, match="Delete it to train anew"):
+        from_scratch.values("valid_loss", drawn(SPACE, 1))
