@@ -53,6 +53,9 @@ class DARTSNetwork(Network):
         ValueError: channels that ``partial`` does not divide.
     """
 
+    alpha_shape = (len(CELLS) * len(EDGES), len(OPERATIONS))
+    scales_shape = (len(CELLS), 2 * STEPS)
+
     def __init__(
         self,
         num_classes: int,
@@ -123,7 +126,7 @@ class DARTSNetwork(Network):
 
     def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
         """As :meth:`Network.forward_mixed`."""
-        weights = self.check_alpha(alpha, (len(CELLS), len(EDGES), len(OPERATIONS)))
+        weights = self.check_alpha(alpha).reshape(len(CELLS), len(EDGES), len(OPERATIONS))
 
         def operate(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
             own = weights[int(cell.reduction), edge]

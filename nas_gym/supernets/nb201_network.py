@@ -42,6 +42,9 @@ class NB201Network(Network):
         torch.Size([2, 10])
     """
 
+    alpha_shape = (len(EDGES), len(OPERATIONS))
+    scales_shape = (len(EDGES),)
+
     def __init__(
         self,
         num_classes: int,
@@ -78,7 +81,7 @@ class NB201Network(Network):
 
     def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
         """As :meth:`Network.forward_mixed`."""
-        weights = self.check_alpha(alpha, (len(EDGES), len(OPERATIONS)))
+        weights = self.check_alpha(alpha)
         return self._classify(images, lambda cell, inputs: cell.mix(inputs, weights))
 
     def _classify(self, images: Tensor, run: Callable[[_Cell, Tensor], Tensor]) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,18 @@ class Network(nn.Module, ABC):
     has those of its own operations alone, under the same names, so that it can inherit a
     supernet's.
 
+    Attributes:
+        alpha_shape: of alpha as a matrix, ``(edges, operations)``.
+        scales_shape: of the ``scales`` of a forward pass.
+
     Args:
         space: of the architectures.
         genotype: whose network this is, ``(num_decisions,)``; a supernet without.
         settings: the other arguments that the network is built with.
     """
+
+    alpha_shape: tuple[int, int]
+    scales_shape: tuple[int, ...]
 
     def __init__(
         self, space: SearchSpace, genotype: ArrayLike | None, settings: dict[str, Any]
@@ -109,8 +115,8 @@ class Network(nn.Module, ABC):
                 f"got {tuple(images.shape)}."
             )
 
-    def check_alpha(self, alpha: Tensor, shape: Sequence[int]) -> Tensor:
-        """Alpha in the shape of its matrices.
+    def check_alpha(self, alpha: Tensor) -> Tensor:
+        """Alpha as a matrix, :attr:`alpha_shape`.
 
         Raises:
             ValueError: another number of weights, or a stand-alone network.
@@ -122,7 +128,7 @@ class Network(nn.Module, ABC):
                 f"Alpha of {self.space.name} has shape ({self.space.alpha_size},), "
                 f"got {tuple(alpha.shape)}."
             )
-        return alpha.reshape(*shape)
+        return alpha.reshape(self.alpha_shape)
 
 
 def _one(space: SearchSpace, genotype: ArrayLike) -> tuple[int, ...]:

@@ -9,13 +9,13 @@ from gymnasium.vector import AutoresetMode
 from quick import QUICK
 
 import nas_gym
-from nas_gym.agents import AGENTS, LocalSearch, RandomSearch, RegularizedEvolution
+from nas_gym.agents import SAMPLE_BASED, LocalSearch, RandomSearch, RegularizedEvolution
 from nas_gym.agents.streams import TrialStreams
 from nas_gym.errors import DamagedDataError
 from nas_gym.files import write_tensors
 
 ENVS = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0")
-every_agent = pytest.mark.parametrize("name", AGENTS)
+every_agent = pytest.mark.parametrize("name", SAMPLE_BASED)
 every_mode = pytest.mark.parametrize("env_id", [*ENVS, "NBGraph-proteins-v0"])
 
 
@@ -31,7 +31,7 @@ def steps(agent, queries):
 
 
 def searched(name, envs, queries, seed=0):
-    agent = AGENTS[name](envs, seed=seed, **QUICK.get(name, {}))
+    agent = SAMPLE_BASED[name](envs, seed=seed, **QUICK.get(name, {}))
     while agent.num_queries < queries:
         agent.query()
     return agent
@@ -160,7 +160,7 @@ def test_load_refuses_another_kind_of_agent(tmp_path):
 
 @every_agent
 def test_learn_counts_environment_steps(name):
-    agent = AGENTS[name](ENVS[0], seed=0, **QUICK.get(name, {}))
+    agent = SAMPLE_BASED[name](ENVS[0], seed=0, **QUICK.get(name, {}))
     assert agent.learn(60) is agent
     assert (agent.num_timesteps, agent.num_queries) == (60, 10)
     agent.learn(7)  # the query that was begun is finished
@@ -197,7 +197,7 @@ def test_tensorboard_log_and_messages(tmp_path, capsys):
 
 
 def regret(name, queries, env_id="NB201-cifar10-alpha-v0", **settings):
-    agent = AGENTS[name](gym.make_vec(env_id, num_envs=100), seed=1000, **settings)
+    agent = SAMPLE_BASED[name](gym.make_vec(env_id, num_envs=100), seed=1000, **settings)
     while agent.num_queries < queries:
         agent.query()
     return agent.task.regret(agent.space.encode(agent.best_genotypes))

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from quick import QUICK
 
-from nas_gym.agents import AGENTS
+from nas_gym.agents import SAMPLE_BASED
 
 ENVS = ["NB201-digits-v0", "NB201-digits-alpha-v0", "DARTS-digits-v0", "DARTS-digits-population-v0"]
 
 
 @pytest.mark.parametrize("env_id", ENVS)
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", SAMPLE_BASED)
 def test_agents(env_id, name, supernet_files):
     space = gym.spec(env_id).kwargs["space"]
-    settings = {k: v for k, v in QUICK.get(name, {}).items() if k in AGENTS[name].settings}
+    settings = {k: v for k, v in QUICK.get(name, {}).items() if k in SAMPLE_BASED[name].settings}
 
     def searched():
         arguments = {"supernet": str(supernet_files[space]), "evaluator": "supernet(calibration=0)"}
         envs = gym.make_vec(env_id, num_envs=2, **arguments)
-        agent = AGENTS[name](envs, seed=0, **settings)
+        agent = SAMPLE_BASED[name](envs, seed=0, **settings)
         one = 1 if env_id.count("-") > 2 else agent.space.num_decisions  # steps of a query
         return agent.learn(14 * one)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from quick import QUICK
 
-from nas_gym.agents import AGENTS
+from nas_gym.agents import SAMPLE_BASED
 from nas_gym.registration import MODES
 from nas_gym.tables import Table, store
 
@@ -52,7 +52,7 @@ def test_permuted_report(
     assert not np.array_equal(regrets, regrets_permuted)
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", SAMPLE_BASED)
 @pytest.mark.parametrize("suffix", MODES)
 def test_no_agent_notices_a_permuted_report(agent, suffix, cache, open_table):
     source = open_table("nas-bench-graph-proteins")
@@ -62,7 +62,7 @@ def test_no_agent_notices_a_permuted_report(agent, suffix, cache, open_table):
     histories = []
     for table in (source.name, "permuted"):
         envs = gym.make_vec(f"NBGraph-proteins{suffix}-v0", num_envs=3, table=table)
-        searching = AGENTS[agent](envs, seed=0, **QUICK.get(agent, {}))
+        searching = SAMPLE_BASED[agent](envs, seed=0, **QUICK.get(agent, {}))
         while searching.num_queries < 60:
             searching.query()
         histories.append(envs.history.indices)

@@ -14,7 +14,7 @@ import pytest
 from quick import QUICK
 
 import nas_gym  # noqa: F401
-from nas_gym.agents import AGENTS
+from nas_gym.agents import SAMPLE_BASED
 from nas_gym.envs.curves import curves
 from nas_gym.experiments.search import Run, run_search
 from nas_gym.experiments.settings import SearchSettings
@@ -66,7 +66,7 @@ def test_events_hold_the_curves(tmp_path):
     np.testing.assert_allclose([event.value for event in regrets], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", SAMPLE_BASED)
 @pytest.mark.parametrize(
     "env", ["NB201-cifar10-v0", "NBGraph-proteins-alpha-v0", "NB201-cifar10-population-v0"]
 )
