@@ -500,13 +500,22 @@ def data_list() -> None:
 
 @data_app.command("fetch")
 def data_fetch(
-    tables: Annotated[list[str], typer.Argument(help="Tables, as `nas-gym data list` names them.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Tables, as `nas-gym data list` names them; or cifar10-images, ..."),
+    ],
 ) -> None:
-    """Download what tables are read from, check it, and convert it."""
-    from nas_gym.tables import fetch
+    """Download what tables are read from, check it, and convert it; or images."""
+    from nas_gym import tables
+    from nas_gym.supernets import data as images
 
-    for name in tables:
-        console.print(f"{fetch(name)!r}", markup=False)
+    for name in names:
+        dataset = name.removesuffix("-images")
+        if dataset != name and dataset in images.FETCHED:
+            images.fetch(dataset)
+            console.print(f"The images of {dataset} are here.")
+        else:
+            console.print(f"{tables.fetch(name)!r}", markup=False)
 
 
 @data_app.command("import")

@@ -46,7 +46,13 @@ class OneShotSearch(Training):
         super().__init__(network, train, recipe, seed, self._draw)
         self.space = network.space
         self.valid = valid
+        self._batches: Iterator[tuple[Tensor, Tensor]] = iter(())
+
+    def run_epoch(self) -> float:
+        """As :meth:`Training.run_epoch`; validation images begin anew, too, so that a search can be
+        cut off between epochs."""
         self._batches = self._endless()
+        return super().run_epoch()
 
     def _draw(self, rng: np.random.Generator) -> Genotype:
         """What a batch trains; uniform unless a method has another idea."""
@@ -65,7 +71,7 @@ class OneShotSearch(Training):
             )
 
     def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(logits.float(), labels)
+        return nn.functional.cross_entropy(logits, labels)
 
     def _best(self, genotypes: Genotype) -> Genotype:
         """The one of highest accuracy on one and the same batch of validation images."""
@@ -172,6 +178,8 @@ class DARTS(AlphaSearch):
 class SecondOrderDARTS(DARTS):
     """DARTS, second order: alpha looks one step of the weights ahead (Eqs. 6 to 8)."""
 
+    _STEP = 0.01  # of all weights together, by which the product with the Hessian is approximated
+
     def _step_alpha(self, images: Tensor, labels: Tensor) -> None:
         weights = [each for each in self.network.parameters() if each.requires_grad]
         rate = self._optimizer.param_groups[0]["lr"]
@@ -185,7 +193,7 @@ class SecondOrderDARTS(DARTS):
                     step = step + self.recipe.momentum * momentum
                 weight.sub_(rate * step)
         gradient, *vector = _gradients(self._valid_loss(), [self.logits, *weights])
-        size = 0.01 / max(float(torch.cat([each.flatten() for each in vector]).norm()), 1e-12)
+        size = self._STEP / max(float(torch.cat([each.flatten() for each in vector]).norm()), 1e-12)
         sides = []
         for sign in (1.0, -1.0):
             with torch.no_grad():

@@ -8,9 +8,26 @@ from pathlib import Path
 from nas_gym.errors import MissingDataError
 from nas_gym.supernets.data.images import ImageData, Split, divide, from_official
 
-__all__ = ["NAMES", "ImageData", "Split", "load"]
+__all__ = ["FETCHED", "NAMES", "ImageData", "Split", "fetch", "load"]
+
+FETCHED = ("cifar10", "cifar100")
+"""Whose images :func:`fetch` downloads."""
 
 NAMES = ("digits", "cifar10", "cifar100", "ImageNet16-120")
+
+
+def fetch(name: str) -> None:
+    """Download the images of a data set of CIFAR, ``"cifar10"`` or ``"cifar100"``.
+
+    Raises:
+        DataError: the network or the cache folder does not let us.
+        DamagedDataError: what arrived is not what was pinned.
+    """
+    from nas_gym.supernets.data import cifar
+    from nas_gym.tables import download
+
+    kind = {"cifar10": cifar.CIFAR10, "cifar100": cifar.CIFAR100}[name]
+    download.fetch([kind.archive])
 
 
 @cache

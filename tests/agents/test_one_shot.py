@@ -1,0 +1,189 @@
+"""One-shot baselines: they learn alpha and weights, derive architectures, go on where cut off."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from supernets.small import small_supernet
+
+from nas_gym.agents import ONE_SHOT
+from nas_gym.spaces import NB201Space
+from nas_gym.supernets import data, searches
+from nas_gym.supernets.batches import Resident
+from nas_gym.supernets.searches import SEARCHES, Controller
+
+CPU = torch.device("cpu")
+DIGITS = data.load("digits")
+TRAIN, VALID = (Resident.of(DIGITS, split, CPU) for split in (DIGITS.train, DIGITS.valid))
+SPACE = NB201Space()
+
+every_method = pytest.mark.parametrize("name", SEARCHES)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(searches, "_SAMPLES", 6)
+    monkeypatch.setattr(searches.ENAS, "_STEPS", 4)
+
+
+def make(name, space="NB201", epochs=2):
+    plan = small_supernet(space, epochs)
+    return SEARCHES[name](plan.build(), TRAIN, VALID, plan.recipe, 0)
+
+
+def agent(name, env="NB201-digits-v0", n=2, **task):
+    files = {"epochs": 2, "channels": 4, "batch_size": 128}
+    return ONE_SHOT[name](gym.make_vec(env, num_envs=n, **task), seed=3, **files)
+
+
+def weights(search):
+    return {name: each.copy() for name, each in search.arrays().items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "space"), [*((name, "NB201") for name in SEARCHES), ("gdas", "DARTS")]
+)
+def test_an_epoch_leads_to_an_architecture(name, space):
+    search = make(name, space)
+    before = weights(search)
+    loss = search.run_epoch()
+    assert 0 < loss < 6
+    genotype = search.derive()
+    assert search.space.contains(genotype).all()
+    after = weights(search)
+    assert any(not np.array_equal(after[key], before[key]) for key in after if "network/" in key)
+
+
+@every_method
+def test_cut_off_and_taken_up_is_the_same(name):
+    straight = make(name)
+    for _ in range(2):
+        straight.run_epoch()
+    first = make(name)
+    first.run_epoch()
+    second = make(name)
+    second.set_arrays(first.arrays())
+    second.run_epoch()
+    for key, value in weights(straight).items():
+        np.testing.assert_array_equal(value, second.arrays()[key], err_msg=key)
+
+
+class Mixed(torch.nn.Module):
+    """A supernet's mixed forward pass as a module."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images, alpha):
+        return self.network.forward_mixed(images, alpha)
+
+
+def test_second_order_gradient_looks_one_step_ahead():
+    """Against the same by differentiating through the step."""
+    plan = small_supernet("NB201")
+    network = plan.build().double()
+    search = searches.SecondOrderDARTS(network, TRAIN, VALID, plan.recipe, 0)
+    search.logits.data = search.logits.data.double()
+    (images, labels), held = (next(split.in_order(64)) for split in (TRAIN, VALID))
+    images, held = images.double(), (held[0].double(), held[1])
+    before = {name: each.clone() for name, each in network.named_parameters()}
+    search._batches, search._STEP = iter([held]), 1e-6  # exact in double precision
+    search._step_alpha(images, labels)
+    for name, each in network.named_parameters():
+        torch.testing.assert_close(each, before[name])
+    gradients = torch.autograd.grad(
+        search._train_loss(images, labels), list(network.parameters()), create_graph=True
+    )
+    rate, decay = plan.recipe.learning_rate, plan.recipe.weight_decay
+    ahead = {
+        f"network.{name}": weight - rate * (gradient + decay * weight)
+        for (name, weight), gradient in zip(network.named_parameters(), gradients, strict=True)
+    }
+    logits = torch.func.functional_call(Mixed(network), ahead, (held[0], search.alpha))
+    loss = torch.nn.functional.cross_entropy(logits, held[1])
+    (expected,) = torch.autograd.grad(loss, search.logits)
+    torch.testing.assert_close(search.logits.grad, expected, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["darts-v1", "setn"])
+def test_alpha_learns_what_helps(name):
+    """The operation with which images can be told apart, of an edge that is all there is."""
+    search = make(name, epochs=8)
+    search._adam.param_groups[0]["lr"] = 0.05
+    for _ in range(8):
+        search.run_epoch()
+    weights = search.alpha.detach().reshape(6, 5)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(6))
+    # nothing is learned through edges that are none: less weight than a fifth, all in all
+    assert weights[:, 0].mean() < 0.2
+    derived = SPACE.alpha_to_genotype(search.alpha.detach().numpy())
+    assert (derived[0] == weights.argmax(dim=1).numpy()).all()
+
+
+def test_gdas_samples_follow_alpha():
+    search = make("gdas")
+    search.epoch = 2  # the lowest temperature
+    search.logits.data = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.15, 0.25]])).repeat(6, 1)
+    drawn = np.array([search._sample()[0] for _ in range(2000)])
+    shares = np.stack([np.bincount(column, minlength=5) / 2000 for column in drawn.T])
+    np.testing.assert_allclose(shares, np.tile([0.1, 0.2, 0.3, 0.15, 0.25], (6, 1)), atol=0.04)
+    _, scales = search._sample()
+    torch.testing.assert_close(scales, torch.ones(6))
+    assert scales.requires_grad
+
+
+def test_controller_learns_by_reinforcement():
+    controller = Controller(SPACE.num_choices.tolist())
+    generator = torch.Generator().manual_seed(0)
+    genotypes, logs, entropy = controller.sample(200, generator)
+    assert SPACE.contains(genotypes).all()
+    np.testing.assert_allclose(logs.detach(), 6 * np.log(1 / 5), atol=0.3)  # about uniform
+    np.testing.assert_allclose(entropy.detach(), 6 * np.log(5), atol=0.05)
+    optimizer = torch.optim.Adam(controller.parameters(), lr=0.01)
+    for _ in range(60):
+        genotypes, logs, _ = controller.sample(20, generator)
+        rewards = torch.from_numpy((genotypes == 3).mean(axis=1)).float()
+        optimizer.zero_grad()
+        (-(logs * (rewards - rewards.mean()))).mean().backward()
+        optimizer.step()
+    assert (controller.sample(100, generator)[0] == 3).mean() > 0.5
+
+
+@pytest.mark.parametrize("name", ["rsws", "darts-v1", "enas"])
+def test_agents_are_scored_by_the_environment(name):
+    found = agent(name, env="NB201-cifar10-alpha-v0")
+    found.images = "digits"
+    found._setup()
+    found.learn(2)
+    history = found.env.unwrapped.history
+    assert history.queries == 2
+    np.testing.assert_array_equal(found.best_fitness, history.reward(history.indices).max(axis=0))
+    assert found.diagnostics()["supernet_loss"].shape == (2, 2)
+
+
+def test_saved_and_loaded(tmp_path):
+    files = {"images": "digits", "epochs": 3, "channels": 4, "batch_size": 128}
+
+    def begin():
+        return ONE_SHOT["gdas"](gym.make_vec("NB201-cifar10-alpha-v0", num_envs=1), seed=0, **files)
+
+    straight = begin().learn(2)
+    straight.save(tmp_path / "agent")
+    loaded = type(straight).load(tmp_path / "agent", begin().env)
+    np.testing.assert_array_equal(loaded.best_genotypes, straight.best_genotypes)
+    assert loaded._searches[0].epoch == 2
+    np.testing.assert_array_equal(
+        loaded._searches[0].arrays()["alpha/logits"],
+        straight._searches[0].arrays()["alpha/logits"],
+    )
+    loaded.learn(1)
+
+
+def test_refuses_what_has_no_networks():
+    with pytest.raises(ValueError, match="networks of NB201 and DARTS, not of 'NBGraph'"):
+        ONE_SHOT["gdas"](gym.make_vec("NBGraph-cora-v0", num_envs=1), seed=0)
+    with pytest.raises(ValueError, match="channels is at least 0"):
+        ONE_SHOT["gdas"](gym.make_vec("NB201-cifar10-v0", num_envs=1), seed=0, channels=-1)
