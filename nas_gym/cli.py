@@ -267,19 +267,22 @@ def train_supernet(
         Path | None, typer.Option(help="File, .safetensors; where environments look by default.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="At the beginning.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE: batch_size, learning_rate, channels, cells, ..."),
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Scale a folder's images to it.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights and training.")] = 0,
     device: DeviceOption = None,
 ) -> None:
     """Train a weight-sharing network of a whole search space. Goes on where it was cut off."""
+    from nas_gym.experiments.settings import parse_settings
     from nas_gym.experiments.train_supernet import train_supernet as run
 
-    recipe = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    settings = _given(epochs=epochs) | parse_settings(setting or [])
     try:
         path, found = run(
-            space, dataset, out, size=size, device=device or "auto", seed=seed, **recipe
+            space, dataset, out, size=size, device=device or "auto", seed=seed, **settings
         )
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -68,11 +67,10 @@ class OneShot(Agent):
 
         check_space(self.space.name)
         data = images.load(self.images or self.task.dataset)
-        plan = supernet_plan(self.space.name, data, seed).with_recipe(
-            epochs=self.epochs or None, batch_size=self.batch_size or None
+        given = {name: getattr(self, name) for name in ("epochs", "channels", "batch_size")}
+        plan = supernet_plan(self.space.name, data, seed).with_settings(
+            **{name: value for name, value in given.items() if value}
         )
-        if self.channels:
-            plan = replace(plan, network={**plan.network, "channels": self.channels})
         device = find_device(self.device)
         train, valid = (Resident.of(data, split, device) for split in (data.train, data.valid))
         network = plan.build().to(device)

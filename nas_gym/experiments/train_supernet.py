@@ -21,7 +21,7 @@ def train_supernet(
     size: int | None = None,
     device: str = "auto",
     seed: int = 0,
-    **recipe: Any,
+    **settings: Any,
 ) -> tuple[Path, Supernet]:
     """Train the supernet of a search space on a data set; goes on where that was cut off.
 
@@ -33,14 +33,14 @@ def train_supernet(
         size: images of a folder are scaled to so many pixels.
         device: where to compute.
         seed: of weights and training.
-        **recipe: other values of :class:`nas_gym.supernets.training.Recipe`, such as ``epochs``;
-            None leaves them as they are.
+        **settings: other numbers than those of :func:`nas_gym.supernets.plans.supernet_plan`, such
+            as ``epochs`` and ``channels``.
 
     Returns:
         the file, and what is in it.
 
     Raises:
-        ValueError: an unknown space or device, or the file is of other settings.
+        ValueError: an unknown space, device or setting, or the file is of other settings.
         DataError: images that are not here, or a file that cannot be read or written.
         TrainingError: it diverged, or memory does not do.
     """
@@ -48,7 +48,7 @@ def train_supernet(
 
     where = find_device(device)
     data = images.load(dataset, size)
-    plan = supernet_plan(space, data, seed).with_recipe(**recipe)
+    plan = supernet_plan(space, data, seed).with_settings(**settings)
     path = default_path(plan, data.name) if out is None else out.with_suffix(".safetensors")
     logger = configure(str(path.with_suffix("")), ["tensorboard"])
     with progress_bar(f"{space} on {data.name}", plan.recipe.epochs) as show:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nas_gym.supernets.batches import Augmentation, augmentation_of
@@ -17,6 +17,8 @@ from nas_gym.supernets.training import Recipe
 
 NETWORKS: dict[str, Callable[..., Network]] = {"NB201": NB201Network, "DARTS": DARTSNetwork}
 """The networks of each search space, by its name."""
+
+_OF_IMAGES = ("num_classes", "in_channels")
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,31 @@ class Plan:
             torch.manual_seed(self.seed)
             return NETWORKS[self.space](**self.network, genotype=genotype)
 
-    def with_recipe(self, **changes: Any) -> Plan:
-        """The same with other values of the recipe; those that are None stay as they are."""
-        given = {name: value for name, value in changes.items() if value is not None}
-        return replace(self, recipe=replace(self.recipe, **given))
+    def with_settings(self, **changes: Any) -> Plan:
+        """The same with other numbers of the recipe or of the network, such as ``epochs`` or
+        ``channels``.
+
+        Raises:
+            ValueError: there is no such number, or a value of another kind.
+        """
+        known = {name: v for name, v in asdict(self.recipe).items() if isinstance(v, int | float)}
+        known |= {name: v for name, v in self.network.items() if name not in _OF_IMAGES}
+        for name, value in changes.items():
+            if name not in known:
+                raise ValueError(
+                    f"There is no setting {name!r} of a {self.space} network and its training. "
+                    f"There are: {', '.join(known)}."
+                )
+            kinds = (int, float) if type(known[name]) is float else (type(known[name]),)
+            if type(value) not in kinds:
+                raise ValueError(f"{name} is a {kinds[-1].__name__}, got {value!r}.")
+        recipe = {k: v for k, v in changes.items() if k not in self.network}
+        network = {k: v for k, v in changes.items() if k in self.network}
+        return replace(
+            self,
+            recipe=replace(self.recipe, **recipe),
+            network={**self.network, **network},
+        )
 
 
 def supernet_plan(space: str, data: ImageData, seed: int = 0) -> Plan:
@@ -123,7 +146,8 @@ def training_plan(space: str, data: ImageData, epochs: int | None = None, seed: 
         }  # fmt: skip
         recipe = Recipe(1000, 96, 0.025, weight_decay=3e-4)
         augmentation = replace(augmentation, cutout=data.shape[1] // 2)
-    return _plan(space, data, network, recipe, augmentation, seed).with_recipe(epochs=epochs)
+    plan = _plan(space, data, network, recipe, augmentation, seed)
+    return plan if epochs is None else plan.with_settings(epochs=epochs)
 
 
 def check_space(space: str) -> None:

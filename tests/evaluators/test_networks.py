@@ -151,7 +151,7 @@ def test_darts_is_trained(tmp_path):
 
 
 def test_divergence_counts_as_guessing(tmp_path):
-    plan = small_training("NB201").with_recipe(learning_rate=1e20, clip=1e20)
+    plan = small_training("NB201").with_settings(learning_rate=1e20, clip=1e20)
     evaluator = TrainingEvaluator(plan, DIGITS, CPU, tmp_path)
     with pytest.warns(UserWarning, match="training diverged"):
         (value,) = evaluator.values("valid_accuracy", SPACE.encode([[3] * 6]))

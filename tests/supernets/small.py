@@ -15,9 +15,8 @@ NETWORKS = {
 
 def small(plan: Plan, epochs: int = 2) -> Plan:
     """A plan with fewer epochs and channels."""
-    return replace(plan, network={**plan.network, **NETWORKS[plan.space]}).with_recipe(
-        epochs=epochs
-    )
+    plan = replace(plan, network={**plan.network, **NETWORKS[plan.space]})
+    return plan.with_settings(epochs=epochs)
 
 
 def small_supernet(space: str, epochs: int = 2) -> Plan:

@@ -73,7 +73,7 @@ def test_cut_off_and_taken_up_is_the_same(space, tmp_path):
 
 def test_divergence_keeps_what_was_written(tmp_path):
     path = tmp_path / "x.safetensors"
-    plan = small_supernet("NB201", 4).with_recipe(learning_rate=1e20, clip=1e20)
+    plan = small_supernet("NB201", 4).with_settings(learning_rate=1e20, clip=1e20)
     with pytest.raises(DivergedError):
         train_supernet(plan, DIGITS, path, CPU, every=1)
     assert list(tmp_path.iterdir()) in ([], [path])
@@ -123,14 +123,24 @@ def test_plans_are_told_apart():
         supernet_plan("NB201", DIGITS),
         supernet_plan("NB201", DIGITS, seed=1),
         supernet_plan("DARTS", DIGITS),
-        supernet_plan("NB201", DIGITS).with_recipe(epochs=7),
+        supernet_plan("NB201", DIGITS).with_settings(epochs=7),
         training_plan("NB201", DIGITS),
         training_plan("NB201", DIGITS, epochs=12),
     ]
     assert len({plan.digest for plan in plans}) == len(plans)
-    assert plans[0].digest == supernet_plan("NB201", DIGITS).with_recipe(epochs=None).digest
+    assert plans[0].digest == supernet_plan("NB201", DIGITS).with_settings().digest
     same = [supernet_plan("NB201", DIGITS).build() for _ in range(2)]
     assert torch.equal(*(each.head.weight for each in same))
+    narrow = plans[0].with_settings(channels=3, learning_rate=1)
+    assert (narrow.build().settings["channels"], narrow.recipe.learning_rate) == (3, 1)
+    with pytest.raises(
+        ValueError, match=r"no setting 'width' of a NB201 .*epochs.*channels, cells"
+    ):
+        plans[0].with_settings(width=3)
+    with pytest.raises(ValueError, match=r"epochs is a int, got 1\.5"):
+        plans[0].with_settings(epochs=1.5)
+    with pytest.raises(ValueError, match="no setting 'num_classes'"):
+        plans[0].with_settings(num_classes=3)
     with pytest.raises(ValueError, match="networks of NB201 and DARTS, not of 'OFA'"):
         supernet_plan("OFA", DIGITS)
 
