@@ -50,6 +50,7 @@ class SupernetEvaluator(NetworkEvaluator):
             )
         self.supernet = supernet
         self.space = supernet.network.space
+        self.best_accuracy = supernet.best_accuracy
         self.metrics = images_metrics("with weights of the supernet")
         self._calibration, self._valid_images = calibration, valid_images
         self._device = next(supernet.network.parameters()).device

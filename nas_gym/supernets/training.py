@@ -111,8 +111,7 @@ class Training:
         )
         for step, (images, labels) in enumerate(batches):
             self._set_rate((self.epoch + step / self.steps) / self.recipe.epochs)
-            genotype = None if self._choose is None else self._choose(self._rng)
-            total += self._step(images, labels, genotype)
+            total += self.step(images, labels)
         self.epoch += 1
         loss = total.item() / self.steps
         if not math.isfinite(loss):
@@ -122,6 +121,16 @@ class Training:
                 f"{self.recipe.clip:g}."
             )
         return loss
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Take one step on a batch of normalized images; its loss."""
+        genotype = None if self._choose is None else self._choose(self._rng)
+        return self._step(images, labels, genotype)
+
+    def momenta(self) -> list[Tensor]:
+        """What the optimizer remembers of each parameter that it has met."""
+        found = (state.get("momentum_buffer") for state in self._optimizer.state.values())
+        return [each for each in found if each is not None]
 
     def _set_rate(self, progress: float) -> None:
         first, last = self.recipe.learning_rate, self.recipe.final_rate

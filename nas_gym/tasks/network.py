@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +18,9 @@ from nas_gym.tasks.base import Indices, Task, Values, check_noise
 if TYPE_CHECKING:
     from nas_gym.evaluators.network import NetworkEvaluator
 
-_KIND = re.compile(r"(supernet|training)(?:\((\w+)=(\d+)\))?")
-_SETTINGS = {"supernet": "calibration", "training": "epochs"}
+_KIND = re.compile(r"(supernet|training)(?:\((\w+=\d+(?:, ?\w+=\d+)*)\))?")
+_PAIR = re.compile(r"(\w+)=(\d+)")
+_SETTINGS = {"supernet": ("calibration", "images"), "training": ("epochs",)}
 
 
 class NetworkTask(Task):
@@ -35,14 +35,17 @@ class NetworkTask(Task):
         dataset: images by name, or a folder or zip file of images
             (:func:`nas_gym.supernets.data.load`).
         evaluator: ``"supernet"``, with inherited weights, or ``"training"``, from scratch;
-            ``"training(epochs=12)"`` sets for how long, ``"supernet(calibration=0)"`` on how many
-            images batch norms are calibrated.
+            ``"training(epochs=12)"`` sets for how long. ``"supernet(calibration=0,images=500)"``
+            sets on how many training images batch norms are calibrated (1000 by default; 0: on
+            those evaluated), and on how many validation images accuracy is measured (by default on
+            all).
         supernet: the file of a supernet that ``nas-gym train-supernet`` saved; that of the cache by
             default.
         signal: ``"valid_accuracy"`` (default), ``"valid_loss"`` or ``"params"``.
         report: ``"test_accuracy"`` (default), another metric of the evaluator, or
             ``"table:metric"`` over the same space, such as ``"nats-bench:cifar10-test"``.
-        noise, reward: as of :class:`nas_gym.tasks.TableTask`.
+        noise, reward: as of :class:`nas_gym.tasks.TableTask`; ``reward="rescaled"`` is L2NAS' Eq. 7
+            with the best validation accuracy that was seen while the supernet was trained.
         device: ``"auto"`` (CUDA, MPS or the CPU), or what torch calls one.
 
     Raises:
@@ -67,11 +70,11 @@ class NetworkTask(Task):
         self.evaluator = network_evaluator(space, dataset, evaluator, supernet, device)
         self.space = self.evaluator.space
         self.noise = check_noise(noise)
-        self.reward_name = reward
+        self.reward_name = _rescaled(self.evaluator) if reward == "rescaled" else reward
         self._kind = evaluator
         self.signal = self._signal = self._own(signal or "valid_accuracy")
         self.report = self._parse(report or "test_accuracy")
-        parsed = rewards.parse(reward)
+        parsed = rewards.parse(self.reward_name)
         latency = [self._parse(parsed.column)] if isinstance(parsed, rewards.Latency) else []
         self.columns = list(dict.fromkeys([self.signal, self.report, *latency]))
         self._tables = {
@@ -186,6 +189,17 @@ class NetworkTask(Task):
         return 0.0, 100.0 if self.metric(self.signal).unit == "%" else np.inf
 
 
+def _rescaled(evaluator: NetworkEvaluator) -> str:
+    """Eq. 7 of L2NAS with what its section 3.2 takes for the best accuracy."""
+    best = getattr(evaluator, "best_accuracy", None)
+    if best is None:
+        raise ValueError(
+            "reward='rescaled' takes the best accuracy of a supernet; give one to a training: "
+            "reward='rescaled(best=0.94)'."
+        )
+    return f"rescaled(best={best / 100!r})"
+
+
 def _table_evaluator(task: NetworkTask, column: Column) -> TableEvaluator:
     """The table of a column over the task's search space."""
     found = TableEvaluator(tables.load(column.table))
@@ -198,8 +212,23 @@ def _table_evaluator(task: NetworkTask, column: Column) -> TableEvaluator:
 
 def is_network(text: str) -> bool:
     """Whether a text names an evaluator of networks, such as ``"training(epochs=12)"``."""
+    return text.partition("(")[0] in _SETTINGS
+
+
+def _parse_kind(text: str) -> tuple[str, dict[str, int]]:
+    """The kind of an evaluator, and its settings.
+
+    Raises:
+        ValueError: another kind, or other settings.
+    """
     match = _KIND.fullmatch(text)
-    return match is not None and match[2] in (None, _SETTINGS[match[1]])
+    pairs = _PAIR.findall(match[2] or "") if match is not None else []
+    if match is None or any(name not in _SETTINGS[match[1]] for name, _ in pairs):
+        raise ValueError(
+            "evaluator is 'supernet' or 'training', perhaps with settings, such as "
+            f"'supernet(calibration=1000,images=5000)' and 'training(epochs=12)'; got {text!r}."
+        )
+    return match[1], {name: int(value) for name, value in pairs}
 
 
 @cache
@@ -214,46 +243,43 @@ def network_evaluator(
 
     There is one for all environments of a process, so that they share what it has computed.
     """
-    match = _KIND.fullmatch(kind)
-    if match is None or not is_network(kind):
-        raise ValueError(
-            "evaluator is 'supernet', 'supernet(calibration=1000)', 'training' or "
-            f"'training(epochs=12)', got {kind!r}."
-        )
-    if match[1] != "supernet" and supernet is not None:
-        raise ValueError("supernet= is for evaluator='supernet'; a training needs none.")
-    make: Callable[..., NetworkEvaluator] = {"supernet": _inheriting, "training": _from_scratch}[
-        match[1]
-    ]
-    number = None if match[3] is None else int(match[3])
-    return make(space, dataset, supernet, device, number)
+    name, settings = _parse_kind(kind)
+    if name == "training":
+        if supernet is not None:
+            raise ValueError("supernet= is for evaluator='supernet'; a training needs none.")
+        return _from_scratch(space, dataset, device, **settings)
+    return _inheriting(space, dataset, supernet, device, **settings)
 
 
 def _inheriting(
-    space: str, dataset: str, file: str | Path | None, device: str, calibration: int | None
+    space: str,
+    dataset: str,
+    file: str | Path | None,
+    device: str,
+    calibration: int = 1000,
+    images: int | None = None,
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.supernet import SupernetEvaluator
-    from nas_gym.supernets import data as images
+    from nas_gym.supernets import data as image_data
     from nas_gym.supernets import supernet as supernets
     from nas_gym.supernets.device import find_device
     from nas_gym.supernets.plans import check_space
 
     check_space(space)
-    data, where = images.load(dataset), find_device(device)
+    data, where = image_data.load(dataset), find_device(device)
     found = supernets.of(space, data, where) if file is None else supernets.load(Path(file), where)
     if found.plan["space"] != space:
         raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
-    settings = {} if calibration is None else {"calibration": calibration}
-    return SupernetEvaluator(found, data, **settings)
+    return SupernetEvaluator(found, data, calibration, images)
 
 
 def _from_scratch(
-    space: str, dataset: str, file: str | Path | None, device: str, epochs: int | None
+    space: str, dataset: str, device: str, epochs: int | None = None
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.training import TrainingEvaluator
-    from nas_gym.supernets import data as images
+    from nas_gym.supernets import data as image_data
     from nas_gym.supernets.device import find_device
     from nas_gym.supernets.plans import training_plan
 
-    data = images.load(dataset)
+    data = image_data.load(dataset)
     return TrainingEvaluator(training_plan(space, data, epochs), data, find_device(device))

@@ -116,12 +116,15 @@ class ImageData:
 
 
 def divide(labels: Labels, shares: tuple[float, ...], seed: int = 0) -> list[NDArray[np.int64]]:
-    """Rows of disjoint parts that have the same share of each class, ascending.
+    """Rows of disjoint parts that have the same share of each class, in random order.
+
+    Published files are often sorted by class. In random order, the first images of a part are a
+    sample of it.
 
     Args:
         labels: ``(n,)``.
         shares: of each part; they sum to 1. The last one takes what rounding leaves.
-        seed: of who goes where.
+        seed: of who goes where, and of the order.
     """
     rng = np.random.default_rng(seed)
     parts: list[list[NDArray[np.int64]]] = [[] for _ in shares]
@@ -130,7 +133,7 @@ def divide(labels: Labels, shares: tuple[float, ...], seed: int = 0) -> list[NDA
         ends = np.round(np.cumsum(shares[:-1]) * len(rows)).astype(int)
         for part, some in zip(parts, np.split(rows, ends), strict=True):
             part.append(some)
-    return [np.sort(np.concatenate(part)) for part in parts]
+    return [rng.permutation(np.concatenate(part)) for part in parts]
 
 
 def from_official(
@@ -141,4 +144,5 @@ def from_official(
     Half of it is for validation, as DARTS, NAS-Bench-201 and L2NAS divide CIFAR-10.
     """
     train, valid = divide(training.labels, (1 - valid_share, valid_share))
-    return ImageData(name, classes, training.part(train), training.part(valid), test)
+    (held,) = divide(test.labels, (1.0,))
+    return ImageData(name, classes, training.part(train), training.part(valid), test.part(held))
