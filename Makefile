@@ -27,6 +27,7 @@ reproduce: $(VENV)/installed
 	$(BIN)/python scripts/reproduce_l2nas.py
 	$(BIN)/python scripts/reproduce_catch.py
 	$(BIN)/python scripts/reproduce_mpnas.py
+	$(BIN)/python scripts/reproduce_networks.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -48,11 +48,9 @@ class OneShotSearch(Training):
         self.valid = valid
         self._batches: Iterator[tuple[Tensor, Tensor]] = iter(())
 
-    def run_epoch(self) -> float:
-        """As :meth:`Training.run_epoch`; validation images begin anew, too, so that a search can be
-        cut off between epochs."""
+    def begin_epoch(self) -> None:
+        """Begin anew with the validation images, so that a search can be cut off between epochs."""
         self._batches = self._endless()
-        return super().run_epoch()
 
     def _draw(self, rng: np.random.Generator) -> Genotype:
         """What a batch trains; uniform unless a method has another idea."""

@@ -105,6 +105,7 @@ class Training:
             TrainingError: memory does not do.
         """
         self.network.train()
+        self.begin_epoch()
         total = torch.zeros((), device=self.split.images.device)
         batches = self.split.shuffled(
             self.recipe.batch_size, self.recipe.augmentation, self._generator
@@ -121,6 +122,9 @@ class Training:
                 f"{self.recipe.clip:g}."
             )
         return loss
+
+    def begin_epoch(self) -> None:
+        """What comes before the first batch."""
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Take one step on a batch of normalized images; its loss."""

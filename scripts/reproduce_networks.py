@@ -1,0 +1,211 @@
+"""Run the studies behind docs/reproduction-networks.md, and write it.
+
+    python scripts/reproduce_networks.py                         # all; goes on where it was cut off
+    python scripts/reproduce_networks.py --only networks-digits  # one study, and the page
+    python scripts/reproduce_networks.py --only page             # the page alone
+
+They run on the CPU; scripts/gpu_checks.py has what takes a GPU.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import jinja2
+import numpy as np
+import torch
+from studies import DOCS, RUNS, clustered, reproduce, table
+
+import nas_gym  # noqa: F401  (registers the environments)
+from nas_gym.agents import L2NAS
+from nas_gym.evaluators.training import TrainingEvaluator
+from nas_gym.experiments.audit import audit
+from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
+from nas_gym.files import write_atomically
+from nas_gym.supernets import data as images
+from nas_gym.supernets.batches import Resident
+from nas_gym.supernets.memory import memory_of_step
+from nas_gym.supernets.plans import supernet_plan, training_plan
+from nas_gym.supernets.searches import SEARCHES
+from nas_gym.supernets.supernet import train_supernet
+from nas_gym.supernets.training import Training
+
+CPU = torch.device("cpu")
+FOLDER = RUNS / "networks"
+SEEDS = 5
+QUERIES = 100
+RANDOM = 20
+SUPERNET = FOLDER / "nb201-cifar10"
+BUDGET = {"epochs": 12, "cells": 1, "batch_size": 128, "learning_rate": 0.05}
+SUPERNET_COMMAND = " ".join(
+    ["nas-gym train-supernet NB201 cifar10"]
+    + [f"--set {name}={value}" for name, value in BUDGET.items()]
+    + [f"--out {SUPERNET}"]
+)
+AUDITED = ["supernet(images=1000)", "nb201-12epochs:cifar10-val"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Something that is measured once, and kept with the documentation."""
+
+    name: str
+    measure: Callable[[], Any]
+
+    def run(self) -> None:
+        """Measure it."""
+        write_atomically(self.result_file, (json.dumps(self.measure(), indent=1) + "\n").encode())
+
+    @property
+    def result_file(self) -> Path:
+        """Where its result is kept."""
+        return DOCS / "results" / f"{self.name}.json"
+
+    @property
+    def result(self) -> Any:
+        """Its result."""
+        return json.loads(self.result_file.read_text())
+
+
+# -- digits, from nothing -------------------------------------------------------------------------
+
+
+def from_nothing(seed: int) -> dict[str, Any]:
+    """Train a supernet, search with it, train what was found: seconds, and accuracies."""
+    data = images.load("digits")
+    folder = FOLDER / f"digits-{seed}"
+    begun = time.perf_counter()
+    supernet = folder / "supernet.safetensors"
+    supernet.unlink(missing_ok=True)
+    train_supernet(supernet_plan("NB201", data, seed), data, supernet, CPU)
+    trained = time.perf_counter()
+    env = gym.make_vec("NB201-digits-alpha-v0", num_envs=1, supernet=str(supernet), device="cpu")
+    agent = L2NAS(env, seed=seed).learn(QUERIES)
+    searched = time.perf_counter()
+    evaluator = TrainingEvaluator(training_plan("NB201", data, seed=seed), data, CPU, folder)
+    evaluator.store.path.unlink(missing_ok=True)
+    found = evaluator.values("test_accuracy", agent.space.encode(agent.best_genotypes))
+    done = time.perf_counter()
+    drawn = agent.space.sample(RANDOM, np.random.default_rng([seed, 1]))
+    others = evaluator.values("test_accuracy", agent.space.encode(drawn))
+    return {
+        "seconds": {
+            "supernet": trained - begun, "search": searched - trained,
+            "training": done - searched, "all": done - begun,
+        },
+        "found": agent.space.to_text(agent.best_genotypes)[0],
+        "test_accuracy": float(found[0]),
+        "random": others.tolist(),
+    }  # fmt: skip
+
+
+# -- a supernet on CIFAR-10 -----------------------------------------------------------------------
+
+
+def audited() -> list[dict[str, Any]]:
+    """How well a supernet that was trained for minutes ranks 200 cells."""
+    path, _ = train_on_cifar("NB201", "cifar10", SUPERNET, device="cpu", **BUDGET)
+    arguments = {"table": "nats-bench", "dataset": "cifar10"}
+    return audit("NB201-cifar10-v0", AUDITED, arguments, supernet=str(path), device="cpu")
+
+
+# -- memory ---------------------------------------------------------------------------------------
+
+BATCH = 64
+LARGEST = [3] * 6  # all edges with 3x3 convolutions
+
+
+def memory() -> dict[str, Any]:
+    """Bytes of a training step: the largest single network, a path through the supernet, and what
+    methods that mix operations take."""
+    data = images.load("digits")
+    train, valid = (Resident.of(data, split, CPU) for split in (data.train, data.valid))
+    plan = supernet_plan("NB201", data)
+    largest = Training(plan.build(LARGEST), train, plan.recipe, 0)
+    found = {"largest network": memory_of_step(largest, BATCH)}
+    path = Training(plan.build(), train, plan.recipe, 0, lambda _: np.array(LARGEST))
+    found["the same path of the supernet"] = memory_of_step(path, BATCH)
+    for name, search in SEARCHES.items():
+        training = search(plan.build(), train, valid, plan.recipe, 0)
+        training.begin_epoch()
+        found[name] = memory_of_step(training, BATCH)
+    return {name: {**each._asdict(), "total": each.total} for name, each in found.items()}
+
+
+DIGITS = Measurement("networks-digits", lambda: [from_nothing(seed) for seed in range(SEEDS)])
+AUDIT = Measurement("networks-audit", audited)
+MEMORY = Measurement("networks-memory", memory)
+STUDIES = (DIGITS, AUDIT, MEMORY)
+
+
+# -- the page -------------------------------------------------------------------------------------
+
+
+def digits_rows() -> list[list[str]]:
+    """Of each seed."""
+    return [
+        [
+            str(seed), *(f"{each['seconds'][k]:.0f}" for k in each["seconds"]),
+            f"{each['test_accuracy']:.2f}", f"{np.mean(each['random']):.2f}",
+            f"{np.mean(each['test_accuracy'] > np.array(each['random'])):.0%}",
+            f"`{each['found']}`",
+        ]
+        for seed, each in enumerate(DIGITS.result)
+    ]  # fmt: skip
+
+
+def gain() -> dict[str, float]:
+    """How much better what was found is than the mean of random cells, in %, over the seeds."""
+    differences = [each["test_accuracy"] - np.mean(each["random"]) for each in DIGITS.result]
+    return clustered(np.array(differences))
+
+
+def audit_rows() -> list[list[str]]:
+    """Of each signal."""
+    return [
+        [
+            f"`{row['signal']}`", str(row["architectures"]), f"{row['spearman']:.3f}",
+            f"{row['kendall']:.3f}", f"{row['precision_at_10']:.0%}", f"{row['regret']:.2f}",
+        ]
+        for row in AUDIT.result
+    ]  # fmt: skip
+
+
+def memory_rows() -> list[list[str]]:
+    """Of each method, in MiB."""
+    result = MEMORY.result
+    whole = result["largest network"]["total"]
+    kinds = ("weights", "optimizer", "activations", "total")
+    return [
+        [name, *(f"{each[kind] / 2**20:.2f}" for kind in kinds), f"{each['total'] / whole:.2f}"]
+        for name, each in result.items()
+    ]
+
+
+def page() -> str:
+    """docs/reproduction-networks.md."""
+    template = (Path(__file__).parent / "reproduction-networks.md.jinja").read_text()
+    stages = ("supernet, s", "100 queries, s", "training, s", "all, s")
+    return jinja2.Template(template, keep_trailing_newline=True).render(
+        digits=table(
+            ["seed", *stages, "found, %", "mean of 20 random, %", "beaten", "cell"], digits_rows()
+        ),
+        slowest=max(each["seconds"]["all"] for each in DIGITS.result),
+        gain=gain(),
+        audit=table(["signal", "cells", "Spearman", "Kendall", "P@10", "regret"], audit_rows()),
+        supernet=SUPERNET_COMMAND,
+        memory=table(
+            ["method", "weights", "optimizer", "activations", "total", "of the largest"],
+            memory_rows(),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    reproduce(__doc__, STUDIES, "reproduction-networks.md", page)
