@@ -523,6 +523,20 @@ def graph_rows() -> list[list[str]]:
             ours, random = (by_seed(found[name][shots]) for name in ("mpnas", "random"))
             gain = f"{(ours - random).mean():+.2f}"
             rows.append([dataset, shots, number(ours), number(random), gain])
+    return [*rows, *mean_graph_rows()]
+
+
+def mean_graph_rows() -> list[list[str]]:
+    """The mean over the data sets, with an interval of the gain."""
+    rows = []
+    for shots in ("5", "25", "50"):
+        ours, random = (
+            np.mean([by_seed(found[name][shots]) for found in GRAPHS.result.values()], axis=0)
+            for name in ("mpnas", "random")
+        )
+        gain = clustered(ours - random)
+        text = f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
+        rows.append(["**mean**", shots, number(ours), number(random), text])
     return rows
 
 
