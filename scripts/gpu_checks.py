@@ -1,8 +1,8 @@
 """Measure what networks take on a GPU, and print it.
 
     python scripts/gpu_checks.py           # speed and memory: a few minutes
-    python scripts/gpu_checks.py --full    # also trains the supernet of CIFAR-10 and 20 cells: hours
-    python scripts/gpu_checks.py --device cpu --quick   # the same code on a CPU, figures of no use
+    python scripts/gpu_checks.py --full    # also trains CIFAR-10's supernet and 20 cells: hours
+    python scripts/gpu_checks.py --device cpu --quick   # the same code on a CPU, in a minute
 
 CIFAR-10 is looked for as environments do; speed and memory are measured on noise where it is not.
 """
@@ -191,7 +191,7 @@ def main() -> None:
     device = find_device(arguments.device)
     count, valid, batch, times = (2, 100, 8, 1) if arguments.quick else (100, 5000, 256, 20)
     data = cifar10(valid)
-    plan = supernet_plan("NB201", data)
+    plan = supernet_plan("NB201", data).with_settings(batch_size=batch)
     if arguments.quick:
         plan = plan.with_settings(channels=4, cells=1)
     evaluations(plan, data, device, count, valid)

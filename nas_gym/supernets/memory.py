@@ -45,7 +45,7 @@ def memory_of_step(training: Training, images: int) -> Memory:
     """
     device = training.split.images.device
     training.network.train()
-    batch, labels = next(training.split.in_order(images))
+    batch, labels = (each.clone() for each in next(training.split.in_order(images)))
     training.step(batch, labels)  # so that there is momentum
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
