@@ -20,7 +20,18 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from studies import DOCS, RUNS, MetaTraining, Study, Trainings, clustered, command, reproduce, table
+from studies import (
+    DOCS,
+    RUNS,
+    MetaTraining,
+    Result,
+    Study,
+    Trainings,
+    clustered,
+    command,
+    reproduce,
+    table,
+)
 
 from nas_gym import tables, task_sets
 from nas_gym.agents import MPNAS
@@ -213,17 +224,15 @@ def quiet() -> None:
 
 
 @dataclass(frozen=True)
-class Parallel:
+class Parallel(Result):
     """A study of many independent jobs, each kept as it ends.
 
     Attributes:
-        name: of the study.
         job: called with each of ``arguments``.
         arguments: of the jobs.
         merge: of their results, in order, into what is kept with the documentation.
     """
 
-    name: str
     job: Callable[..., Any]
     arguments: Sequence[tuple[Any, ...]]
     merge: Callable[[Sequence[tuple[Any, ...]], list[Any]], Any] = field(repr=False)
@@ -232,25 +241,13 @@ class Parallel:
         """Run what is missing over the cores."""
         with ProcessPoolExecutor(cores()) as pool:
             results = list(pool.map(self._one, self.arguments))
-        self.result_file.parent.mkdir(parents=True, exist_ok=True)
-        merged = self.merge(self.arguments, results)
-        self.result_file.write_text(json.dumps(merged, indent=1) + "\n")
+        self.keep(self.merge(self.arguments, results), indent=None)
 
     def _one(self, arguments: tuple[Any, ...]) -> Any:
         kept = RUNS / self.name / ("-".join(map(str, arguments)) + ".json")
         if not kept.exists():
             write_atomically(kept, json.dumps(self.job(*arguments)).encode())
         return json.loads(kept.read_text())
-
-    @property
-    def result_file(self) -> Path:
-        """Where its results are kept."""
-        return DOCS / "results" / f"{self.name}.json"
-
-    @property
-    def result(self) -> Any:
-        """Its results."""
-        return json.loads(self.result_file.read_text())
 
 
 def by_column(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> dict[str, Any]:

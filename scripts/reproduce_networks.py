@@ -9,7 +9,6 @@ They run on the CPU; scripts/gpu_checks.py has what takes a GPU.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,14 +19,13 @@ import gymnasium as gym
 import jinja2
 import numpy as np
 import torch
-from studies import DOCS, RUNS, clustered, reproduce, table
+from studies import RUNS, Result, clustered, reproduce, table
 
 import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import L2NAS
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
-from nas_gym.files import write_atomically
 from nas_gym.supernets import data as images
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.memory import memory_of_step
@@ -52,25 +50,14 @@ AUDITED = ["supernet(images=1000)", "nb201-12epochs:cifar10-val"]
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(Result):
     """Something that is measured once, and kept with the documentation."""
 
-    name: str
     measure: Callable[[], Any]
 
     def run(self) -> None:
         """Measure it."""
-        write_atomically(self.result_file, (json.dumps(self.measure(), indent=1) + "\n").encode())
-
-    @property
-    def result_file(self) -> Path:
-        """Where its result is kept."""
-        return DOCS / "results" / f"{self.name}.json"
-
-    @property
-    def result(self) -> Any:
-        """Its result."""
-        return json.loads(self.result_file.read_text())
+        self.keep(self.measure())
 
 
 # -- digits, from nothing -------------------------------------------------------------------------

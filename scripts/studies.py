@@ -23,16 +23,37 @@ from nas_gym.experiments.jobs import cores
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings, parse_agents
+from nas_gym.files import write_atomically
 
 DOCS = Path(__file__).parents[1] / "docs"
 RUNS = Path("runs/reproduce")
 
 
 @dataclass(frozen=True)
-class Study:
-    """One call of ``nas-gym compare``."""
+class Result:
+    """What a study came to, kept with the documentation."""
 
     name: str
+
+    @property
+    def result_file(self) -> Path:
+        """Where it is kept."""
+        return DOCS / "results" / f"{self.name}.json"
+
+    @property
+    def result(self) -> Any:
+        """It."""
+        return json.loads(self.result_file.read_text())
+
+    def keep(self, result: Any, indent: int | None = 1) -> None:
+        """Write it."""
+        write_atomically(self.result_file, (json.dumps(result, indent=indent) + "\n").encode())
+
+
+@dataclass(frozen=True)
+class Study(Result):
+    """One call of ``nas-gym compare``."""
+
     envs: list[str]
     agents: str
     queries: int
@@ -76,24 +97,12 @@ class Study:
         return [contender.trials() for contender in contenders(wanted, RUNS / self.name)]
 
     def _keep(self, summary: dict[str, Any]) -> None:
-        result = {"command": self.command, "nas_gym": nas_gym.__version__, **summary}
-        self.result_file.parent.mkdir(parents=True, exist_ok=True)
-        self.result_file.write_text(json.dumps(result, indent=1) + "\n")
+        self.keep({"command": self.command, "nas_gym": nas_gym.__version__, **summary})
 
     def _keep_pictures(self, pattern: str) -> None:
         (DOCS / "figures").mkdir(exist_ok=True)
         for png in (RUNS / self.name).glob(pattern):
             shutil.copy(png, DOCS / "figures" / f"{self.name}-{png.name}")
-
-    @property
-    def result_file(self) -> Path:
-        """Where its summary is kept."""
-        return DOCS / "results" / f"{self.name}.json"
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """Its summary."""
-        return dict(json.loads(self.result_file.read_text()))
 
     def at(self, env: str, agent: str, queries: int, of: str = "at_queries") -> dict[str, Any]:
         """The statistics of an agent after so many queries, or ``of="at_unique_queries"``."""
@@ -176,10 +185,9 @@ class MetaTraining:
 
 
 @dataclass(frozen=True)
-class Trainings:
+class Trainings(Result):
     """All meta-trainings of a page, over the cores."""
 
-    name: str
     members: Sequence[MetaTraining]
 
     @property
@@ -192,13 +200,7 @@ class Trainings:
         (RUNS / self.name).mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(cores()) as pool:
             list(pool.map(MetaTraining.run, self.members))
-        self.result_file.parent.mkdir(parents=True, exist_ok=True)
-        self.result_file.write_text(json.dumps({"commands": self.commands}, indent=1) + "\n")
-
-    @property
-    def result_file(self) -> Path:
-        """Where its commands are kept."""
-        return DOCS / "results" / f"{self.name}.json"
+        self.keep({"commands": self.commands})
 
 
 def _without_seeds(result: dict[str, Any]) -> dict[str, Any]:
