@@ -96,8 +96,9 @@ def _engines(settings: SearchSettings) -> dict[str, str]:
 
 
 def uses_torch(settings: SearchSettings) -> bool:
-    """Whether a search imports PyTorch."""
-    return not settings.runs_in_lockstep or AGENTS[settings.agent].uses_torch
+    """Whether a search imports PyTorch, for its agent or for the networks of its environment."""
+    networks = "space" in gym.spec(settings.env).kwargs
+    return networks or not settings.runs_in_lockstep or AGENTS[settings.agent].uses_torch
 
 
 def use_one_thread(settings: SearchSettings) -> None:
