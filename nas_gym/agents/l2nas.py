@@ -42,6 +42,8 @@ class L2NAS(Remembering, Agent):
         loss: ``"quantile"`` or ``"squared"`` (the mean, as in DDPG); quantile: 0.9.
         num_critics: 1; the mean of more is an ensemble.
         batch_size: 8; max_batches: 10; min_batches: 10, as soon as there is one batch.
+        buffer_size: how many of the latest experiences are learned from; 0: all. (Section 4.2 has
+            5,000 of 20,000.)
         actor_learning_rate: 1e-3; critic_learning_rate: 1e-3.
         reward: ``"signal"``, ``"exponential"`` (Eq. 3) or ``"rescaled(best=0.94)"`` (Eq. 7) of the
             search signal, see :mod:`nas_gym.rewards`. Of no effect with ``scaling="ranks"``.
@@ -68,6 +70,7 @@ class L2NAS(Remembering, Agent):
         "batch_size": 8,
         "max_batches": 10,
         "min_batches": 10,
+        "buffer_size": 0,
         "actor_learning_rate": 1e-3,
         "critic_learning_rate": 1e-3,
         "reward": "signal",
@@ -90,6 +93,7 @@ class L2NAS(Remembering, Agent):
     batch_size: int
     max_batches: int
     min_batches: int
+    buffer_size: int
     actor_learning_rate: float
     critic_learning_rate: float
     reward: str
@@ -139,7 +143,7 @@ class L2NAS(Remembering, Agent):
     @property
     def epsilon(self) -> float:
         """The share of random architectures at the next query."""
-        made = self._rewards.shape[1]
+        made = self._queried.shape[1]
         if made < self.num_random:
             return 1.0
         if made >= self.anneal_until:
@@ -172,7 +176,7 @@ class L2NAS(Remembering, Agent):
         proposed: NDArray[np.int64] = genotypes.reshape(n, candidates, -1)[chosen]
         self._proposed = actions[chosen]
         self._novelty = 1 - known.mean(axis=1)
-        trained = self._rewards.shape[1] >= self.batch_size or bool(self.pretrained)
+        trained = self._queried.shape[1] >= self.batch_size or bool(self.pretrained)
         self._prediction = values[chosen] if trained else np.full(n, np.nan)
         for trial in np.flatnonzero(np.isneginf(preference[chosen])).tolist():
             # nothing new among the candidates
@@ -218,6 +222,9 @@ class L2NAS(Remembering, Agent):
         self._states = np.concatenate([self._states, self._top.mean()[:, None]], axis=1)
         self._actions = np.concatenate([self._actions, self._proposed[:, None]], axis=1)
         self._rewards = np.concatenate([self._rewards, reward[:, None]], axis=1)
+        if self.buffer_size:
+            for name in ("_states", "_actions", "_rewards"):
+                setattr(self, name, getattr(self, name)[:, -self.buffer_size :])
         self._top.add(genotypes, indices, fitness)
         targets = self._scaled_rewards()
         below = np.where(np.isnan(self._prediction), np.nan, targets[:, -1] <= self._prediction)
@@ -394,7 +401,8 @@ def _check(agent: L2NAS) -> None:
             "and beside other trials."
         )
     rates = ("actor_learning_rate", "critic_learning_rate")
-    for name in ("noise", "num_random", "anneal_until", "min_batches", *rates):
+    counts = ("num_random", "anneal_until", "min_batches", "buffer_size")
+    for name in ("noise", *counts, *rates):
         if not 0 <= getattr(agent, name) < np.inf:
             raise ValueError(f"{name} is at least 0, and finite; got {getattr(agent, name)}.")
 

@@ -144,6 +144,18 @@ def test_takes_what_is_left_when_no_candidate_is_new():
     assert all(sorted(column) == list(range(100)) for column in queried(agent).T)
 
 
+def test_the_buffer_forgets():
+    short, long, all_of_it = (make(2, buffer_size=size).learn(60) for size in (30, 60, 0))
+    assert short._states.shape[1] == short._actions.shape[1] == short._rewards.shape[1] == 30
+    np.testing.assert_array_equal(queried(long), queried(all_of_it))
+    np.testing.assert_array_equal(queried(short)[:30], queried(long)[:30])
+    assert not np.array_equal(queried(short), queried(long))
+    task = short.task
+    np.testing.assert_array_equal(
+        short._rewards, task.reward(queried(short)[30:]).T.astype(short._rewards.dtype)
+    )
+
+
 def test_diagnostics():
     agent = make(3)
     agent.learn(80)
