@@ -9,17 +9,26 @@ from quick import QUICK
 
 from nas_gym.agents import SAMPLE_BASED
 
-ENVS = ["NB201-digits-v0", "NB201-digits-alpha-v0", "DARTS-digits-v0", "DARTS-digits-population-v0"]
+PLAYED = [
+    *(
+        (env_id, name)
+        for env_id in ("NB201-digits-alpha-v0", "DARTS-digits-v0")
+        for name in SAMPLE_BASED
+    ),
+    *(("DARTS-digits-population-v0", name) for name in ("rea", "local", "l2nas")),
+]
 
 
-@pytest.mark.parametrize("env_id", ENVS)
-@pytest.mark.parametrize("name", SAMPLE_BASED)
+@pytest.mark.parametrize(("env_id", "name"), PLAYED)
 def test_agents(env_id, name, supernet_files):
     space = gym.spec(env_id).kwargs["space"]
     settings = {k: v for k, v in QUICK.get(name, {}).items() if k in SAMPLE_BASED[name].settings}
 
     def searched():
-        arguments = {"supernet": str(supernet_files[space]), "evaluator": "supernet(calibration=0)"}
+        arguments = {
+            "supernet": str(supernet_files[space]),
+            "evaluator": "supernet(calibration=0,images=100)",
+        }
         envs = gym.make_vec(env_id, num_envs=2, **arguments)
         agent = SAMPLE_BASED[name](envs, seed=0, **settings)
         one = 1 if env_id.count("-") > 2 else agent.space.num_decisions  # steps of a query
