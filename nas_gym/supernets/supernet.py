@@ -146,14 +146,17 @@ def load(path: Path, device: torch.device) -> Supernet:
         raise MissingDataError(
             f"There is no supernet {path}. `nas-gym train-supernet` makes one."
         ) from None
-    plan, best = json.loads(str(arrays["plan"])), float(arrays["best_accuracy"])
-    epochs = plan["recipe"]["epochs"]
+    try:
+        plan, best = json.loads(str(arrays["plan"])), float(arrays["best_accuracy"])
+        epochs = plan["recipe"]["epochs"]
+        network = NETWORKS[plan["space"]](**plan["network"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedDataError(f"{path} holds no plan of a supernet: {error!r}.") from error
     if int(arrays["epoch"]) < epochs:
         raise MissingDataError(
             f"{path} is trained for {int(arrays['epoch'])} of {epochs} epochs. Run the same "
             "`nas-gym train-supernet` again; it goes on."
         )
-    network = NETWORKS[plan["space"]](**plan["network"])
     try:
         network.load_state_dict(tensors(arrays, "network/"))
     except RuntimeError as error:

@@ -90,6 +90,10 @@ def test_files_that_are_something_else(tmp_path, supernet_files):
     with pytest.raises(DamagedDataError, match="is no supernet"):
         load(path, CPU)
     arrays = read_tensors(supernet_files["NB201"])
+    for wrong in ("{}", "no plan", '{"recipe": {"epochs": 1}, "space": "X", "network": {}}'):
+        write_tensors(path, arrays | {"plan": np.array(wrong)})
+        with pytest.raises(DamagedDataError, match="holds no plan"):
+            load(path, CPU)
     write_tensors(path, {k: v for k, v in arrays.items() if "head" not in k})
     with pytest.raises(DamagedDataError, match="lacks weights"):
         load(path, CPU)
