@@ -114,7 +114,9 @@ class AlphaEnv(SearchEnv):
     for each decision, laid end to end, scaled as `alpha = (action + 1) / 2`. (Alpha itself lies
     in [0, 1]; a symmetric action space is what stable-baselines3 asks for.) The architecture is
     the argmax of each row, the first of equals (L2NAS, Algorithm 1); where a search space is
-    restricted, the argmax among the choices that are valid after the rows before.
+    restricted, the argmax among the choices that are valid after the rows before. The space of
+    DARTS has alpha of its own, `(196,)`: two cells, 14 edges, 7 operations, discretized by
+    Algorithm 2.
 
     ## Observation Space
     `Box(0, 1, (sum of choices,), float32)`: the mean of the one-hot alphas of the `top_k`
@@ -134,8 +136,8 @@ class AlphaEnv(SearchEnv):
 
     ## Arguments
     * `top_k`: how many architectures the observation averages; 64.
-    * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `task`, `render_mode`: as in the
-      sequential mode.
+    * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `space`, `evaluator`, `supernet`,
+      `device`, `task`, `render_mode`: as in the sequential mode.
       `NB201-cifar10-alpha` searches `analog-nasbench` (the package's retrained cells) by default.
 
     ```python
