@@ -40,7 +40,7 @@ SEEDS = 5
 QUERIES = 100
 RANDOM = 20
 SUPERNET = FOLDER / "nb201-cifar10"
-BUDGET = {"epochs": 12, "cells": 1, "batch_size": 128, "learning_rate": 0.05}
+BUDGET = {"epochs": 8, "cells": 1, "batch_size": 128, "learning_rate": 0.05}
 SUPERNET_COMMAND = " ".join(
     ["nas-gym train-supernet NB201 cifar10"]
     + [f"--set {name}={value}" for name, value in BUDGET.items()]

@@ -54,7 +54,7 @@ class SupernetEvaluator(NetworkEvaluator):
         self.metrics = images_metrics("with weights of the supernet")
         self._calibration, self._valid_images = calibration, valid_images
         self._device = next(supernet.network.parameters()).device
-        valid = data.valid if valid_images is None else data.valid.part(np.arange(valid_images))
+        valid = data.valid if valid_images is None else data.valid.first(valid_images)
         splits = {"train": data.train, "valid": valid, "test": data.test}
         self._splits = {
             name: Resident.of(data, split, self._device) for name, split in splits.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,8 @@ from nas_gym.supernets.plans import NETWORKS, Plan, supernet_plan
 from nas_gym.supernets.progress import Report, progress_bar
 from nas_gym.supernets.training import Training, tensors
 
-_PROBES = 4  # architectures whose validation accuracy is looked at after an epoch
+_PROBES = 4  # architectures whose validation accuracy is looked at after an epoch,
+_PROBED = 2000  # and on how many images
 _EVALUATED = 1000  # images at a time
 QUICK = ("digits",)
 """The data sets that a supernet is trained on whenever one is missing: it takes a minute or two."""
@@ -49,7 +51,7 @@ def train_supernet(
     path: Path,
     device: torch.device,
     report: Report | None = None,
-    every: int = 10,
+    seconds: float = 60.0,
 ) -> Supernet:
     """Train a supernet, or go on where that was cut off.
 
@@ -62,7 +64,7 @@ def train_supernet(
             that the next epochs depend on.
         device: where to compute.
         report: is told of each epoch: ``loss``, ``valid_accuracy`` and ``best_accuracy``.
-        every: so many epochs it is written.
+        seconds: after so many it is written at the end of an epoch.
 
     Raises:
         ValueError: the file is of another plan.
@@ -73,11 +75,12 @@ def train_supernet(
         raise ValueError("The plan is for other images than these.")
     network = plan.build().to(device)
     split = Resident.of(data, data.train, device)
-    valid = Resident.of(data, data.valid, device)
+    valid = Resident.of(data, data.valid.first(_PROBED), device)
     training = Training(
         network, split, plan.recipe, plan.seed, lambda rng: network.space.sample(1, rng)[0]
     )
     best = _go_on(training, plan, path) if path.exists() else 0.0
+    written = time.monotonic()
     while training.epoch < plan.recipe.epochs:
         loss = training.run_epoch()
         accuracy = _probe(network, split, valid, [plan.seed, training.epoch])
@@ -85,8 +88,9 @@ def train_supernet(
         if report is not None:
             values = {"loss": loss, "valid_accuracy": float(accuracy.mean())}
             report(training.epoch, {**values, "best_accuracy": best})
-        if training.epoch % every == 0 or training.epoch == plan.recipe.epochs:
+        if time.monotonic() - written > seconds or training.epoch == plan.recipe.epochs:
             _write(path, training, plan, best)
+            written = time.monotonic()
     return Supernet(network, plan.describe(), best)
 
 

@@ -58,10 +58,10 @@ def test_cut_off_and_taken_up_is_the_same(space, tmp_path):
     assert told[-1][1].keys() == {"loss", "valid_accuracy", "best_accuracy"}
     path = tmp_path / "b.safetensors"
     with pytest.raises(KilledError):
-        train_supernet(plan, DIGITS, path, CPU, killer(2), every=1)
+        train_supernet(plan, DIGITS, path, CPU, killer(2), seconds=-1.0)
     with pytest.raises(MissingDataError, match=r"for 1 of 3 epochs\. Run the same"):
         load(path, CPU)
-    gone_on = train_supernet(plan, DIGITS, path, CPU, every=1)
+    gone_on = train_supernet(plan, DIGITS, path, CPU, seconds=-1.0)
     for name, value in weights(straight).items():
         assert torch.equal(value, weights(gone_on)[name]), name
     assert gone_on.best_accuracy == straight.best_accuracy == load(path, CPU).best_accuracy
@@ -75,7 +75,7 @@ def test_divergence_keeps_what_was_written(tmp_path):
     path = tmp_path / "x.safetensors"
     plan = small_supernet("NB201", 4).with_settings(learning_rate=1e20, clip=1e20)
     with pytest.raises(DivergedError):
-        train_supernet(plan, DIGITS, path, CPU, every=1)
+        train_supernet(plan, DIGITS, path, CPU, seconds=-1.0)
     assert list(tmp_path.iterdir()) in ([], [path])
 
 

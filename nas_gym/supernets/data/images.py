@@ -35,6 +35,10 @@ class Split:
         """Some of them."""
         return Split(self.images[rows], self.labels[rows])
 
+    def first(self, count: int) -> Split:
+        """So many of them, or all where there are fewer."""
+        return Split(self.images[:count], self.labels[:count])
+
 
 @dataclass(frozen=True)
 class ImageData:
