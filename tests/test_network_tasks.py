@@ -94,6 +94,7 @@ def test_report_of_a_table(files):
         ({"signal": "accuracy"}, "no metric 'accuracy'"),
         ({"report": "nowhere:x"}, "nowhere"),
         ({"evaluator": "guess"}, "evaluator is 'supernet' or 'training'"),
+        ({"evaluator": "supernet(images=0)"}, "at least one image"),
         ({"evaluator": "supernet(epochs=3)"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=1)", "supernet": "x"}, "a training needs none"),
         ({"noise": -1}, "0 or above"),

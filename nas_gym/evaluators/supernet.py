@@ -32,7 +32,7 @@ class SupernetEvaluator(NetworkEvaluator):
         valid_images: of how many validation images accuracy is the mean; all of them by default.
 
     Raises:
-        ValueError: images that the supernet was not trained on.
+        ValueError: images that the supernet was not trained on, or none of them.
     """
 
     name = "supernet"
@@ -48,6 +48,8 @@ class SupernetEvaluator(NetworkEvaluator):
             raise ValueError(
                 f"This supernet was trained on other images than those of {data.name} here."
             )
+        if valid_images is not None and valid_images < 1:
+            raise ValueError(f"Accuracy is of at least one image, got {valid_images}.")
         self.supernet = supernet
         self.space = supernet.network.space
         self.best_accuracy = supernet.best_accuracy
