@@ -185,6 +185,8 @@ def page() -> str:
         ),
         slowest=max(each["seconds"]["all"] for each in DIGITS.result),
         gain=gain(),
+        won=sum(each["test_accuracy"] > np.mean(each["random"]) for each in DIGITS.result),
+        seeds=SEEDS,
         audit=table(["signal", "cells", "Spearman", "Kendall", "P@10", "regret"], audit_rows()),
         supernet=SUPERNET_COMMAND,
         memory=table(
