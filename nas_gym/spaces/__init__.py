@@ -9,7 +9,11 @@ from nas_gym.spaces.nbasr import NBASRSpace
 from nas_gym.spaces.nbgraph import NBGraphSpace
 from nas_gym.spaces.transnas import TransNASSpace
 
+CELL_SPACES = (NB101Space, NB201Space, NBASRSpace, TransNASSpace)
+"""Spaces that genotypes and a name tell all about: ``type(space)(genotypes, name)`` is a part."""
+
 __all__ = [
+    "CELL_SPACES",
     "CategoricalSpace",
     "DARTSSpace",
     "NB101Space",

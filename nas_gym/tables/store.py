@@ -19,13 +19,10 @@ import numpy as np
 from nas_gym.errors import DamagedDataError
 from nas_gym.files import sha256, writing
 from nas_gym.spaces import (
+    CELL_SPACES,
     CategoricalSpace,
-    NB101Space,
-    NB201Space,
-    NBASRSpace,
     NBGraphSpace,
     SearchSpace,
-    TransNASSpace,
 )
 from nas_gym.tables.table import Metric, Objective, Table
 
@@ -176,13 +173,13 @@ def remove(name: str) -> None:
         shutil.rmtree(folder)
 
 
+def _kind(of_cells: type[SearchSpace]) -> str:
+    return of_cells.__name__.removesuffix("Space")
+
+
 _OF_CELLS: dict[str, Callable[[Any, str], SearchSpace]] = {
-    "NB101": NB101Space,
-    "NB201": NB201Space,
-    "NBASR": NBASRSpace,
-    "TransNAS": TransNASSpace,
+    _kind(each): each for each in CELL_SPACES
 }
-"""Spaces that their genotypes tell all about."""
 
 
 def _describe_space(space: SearchSpace) -> tuple[dict[str, Any], np.ndarray[Any, Any] | None]:
@@ -192,9 +189,8 @@ def _describe_space(space: SearchSpace) -> tuple[dict[str, Any], np.ndarray[Any,
         case NBGraphSpace():
             whole = NBGraphSpace(space.operations).size
             description |= {"kind": "NBGraph", "operations": list(space.operations)}
-        case NB101Space() | NB201Space() | NBASRSpace() | TransNASSpace():
-            kind = next(kind for kind, of_cells in _OF_CELLS.items() if of_cells is type(space))
-            description |= {"kind": kind}
+        case _ if isinstance(space, CELL_SPACES):
+            description |= {"kind": _kind(type(space))}
         case _:
             description |= {"kind": "categorical", "names": list(space.decision_names)}
             description["choices"] = [list(labels) for labels in space.choices]

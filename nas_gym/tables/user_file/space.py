@@ -8,13 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.spaces import (
+    CELL_SPACES,
     CategoricalSpace,
-    NB101Space,
-    NB201Space,
-    NBASRSpace,
     NBGraphSpace,
     SearchSpace,
-    TransNASSpace,
 )
 from nas_gym.tables.user_file.columns import fault, first_fault
 from nas_gym.tables.user_file.genotypes import Architectures
@@ -51,7 +48,7 @@ def _canonical(space: SearchSpace, genotypes: NDArray[np.int64]) -> NDArray[np.i
 
 def _part(space: SearchSpace, genotypes: NDArray[np.int64], name: str) -> SearchSpace:
     match space:
-        case NB101Space() | NB201Space() | NBASRSpace() | TransNASSpace():
+        case _ if isinstance(space, CELL_SPACES):
             return type(space)(genotypes, name)
         case NBGraphSpace():
             return NBGraphSpace(space.operations, genotypes, name)
