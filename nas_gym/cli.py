@@ -288,6 +288,8 @@ def train_supernet(
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
     console.print(f"{path}: best validation accuracy {found.best_accuracy:.2f} %", markup=False)
+    if out is not None or settings or seed or size:
+        console.print(f"Environments take it with --supernet {path}.", markup=False)
     _print_tensorboard(path.with_suffix(""))
 
 

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from nas_gym.errors import DamagedDataError, DataError
 
+_UMASK = os.umask(0)  # can only be read by setting it
+os.umask(_UMASK)
+
 
 def sha256(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
@@ -57,6 +60,7 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_UMASK)  # else nobody but us could read it
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

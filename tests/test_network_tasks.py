@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas_gym import tables
 from nas_gym.errors import MissingDataError
 from nas_gym.experiments.audit import audit
+from nas_gym.experiments.train_supernet import train_supernet
 from nas_gym.tasks import NetworkTask
-from nas_gym.tasks.network import network_evaluator
+from nas_gym.tasks.network import _from_scratch
 
 
 @pytest.fixture
@@ -82,7 +87,7 @@ def test_report_of_a_table(files):
     assert len(task.ranked_regrets) == 15_625
     assert report in task.metrics(drawn(task))
     assert task.describe()["provenance"].keys() == {
-        "analog-nasbench", "supernet", "calibration", "valid_images"
+        "analog-nasbench", "supernet", "calibration", "images"
     }  # fmt: skip
     with pytest.raises(ValueError, match="but this task searches DARTS"):
         NetworkTask("DARTS", "digits", supernet=files["DARTS"], report=report)
@@ -94,6 +99,8 @@ def test_report_of_a_table(files):
         ({"signal": "accuracy"}, "no metric 'accuracy'"),
         ({"report": "nowhere:x"}, "nowhere"),
         ({"evaluator": "guess"}, "evaluator is 'supernet' or 'training'"),
+        ({"evaluator": None}, "evaluator is 'supernet' or 'training'"),
+        ({"evaluator": "training(epochs=0)"}, "at least one epoch"),
         ({"evaluator": "supernet(images=0)"}, "at least one image"),
         ({"evaluator": "supernet(epochs=3)"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=1)", "supernet": "x"}, "a training needs none"),
@@ -101,13 +108,15 @@ def test_report_of_a_table(files):
         ({"reward": "x"}, "reward is"),
         ({"signal": "params", "reward": "exponential"}, "is better where it is less"),
         ({"device": "cuda:77"}, "no device 'cuda:77'"),
+        ({"device": None}, "no device None"),
+        ({"device": "meta"}, "no device 'meta'"),
         ({"supernet": "nowhere.safetensors"}, "There is no supernet"),
         ({"space": "OFA"}, "not of 'OFA'"),
     ],
 )
 def test_what_there_is_not(files, wrong, message):
     given = {"space": "NB201", "dataset": "digits", "supernet": files["NB201"], **wrong}
-    if given.get("evaluator", "").startswith("training"):
+    if str(given.get("evaluator")).startswith("training"):
         given["supernet"] = wrong.get("supernet")
     with pytest.raises((KeyError, ValueError, MissingDataError), match=message):
         NetworkTask(**given)
@@ -128,14 +137,44 @@ def test_environments_take_evaluators(files):
     assert info["signal"] == "supernet:valid_loss"
     with pytest.raises(TypeError, match="evaluator is for environments whose architectures are"):
         gym.make("NB201-cifar10-v0", evaluator="supernet")
+    with pytest.raises(TypeError, match="A ready task= has its own"):
+        gym.make("NB201-digits-v0", task=env.unwrapped.task, device="cpu")
     with pytest.raises(TypeError, match="takes no table="):
         gym.make("NB201-digits-v0", table="analog-nasbench")
     with pytest.raises(TypeError, match="Unknown argument epochs"):
         gym.make("NB201-digits-v0", epochs=3)
 
 
+def test_a_supernet_that_is_trained_anew_is_read_anew(files, tmp_path):
+    path = tmp_path / "x.safetensors"
+    shutil.copy(files["NB201"], path)
+    first = NetworkTask("NB201", "digits", supernet=path)
+    assert NetworkTask("NB201", "digits", supernet=str(path)).evaluator is first.evaluator
+    os.utime(path, (1, 1))
+    assert NetworkTask("NB201", "digits", supernet=path).evaluator is not first.evaluator
+
+
+def test_images_of_a_folder_are_scaled(tmp_path, cache):
+    rng = np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(0, 256, (9, 9, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mine" / name / f"{number}.png")
+    settings = {"epochs": 1, "channels": 4, "cells": 1, "batch_size": 8}
+    path, _ = train_supernet(
+        "NB201", str(tmp_path / "mine"), tmp_path / "lr0.05", size=8, device="cpu", **settings
+    )
+    assert path == tmp_path / "lr0.05.safetensors"
+    arguments = {"dataset": str(tmp_path / "mine"), "supernet": path}
+    with pytest.raises(ValueError, match="other images"):
+        gym.make("NB201-digits-v0", **arguments)
+    env = gym.make("NB201-digits-v0", **arguments, size=8)
+    assert 0 <= env.unwrapped.task.reported(np.array([7]))[0] <= 100
+
+
 def test_training_as_evaluator(cache):
-    network_evaluator.cache_clear()  # which may know a folder of another test
+    _from_scratch.cache_clear()  # which may know a folder of another test
     env = gym.make("NB201-digits-alpha-v0", evaluator="training(epochs=1)")
     env.reset(seed=0)
     action = env.action_space.sample()

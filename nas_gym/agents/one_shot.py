@@ -23,7 +23,7 @@ class OneShot(Agent):
 
     Settings:
         epochs: that the learning rate is annealed over, as many as queries are to come; 0: those
-            of :func:`nas_gym.supernets.plans.supernet_plan`.
+            of :func:`nas_gym.supernets.plans.supernet_plan`. It stays at its end afterwards.
         images: a data set, or a folder or zip file of images; that of the environment by default.
         channels: of the supernet; 0: those of the plan.
         batch_size: 0: that of the plan.

@@ -137,7 +137,7 @@ class AlphaEnv(SearchEnv):
     ## Arguments
     * `top_k`: how many architectures the observation averages; 64.
     * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `space`, `evaluator`, `supernet`,
-      `device`, `task`, `render_mode`: as in the sequential mode.
+      `device`, `size`, `task`, `render_mode`: as in the sequential mode.
       `NB201-cifar10-alpha` searches `analog-nasbench` (the package's retrained cells) by default.
 
     ```python

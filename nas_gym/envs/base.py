@@ -25,7 +25,7 @@ Genotypes = Callable[[], NDArray[np.int64]]
 # One seed for each search, or the first of as many in a row.
 Seeds = int | Sequence[int | None] | None
 
-_OF_NETWORKS = {"evaluator", "supernet", "device"}
+_OF_NETWORKS = {"evaluator", "supernet", "device", "size"}
 
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
@@ -44,6 +44,7 @@ class TaskArguments(TypedDict, total=False):
     evaluator: str
     supernet: str | Path | None
     device: str
+    size: int | None
 
 
 def make_task(
@@ -71,6 +72,11 @@ def make_task(
             "env.unwrapped)) has all of them."
         )
     if task is not None:
+        if others or signal or report or noise or reward != "signal":
+            raise TypeError(
+                "A ready task= has its own signal, report, noise, reward and evaluator: give them "
+                "when it is made."
+            )
         return task
     if space is not None and dataset is not None and table is None:
         return NetworkTask(

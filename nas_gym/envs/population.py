@@ -184,7 +184,7 @@ class PopulationEnv(SearchEnv):
     * `population_size`: 10, and `num_offspring`: 1, as NAS-Bench-201's own evolution baseline.
     * `survival`: `"aging"` (the youngest stay) or `"elitist"` (the fittest stay).
     * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `space`, `evaluator`, `supernet`,
-      `device`, `task`, `render_mode`: as in the sequential mode.
+      `device`, `size`, `task`, `render_mode`: as in the sequential mode.
       `NB201-cifar10-population` searches `analog-nasbench` by default.
 
     ```python

@@ -172,8 +172,8 @@ class SequentialEnv(SearchEnv):
       same whenever the search asks again; reports and regrets are free of it.
     * `reward`: `"signal"`, or what to make of an accuracy: `"exponential"` (`100 ** accuracy`,
       L2NAS, Eq. 3) or `"rescaled(best=0.94)"` (`100 ** (accuracy / best)`, L2NAS, Eq. 7).
-    * `space`, `evaluator`, `supernet`, `device`: in place of `table`, networks of a search space,
-      evaluated by a supernet or by training, as `nas_gym.tasks.NetworkTask` describes;
+    * `space`, `evaluator`, `supernet`, `device`, `size`: in place of `table`, networks of a search
+      space, evaluated by a supernet or by training, as `nas_gym.tasks.NetworkTask` describes;
       `NB201-digits` is such a task.
     * `task`: a ready `nas_gym.tasks.Task` in place of all of these.
     * `render_mode`: `"ansi"` (text) or `"rgb_array"` (a drawing of the cell).

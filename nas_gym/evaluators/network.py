@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
+
+if TYPE_CHECKING:
+    from nas_gym.supernets.network import Network
 
 Indices = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -44,6 +48,24 @@ class NetworkEvaluator(ABC):
     def evaluate(self, indices: Indices) -> dict[str, Values]:
         """Every metric of architectures; ``(n,)`` indices -> arrays of shape ``(n,)``."""
         return {name: self.values(name, indices) for name in self.metrics}
+
+
+def parameters(build: Callable[..., Network], settings: dict[str, Any], genotype: Any) -> float:
+    """The number of parameters of a genotype's network, in millions.
+
+    An auxiliary head is not among them: it only helps training.
+
+    Args:
+        build: its class.
+        settings: what that is built with.
+        genotype: ``(num_decisions,)``.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network = build(**settings, genotype=genotype)
+    named = network.named_parameters()
+    return sum(each.numel() for name, each in named if not name.startswith("auxiliary.")) / 1e6
 
 
 def images_metrics(what: str) -> dict[str, Metric]:

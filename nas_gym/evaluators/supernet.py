@@ -7,9 +7,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
-from nas_gym.evaluators.network import Indices, NetworkEvaluator, Values, images_metrics
+from nas_gym.evaluators.network import (
+    Indices,
+    NetworkEvaluator,
+    Values,
+    images_metrics,
+    parameters,
+)
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.data import ImageData
 from nas_gym.supernets.evaluation import Score, calibrated, measure
@@ -29,7 +34,7 @@ class SupernetEvaluator(NetworkEvaluator):
         data: the images that it was trained on.
         calibration: on how many training images batch norms get the statistics of each
             architecture; 0: each batch that is evaluated has its own.
-        valid_images: of how many validation images accuracy is the mean; all of them by default.
+        images: of how many validation images accuracy is the mean; all of them by default.
 
     Raises:
         ValueError: images that the supernet was not trained on, or none of them.
@@ -42,21 +47,22 @@ class SupernetEvaluator(NetworkEvaluator):
         supernet: Supernet,
         data: ImageData,
         calibration: int = 1000,
-        valid_images: int | None = None,
+        images: int | None = None,
     ) -> None:
         if supernet.plan["data"] != data.digest:
             raise ValueError(
                 f"This supernet was trained on other images than those of {data.name} here."
             )
-        if valid_images is not None and valid_images < 1:
-            raise ValueError(f"Accuracy is of at least one image, got {valid_images}.")
+        if images is not None and images < 1:
+            raise ValueError(f"Accuracy is of at least one image, got {images}.")
         self.supernet = supernet
         self.space = supernet.network.space
         self.best_accuracy = supernet.best_accuracy
         self.metrics = images_metrics("with weights of the supernet")
-        self._calibration, self._valid_images = calibration, valid_images
+        self._settings = {"calibration": calibration, "images": images}
+        self._calibration = calibration
         self._device = next(supernet.network.parameters()).device
-        valid = data.valid if valid_images is None else data.valid.first(valid_images)
+        valid = data.valid if images is None else data.valid.first(images)
         splits = {"train": data.train, "valid": valid, "test": data.test}
         self._splits = {
             name: Resident.of(data, split, self._device) for name, split in splits.items()
@@ -94,17 +100,11 @@ class SupernetEvaluator(NetworkEvaluator):
 
     def _count(self, index: int) -> float:
         if index not in self._params:
-            with torch.device("meta"):
-                network = type(self.supernet.network)(
-                    **self.supernet.network.settings, genotype=self.space.decode([index])[0]
-                )
-            self._params[index] = sum(each.numel() for each in network.parameters()) / 1e6
+            network = self.supernet.network
+            genotype = self.space.decode([index])[0]
+            self._params[index] = parameters(type(network), network.settings, genotype)
         return self._params[index]
 
     def describe(self) -> dict[str, Any]:
         """As :meth:`NetworkEvaluator.describe`."""
-        return {
-            "supernet": self.supernet.plan,
-            "calibration": self._calibration,
-            "valid_images": self._valid_images,
-        }
+        return {"supernet": self.supernet.plan, **self._settings}

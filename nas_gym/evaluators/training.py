@@ -13,18 +13,26 @@ import numpy as np
 import torch
 
 from nas_gym.errors import DivergedError
-from nas_gym.evaluators.network import Indices, NetworkEvaluator, Values, images_metrics
+from nas_gym.evaluators.network import (
+    Indices,
+    NetworkEvaluator,
+    Values,
+    images_metrics,
+    parameters,
+)
 from nas_gym.evaluators.results_store import ResultsStore
 from nas_gym.files import read_tensors, write_atomically, write_tensors
 from nas_gym.spaces import NB201Space
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.data import ImageData
 from nas_gym.supernets.evaluation import Score, measure
-from nas_gym.supernets.plans import Plan
+from nas_gym.supernets.plans import NETWORKS, Plan
 from nas_gym.supernets.training import Training
 
 _EVALUATED = 1000  # images at a time
 _SECONDS = 30.0  # between two checkpoints
+_TRAINED = ("valid_accuracy", "test_accuracy", "valid_loss", "seconds")
+"""The metrics that it takes a training to know."""
 
 
 class TrainingEvaluator(NetworkEvaluator):
@@ -33,8 +41,8 @@ class TrainingEvaluator(NetworkEvaluator):
     Metrics: ``valid_accuracy``, ``test_accuracy`` (%), ``valid_loss``, ``params`` (M) and
     ``seconds``. Every result is kept in a file of the plan, so that no architecture is trained
     twice, in whatever process; cells of NAS-Bench-201 that compute the same function count as one
-    (the first of them is trained). A training that is killed goes on where its last checkpoint
-    was. One that diverges counts as guessing: 100 / classes %.
+    (the first of them is trained), but each has its own ``params``. A training that is killed goes
+    on where its last checkpoint was. One that diverges counts as guessing: 100 / classes %.
 
     Args:
         plan: how architectures are trained.
@@ -61,7 +69,7 @@ class TrainingEvaluator(NetworkEvaluator):
 
             folder = cache_folder() / "trainings"
         name = f"{plan.space}-{data.name}-{plan.digest}"
-        self.store = ResultsStore(folder / f"{name}.sqlite", list(self.metrics))
+        self.store = ResultsStore(folder / f"{name}.sqlite", _TRAINED)
         self._checkpoints = folder / name
         self._guessing = 100 / len(data.classes)
         self._splits = {
@@ -69,18 +77,30 @@ class TrainingEvaluator(NetworkEvaluator):
         }
         self._device = device
         self._rows: dict[int, dict[str, float]] = {}
+        self._params: dict[int, float] = {}
 
     def values(self, metric: str, indices: Indices) -> Values:
         """As :meth:`NetworkEvaluator.values`.
 
         Raises:
             TrainingError: memory does not do.
+            DataError: results cannot be kept.
         """
         if metric not in self.metrics:
             raise KeyError(f"A training has no metric {metric!r}, but {', '.join(self.metrics)}.")
         flat = np.ravel(indices)
-        rows = [self._row(index)[metric] for index in self._representatives(flat).tolist()]
-        return np.array(rows, np.float64).reshape(np.shape(indices))
+        if metric == "params":
+            found = [self._count(index) for index in flat.tolist()]
+        else:
+            found = [self._row(index)[metric] for index in self._representatives(flat).tolist()]
+        return np.array(found, np.float64).reshape(np.shape(indices))
+
+    def _count(self, index: int) -> float:
+        if index not in self._params:
+            genotype = self.space.decode([index])[0]
+            build = NETWORKS[self.plan.space]
+            self._params[index] = parameters(build, self.plan.network, genotype)
+        return self._params[index]
 
     def _representatives(self, indices: Indices) -> Indices:
         """The architecture that is trained for each."""
@@ -92,6 +112,7 @@ class TrainingEvaluator(NetworkEvaluator):
         if index not in self._rows:
             found = self.store.get(index)
             if found is None:
+                self.store.create()
                 found = self._train(index)
                 self.store.add(index, found)
                 self._checkpoint(index).unlink(missing_ok=True)
@@ -116,7 +137,6 @@ class TrainingEvaluator(NetworkEvaluator):
             "valid_accuracy": valid.accuracy,
             "test_accuracy": test.accuracy,
             "valid_loss": valid.loss,
-            "params": sum(each.numel() for each in network.parameters()) / 1e6,
             "seconds": time.perf_counter() - begun,
         }
 
@@ -143,21 +163,20 @@ class TrainingEvaluator(NetworkEvaluator):
     def _checkpoint(self, index: int) -> Path:
         return self._checkpoints / f"{index}.safetensors"
 
-    def export(self, path: Path) -> int:
+    def export(self, path: str | Path) -> int:
         """Write all results of this plan to a CSV file that ``nas-gym data import`` reads.
 
         Returns:
             how many architectures it has.
         """
         rows = self.store.rows()
+        archs = self.space.to_text(self.space.decode(list(rows)))
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerow(["arch", *self.metrics])
-        for arch, row in zip(
-            self.space.to_text(self.space.decode(list(rows))), rows.values(), strict=True
-        ):
-            writer.writerow([arch, *row.values()])
-        write_atomically(path, text.getvalue().encode())
+        writer.writerow(["arch", *_TRAINED, "params"])
+        for arch, (index, row) in zip(archs, rows.items(), strict=True):
+            writer.writerow([arch, *row.values(), self._count(index)])
+        write_atomically(Path(path), text.getvalue().encode())
         return len(rows)
 
     def describe(self) -> dict[str, Any]:

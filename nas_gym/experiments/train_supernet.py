@@ -49,7 +49,7 @@ def train_supernet(
     where = find_device(device)
     data = images.load(dataset, size)
     plan = supernet_plan(space, data, seed).with_settings(**settings)
-    path = default_path(plan, data.name) if out is None else out.with_suffix(".safetensors")
+    path = default_path(plan, data.name) if out is None else _named(out)
     logger = configure(str(path.with_suffix("")), ["tensorboard"])
     with progress_bar(f"{space} on {data.name}", plan.recipe.epochs) as show:
 
@@ -62,3 +62,8 @@ def train_supernet(
         found = train(plan, data, path, where, report)
     logger.close()
     return path, found
+
+
+def _named(out: Path) -> Path:
+    """The file with its ending; a name may have dots of its own, such as ``lr0.05``."""
+    return out if out.suffix == ".safetensors" else out.with_name(f"{out.name}.safetensors")

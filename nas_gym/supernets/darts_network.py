@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any, cast
 
@@ -50,7 +50,7 @@ class DARTSNetwork(Network):
         genotype: whose network it is; without, a supernet.
 
     Raises:
-        ValueError: channels that ``partial`` does not divide.
+        ValueError: channels that ``partial`` does not divide, or numbers that make no sense.
     """
 
     alpha_shape = (len(CELLS) * len(EDGES), len(OPERATIONS))
@@ -79,6 +79,8 @@ class DARTSNetwork(Network):
             "drop_path": drop_path,
         }
         super().__init__(_SPACE, genotype, settings)
+        if not 0 <= drop_path < 1:
+            raise ValueError(f"drop_path is a probability below 1, got {drop_path}.")
         if channels % partial:
             raise ValueError(f"partial={partial} does not divide {channels} channels.")
         chosen = None if self.genotype is None else _chosen(self.genotype)
@@ -112,12 +114,13 @@ class DARTSNetwork(Network):
         """As :meth:`Network.forward`."""
         chosen = _chosen(self.chosen(genotype))
         order = [{edge: i for i, edge in enumerate(cell)} for cell in chosen]
+        kept = self._kept_paths(images)
 
         def operate(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
             kind = int(cell.reduction)
             if edge not in chosen[kind]:
                 return None
-            result = cell.operate(edge, chosen[kind][edge], values, self._drop)
+            result = cell.operate(edge, chosen[kind][edge], values, kept)
             if scales is None:
                 return result
             return result * scales[kind, order[kind][edge]].to(result.dtype)
@@ -127,10 +130,13 @@ class DARTSNetwork(Network):
     def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
         """As :meth:`Network.forward_mixed`."""
         weights = self.check_alpha(alpha).reshape(len(CELLS), len(EDGES), len(OPERATIONS))
+        live = [[True] * len(EDGES)] * len(CELLS)
+        if not weights.requires_grad:  # else there is a gradient even where a weight is 0
+            live = weights.any(dim=-1).tolist()
 
         def operate(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
-            own = weights[int(cell.reduction), edge]
-            return cell.mix(edge, own, values) if own.requires_grad or own.any() else None
+            kind = int(cell.reduction)
+            return cell.mix(edge, weights[kind, edge], values) if live[kind][edge] else None
 
         return self._classify(images, operate)
 
@@ -144,6 +150,15 @@ class DARTSNetwork(Network):
                 self.auxiliary_logits = self.auxiliary(values)
         logits: Tensor = self.head(values.mean(dim=(2, 3)))
         return logits
+
+    def _kept_paths(self, images: Tensor) -> Iterator[Tensor] | None:
+        """For one operation after the other, 0 for each image whose path is left out, and what
+        makes up for it for the others."""
+        if not self.training or self._drop == 0:
+            return None
+        shape = (2 * STEPS * len(self.cells), len(images), 1, 1, 1)
+        kept = torch.rand(shape, generator=self.generator) >= self._drop
+        return iter(torch.unbind((kept / (1 - self._drop)).to(images.device)))
 
 
 def _chosen(genotype: Sequence[int]) -> _Chosen:
@@ -192,16 +207,24 @@ class _Cell(nn.Module):
                 for edge, (source, target) in enumerate(EDGES)
                 if target == node
             ]
-            nodes.append(reduce(torch.add, [each for each in given if each is not None]))
+            terms = [each for each in given if each is not None]
+            nodes.append(reduce(torch.add, terms) if terms else self._zeros(nodes[0]))
         return torch.cat(nodes[INPUTS:], dim=1)
 
-    def operate(self, edge: int, choice: int, values: Tensor, drop: float) -> Tensor:
+    def _zeros(self, inputs: Tensor) -> Tensor:
+        """What a node without edges gives."""
+        n, width, height, length = inputs.shape
+        stride = 2 if self.reduction else 1
+        return inputs.new_zeros(n, width, -(-height // stride), -(-length // stride))
+
+    def operate(
+        self, edge: int, choice: int, values: Tensor, kept: Iterator[Tensor] | None
+    ) -> Tensor:
         operation = self._partial(edge, choice)
         result = operation.join(values, operation(operation.part(values)))
-        if self.training and drop > 0 and not operation.is_identity:
-            kept = torch.rand(len(result), 1, 1, 1, device=result.device) >= drop
-            result = result * kept.to(result.dtype) / (1 - drop)
-        return result
+        if kept is None or operation.is_identity:
+            return result
+        return result * next(kept).to(result.dtype)
 
     def mix(self, edge: int, weights: Tensor, values: Tensor) -> Tensor:
         operations = [self._partial(edge, choice) for choice in range(len(OPERATIONS))]
@@ -244,17 +267,23 @@ class _Partial(nn.Module):
             return result
         others = values[:, self.width :]
         if self.stride == 2:
-            others = nn.functional.max_pool2d(others, 2)
+            others = nn.functional.max_pool2d(others, 2, ceil_mode=True)
         if weight is not None:
             others = others * weight
-        joined = torch.cat([result, others], dim=1)
-        n, width, height, length = joined.shape
-        groups = joined.view(n, self.partial, width // self.partial, height, length)
-        return groups.transpose(1, 2).reshape(n, width, height, length)
+        return _shuffled(torch.cat([result, others], dim=1), self.partial)
+
+
+def _shuffled(values: Tensor, groups: int) -> Tensor:
+    """Channels in turn from each group, in the memory format that they have."""
+    n, width, height, length = values.shape
+    if values.is_contiguous():
+        return values.view(n, groups, -1, height, length).transpose(1, 2).reshape(values.shape)
+    last = values.permute(0, 2, 3, 1).reshape(n, height, length, groups, -1).transpose(3, 4)
+    return last.reshape(n, height, length, width).permute(0, 3, 1, 2)
 
 
 class _FactorizedReduction(nn.Module):
-    """Half the resolution by two 1x1 convolutions, on even and on odd positions."""
+    """Half the resolution, rounded up, by two 1x1 convolutions, on even and on odd positions."""
 
     def __init__(self, inputs: int, outputs: int, affine: bool) -> None:
         super().__init__()
@@ -263,19 +292,21 @@ class _FactorizedReduction(nn.Module):
         self.norm = nn.BatchNorm2d(outputs, affine=affine)
 
     def forward(self, values: Tensor) -> Tensor:
-        active = nn.functional.relu(values)
+        height, width = values.shape[2:]
+        active = nn.functional.pad(nn.functional.relu(values), (0, width % 2, 0, height % 2))
         parts = [self.even(active), self.odd(active[:, :, 1:, 1:])]
         result: Tensor = self.norm(torch.cat(parts, dim=1))
         return result
 
 
 class _AuxiliaryHead(nn.Sequential):
-    """A classifier of 8x8 inputs, for CIFAR."""
+    """A classifier of 8x8 inputs, as they are for CIFAR; others are brought to that by means."""
 
     def __init__(self, inputs: int, num_classes: int) -> None:
         first, second = _AUXILIARY
         super().__init__(
             nn.ReLU(),
+            nn.AdaptiveAvgPool2d(8),
             nn.AvgPool2d(5, stride=3, count_include_pad=False),
             nn.Conv2d(inputs, first, 1, bias=False),
             nn.BatchNorm2d(first),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nas_gym.errors import DivergedError
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.device import arranged, precision
 
@@ -24,7 +25,11 @@ class Score(NamedTuple):
 
 @torch.no_grad()
 def measure(forward: Forward, split: Resident, batch_size: int) -> Score:
-    """Accuracy and loss of a network on all images of a split."""
+    """Accuracy and loss of a network on all images of a split.
+
+    Raises:
+        DivergedError: the loss is no number.
+    """
     device = split.images.device
     right = torch.zeros((), device=device)
     loss = torch.zeros((), device=device)
@@ -33,6 +38,10 @@ def measure(forward: Forward, split: Resident, batch_size: int) -> Score:
             logits = forward(arranged(images)).float()
         right += (logits.argmax(dim=1) == labels).sum()
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+    if not loss.isfinite():
+        raise DivergedError(
+            f"The loss on images is {loss.item()}: training diverged. Lower the learning rate."
+        )
     return Score(100 * right.item() / len(split), loss.item() / len(split))
 
 
@@ -57,7 +66,7 @@ def calibrated(
     mode = network.training
     network.eval()
     for norm in norms:
-        norm.momentum = None if images else 0.0  # None: the mean over all batches
+        norm.momentum = 0.0
         norm.train()
     try:
         if images:
@@ -76,7 +85,9 @@ def _calibrate(
     for norm in norms:
         norm.reset_running_stats()
     device, left = split.images.device, min(images, len(split))
-    for batch, _ in split.in_order(min(batch_size, left)):
+    for step, (batch, _) in enumerate(split.in_order(min(batch_size, left))):
+        for norm in norms:
+            norm.momentum = 1 / (step + 1)  # the mean over all batches
         with precision(device):
             forward(arranged(batch[:left]))
         left -= len(batch)

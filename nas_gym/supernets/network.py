@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -28,6 +29,9 @@ class Network(nn.Module, ABC):
         space: of the architectures.
         genotype: whose network this is, ``(num_decisions,)``; a supernet without.
         settings: the other arguments that the network is built with.
+
+    Raises:
+        ValueError: a setting below 1 that counts something.
     """
 
     alpha_shape: tuple[int, int]
@@ -37,12 +41,17 @@ class Network(nn.Module, ABC):
         self, space: SearchSpace, genotype: ArrayLike | None, settings: dict[str, Any]
     ) -> None:
         super().__init__()
+        for name, value in settings.items():
+            if type(value) is int and value < 1:
+                raise ValueError(f"{name} is at least 1, got {value}.")
         self.space = space
         self.settings = settings
         self.genotype = None if genotype is None else _one(space, genotype)
         self.in_channels = int(settings["in_channels"])
         self.auxiliary_logits: Tensor | None = None
         """Of the latest forward pass in training, where there is a second head."""
+        self.generator: torch.Generator | None = None
+        """Of the random parts of a forward pass in training, on the CPU; by default torch's own."""
 
     def set_progress(self, progress: float) -> None:
         """Say how much of the training is done, 0 to 1; a network may depend on it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from nas_gym.supernets.network import Network
 from nas_gym.supernets.training import Recipe, Training, tensors
 
 Genotype = NDArray[np.int64]
+Batch = tuple[Tensor, Tensor]  # normalized images, and their labels
 
 _SAMPLES = 100  # architectures that RSWS, SETN and ENAS choose among
 _TAU = (10.0, 0.1)  # of GDAS, at the beginning and at the end
@@ -131,20 +133,35 @@ class AlphaSearch(OneShotSearch):
         genotype: Genotype = self.space.alpha_to_genotype(alpha)[0]
         return genotype
 
-    def _try_step(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
-        self._adam.zero_grad()
-        with precision(images.device):
-            self._step_alpha(images, labels)
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """As :meth:`Training.step`, after one of alpha."""
+        train, valid = (images, labels), next(self._batches)
+        self.logits.grad = self.within_memory(lambda: self._alpha_gradient(train, valid))
         self._adam.step()
-        return super()._try_step(images, labels, genotype)
+        return super().step(images, labels)
 
-    def _step_alpha(self, images: Tensor, labels: Tensor) -> None:
-        """Leave the gradient of the validation loss in alpha; ``images`` are of training."""
-        self.logits.grad = _gradients(self._valid_loss(), [self.logits])[0]
+    def _alpha_gradient(self, train: Batch, valid: Batch) -> Tensor:
+        """The gradient of the validation loss in alpha."""
+        return self._gradients(valid, [self.logits])[0]
 
-    def _valid_loss(self) -> Tensor:
-        images, labels = next(self._batches)
-        return self._loss_of(self.network.forward_mixed(arranged(images), self.alpha), labels)
+    def _gradients(self, batch: Batch, of: list[Any]) -> list[Tensor]:
+        """Gradients of the loss that alpha is judged by; zeros where it does not depend on
+        something, as on alpha where all edges are dead."""
+        total = [torch.zeros_like(each) for each in of]
+        for images, labels, share in self.parts(*batch):
+            with self._precision(images.device):
+                loss = self._alpha_loss(images, labels) * share
+            found = torch.autograd.grad(loss, of, allow_unused=True)
+            for each, gradient in zip(total, found, strict=True):
+                if gradient is not None:
+                    each += gradient
+        return total
+
+    def _precision(self, device: torch.device) -> AbstractContextManager[object]:
+        return precision(device)
+
+    def _alpha_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        return self._loss_of(self.network.forward_mixed(images, self.alpha), labels)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """As :meth:`Training.arrays`, alpha included."""
@@ -178,42 +195,50 @@ class SecondOrderDARTS(DARTS):
 
     _STEP = 0.01  # of all weights together, by which the product with the Hessian is approximated
 
-    def _step_alpha(self, images: Tensor, labels: Tensor) -> None:
+    def _precision(self, device: torch.device) -> AbstractContextManager[object]:
+        return nullcontext()  # bfloat16 does not tell weights apart that are so near
+
+    def _alpha_gradient(self, train: Batch, valid: Batch) -> Tensor:
         weights = [each for each in self.network.parameters() if each.requires_grad]
         rate = self._optimizer.param_groups[0]["lr"]
-        kept = [each.detach().clone() for each in weights]
-        ahead = _gradients(self._train_loss(images, labels), weights)
-        with torch.no_grad():
-            for weight, gradient in zip(weights, ahead, strict=True):
-                momentum = self._optimizer.state[weight].get("momentum_buffer")
-                step = gradient + self.recipe.weight_decay * weight
-                if momentum is not None:
-                    step = step + self.recipe.momentum * momentum
-                weight.sub_(rate * step)
-        gradient, *vector = _gradients(self._valid_loss(), [self.logits, *weights])
-        size = self._STEP / max(float(torch.cat([each.flatten() for each in vector]).norm()), 1e-12)
-        sides = []
-        for sign in (1.0, -1.0):
-            with torch.no_grad():
-                for weight, before, direction in zip(weights, kept, vector, strict=True):
-                    weight.copy_(before + sign * size * direction)
-            sides.append(_gradients(self._train_loss(images, labels), [self.logits])[0])
-        with torch.no_grad():
-            for weight, before in zip(weights, kept, strict=True):
-                weight.copy_(before)
-        self.logits.grad = gradient - rate * (sides[0] - sides[1]) / (2 * size)
+        with _restored(weights) as kept:
+            ahead = self._gradients(train, weights)
+            _move(weights, kept, self._steps(weights, ahead), -rate)
+            gradient, *vector = self._gradients(valid, [self.logits, *weights])
+            norm = float(torch.cat([each.flatten() for each in vector]).norm())
+            size = self._STEP / max(norm, 1e-12)
+            sides = []
+            for by in (size, -size):
+                _move(weights, kept, vector, by)
+                sides.append(self._gradients(train, [self.logits])[0])
+        result: Tensor = gradient - rate * (sides[0] - sides[1]) / (2 * size)
+        return result
 
-    def _train_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        return self._loss_of(self.network.forward_mixed(arranged(images), self.alpha), labels)
+    def _steps(self, weights: list[Any], gradients: list[Tensor]) -> list[Tensor]:
+        """What the optimizer would subtract for a rate of 1, but for Nesterov's look ahead."""
+        steps = []
+        for weight, gradient in zip(weights, gradients, strict=True):
+            step = gradient + self.recipe.weight_decay * weight.detach()
+            momentum = self._optimizer.state[weight].get("momentum_buffer")
+            steps.append(step if momentum is None else step + self.recipe.momentum * momentum)
+        return steps
 
 
-def _gradients(loss: Tensor, of: list[Any]) -> list[Tensor]:
-    """Zeros where a loss does not depend on something, as on alpha where all edges are dead."""
-    found = torch.autograd.grad(loss, of, allow_unused=True)
-    return [
-        torch.zeros_like(each) if gradient is None else gradient
-        for each, gradient in zip(of, found, strict=True)
-    ]
+@contextmanager
+def _restored(weights: list[Any]) -> Iterator[list[Tensor]]:
+    """Weights have their values again afterwards, also where memory does not do; these values."""
+    kept = [each.detach().clone() for each in weights]
+    try:
+        yield kept
+    finally:
+        _move(weights, kept, kept, 0.0)
+
+
+@torch.no_grad()
+def _move(weights: list[Any], start: list[Tensor], directions: list[Tensor], by: float) -> None:
+    """Put weights at so many times their direction from where they start."""
+    for weight, before, direction in zip(weights, start, directions, strict=True):
+        weight.copy_(before + by * direction)
 
 
 class GDAS(AlphaSearch):
@@ -236,10 +261,9 @@ class GDAS(AlphaSearch):
         own = scales[chosen.to(soft.device)].reshape(self.network.scales_shape)
         return genotype[0], own
 
-    def _valid_loss(self) -> Tensor:
-        images, labels = next(self._batches)
+    def _alpha_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         genotype, scales = self._sample()
-        return self._loss_of(self.network(arranged(images), genotype, scales), labels)
+        return self._loss_of(self.network(images, genotype, scales), labels)
 
     def _loss(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
         with torch.no_grad():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 
-from nas_gym.errors import DamagedDataError, MissingDataError
-from nas_gym.files import read_tensors, write_tensors
+from nas_gym.errors import DamagedDataError, DataError, MissingDataError
+from nas_gym.files import read_tensors, write_tensors, writing
+from nas_gym.supernets import data as images
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.data import ImageData
 from nas_gym.supernets.evaluation import calibrated, measure
@@ -174,8 +177,14 @@ def default_path(plan: Plan, name: str) -> Path:
 
 
 def is_cached(space: str, name: str) -> bool:
-    """Whether there is a supernet of a search space on a data set of that name."""
-    return any(_folder().glob(f"{space}-{name}-*.safetensors"))
+    """Whether :func:`of` finds a trained supernet of a search space on a data set of that name."""
+    if not any(_folder().glob(f"{space}-{name}-*.safetensors")):
+        return False  # images need not be read
+    try:
+        load(default_path(supernet_plan(space, images.load(name)), name), torch.device("cpu"))
+    except DataError:
+        return False
+    return True
 
 
 def _folder() -> Path:
@@ -191,9 +200,9 @@ def of(space: str, data: ImageData, device: torch.device) -> Supernet:
 
     Raises:
         MissingDataError: it is not there, and training takes long.
+        DamagedDataError: it is there, and cannot be read.
+        DataError: it cannot be kept.
     """
-    from filelock import FileLock
-
     plan = supernet_plan(space, data)
     path = default_path(plan, data.name)
     if data.name not in QUICK:
@@ -204,8 +213,12 @@ def of(space: str, data: ImageData, device: torch.device) -> Supernet:
                 "with supernet=."
             )
         return load(path, device)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # others that ask meanwhile wait for it
+    with suppress(MissingDataError):  # where it is there, the folder may be read-only
+        return load(path, device)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock")).acquire()
+    with lock:  # others that ask meanwhile wait for it
         try:
             return load(path, device)
         except MissingDataError:

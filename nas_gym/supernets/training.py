@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from nas_gym.supernets.network import Network
 
 Choose = Callable[[np.random.Generator], NDArray[np.int64]]
 """Draws the genotype that a batch trains."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Recipe:
         clip: the largest norm of all gradients together.
         auxiliary_weight: of the loss of a network's auxiliary head, where it has one.
         augmentation: of the images.
+
+    Raises:
+        ValueError: numbers that make no sense.
     """
 
     epochs: int
@@ -47,6 +52,20 @@ class Recipe:
     clip: float = 5.0
     auxiliary_weight: float = 0.4
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or not 0 < self.learning_rate < np.inf:
+            raise ValueError(
+                "A network is trained for at least one epoch, with batches of at least one image "
+                f"and a learning rate above 0, got epochs={self.epochs}, "
+                f"batch_size={self.batch_size} and learning_rate={self.learning_rate}."
+            )
+        decays = (self.final_rate, self.weight_decay, self.auxiliary_weight)
+        if not (0 <= self.momentum < 1 and self.clip > 0 and all(each >= 0 for each in decays)):
+            raise ValueError(
+                "momentum is at least 0 and below 1, clip above 0; final_rate, weight_decay and "
+                f"auxiliary_weight are not below 0; got {self}."
+            )
 
     def describe(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -63,9 +82,6 @@ class Training:
         seed: of the order of images, augmentation and choice. (The network's initial weights
             are the caller's to seed.)
         choose: what each batch trains of a supernet; a stand-alone network needs none.
-
-    Raises:
-        ValueError: a recipe with numbers that make no sense.
     """
 
     def __init__(
@@ -76,11 +92,6 @@ class Training:
         seed: int,
         choose: Choose | None = None,
     ) -> None:
-        if recipe.epochs < 1 or recipe.batch_size < 1 or not 0 < recipe.learning_rate < np.inf:
-            raise ValueError(
-                "A network is trained for at least one epoch, with batches of at least one image "
-                f"and a learning rate above 0, got {recipe}."
-            )
         self.network, self.split, self.recipe = network, split, recipe
         self._choose = choose
         self._optimizer = torch.optim.SGD(
@@ -92,6 +103,7 @@ class Training:
         )
         self._rng = np.random.default_rng(seed)
         self._generator = torch.Generator().manual_seed(seed)
+        network.generator = self._generator
         self._parts = 1  # that a batch is divided into, where memory does not do for all of it
         self.epoch = 0
         self.steps = max(len(split) // recipe.batch_size, 1)
@@ -99,6 +111,8 @@ class Training:
 
     def run_epoch(self) -> float:
         """Train on all images once; the mean loss.
+
+        The learning rate reaches its end with the recipe's last epoch, and stays there.
 
         Raises:
             DivergedError: the loss is no number any more.
@@ -117,7 +131,7 @@ class Training:
         loss = total.item() / self.steps
         if not math.isfinite(loss):
             raise DivergedError(
-                f"The loss is {loss} in epoch {self.epoch}: training diverged. Lower the learning "
+                f"The loss was {loss} in epoch {self.epoch}: training diverged. Lower the learning "
                 f"rate ({self.recipe.learning_rate:g}), or clip gradients at less than "
                 f"{self.recipe.clip:g}."
             )
@@ -127,9 +141,13 @@ class Training:
         """What comes before the first batch."""
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Take one step on a batch of normalized images; its loss."""
+        """Take one step on a batch of normalized images; its loss.
+
+        Raises:
+            TrainingError: memory does not do.
+        """
         genotype = None if self._choose is None else self._choose(self._rng)
-        return self._step(images, labels, genotype)
+        return self.within_memory(lambda: self._try_step(images, labels, genotype))
 
     def momenta(self) -> list[Tensor]:
         """What the optimizer remembers of each parameter that it has met."""
@@ -137,15 +155,21 @@ class Training:
         return [each for each in found if each is not None]
 
     def _set_rate(self, progress: float) -> None:
+        progress = min(progress, 1.0)
         first, last = self.recipe.learning_rate, self.recipe.final_rate
         rate = last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.network.set_progress(progress)
 
-    def _step(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
+    def within_memory(self, attempt: Callable[[], _T]) -> _T:
+        """The result of a computation on :meth:`parts` of a batch, which may be halved once.
+
+        Raises:
+            TrainingError: memory does not do for halves, either.
+        """
         try:
-            return self._try_step(images, labels, genotype)
+            return attempt()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -155,14 +179,20 @@ class Training:
                     "Lower batch_size, or the network's channels."
                 ) from error
         self._parts = 2
-        return self._step(images, labels, genotype)
+        return self.within_memory(attempt)
+
+    def parts(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """A batch in parts that memory does for, images as convolutions like them; the share that
+        each has of the whole."""
+        for part, own in zip(images.chunk(self._parts), labels.chunk(self._parts), strict=True):
+            yield arranged(part), own, len(own) / len(labels)
 
     def _try_step(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=images.device)
-        for part, own in zip(images.chunk(self._parts), labels.chunk(self._parts), strict=True):
+        for part, own, share in self.parts(images, labels):
             with precision(images.device):
-                loss = self._loss(arranged(part), own, genotype) * (len(own) / len(labels))
+                loss = self._loss(part, own, genotype) * share
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)

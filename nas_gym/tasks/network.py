@@ -41,12 +41,14 @@ class NetworkTask(Task):
             all).
         supernet: the file of a supernet that ``nas-gym train-supernet`` saved; that of the cache by
             default.
-        signal: ``"valid_accuracy"`` (default), ``"valid_loss"`` or ``"params"``.
+        signal: ``"valid_accuracy"`` (default), ``"valid_loss"``, or another metric of the
+            evaluator. (With ``"test_accuracy"``, the search would see what it is to be judged by.)
         report: ``"test_accuracy"`` (default), another metric of the evaluator, or
             ``"table:metric"`` over the same space, such as ``"nats-bench:cifar10-test"``.
         noise, reward: as of :class:`nas_gym.tasks.TableTask`; ``reward="rescaled"`` is L2NAS' Eq. 7
             with the best validation accuracy that was seen while the supernet was trained.
         device: ``"auto"`` (CUDA, MPS or the CPU), or what torch calls one.
+        size: images of a folder are scaled to so many pixels in height and width.
 
     Raises:
         KeyError: an unknown metric or table.
@@ -65,9 +67,10 @@ class NetworkTask(Task):
         noise: float = 0.0,
         reward: str = "signal",
         device: str = "auto",
+        size: int | None = None,
     ) -> None:
         self.dataset = dataset
-        self.evaluator = network_evaluator(space, dataset, evaluator, supernet, device)
+        self.evaluator = network_evaluator(space, dataset, evaluator, supernet, device, size)
         self.space = self.evaluator.space
         self.noise = check_noise(noise)
         self.reward_name = _rescaled(self.evaluator) if reward == "rescaled" else reward
@@ -221,7 +224,7 @@ def _parse_kind(text: str) -> tuple[str, dict[str, int]]:
     Raises:
         ValueError: another kind, or other settings.
     """
-    match = _KIND.fullmatch(text)
+    match = _KIND.fullmatch(str(text))
     pairs = _PAIR.findall(match[2] or "") if match is not None else []
     if match is None or any(name not in _SETTINGS[match[1]] for name, _ in pairs):
         raise ValueError(
@@ -231,33 +234,41 @@ def _parse_kind(text: str) -> tuple[str, dict[str, int]]:
     return match[1], {name: int(value) for name, value in pairs}
 
 
-@cache
 def network_evaluator(
     space: str,
     dataset: str,
     kind: str,
     supernet: str | Path | None = None,
     device: str = "auto",
+    size: int | None = None,
 ) -> NetworkEvaluator:
     """An evaluator as the arguments of :class:`NetworkTask` say.
 
     There is one for all environments of a process, so that they share what it has computed.
     """
     name, settings = _parse_kind(kind)
-    if name == "training":
-        if supernet is not None:
-            raise ValueError("supernet= is for evaluator='supernet'; a training needs none.")
-        return _from_scratch(space, dataset, device, **settings)
-    return _inheriting(space, dataset, supernet, device, **settings)
+    given = tuple(settings.items())
+    if name == "supernet":
+        file = None if supernet is None else Path(supernet)
+        written = file.stat().st_mtime_ns if file is not None and file.exists() else 0
+        return _inheriting(space, dataset, device, size, given, file, written)
+    if supernet is not None:
+        raise ValueError("supernet= is for evaluator='supernet'; a training needs none.")
+    return _from_scratch(space, dataset, device, size, given)
 
 
+_Settings = tuple[tuple[str, int], ...]
+
+
+@cache
 def _inheriting(
     space: str,
     dataset: str,
-    file: str | Path | None,
     device: str,
-    calibration: int = 1000,
-    images: int | None = None,
+    size: int | None,
+    settings: _Settings,
+    file: Path | None,
+    written: int,  # when, so that a supernet that was trained anew is read anew
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.supernet import SupernetEvaluator
     from nas_gym.supernets import data as image_data
@@ -266,20 +277,22 @@ def _inheriting(
     from nas_gym.supernets.plans import check_space
 
     check_space(space)
-    data, where = image_data.load(dataset), find_device(device)
-    found = supernets.of(space, data, where) if file is None else supernets.load(Path(file), where)
+    data, where = image_data.load(dataset, size), find_device(device)
+    found = supernets.of(space, data, where) if file is None else supernets.load(file, where)
     if found.plan["space"] != space:
         raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
-    return SupernetEvaluator(found, data, calibration, images)
+    return SupernetEvaluator(found, data, **dict(settings))
 
 
+@cache
 def _from_scratch(
-    space: str, dataset: str, device: str, epochs: int | None = None
+    space: str, dataset: str, device: str, size: int | None, settings: _Settings
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.training import TrainingEvaluator
     from nas_gym.supernets import data as image_data
     from nas_gym.supernets.device import find_device
     from nas_gym.supernets.plans import training_plan
 
-    data = image_data.load(dataset)
-    return TrainingEvaluator(training_plan(space, data, epochs), data, find_device(device))
+    data = image_data.load(dataset, size)
+    plan = training_plan(space, data, **dict(settings))
+    return TrainingEvaluator(plan, data, find_device(device))

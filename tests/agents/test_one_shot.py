@@ -9,6 +9,7 @@ import torch
 from supernets.small import small_supernet
 
 from nas_gym.agents import ONE_SHOT
+from nas_gym.errors import TrainingError
 from nas_gym.spaces import NB201Space
 from nas_gym.supernets import data, searches
 from nas_gym.supernets.batches import Resident
@@ -90,12 +91,12 @@ def test_second_order_gradient_looks_one_step_ahead():
     (images, labels), held = (next(split.in_order(64)) for split in (TRAIN, VALID))
     images, held = images.double(), (held[0].double(), held[1])
     before = {name: each.clone() for name, each in network.named_parameters()}
-    search._batches, search._STEP = iter([held]), 1e-6  # exact in double precision
-    search._step_alpha(images, labels)
+    search._STEP = 1e-6  # exact in double precision
+    found = search._alpha_gradient((images, labels), held)
     for name, each in network.named_parameters():
         torch.testing.assert_close(each, before[name])
     gradients = torch.autograd.grad(
-        search._train_loss(images, labels), list(network.parameters()), create_graph=True
+        search._alpha_loss(images, labels), list(network.parameters()), create_graph=True
     )
     rate, decay = plan.recipe.learning_rate, plan.recipe.weight_decay
     ahead = {
@@ -105,7 +106,49 @@ def test_second_order_gradient_looks_one_step_ahead():
     logits = torch.func.functional_call(Mixed(network), ahead, (held[0], search.alpha))
     loss = torch.nn.functional.cross_entropy(logits, held[1])
     (expected,) = torch.autograd.grad(loss, search.logits)
-    torch.testing.assert_close(search.logits.grad, expected, rtol=1e-4, atol=1e-8)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_second_order_looks_ahead_in_float32(monkeypatch):
+    """In bfloat16, weights that are so near would be the same, or those of before."""
+
+    def gradient():
+        search = make("darts-v2")
+        batches = (next(split.in_order(64)) for split in (TRAIN, VALID))
+        return search._alpha_gradient(*batches)
+
+    exact = gradient()
+    low = lambda device: torch.autocast(device.type, torch.bfloat16)  # noqa: E731
+    monkeypatch.setattr(searches, "precision", low)
+    torch.testing.assert_close(gradient(), exact)
+
+
+@pytest.mark.parametrize("name", ["darts-v1", "darts-v2", "gdas"])
+def test_out_of_memory_halves_the_batches_of_alpha(name):
+    search = make(name)
+    mixed, single, sizes = search.network.forward_mixed, search.network.forward, []
+
+    def limited(forward):
+        def run(images, *others):
+            sizes.append(len(images))
+            if len(images) > limit:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return forward(images, *others)
+
+        return run
+
+    search.network.forward_mixed, search.network.forward = limited(mixed), limited(single)
+    limit = 32
+    search.run_epoch()
+    assert sizes[0] == 64
+    assert set(sizes[1:]) == {32}
+    assert len({int(state["step"]) for state in search._adam.state.values()} | {14}) == 1
+    before, limit = weights(search), 16
+    with pytest.raises(TrainingError, match="half a batch"):
+        search.run_epoch()
+    for key, value in weights(search).items():
+        if key.startswith("network/") and "running" not in key and "tracked" not in key:
+            np.testing.assert_array_equal(value, before[key], err_msg=key)
 
 
 @pytest.mark.parametrize("name", ["darts-v1", "setn"])

@@ -15,17 +15,22 @@ import torch
 from supernets.small import small_training
 
 from nas_gym import import_table, tables
-from nas_gym.errors import DamagedDataError
+from nas_gym.errors import DamagedDataError, DataError
 from nas_gym.evaluators import training as trainings
+from nas_gym.evaluators.network import parameters
+from nas_gym.evaluators.results_store import ResultsStore
 from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.spaces import DARTSSpace, NB201Space
 from nas_gym.supernets import data
+from nas_gym.supernets.darts_network import DARTSNetwork
+from nas_gym.supernets.plans import training_plan
 from nas_gym.supernets.supernet import load
 
 CPU = torch.device("cpu")
 DIGITS = data.load("digits")
 SPACE = NB201Space()
+DARTS_GENOTYPE = DARTSSpace().sample(1, np.random.default_rng(0))[0]
 
 
 def drawn(space, n):
@@ -100,7 +105,7 @@ def test_a_trained_supernet_tells_good_from_bad(supernet_files):
     worst, best = evaluator.values("valid_accuracy", np.array([none, conv]))
     assert worst < 25
     assert best > 60
-    few = SupernetEvaluator(load(supernet_files["NB201"], CPU), DIGITS, valid_images=100)
+    few = SupernetEvaluator(load(supernet_files["NB201"], CPU), DIGITS, images=100)
     assert few.values("valid_accuracy", np.array([conv]))[0] % 1 == pytest.approx(0, abs=1e-4)
 
 
@@ -135,6 +140,23 @@ def test_equal_cells_are_trained_once(from_scratch):
     one, other = from_scratch.values("valid_loss", SPACE.encode(genotypes))
     assert one == other
     assert len(from_scratch.store.rows()) == 1
+
+
+def test_parameters_are_those_of_the_cell_itself(from_scratch, inheriting):
+    """Not those of the cell that is trained for it, and without an auxiliary head."""
+    dead = SPACE.encode([[3, 0, 0, 0, 0, 1]])  # the only convolution leads nowhere
+    assert from_scratch.store.rows() == {}
+    (found,) = from_scratch.values("params", dead)
+    network = from_scratch.plan.build(SPACE.decode(dead)[0])
+    assert found == sum(each.numel() for each in network.parameters()) / 1e6
+    assert found > from_scratch.values("params", SPACE.encode([[0, 0, 0, 0, 0, 1]]))[0]
+    assert from_scratch.store.rows() == {}  # nothing was trained
+    plan = training_plan("DARTS", DIGITS)
+    bare, headed = (
+        parameters(DARTSNetwork, {**plan.network, "auxiliary": auxiliary}, DARTS_GENOTYPE)
+        for auxiliary in (False, True)
+    )
+    assert bare == headed
 
 
 def test_same_seed_same_score(from_scratch, tmp_path):
@@ -236,3 +258,41 @@ def test_a_damaged_store(from_scratch):
     path.write_bytes(b"no database" * 100)
     with pytest.raises(DamagedDataError, match="Delete it to train anew"):
         from_scratch.values("valid_loss", drawn(SPACE, 1))
+
+
+def test_a_store_that_another_process_has_just_begun(from_scratch):
+    path = from_scratch.store.path
+    path.parent.mkdir()
+    path.touch()
+    assert from_scratch.store.get(3) is None
+    assert from_scratch.store.rows() == {}
+    from_scratch.values("valid_loss", drawn(SPACE, 1))
+    assert len(from_scratch.store.rows()) == 1
+
+
+def test_a_store_that_cannot_be_written_is_told_before_training(from_scratch, monkeypatch):
+    monkeypatch.setattr(from_scratch, "_train", pytest.fail)
+    from_scratch.store.path.parent.mkdir()
+    from_scratch.store.path.with_name(f"{from_scratch.store.path.name}-journal").mkdir()
+    with pytest.raises(DataError, match="They are still there"):
+        from_scratch.values("valid_loss", drawn(SPACE, 1))
+
+
+def add_rows(path, first):
+    store = ResultsStore(path, ["loss"])
+    for index in range(first, first + 20):
+        assert store.get(index) is None
+        store.add(index, {"loss": float(index)})
+
+
+def test_processes_share_a_store(tmp_path):
+    context = multiprocessing.get_context("fork")
+    path = tmp_path / "new" / "x.sqlite"
+    writers = [context.Process(target=add_rows, args=(path, 20 * i)) for i in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    rows = ResultsStore(path, ["loss"]).rows()
+    assert rows == {index: {"loss": float(index)} for index in range(80)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import shutil
 import tarfile
 import zipfile
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.supernets import data
+from nas_gym.supernets.batches import augmentation_of
 from nas_gym.supernets.data import cifar, folder, imagenet16
 from nas_gym.supernets.data.images import ImageData, Split, divide
 from nas_gym.tables.sources import pickles
@@ -219,6 +221,34 @@ def test_sizes(tmp_path):
     assert data.load(str(tmp_path / "mine"), 4).shape == (3, 4, 4)
 
 
+def test_hidden_files_and_folders_with_endings_are_no_images(tmp_path):
+    write_folder(tmp_path / "mine")
+    plain = data.load(str(tmp_path / "mine")).digest
+    (tmp_path / "mine" / "ant" / "._0.png").write_bytes(b"of macOS")
+    (tmp_path / "mine" / "ant" / "folder.png").mkdir()
+    (tmp_path / "mine" / "__MACOSX" / "ant").mkdir(parents=True)
+    (tmp_path / "mine" / "__MACOSX" / "ant" / "0.png").write_bytes(b"of macOS")
+    data.load.cache_clear()
+    assert data.load(str(tmp_path / "mine")).digest == plain
+    assert data.load(str(as_zip(tmp_path / "mine"))).digest == plain
+
+
+def test_grey_images_among_colours(tmp_path):
+    write_folder(tmp_path / "mine")
+    Image.new("L", (8, 8), 77).save(tmp_path / "mine" / "ant" / "grey.png")
+    found = data.load(str(tmp_path / "mine"))
+    assert found.shape == (3, 8, 8)
+    images = np.concatenate([split.images for split in found.splits.values()])
+    assert (images == 77).all(axis=(1, 2, 3)).sum() == 1
+
+
+def test_a_folder_named_like_a_data_set_is_none(tmp_path):
+    write_folder(tmp_path / "digits")
+    found = data.load(str(tmp_path / "digits"))
+    assert found.name == "digits-folder"
+    assert augmentation_of(found.name).flip
+
+
 def test_damaged_folders(tmp_path):
     write_folder(tmp_path / "mine")
     (tmp_path / "mine" / "bee" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\nrest")
@@ -234,6 +264,11 @@ def test_damaged_folders(tmp_path):
         data.load(str(tmp_path / "no.zip"))
     with pytest.raises(DamagedDataError, match="not a whole zip file"):
         folder.read(tmp_path / "no.zip")
+    with pytest.raises(ValueError, match="size is at least 1 pixel"):
+        data.load(str(tmp_path / "mine"), 0)
+    shutil.rmtree(tmp_path / "mine" / "bee")
+    with pytest.raises(DamagedDataError, match="class ant only: there is nothing to tell apart"):
+        data.load(str(tmp_path / "mine"))
 
 
 def test_a_class_without_images(tmp_path):

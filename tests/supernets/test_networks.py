@@ -199,6 +199,40 @@ def test_partial_channels_pass_by():
         DARTSNetwork(10, 1, channels=6, partial=4)
 
 
+def test_channels_are_shuffled_in_either_memory_format():
+    operation = DARTSNetwork(10, 1, channels=8, layers=3, partial=4).cells[0].edges[0]
+    values, part = torch.randn(2, 8, 5, 4), torch.randn(2, 2, 5, 4)
+    plain = operation["skip_connect"].join(values, part)
+    last = [each.contiguous(memory_format=torch.channels_last) for each in (values, part)]
+    other = operation["skip_connect"].join(*last)
+    assert torch.equal(plain, other)
+    assert other.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(
+        plain, torch.nn.functional.channel_shuffle(torch.cat([part, values[:, 2:]], 1), 4)
+    )
+
+
+def test_edges_without_weights_are_left_out(supernet, images):
+    logits = supernet.forward_mixed(images, torch.zeros(supernet.space.alpha_size).double())
+    torch.testing.assert_close(logits, logits[:1].expand(6, -1))  # whatever the image
+
+
+@pytest.mark.parametrize("size", [5, 10, 15, 16, 33])
+def test_images_of_any_size(supernet, size):
+    images = torch.randn(2, 1, size, size).double()
+    assert supernet(images, drawn(supernet.space, 1)[0]).shape == (2, 10)
+    alpha = torch.rand(supernet.space.alpha_size).double()
+    assert supernet.forward_mixed(images, alpha).shape == (2, 10)
+
+
+@pytest.mark.parametrize("wrong", [{"channels": 0}, {"cells": -1}, {"num_classes": 0}])
+def test_counts_below_one(wrong):
+    with pytest.raises(ValueError, match=r"is at least 1, got"):
+        NB201Network(**{"num_classes": 10, **wrong})
+    with pytest.raises(ValueError, match=r"below 1, got 1\.5"):
+        DARTSNetwork(10, drop_path=1.5)
+
+
 def test_drop_path_and_auxiliary_head():
     genotype = drawn(DARTSSpace(), 1)[0]
     torch.manual_seed(0)
@@ -211,6 +245,12 @@ def test_drop_path_and_auxiliary_head():
     torch.testing.assert_close(network(images), logits)  # no path is dropped at the beginning
     network.set_progress(1.0)
     assert not torch.allclose(network(images), network(images))
+    network.generator = torch.Generator().manual_seed(1)
+    before, first = torch.get_rng_state(), network(images)
+    assert torch.equal(torch.get_rng_state(), before)
+    network.generator.manual_seed(1)
+    torch.testing.assert_close(network(images), first)
+    assert network(images[..., :16, :16]).shape == network.auxiliary_logits.shape
     network.eval()
     torch.testing.assert_close(network(images), network(images))
     assert network.auxiliary_logits is None

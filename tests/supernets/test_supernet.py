@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -117,9 +119,21 @@ def test_of_the_cache(cache, monkeypatch, capsys):
     second = supernet.of("NB201", DIGITS, CPU)
     assert capsys.readouterr().err == ""  # not trained again
     assert torch.equal(first.network.head.weight, second.network.head.weight)
+    monkeypatch.setattr(supernet, "FileLock", pytest.fail)  # it needs none, once it is trained
+    supernet.of("NB201", DIGITS, CPU)
+    file = next((cache / "supernets").glob("*.safetensors"))
+    assert file.stat().st_mode & 0o777 == 0o666 & ~umask()
+    file.rename(file.with_name("NB201-digits-abc.safetensors"))  # of other settings
+    assert not supernet.is_cached("NB201", "digits")
     slow = data.ImageData("slow", DIGITS.classes, DIGITS.train, DIGITS.valid, DIGITS.test)
     with pytest.raises(MissingDataError, match="nas-gym train-supernet NB201 slow"):
         supernet.of("NB201", slow, CPU)
+
+
+def umask():
+    found = os.umask(0)
+    os.umask(found)
+    return found
 
 
 def test_plans_are_told_apart():

@@ -10,10 +10,10 @@ import torch
 from supernets.small import small_supernet, small_training
 
 from nas_gym.errors import DivergedError, TrainingError
+from nas_gym.spaces import DARTSSpace
 from nas_gym.supernets import data
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.evaluation import calibrated, measure
-from nas_gym.supernets.nb201_network import NB201Network
 from nas_gym.supernets.training import Recipe, Training
 
 CPU = torch.device("cpu")
@@ -93,15 +93,34 @@ def test_rates_follow_a_cosine():
     training._try_step = spy
     for _ in range(4):
         training.run_epoch()
+    training.run_epoch()
+    assert seen[56:] == [0.01] * 14  # it does not rise again
     progress = np.arange(56) / 56
     expected = 0.01 + (0.05 - 0.01) * (1 + np.cos(np.pi * progress)) / 2
-    np.testing.assert_allclose(seen, expected)
+    np.testing.assert_allclose(seen[:56], expected)
 
 
 def test_diverging_is_an_error():
     training = make(learning_rate=1e20, clip=1e20)
     with pytest.raises(DivergedError, match="Lower the learning rate"):
         training.run_epoch()
+    once = make(learning_rate=1e38, clip=1e38, batch_size=898)  # its only loss comes before
+    assert once.run_epoch() < 4
+    with pytest.raises(DivergedError, match="The loss on images is nan"):
+        measure(once.network, VALID, 100)
+
+
+def test_dropped_paths_are_drawn_from_the_seed():
+    plan = small_training("DARTS", 2)
+    plan = replace(plan, network={**plan.network, "drop_path": 0.5})
+    genotype = DARTSSpace().sample(1, np.random.default_rng(0))[0]
+
+    def losses(seed):
+        torch.manual_seed(seed)
+        training = Training(plan.build(genotype), TRAIN, plan.recipe, seed=0)
+        return [training.run_epoch() for _ in range(2)]
+
+    assert losses(1) == losses(2)
 
 
 def test_out_of_memory_halves_the_batch_once():
@@ -130,14 +149,20 @@ def test_other_errors_are_not_taken_for_memory():
         training.run_epoch()
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": np.nan}])
-def test_senseless_recipes(wrong):
-    with pytest.raises(ValueError, match="at least one epoch"):
-        Training(
-            NB201Network(10, 1, 4, 1, GENOTYPE), TRAIN, Recipe(**{
-                "epochs": 1, "batch_size": 1, "learning_rate": 1, **wrong
-            }), 0,
-        )  # fmt: skip
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epochs": 0}, "at least one epoch"),
+        ({"batch_size": 0}, "at least one epoch"),
+        ({"learning_rate": np.nan}, "at least one epoch"),
+        ({"momentum": 2.0}, "momentum is at least 0 and below 1"),
+        ({"clip": 0.0}, "clip above 0"),
+        ({"weight_decay": -1.0}, "not below 0"),
+    ],
+)
+def test_senseless_recipes(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{"epochs": 1, "batch_size": 1, "learning_rate": 1, **wrong})
 
 
 # -- batch norms ----------------------------------------------------------------------------------

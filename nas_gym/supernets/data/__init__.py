@@ -50,6 +50,7 @@ def load(name: str, size: int | None = None) -> ImageData:
         size: images of a folder are scaled to so many pixels in height and width.
 
     Raises:
+        ValueError: a size below 1.
         MissingDataError: it is not on this machine.
         DamagedDataError: a file that cannot be read, or a class without images.
     """
@@ -106,6 +107,9 @@ def _folder(path: Path, size: int | None) -> ImageData:
             f"{str(path)!r} is neither a data set ({', '.join(NAMES)}) nor a folder or zip file of "
             "images."
         )
+    if size is not None and size < 1:
+        raise ValueError(f"size is at least 1 pixel, got {size}.")
     whole, classes = folder.read(path, size)
     train, valid, test = (whole.part(rows) for rows in divide(whole.labels, (0.5, 0.25, 0.25)))
-    return ImageData(path.stem, classes, train, valid, test)
+    name = f"{path.stem}-folder" if path.stem in NAMES else path.stem  # it is another data set
+    return ImageData(name, classes, train, valid, test)

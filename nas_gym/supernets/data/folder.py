@@ -28,7 +28,8 @@ class _Folder:
         self._path = path
 
     def names(self) -> list[str]:
-        return [path.relative_to(self._path).as_posix() for path in self._path.rglob("*")]
+        files = (path for path in self._path.rglob("*") if path.is_file())
+        return [path.relative_to(self._path).as_posix() for path in files]
 
     def read(self, name: str) -> bytes:
         return (self._path / name).read_bytes()
@@ -39,7 +40,7 @@ class _Zip:
         self._file = file
 
     def names(self) -> list[str]:
-        return self._file.namelist()
+        return [info.filename for info in self._file.infolist() if not info.is_dir()]
 
     def read(self, name: str) -> bytes:
         return self._file.read(name)
@@ -63,6 +64,7 @@ def read(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
     """All images of a folder or zip file, and the names of their classes.
 
     The folder that an image lies in is its class; classes and images are in alphabetical order.
+    Hidden files are left out. Where some images have colours, all are taken as such.
 
     Args:
         path: of the folder or zip file.
@@ -74,11 +76,7 @@ def read(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
             sizes where no size is given.
     """
     with _open(path) as files:
-        names = sorted(
-            name
-            for name in files.names()
-            if PurePosixPath(name).suffix.lower() in _ENDINGS and PurePosixPath(name).parent.name
-        )
+        names = sorted(filter(_is_image, files.names()))
         if not names:
             raise MissingDataError(
                 f"{path} holds no images. <class>/<image> was expected, with endings "
@@ -86,6 +84,8 @@ def read(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
             )
         classes = sorted({PurePosixPath(name).parent.name for name in names})
         images = [_image(files.read(name), f"{name} in {path}", size) for name in names]
+    if any(len(image) == 3 for image in images):
+        images = [np.broadcast_to(image, (3, *image.shape[1:])) for image in images]
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         raise DamagedDataError(
@@ -95,6 +95,12 @@ def read(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
     numbers = {name: number for number, name in enumerate(classes)}
     labels = [numbers[PurePosixPath(name).parent.name] for name in names]
     return Split(np.stack(images), np.array(labels, np.int64)), tuple(classes)
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return path.suffix.lower() in _ENDINGS and bool(path.parent.name) and not hidden
 
 
 def _image(content: bytes, name: str, size: int | None) -> Pixels:

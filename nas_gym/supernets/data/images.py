@@ -52,8 +52,8 @@ class ImageData:
         test: what is reported; no training and no search sees it.
 
     Raises:
-        DamagedDataError: a split without images of some class, labels that are no class, or images
-            of different shapes.
+        DamagedDataError: less than two classes, a split without images of some class, labels that
+            are no class, or images of different shapes.
     """
 
     name: str
@@ -63,6 +63,11 @@ class ImageData:
     test: Split
 
     def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise DamagedDataError(
+                f"{self.name} has images of class {', '.join(self.classes)} only: there is nothing "
+                "to tell apart."
+            )
         for kind, split in self.splits.items():
             labels = split.labels
             if len(labels) and (labels.min() < 0 or labels.max() >= len(self.classes)):
