@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from studies import RUNS, Result, clustered, reproduce, table
 
 import nas_gym  # noqa: F401  (registers the environments)
-from nas_gym.agents import L2NAS
+from nas_gym.agents import L2NAS, ONE_SHOT
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
@@ -50,6 +50,8 @@ SUPERNET_COMMAND = " ".join(
     + [f"--set {name}={value}" for name, value in BUDGET.items()]
     + [f"--out {SUPERNET}"]
 )
+TABLE = {"table": "nats-bench", "dataset": "cifar10"}
+SHOT_SEEDS, SHOT_EPOCHS = 5, 100
 AUDITED = ["supernet(images=1000)", "nb201-12epochs:cifar10-val"]
 
 
@@ -112,8 +114,29 @@ def accuracies(genotypes: NDArray[np.int64], seed: int, folder: Path) -> NDArray
 def audited() -> list[dict[str, Any]]:
     """How well a supernet that was trained for minutes ranks 200 cells."""
     path, _ = train_on_cifar("NB201", "cifar10", SUPERNET, device="cpu", **BUDGET)
-    arguments = {"table": "nats-bench", "dataset": "cifar10"}
-    return audit("NB201-cifar10-v0", AUDITED, arguments, supernet=str(path), device="cpu")
+    return audit("NB201-cifar10-v0", AUDITED, TABLE, supernet=str(path), device="cpu")
+
+
+# -- one-shot methods, scored by the table -------------------------------------------------------
+
+
+def one_shot() -> dict[str, Any]:
+    """Of each method and seed: the cell that it derives in the end, its test accuracy by the table,
+    the share of all cells that are worse, and seconds a seed."""
+    found: dict[str, Any] = {}
+    for name, method in ONE_SHOT.items():
+        env = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=SHOT_SEEDS, table=TABLE["table"])
+        begun = time.perf_counter()
+        agent = method(env, seed=SEEDS[0], images="digits", device="cpu").learn(SHOT_EPOCHS)
+        task, last = agent.task, env.unwrapped.history.indices[-1]
+        accuracy, every = task.reported(last), task.reported(np.arange(task.space.size))
+        found[name] = {
+            "seconds": (time.perf_counter() - begun) / SHOT_SEEDS,
+            "derived": task.space.to_text(task.space.decode(last)),
+            "test_accuracy": accuracy.tolist(),
+            "share_worse": [float(np.mean(every < each)) for each in accuracy],
+        }
+    return found
 
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -142,7 +165,8 @@ def memory() -> dict[str, Any]:
 DIGITS = Measurement("networks-digits", lambda: [from_nothing(seed) for seed in SEEDS])
 AUDIT = Measurement("networks-audit", audited)
 MEMORY = Measurement("networks-memory", memory)
-STUDIES = (DIGITS, AUDIT, MEMORY)
+SHOTS = Measurement("networks-one-shot", one_shot)
+STUDIES = (DIGITS, AUDIT, MEMORY, SHOTS)
 
 
 # -- the page -------------------------------------------------------------------------------------
@@ -180,6 +204,18 @@ def audit_rows() -> list[list[str]]:
     ]  # fmt: skip
 
 
+def shot_rows() -> list[list[str]]:
+    """Of each one-shot method."""
+    return [
+        [
+            f"`{name}`", ", ".join(f"{accuracy:.1f}" for accuracy in each["test_accuracy"]),
+            f"{np.mean(each['test_accuracy']):.2f}", f"{np.mean(each['share_worse']):.0%}",
+            f"{each['seconds']:.0f}",
+        ]
+        for name, each in SHOTS.result.items()
+    ]  # fmt: skip
+
+
 def memory_rows() -> list[list[str]]:
     """Of each method, in MiB."""
     result = MEMORY.result
@@ -207,6 +243,7 @@ def page() -> str:
         seeds=len(SEEDS),
         audit=table(["signal", "cells", "Spearman", "Kendall", "P@10", "regret"], audit_rows()),
         supernet=SUPERNET_COMMAND,
+        shots=table(["method", "test accuracy, %", "mean", "cells worse", "s a seed"], shot_rows()),
         memory=table(
             ["method", "weights", "optimizer", "activations", "total", "of the largest"],
             memory_rows(),

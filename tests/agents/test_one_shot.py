@@ -12,6 +12,7 @@ from nas_gym.agents import ONE_SHOT
 from nas_gym.errors import TrainingError
 from nas_gym.spaces import NB201Space
 from nas_gym.supernets import data, searches
+from nas_gym.supernets import training as trainings
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.searches import SEARCHES, Controller
 
@@ -230,3 +231,25 @@ def test_refuses_what_has_no_networks():
         ONE_SHOT["gdas"](gym.make_vec("NBGraph-cora-v0", num_envs=1), seed=0)
     with pytest.raises(ValueError, match="channels is at least 0"):
         ONE_SHOT["gdas"](gym.make_vec("NB201-cifar10-v0", num_envs=1), seed=0, channels=-1)
+
+
+@pytest.mark.parametrize("space", ["NB201", "DARTS"])
+@every_method
+def test_steps_as_on_a_gpu(name, space, monkeypatch):
+    """In bfloat16 and with channels last, which CUDA gets: nearly the same loss."""
+
+    def loss():
+        search = make(name, space)
+        search.begin_epoch()
+        search.step(*next(TRAIN.in_order(64)))  # so that what comes next depends on gradients
+        return search.step(*next(TRAIN.in_order(64)))
+
+    exact = loss()
+    for module in (searches, trainings):
+        monkeypatch.setattr(
+            module, "precision", lambda device: torch.autocast(device.type, torch.bfloat16)
+        )
+    monkeypatch.setattr(
+        trainings, "arranged", lambda images: images.to(memory_format=torch.channels_last)
+    )
+    torch.testing.assert_close(loss(), exact, rtol=0.1, atol=0.0)
