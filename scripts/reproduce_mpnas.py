@@ -166,7 +166,8 @@ def column(name: str) -> NDArray[np.float64]:
 
 def random_start(seed: int) -> Predictor:
     """A network that learned nothing; all of it is fine-tuned."""
-    from nas_gym.evaluators.predictor import Predictor, Recipe
+    from nas_gym.evaluators.predictor import Predictor
+    from nas_gym.evaluators.recipes import Recipe
 
     return Predictor(Recipe(algorithm="maml"), seed=seed)
 
@@ -191,8 +192,8 @@ def naive(source: str, index: int) -> dict[str, dict[str, list[float]]]:
     """How well a predictor of one column alone ranks the columns of all other targets."""
     from nas_gym.evaluators.gcn import to_tensors
     from nas_gym.evaluators.meta_training import MetaTraining as Training
-    from nas_gym.evaluators.meta_training import Schedule, Source
-    from nas_gym.evaluators.predictor import Recipe
+    from nas_gym.evaluators.meta_training import Source
+    from nas_gym.evaluators.recipes import Recipe, Schedule
 
     quiet()
     seed = FIRST_SEED + index
@@ -340,8 +341,8 @@ def synthetic(correlation: float, count: int, uncorrelated: int) -> dict[str, li
     trained on others of the kind; and from a random network."""
     from nas_gym.evaluators.gcn import to_tensors
     from nas_gym.evaluators.meta_training import MetaTraining as Training
-    from nas_gym.evaluators.meta_training import Schedule, Source
-    from nas_gym.evaluators.predictor import Recipe
+    from nas_gym.evaluators.meta_training import Source
+    from nas_gym.evaluators.recipes import Recipe, Schedule
 
     quiet()
     space = tables.load("nats-bench").space

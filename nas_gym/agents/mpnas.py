@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,13 +18,16 @@ from nas_gym.agents.meta_agent import MetaAgent, describe
 from nas_gym.agents.unseen import Remembering, drawn_indices, unseen
 from nas_gym.errors import DamagedDataError
 from nas_gym.evaluators.graphs import to_graphs
+from nas_gym.evaluators.recipes import Recipe, Schedule
 from nas_gym.task_sets import TaskSet, dataset_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nas_gym.evaluators.meta_training import MetaTraining, Schedule, Source
-    from nas_gym.evaluators.predictor import Predictor, Recipe
+    from nas_gym.evaluators.meta_training import MetaTraining, Source
+    from nas_gym.evaluators.predictor import Predictor
+
+_OF_SCHEDULE = {name: v for name, v in asdict(Schedule()).items() if name != "epochs"}
 
 
 class MPNAS(Remembering, MetaAgent):
@@ -58,23 +61,12 @@ class MPNAS(Remembering, MetaAgent):
         "refit_every": 4,
         "num_candidates": 10_000,
         "num_random": 5,
-        "width": 64,
-        "layers": 4,
-        "dropout": 0.0,
-        "algorithm": "boil",
-        "inner_rate": 0.03,
-        "joint": 0.5,
-        "steps": 100,
-        "outer_rate": 2e-3,
-        "tasks": 6,
-        "shots": 5,
-        "validation": 64,
-        "inner_steps": 3,
-        "first_order": False,
+        **asdict(Recipe()),
+        **_OF_SCHEDULE,
         "pretrained": "",
     }
     uses_torch = True
-    meta_epochs = 30
+    meta_epochs = Schedule.epochs
     meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3
     refit_every: int
     num_candidates: int
@@ -106,15 +98,10 @@ class MPNAS(Remembering, MetaAgent):
             self._take_over(self.read_pretrained(self.pretrained), self.pretrained)
 
     def _recipe(self) -> Recipe:
-        from nas_gym.evaluators.predictor import Recipe
-
         return Recipe(**{each.name: getattr(self, each.name) for each in fields(Recipe)})
 
     def _schedule(self, epochs: int) -> Schedule:
-        from nas_gym.evaluators.meta_training import Schedule
-
-        own = {each.name for each in fields(Schedule)} - {"epochs"}
-        return Schedule(epochs=epochs, **{name: getattr(self, name) for name in own})
+        return Schedule(epochs=epochs, **{name: getattr(self, name) for name in _OF_SCHEDULE})
 
     def _forget(self) -> None:
         """Begin the search with what was meta-learned."""

@@ -17,11 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-Parameters = Mapping[str, Tensor]
+from nas_gym.evaluators.recipes import ALGORITHMS
 
-ALGORITHMS = {"maml": "", "anil": "head.", "boil": "body."}
-"""What the inner loop changes: parameters whose names begin so. MAML: all (Finn et al., ICML 2017);
-ANIL: the last layer (Raghu et al., ICLR 2020); BOIL: all but it (Oh et al., ICLR 2021)."""
+Parameters = Mapping[str, Tensor]
 
 _LEAST_VARIANCE = 1e-3
 

@@ -8,7 +8,6 @@ of the cost, and what tasks disagree on is left to the inner loop.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,62 +16,14 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nas_gym.evaluators.meta_learning import meta_loss
-from nas_gym.evaluators.predictor import Predictor, Recipe
+from nas_gym.evaluators.predictor import Predictor
+from nas_gym.evaluators.recipes import Recipe, Schedule
 from nas_gym.rank_scores import rank_scores
 
 _LARGEST_GRADIENT = 1.0
 _RISING = 0.3  # share of a phase in which the learning rate goes up; it comes down in the rest
 
 Arrays = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and in what portions a predictor is meta-trained.
-
-    Attributes:
-        epochs: of :attr:`steps` gradient steps each.
-        steps: of an epoch.
-        joint: the share of epochs that are joint pre-training; 1 for nothing else.
-        outer_rate: highest learning rate of AdamW; it rises from 0 and falls back to it, once in
-            each of the two phases.
-        tasks: in a step.
-        shots: of a task in the inner loop; MP-NAS adapts to 5.
-        validation: architectures of a task that are then predicted; as many are of a task in joint
-            pre-training.
-        inner_steps: of the inner loop.
-        first_order: whether gradients of the inner loop are taken for constants.
-
-    Raises:
-        ValueError: naming the setting and what it can be.
-    """
-
-    epochs: int = 30
-    steps: int = 100
-    joint: float = 0.5
-    outer_rate: float = 2e-3
-    tasks: int = 6
-    shots: int = 5
-    validation: int = 64
-    inner_steps: int = 3
-    first_order: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "tasks", "inner_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}.")
-        for name in ("shots", "validation"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"{name} is at least 2, got {getattr(self, name)}.")
-        if not 0 <= self.joint <= 1:
-            raise ValueError(f"joint is a share, 0 to 1, got {self.joint}.")
-        if not 0 < self.outer_rate < np.inf:
-            raise ValueError(f"outer_rate is above 0, and finite; got {self.outer_rate}.")
-
-    @property
-    def joint_epochs(self) -> int:
-        """Those of joint pre-training."""
-        return round(self.joint * self.epochs)
 
 
 class Source:

@@ -18,46 +18,12 @@ from nas_gym.errors import DamagedDataError
 from nas_gym.evaluators.fine_tuning import fine_tune
 from nas_gym.evaluators.gcn import GCN, to_tensors
 from nas_gym.evaluators.graphs import Graphs
-from nas_gym.evaluators.meta_learning import ALGORITHMS, Parameters
+from nas_gym.evaluators.meta_learning import Parameters
+from nas_gym.evaluators.recipes import Recipe
 from nas_gym.files import read_tensors, write_tensors
 from nas_gym.rank_scores import rank_scores
 
 _BATCH = 4096  # graphs that are predicted at a time
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a predictor is built, and how it adapts.
-
-    Attributes:
-        width: features of a node in each of the layers; MP-NAS has 600 (Table 9).
-        layers: graph convolutions.
-        dropout: share of features dropped while it is meta-trained; MP-NAS has 0.2.
-        algorithm: of :data:`~nas_gym.evaluators.meta_learning.ALGORITHMS`: what adapts.
-        inner_rate: learning rate of the inner loop, and of fine-tuning.
-
-    Raises:
-        ValueError: naming the setting and what it can be.
-    """
-
-    width: int = 64
-    layers: int = 4
-    dropout: float = 0.0
-    algorithm: str = "boil"
-    inner_rate: float = 0.03
-
-    def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
-            raise ValueError(
-                f"algorithm is one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}."
-            )
-        for name in ("width", "layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}.")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is a share from 0 to below 1, got {self.dropout}.")
-        if not 0 < self.inner_rate < np.inf:
-            raise ValueError(f"inner_rate is above 0, and finite; got {self.inner_rate}.")
 
 
 class Predictor:

@@ -143,8 +143,8 @@ def _mpnas() -> Iterator[Row]:
 
     from nas_gym.evaluators.gcn import to_tensors
     from nas_gym.evaluators.graphs import to_graphs
-    from nas_gym.evaluators.meta_training import MetaTraining, Schedule, Source
-    from nas_gym.evaluators.predictor import Recipe
+    from nas_gym.evaluators.meta_training import MetaTraining, Source
+    from nas_gym.evaluators.recipes import Recipe, Schedule
 
     torch.set_num_threads(1)
     table = load("analog-nasbench")

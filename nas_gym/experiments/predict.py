@@ -82,7 +82,7 @@ def _start(task: Task, pretrained: str | Path, seed: int) -> Predictor:
         learned = json.loads(str(state["settings"]))
     except (KeyError, ValueError) as error:
         raise DamagedDataError(f"{pretrained} is not a whole saved agent.") from error
-    from nas_gym.evaluators.predictor import Recipe
+    from nas_gym.evaluators.recipes import Recipe
 
     recipe = {each.name: learned[each.name] for each in fields(Recipe)}
     envs = SequentialVectorEnv(1, task=task)

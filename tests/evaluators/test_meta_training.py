@@ -8,9 +8,9 @@ import torch
 
 from nas_gym.evaluators.gcn import to_tensors
 from nas_gym.evaluators.graphs import to_graphs
-from nas_gym.evaluators.meta_training import MetaTraining, Schedule, Source
-from nas_gym.evaluators.predictor import Recipe
+from nas_gym.evaluators.meta_training import MetaTraining, Source
 from nas_gym.evaluators.rank_correlation import spearman
+from nas_gym.evaluators.recipes import Recipe, Schedule
 from nas_gym.tables import load
 
 torch.set_num_threads(1)
