@@ -25,6 +25,7 @@ from studies import RUNS, Result, clustered, reproduce, table
 
 import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import L2NAS, ONE_SHOT
+from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
@@ -35,6 +36,7 @@ from nas_gym.supernets.plans import supernet_plan, training_plan
 from nas_gym.supernets.searches import SEARCHES
 from nas_gym.supernets.supernet import train_supernet
 from nas_gym.supernets.training import Training
+from nas_gym.tasks import TableTask
 
 CPU = torch.device("cpu")
 FOLDER = RUNS / "networks"
@@ -52,6 +54,8 @@ SUPERNET_COMMAND = " ".join(
 )
 TABLE = {"table": "nats-bench", "dataset": "cifar10"}
 SHOT_SEEDS, SHOT_EPOCHS = 5, 100
+TRAINED = {"epochs": 4, "cells": 1, "channels": 8}
+TRAINED_CELLS = 30
 AUDITED = ["supernet(images=1000)", "nb201-12epochs:cifar10-val"]
 
 
@@ -117,6 +121,23 @@ def audited() -> list[dict[str, Any]]:
     return audit("NB201-cifar10-v0", AUDITED, TABLE, supernet=str(path), device="cpu")
 
 
+def trained() -> dict[str, Any]:
+    """How well training from scratch for minutes ranks cells: rank correlations with tables."""
+    data = images.load("cifar10")
+    plan = training_plan("NB201", data).with_settings(**TRAINED)
+    evaluator = TrainingEvaluator(plan, data, CPU, FOLDER / "trained")
+    drawn = np.random.default_rng(0).choice(evaluator.space.size, TRAINED_CELLS, replace=False)
+    accuracy = evaluator.values("valid_accuracy", drawn)
+    truths = {
+        "nb201-12epochs:cifar10-val": TableTask("nb201-12epochs", "cifar10", report="cifar10-val"),
+        "nats-bench:cifar10-test": TableTask(**TABLE),
+    }
+    return {
+        "seconds": float(evaluator.values("seconds", drawn).mean()),
+        "spearman": {name: spearman(accuracy, t.reported(drawn)) for name, t in truths.items()},
+    }
+
+
 # -- one-shot methods, scored by the table -------------------------------------------------------
 
 
@@ -165,8 +186,9 @@ def memory() -> dict[str, Any]:
 DIGITS = Measurement("networks-digits", lambda: [from_nothing(seed) for seed in SEEDS])
 AUDIT = Measurement("networks-audit", audited)
 MEMORY = Measurement("networks-memory", memory)
+SCRATCH = Measurement("networks-training", trained)
 SHOTS = Measurement("networks-one-shot", one_shot)
-STUDIES = (DIGITS, AUDIT, MEMORY, SHOTS)
+STUDIES = (DIGITS, AUDIT, SCRATCH, MEMORY, SHOTS)
 
 
 # -- the page -------------------------------------------------------------------------------------
@@ -243,6 +265,9 @@ def page() -> str:
         seeds=len(SEEDS),
         audit=table(["signal", "cells", "Spearman", "Kendall", "P@10", "regret"], audit_rows()),
         supernet=SUPERNET_COMMAND,
+        scratch=SCRATCH.result,
+        trained=TRAINED,
+        cells=TRAINED_CELLS,
         shots=table(["method", "test accuracy, %", "mean", "cells worse", "s a seed"], shot_rows()),
         memory=table(
             ["method", "weights", "optimizer", "activations", "total", "of the largest"],
