@@ -55,7 +55,7 @@ SUPERNET_COMMAND = " ".join(
 TABLE = {"table": "nats-bench", "dataset": "cifar10"}
 SHOT_SEEDS, SHOT_EPOCHS = 5, 100
 TRAINED = {"epochs": 4, "cells": 1, "channels": 8}
-TRAINED_CELLS = 30
+TRAINED_CELLS = 20
 AUDITED = ["supernet(images=1000)", "nb201-12epochs:cifar10-val"]
 
 
@@ -126,7 +126,7 @@ def trained() -> dict[str, Any]:
     data = images.load("cifar10")
     plan = training_plan("NB201", data).with_settings(**TRAINED)
     evaluator = TrainingEvaluator(plan, data, CPU, FOLDER / "trained")
-    drawn = np.random.default_rng(0).choice(evaluator.space.size, TRAINED_CELLS, replace=False)
+    drawn = np.random.default_rng(0).permutation(evaluator.space.size)[:TRAINED_CELLS]
     accuracy = evaluator.values("valid_accuracy", drawn)
     truths = {
         "nb201-12epochs:cifar10-val": TableTask("nb201-12epochs", "cifar10", report="cifar10-val"),
