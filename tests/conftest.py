@@ -14,6 +14,10 @@ from gymnasium.vector import AutoresetMode
 _CACHE = tempfile.TemporaryDirectory(prefix="nas-gym-tests-")
 os.environ["NAS_GYM_CACHE"] = _CACHE.name
 
+# Tests run beside each other, one on each core: threads of theirs would only wait for each other.
+# Libraries look when they are imported: below, too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture
 def open_table():

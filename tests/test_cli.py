@@ -9,20 +9,52 @@ import sys
 import numpy as np
 import pytest
 
+from nas_gym.cli import console, main
+
 
 @pytest.fixture
-def cli(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch):
+    """A user's folder, and a cache of its own."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "_width", 200)
+
+
+@pytest.fixture
+def cli(here, monkeypatch, capsys):
+    """The command line within this process, which spares seconds of imports."""
+
+    def run(*arguments, fails=False):
+        monkeypatch.setattr(sys, "argv", ["nas-gym", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        assert (stop.value.code not in (0, None)) == fails, out + err
+        return err if fails else out
+
+    return run
+
+
+@pytest.fixture
+def process(here):
+    """The command line as a process of its own."""
 
     def run(*arguments, fails=False):
         command = [sys.executable, "-m", "nas_gym.cli", *map(str, arguments)]
-        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        result = subprocess.run(command, capture_output=True, text=True)
         assert (result.returncode != 0) == fails, result.stdout + result.stderr
         assert "Traceback" not in result.stderr
         return result.stderr if fails else result.stdout
 
     return run
+
+
+def test_as_a_process_of_its_own(process, tmp_path):
+    text = process("search", "NB201-cifar10-v0", "--agent", "random", "--queries", 3, "--seeds", 1)
+    assert "in_common.png" in text
+    assert (tmp_path / "runs/NB201-cifar10-v0/random/summary.json").exists()
+    assert "`Nope` doesn't exist" in process("search", "Nope-v0", fails=True)
 
 
 def test_envs_lists_every_task_and_what_to_do(cli, monkeypatch):

@@ -73,15 +73,15 @@ def test_agents_and_seeds_can_be_added(tmp_path):
 
 def test_noise_is_that_of_each_seed(tmp_path):
     noisy = {"env_arguments": {"noise": 1.0}}
-    run(tmp_path / "grown", "random,ppo", queries=30, seeds=1, **noisy)
-    grown = run(tmp_path / "grown", "random,ppo", queries=30, seeds=3, **noisy)
-    whole = run(tmp_path / "whole", "random,ppo", queries=30, seeds=3, **noisy)
+    run(tmp_path / "grown", "random,ppo", queries=20, seeds=1, **noisy)
+    grown = run(tmp_path / "grown", "random,ppo", queries=20, seeds=2, **noisy)
+    whole = run(tmp_path / "whole", "random,ppo", queries=20, seeds=2, **noisy)
     assert without_seconds(grown) == without_seconds(whole)
-    plain = run(tmp_path / "plain", "random,ppo", queries=30, seeds=3)
+    plain = run(tmp_path / "plain", "random,ppo", queries=20, seeds=2)
     assert without_seconds(plain) != without_seconds(whole)
     assert whole["environments"][ENV]["task"]["noise"] == 1.0
     with pytest.raises(ValueError, match="task"):
-        run(tmp_path / "whole", "random,ppo", queries=30, seeds=3)
+        run(tmp_path / "whole", "random,ppo", queries=20, seeds=2)
     # what the agents were told is kept, the same of an architecture whoever asked
     told = {}
     for agent in ("random", "ppo"):
@@ -182,7 +182,7 @@ def test_spaces_that_are_exhausted(agents, tmp_path, cache, write_csv):
 
 def test_killed_twice_and_taken_up_is_the_same(tmp_path):
     command = [sys.executable, "-m", "nas_gym.cli", "compare", ENV, "NBGraph-photo-alpha-v0"]
-    command += ["--agents", "random,rea,ddpg", "--queries", "80", "--seeds", "4", "--out"]
+    command += ["--agents", "random,rea,ddpg", "--queries", "40", "--seeds", "2", "--out"]
     subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
     folder = tmp_path / "killed"
     kills = 0
