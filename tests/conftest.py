@@ -15,7 +15,7 @@ _CACHE = tempfile.TemporaryDirectory(prefix="nas-gym-tests-")
 os.environ["NAS_GYM_CACHE"] = _CACHE.name
 
 # Tests run beside each other, one on each core: threads of theirs would only wait for each other.
-# Libraries look when they are imported: below, too.
+# Torch looks when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
