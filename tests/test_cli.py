@@ -13,10 +13,9 @@ from nas_gym.cli import console, main
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A user's folder, and a cache of its own."""
+def here(tmp_path, cache, monkeypatch):
+    """A user's folder, with a cache and IDs of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(console, "_width", 200)
 

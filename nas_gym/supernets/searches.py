@@ -251,11 +251,13 @@ class GDAS(AlphaSearch):
 
     def _sample(self) -> tuple[Genotype, Tensor]:
         first, last = _TAU
-        tau = first + (last - first) * min(self.epoch / self.recipe.epochs, 1.0)
+        tau = first + (last - first) * min(self.epoch / max(self.recipe.epochs - 1, 1), 1.0)
         uniform = torch.rand(self.logits.shape, generator=self._generator).clamp(1e-10, 1 - 1e-7)
         gumbel = -torch.log(-torch.log(uniform)).to(self.logits.device)
-        soft = ((self.logits.log_softmax(dim=-1) + gumbel) / tau).softmax(dim=-1).flatten()
-        genotype = self.space.alpha_to_genotype(soft.detach().cpu().numpy())
+        noisy = self.logits.log_softmax(dim=-1) + gumbel
+        soft = (noisy / tau).softmax(dim=-1).flatten()
+        # of the noisy logits, for near the end the softmax of many edges is 1 exactly
+        genotype = self.space.alpha_to_genotype(noisy.detach().flatten().cpu().numpy())
         chosen = torch.from_numpy(self.space.genotype_to_alpha(genotype)[0] > 0)
         scales = 1.0 - soft.detach() + soft  # 1, with the gradient of the softmax
         own = scales[chosen.to(soft.device)].reshape(self.network.scales_shape)
@@ -287,11 +289,11 @@ class ENAS(OneShotSearch):
     shared weights (Pham et al., ICML 2018).
 
     After each epoch of the weights, the controller takes 50 steps of REINFORCE, each of the mean
-    over 5 architectures, with a moving baseline and a bonus for entropy. The best of 100
-    architectures that it draws is chosen.
+    over 20 architectures on a batch each, with a moving baseline and a bonus for entropy. The best
+    of 100 architectures that it draws is chosen.
     """
 
-    _STEPS, _DRAWN = 50, 5
+    _STEPS, _DRAWN = 50, 20
     _ENTROPY, _DECAY = 1e-4, 0.99
 
     def __init__(
@@ -318,18 +320,21 @@ class ENAS(OneShotSearch):
         return loss
 
     def _step_controller(self) -> None:
-        images, labels = next(self._batches)
         genotypes, log_probability, entropy = self.controller.sample(self._DRAWN, self._generator)
-        rewards = torch.tensor([self._accuracy(each, images, labels) for each in genotypes])
-        mean = float(rewards.mean())
-        if np.isnan(self._baseline):
-            self._baseline = mean
-        self._baseline = self._DECAY * self._baseline + (1 - self._DECAY) * mean
-        loss = -(log_probability * (rewards - self._baseline) + self._ENTROPY * entropy).mean()
+        advantages = torch.tensor([self._advantage(each) for each in genotypes])
+        loss = -(log_probability * advantages + self._ENTROPY * entropy).mean()
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.controller.parameters(), 5.0)
         self._adam.step()
+
+    def _advantage(self, genotype: Genotype) -> float:
+        """Its accuracy on the next batch, as far as it is above the baseline, which moves on."""
+        reward = self._accuracy(genotype, *next(self._batches))
+        if np.isnan(self._baseline):
+            self._baseline = reward
+        self._baseline = self._DECAY * self._baseline + (1 - self._DECAY) * reward
+        return reward - self._baseline
 
     @torch.no_grad()
     def _accuracy(self, genotype: Genotype, images: Tensor, labels: Tensor) -> float:

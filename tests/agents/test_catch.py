@@ -11,6 +11,7 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
+import quick
 import torch
 
 import nas_gym
@@ -26,7 +27,7 @@ torch.set_num_threads(1)
 ENV = "NB201-cifar10-v0"
 # a task that is not reported
 TASK = {"signal": "noisy_accuracy", "report": "noisy_accuracy"}
-QUICK = {"num_candidates": 32, "updates": 1, "hidden": 32}
+QUICK = quick.QUICK["catch"]
 
 
 def make(trials=2, env=ENV, seed=0, **settings):

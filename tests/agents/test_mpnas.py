@@ -70,8 +70,9 @@ def test_meta_learning_cut_off_and_taken_up_is_the_same(learned, tasks, cut, tmp
     assert first.epochs == cut
     first.save(tmp_path / "agent")
     second = MPNAS.load(tmp_path / "agent", first.env).meta_learn(tasks, 6, 1000)
+    state = second.state_dict()
     for name, array in learned.state_dict().items():
-        np.testing.assert_array_equal(array, second.state_dict()[name], err_msg=name)
+        np.testing.assert_array_equal(array, state[name], err_msg=name)
     # what is finished keeps nothing of its training, and stays as it is
     assert not any(name.startswith("training/") for name in second.state_dict())
     assert second.meta_learn(tasks, 6, 1000).epochs == 6
@@ -96,7 +97,7 @@ def test_first_picks_need_no_observation(learned):
 
 def test_it_finds_good_ones_sooner_than_from_nothing(learned):
     analog = {"signal": "analog_accuracy", "report": "analog_accuracy"}
-    envs = gym.make_vec(ENV, num_envs=6, **analog)
+    envs = gym.make_vec(ENV, num_envs=4, **analog)
     agents = learned.adapt(envs, queries=16, seed=0), searched(MPNAS(envs, 0, **SMALL), 16)
     rewards = agents[0].task.rewards
     ranks = [(rewards > agent.best_fitness[:, None]).sum(axis=1) for agent in agents]
@@ -112,16 +113,16 @@ def test_refits_come_often_at_first(learned):
 
 def test_latency_is_searched_downwards(learned):
     signal = {"signal": "analog_drift_60_std", "report": "analog_drift_60_std"}
-    agent = MPNAS(gym.make_vec(ENV, num_envs=4, **signal), 0, **SMALL)
+    agent = MPNAS(gym.make_vec(ENV, num_envs=2, **signal), 0, **SMALL)
     assert agent.task.direction == -1
-    searched(agent, 40)
+    searched(agent, 30)
     assert agent.best_fitness.mean() > np.quantile(agent.task.rewards, 0.98)
     np.testing.assert_allclose(agent.diagnostics()["score"][:5], np.nan)  # random ones
     assert (agent.diagnostics()["fine_tuning_steps"][4:] > 0).all()
 
 
 def test_no_architecture_is_queried_twice():
-    agent = searched(make(num_candidates=64), 80)
+    agent = searched(make(num_candidates=64, layers=1, refit_every=30), 80)
     for queried in agent._queried:
         assert len(set(queried.tolist())) == 80
 

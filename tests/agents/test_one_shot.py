@@ -27,7 +27,7 @@ every_method = pytest.mark.parametrize("name", SEARCHES)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(searches, "_SAMPLES", 6)
-    monkeypatch.setattr(searches.ENAS, "_STEPS", 4)
+    monkeypatch.setattr(searches.ENAS, "_STEPS", 2)
 
 
 def make(name, space="NB201", epochs=2):
@@ -36,7 +36,7 @@ def make(name, space="NB201", epochs=2):
 
 
 def agent(name, env="NB201-digits-v0", n=2, **task):
-    files = {"epochs": 2, "channels": 4, "batch_size": 128}
+    files = {"images": "digits", "epochs": 2, "channels": 4, "batch_size": 128}
     return ONE_SHOT[name](gym.make_vec(env, num_envs=n, **task), seed=3, **files)
 
 
@@ -68,8 +68,9 @@ def test_cut_off_and_taken_up_is_the_same(name):
     second = make(name)
     second.set_arrays(first.arrays())
     second.run_epoch()
+    arrays = second.arrays()
     for key, value in weights(straight).items():
-        np.testing.assert_array_equal(value, second.arrays()[key], err_msg=key)
+        np.testing.assert_array_equal(value, arrays[key], err_msg=key)
 
 
 class Mixed(torch.nn.Module):
@@ -179,6 +180,15 @@ def test_gdas_samples_follow_alpha():
     assert scales.requires_grad
 
 
+def test_gdas_draws_all_edges_alike_at_the_lowest_temperature():
+    search = make("gdas", "DARTS")
+    search.epoch, search.logits.data[:] = 2, 0.0
+    drawn = np.array([search._sample()[0] for _ in range(1500)])
+    alphas = search.space.genotype_to_alpha(drawn).reshape(1500, 2, 14, -1)
+    shares = (alphas[:, :, 9:].max(axis=3) > 0).mean(axis=(0, 1))  # 2 of the last node's 5 edges
+    np.testing.assert_allclose(shares, 0.4, atol=0.035)
+
+
 def test_controller_learns_by_reinforcement():
     controller = Controller(SPACE.num_choices.tolist())
     generator = torch.Generator().manual_seed(0)
@@ -198,10 +208,7 @@ def test_controller_learns_by_reinforcement():
 
 @pytest.mark.parametrize("name", ["rsws", "darts-v1", "enas"])
 def test_agents_are_scored_by_the_environment(name):
-    found = agent(name, env="NB201-cifar10-alpha-v0")
-    found.images = "digits"
-    found._setup()
-    found.learn(2)
+    found = agent(name, env="NB201-cifar10-alpha-v0").learn(2)
     history = found.env.unwrapped.history
     assert history.queries == 2
     np.testing.assert_array_equal(found.best_fitness, history.reward(history.indices).max(axis=0))

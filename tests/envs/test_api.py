@@ -40,7 +40,7 @@ def test_stable_baselines3_checker(env_id, make):
 @pytest.mark.parametrize("env_id", IDS)
 def test_same_seed_same_trajectory(env_id, make, assert_same):
     # networks take their time
-    steps = 200 if "table" in gym.spec(env_id).kwargs else 40
+    steps = 200 if "table" in gym.spec(env_id).kwargs else 20
 
     def trajectory():
         env = make(env_id, max_episode_steps=steps // 4)

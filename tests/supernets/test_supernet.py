@@ -51,24 +51,25 @@ def read_plan(plan):
 
 @pytest.mark.parametrize("space", ["NB201", "DARTS"])
 def test_cut_off_and_taken_up_is_the_same(space, tmp_path):
-    plan = small_supernet(space, 3)
+    plan = small_supernet(space, 2)
     told = []
     straight = train_supernet(
         plan, DIGITS, tmp_path / "a.safetensors", CPU, lambda n, values: told.append((n, values))
     )
-    assert [number for number, _ in told] == [1, 2, 3]
+    assert [number for number, _ in told] == [1, 2]
     assert told[-1][1].keys() == {"loss", "valid_accuracy", "best_accuracy"}
     path = tmp_path / "b.safetensors"
     with pytest.raises(KilledError):
         train_supernet(plan, DIGITS, path, CPU, killer(2), seconds=-1.0)
-    with pytest.raises(MissingDataError, match=r"for 1 of 3 epochs\. Run the same"):
+    with pytest.raises(MissingDataError, match=r"for 1 of 2 epochs\. Run the same"):
         load(path, CPU)
     gone_on = train_supernet(plan, DIGITS, path, CPU, seconds=-1.0)
+    found = weights(gone_on)
     for name, value in weights(straight).items():
-        assert torch.equal(value, weights(gone_on)[name]), name
+        assert torch.equal(value, found[name]), name
     assert gone_on.best_accuracy == straight.best_accuracy == load(path, CPU).best_accuracy
     # what is done is not done again
-    again = train_supernet(plan, DIGITS, path, CPU, killer(3))
+    again = train_supernet(plan, DIGITS, path, CPU, killer(2))
     assert again.best_accuracy == straight.best_accuracy
     assert (tmp_path / "a.safetensors").read_bytes() == path.read_bytes()
 
