@@ -61,7 +61,7 @@ class OneShot(Agent):
     def _search(self, seed: int) -> OneShotSearch:
         from nas_gym.supernets import data as images
         from nas_gym.supernets.batches import Resident
-        from nas_gym.supernets.device import find_device
+        from nas_gym.supernets.device import find_device, placed
         from nas_gym.supernets.plans import check_space, supernet_plan
         from nas_gym.supernets.searches import SEARCHES
 
@@ -73,7 +73,7 @@ class OneShot(Agent):
         )
         device = find_device(self.device)
         train, valid = (Resident.of(data, split, device) for split in (data.train, data.valid))
-        network = plan.build().to(device)
+        network = placed(plan.build(), device)
         return SEARCHES[self.method](network, train, valid, plan.recipe, seed)
 
     def _ask(self) -> NDArray[np.int64]:

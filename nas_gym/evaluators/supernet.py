@@ -63,7 +63,8 @@ class SupernetEvaluator(NetworkEvaluator):
         self._calibration = calibration
         self._device = next(supernet.network.parameters()).device
         valid = data.valid if images is None else data.valid.first(images)
-        splits = {"train": data.train, "valid": valid, "test": data.test}
+        train = data.train.first(max(calibration, 1))
+        splits = {"train": train, "valid": valid, "test": data.test}
         self._splits = {
             name: Resident.of(data, split, self._device) for name, split in splits.items()
         }

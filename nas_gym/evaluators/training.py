@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from nas_gym.errors import DivergedError
 from nas_gym.evaluators.network import (
@@ -21,10 +22,11 @@ from nas_gym.evaluators.network import (
     parameters,
 )
 from nas_gym.evaluators.results_store import ResultsStore
-from nas_gym.files import read_tensors, write_atomically, write_tensors
+from nas_gym.files import read_tensors, write_atomically, write_tensors, writing
 from nas_gym.spaces import NB201Space
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.data import ImageData
+from nas_gym.supernets.device import placed
 from nas_gym.supernets.evaluation import Score, measure
 from nas_gym.supernets.plans import NETWORKS, Plan
 from nas_gym.supernets.training import Training
@@ -62,7 +64,7 @@ class TrainingEvaluator(NetworkEvaluator):
         if plan.data != data.digest:
             raise ValueError(f"The plan is for other images than those of {data.name} here.")
         self.plan = plan
-        self.space = plan.build().space
+        self.space = plan.search_space
         self.metrics = images_metrics(f"after {plan.recipe.epochs} epochs")
         if folder is None:
             from nas_gym.tables.store import cache_folder
@@ -110,18 +112,28 @@ class TrainingEvaluator(NetworkEvaluator):
 
     def _row(self, index: int) -> dict[str, float]:
         if index not in self._rows:
+            self._rows[index] = self.store.get(index) or self._train_once(index)
+        return self._rows[index]
+
+    def _train_once(self, index: int) -> dict[str, float]:
+        """Train it, unless another process does so: then wait, and take its results."""
+        self.store.create()
+        lock, checkpoint = self._file(index, ".lock"), self._file(index, ".safetensors")
+        with writing(lock):
+            lock.parent.mkdir(exist_ok=True)
+            held = FileLock(lock).acquire()
+        with held:
             found = self.store.get(index)
             if found is None:
-                self.store.create()
                 found = self._train(index)
                 self.store.add(index, found)
-                self._checkpoint(index).unlink(missing_ok=True)
-            self._rows[index] = found
-        return self._rows[index]
+            for done in (checkpoint, lock):  # whoever waits, or comes later, finds the results
+                done.unlink(missing_ok=True)
+        return found
 
     def _train(self, index: int) -> dict[str, float]:
         genotype = self.space.decode([index])[0]
-        network = self.plan.build(genotype).to(self._device)
+        network = placed(self.plan.build(genotype), self._device)
         training = Training(network, self._splits["train"], self.plan.recipe, self.plan.seed)
         begun = time.perf_counter() - self._take_up(training, index)
         try:
@@ -146,22 +158,22 @@ class TrainingEvaluator(NetworkEvaluator):
         while training.epoch < self.plan.recipe.epochs:
             training.run_epoch()
             now = time.perf_counter()
-            if now - written > _SECONDS and training.epoch < self.plan.recipe.epochs:
+            if now - written > _SECONDS:
                 arrays = training.arrays() | {"seconds": np.array(now - begun)}
-                write_tensors(self._checkpoint(index), arrays)
+                write_tensors(self._file(index, ".safetensors"), arrays)
                 written = now
 
     def _take_up(self, training: Training, index: int) -> float:
         """Go on from the checkpoint, if there is one; the seconds that were spent before."""
-        path = self._checkpoint(index)
+        path = self._file(index, ".safetensors")
         if not path.exists():
             return 0.0
         arrays = read_tensors(path)
         training.set_arrays(arrays)
         return float(arrays["seconds"])
 
-    def _checkpoint(self, index: int) -> Path:
-        return self._checkpoints / f"{index}.safetensors"
+    def _file(self, index: int, ending: str) -> Path:
+        return self._checkpoints / f"{index}{ending}"
 
     def export(self, path: str | Path) -> int:
         """Write all results of this plan to a CSV file that ``nas-gym data import`` reads.

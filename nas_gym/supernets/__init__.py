@@ -1,5 +1,1 @@
 """Networks of architectures, in torch."""
-
-from nas_gym.supernets.cell_network import CellNetwork
-
-__all__ = ["CellNetwork"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nas_gym.supernets.data import ImageData, Split
+from nas_gym.supernets.device import is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Resident:
     """A split that lies on a device as it is, bytes, and becomes numbers batch by batch.
 
     Attributes:
-        images: ``(n, channels, height, width)`` uint8.
+        images: ``(n, channels, height, width)`` uint8; on the CPU where the device lacks memory.
         labels: ``(n,)`` int64.
         mean, deviation: of each channel of the training images.
     """
@@ -51,22 +52,39 @@ class Resident:
 
     @classmethod
     def of(cls, data: ImageData, split: Split, device: torch.device) -> Resident:
-        """A split of a data set, moved to a device."""
+        """A split of a data set, moved to a device as a whole, or batch by batch where that lacks
+        memory."""
         mean, deviation = (torch.from_numpy(each)[:, None, None] for each in data.moments)
+        images = torch.from_numpy(split.images)
+        try:
+            images = images.to(device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
         return cls(
-            torch.from_numpy(split.images).to(device),
+            images,
             torch.from_numpy(split.labels).to(device),
             mean.to(device),
             deviation.to(device),
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where batches are."""
+        return self.mean.device
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Bytes as numbers of mean 0 and deviation 1, float32."""
-        result: Tensor = (images.float() - self.mean) / self.deviation
+        """Bytes as numbers of mean 0 and deviation 1, float32, on the device."""
+        result: Tensor = (images.to(self.device).float() - self.mean) / self.deviation
         return result
+
+    def subset(self, rows: Tensor) -> Resident:
+        """Some of the images; ``rows`` is on the CPU."""
+        images = self.images[rows.to(self.images.device)]
+        return replace(self, images=images, labels=self.labels[rows.to(self.device)])
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images as they are, ``size`` at a time, with labels."""
@@ -90,7 +108,7 @@ class Resident:
         for start in range(0, min(count * size, len(self)), size):
             rows = order[start : start + size].to(self.images.device)
             images = augment(self.normalized(self.images[rows]), augmentation, generator)
-            yield images, self.labels[rows]
+            yield images, self.labels[rows.to(self.device)]
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
@@ -119,4 +137,4 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
             for place, centre in ((rows, draw(height)), (columns, draw(width)))
         ]
         images = images.masked_fill((inside[0][:, :, None] & inside[1][:, None])[:, None], 0.0)
-    return images.contiguous()
+    return images

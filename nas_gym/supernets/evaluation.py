@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nas_gym.errors import DivergedError
 from nas_gym.supernets.batches import Resident
-from nas_gym.supernets.device import arranged, precision
+from nas_gym.supernets.device import arranged, precision, within_memory
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -23,14 +23,19 @@ class Score(NamedTuple):
     loss: float
 
 
-@torch.no_grad()
 def measure(forward: Forward, split: Resident, batch_size: int) -> Score:
     """Accuracy and loss of a network on all images of a split.
 
     Raises:
         DivergedError: the loss is no number.
+        TrainingError: memory does not do, not for half a batch, either.
     """
-    device = split.images.device
+    return within_memory(lambda size: _measure(forward, split, size), batch_size)
+
+
+@torch.no_grad()
+def _measure(forward: Forward, split: Resident, batch_size: int) -> Score:
+    device = split.device
     right = torch.zeros((), device=device)
     loss = torch.zeros((), device=device)
     for images, labels in split.in_order(batch_size):
@@ -52,7 +57,8 @@ def calibrated(
     """Let batch norms know their statistics on the first images of a training split.
 
     A supernet's own are those of a mixture of architectures. Within the context, those that
-    ``forward`` uses are of one alone; the network is in evaluation mode.
+    ``forward`` uses are of one alone; the network is in evaluation mode. Afterwards all is as it
+    was.
 
     Args:
         network: that ``forward`` computes a part of.
@@ -60,9 +66,13 @@ def calibrated(
         split: of training.
         images: how many; 0: each batch that is evaluated has its own statistics instead.
         batch_size: of a pass.
+
+    Raises:
+        TrainingError: memory does not do, not for half a batch, either.
     """
     norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)]
     momenta = [each.momentum for each in norms]
+    statistics = [(each.running_mean, each.running_var) for each in norms]
     mode = network.training
     network.eval()
     for norm in norms:
@@ -70,11 +80,11 @@ def calibrated(
         norm.train()
     try:
         if images:
-            _calibrate(norms, forward, split, images, batch_size)
+            within_memory(lambda size: _calibrate(norms, forward, split, images, size), batch_size)
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for norm, momentum, (mean, variance) in zip(norms, momenta, statistics, strict=True):
+            norm.momentum, norm.running_mean, norm.running_var = momentum, mean, variance
         network.train(mode)
 
 
@@ -83,8 +93,10 @@ def _calibrate(
     norms: list[nn.BatchNorm2d], forward: Forward, split: Resident, images: int, batch_size: int
 ) -> None:
     for norm in norms:
-        norm.reset_running_stats()
-    device, left = split.images.device, min(images, len(split))
+        size = norm.num_features
+        norm.running_mean = torch.zeros(size, device=split.device)
+        norm.running_var = torch.ones(size, device=split.device)
+    device, left = split.device, min(images, len(split))
     for step, (batch, _) in enumerate(split.in_order(min(batch_size, left))):
         for norm in norms:
             norm.momentum = 1 / (step + 1)  # the mean over all batches

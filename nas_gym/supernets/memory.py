@@ -43,7 +43,7 @@ def memory_of_step(training: Training, images: int) -> Memory:
         training: of a network or a supernet; it has taken two steps more afterwards.
         images: in the step.
     """
-    device = training.split.images.device
+    device = training.split.device
     training.network.train()
     batch, labels = (each.clone() for each in next(training.split.in_order(images)))
     training.step(batch, labels)  # so that there is momentum

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
+
+from nas_gym.spaces import SearchSpace
 from nas_gym.supernets.batches import Augmentation, augmentation_of
 from nas_gym.supernets.darts_network import DARTSNetwork
 from nas_gym.supernets.data import ImageData
@@ -55,12 +58,16 @@ class Plan:
         text = json.dumps(self.describe(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    @property
+    def search_space(self) -> SearchSpace:
+        """What architectures are drawn from."""
+        with torch.device("meta"):  # no weights are needed to know
+            return self.build().space
+
     def build(self, genotype: Any = None) -> Network:
         """A network with fresh weights, drawn from the seed: a supernet, or that of a genotype."""
-        import torch
-
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+            torch.default_generator.manual_seed(self.seed)  # torch's would seed every GPU, too
             return NETWORKS[self.space](**self.network, genotype=genotype)
 
     def with_settings(self, **changes: Any) -> Plan:

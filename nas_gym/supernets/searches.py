@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas_gym.supernets.batches import Resident
-from nas_gym.supernets.device import arranged, precision
+from nas_gym.supernets.device import arranged, full_float32, precision
 from nas_gym.supernets.evaluation import Score, calibrated, measure
 from nas_gym.supernets.network import Network
 from nas_gym.supernets.training import Recipe, Training, tensors
@@ -76,11 +76,7 @@ class OneShotSearch(Training):
     def _best(self, genotypes: Genotype) -> Genotype:
         """The one of highest accuracy on one and the same batch of validation images."""
         rows = self._rng.permutation(len(self.valid))[: max(self.recipe.batch_size, 256)]
-        chosen = torch.from_numpy(rows).to(self.valid.images.device)
-        part = Resident(
-            self.valid.images[chosen], self.valid.labels[chosen], self.valid.mean,
-            self.valid.deviation,
-        )  # fmt: skip
+        part = self.valid.subset(torch.from_numpy(rows))
         scores = []
         for genotype in genotypes:
             forward = partial(self.network, genotype=genotype)
@@ -117,9 +113,8 @@ class AlphaSearch(OneShotSearch):
         self, network: Network, train: Resident, valid: Resident, recipe: Recipe, seed: int
     ) -> None:
         super().__init__(network, train, valid, recipe, seed)
-        device = train.images.device
         start = 1e-3 * torch.randn(network.alpha_shape, generator=self._generator)
-        self.logits = nn.Parameter(start.to(device))
+        self.logits = nn.Parameter(start.to(train.device))
         self._adam = torch.optim.Adam([self.logits], lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
 
     @property
@@ -196,12 +191,13 @@ class SecondOrderDARTS(DARTS):
     _STEP = 0.01  # of all weights together, by which the product with the Hessian is approximated
 
     def _precision(self, device: torch.device) -> AbstractContextManager[object]:
-        return nullcontext()  # bfloat16 does not tell weights apart that are so near
+        return nullcontext()  # bfloat16 does not tell weights apart that are so near;
+        # nor does TensorFloat-32, which holds for backward passes, too: below
 
     def _alpha_gradient(self, train: Batch, valid: Batch) -> Tensor:
         weights = [each for each in self.network.parameters() if each.requires_grad]
         rate = self._optimizer.param_groups[0]["lr"]
-        with _restored(weights) as kept:
+        with full_float32(), _restored(weights) as kept:
             ahead = self._gradients(train, weights)
             _move(weights, kept, self._steps(weights, ahead), -rate)
             gradient, *vector = self._gradients(valid, [self.logits, *weights])
@@ -301,7 +297,7 @@ class ENAS(OneShotSearch):
     ) -> None:
         super().__init__(network, train, valid, recipe, seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch's would seed every GPU, too
             self.controller = Controller(self.space.num_choices.tolist())
         self._adam = torch.optim.Adam(self.controller.parameters(), lr=1e-3, betas=(0.0, 0.999))
         self._baseline = float("nan")

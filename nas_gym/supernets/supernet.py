@@ -19,6 +19,7 @@ from nas_gym.files import read_tensors, write_tensors, writing
 from nas_gym.supernets import data as images
 from nas_gym.supernets.batches import Resident
 from nas_gym.supernets.data import ImageData
+from nas_gym.supernets.device import placed
 from nas_gym.supernets.evaluation import calibrated, measure
 from nas_gym.supernets.network import Network
 from nas_gym.supernets.plans import NETWORKS, Plan, supernet_plan
@@ -72,11 +73,27 @@ def train_supernet(
     Raises:
         ValueError: the file is of another plan.
         DamagedDataError: the file is no supernet.
+        DataError: it cannot be written.
         TrainingError: it diverged, or memory does not do; the file has the epochs before.
     """
     if data.digest != plan.data:
         raise ValueError("The plan is for other images than these.")
-    network = plan.build().to(device)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock")).acquire()
+    with lock:  # others that train the same file wait, and find it done
+        return _train(plan, data, path, device, report, seconds)
+
+
+def _train(
+    plan: Plan,
+    data: ImageData,
+    path: Path,
+    device: torch.device,
+    report: Report | None,
+    seconds: float,
+) -> Supernet:
+    network = placed(plan.build(), device)
     split = Resident.of(data, data.train, device)
     valid = Resident.of(data, data.valid.first(_PROBED), device)
     training = Training(
@@ -168,7 +185,7 @@ def load(path: Path, device: torch.device) -> Supernet:
         network.load_state_dict(tensors(arrays, "network/"))
     except RuntimeError as error:
         raise DamagedDataError(f"{path} lacks weights of its network: {error}") from error
-    return Supernet(network.to(device).eval(), plan, best)
+    return Supernet(placed(network, device).eval(), plan, best)
 
 
 def default_path(plan: Plan, name: str) -> Path:
@@ -215,13 +232,6 @@ def of(space: str, data: ImageData, device: torch.device) -> Supernet:
         return load(path, device)
     with suppress(MissingDataError):  # where it is there, the folder may be read-only
         return load(path, device)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock")).acquire()
-    with lock:  # others that ask meanwhile wait for it
-        try:
-            return load(path, device)
-        except MissingDataError:
-            with progress_bar(f"supernet of {space} on {data.name}", plan.recipe.epochs) as report:
-                train_supernet(plan, data, path, device, report)
+    with progress_bar(f"supernet of {space} on {data.name}", plan.recipe.epochs) as report:
+        train_supernet(plan, data, path, device, report)
     return load(path, device)

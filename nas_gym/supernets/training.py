@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nas_gym.errors import DivergedError, TrainingError
 from nas_gym.supernets.batches import Augmentation, Resident
-from nas_gym.supernets.device import arranged, precision
+from nas_gym.supernets.device import arranged, is_out_of_memory, precision
 from nas_gym.supernets.network import Network
 
 Choose = Callable[[np.random.Generator], NDArray[np.int64]]
@@ -120,7 +120,7 @@ class Training:
         """
         self.network.train()
         self.begin_epoch()
-        total = torch.zeros((), device=self.split.images.device)
+        total = torch.zeros((), device=self.split.device)
         batches = self.split.shuffled(
             self.recipe.batch_size, self.recipe.augmentation, self._generator
         )
@@ -242,8 +242,3 @@ def tensors(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, Tensor]:
         for name, each in arrays.items()
         if name.startswith(prefix)
     }
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether it says that memory did not do, on a GPU or not."""
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

@@ -125,6 +125,25 @@ def test_second_order_looks_ahead_in_float32(monkeypatch):
     torch.testing.assert_close(gradient(), exact)
 
 
+def test_second_order_looks_ahead_without_tensorfloat32(monkeypatch):
+    """On a GPU, the step ahead would be lost in it; forward and backward passes alike."""
+    search, allowed = make("darts-v2"), []
+
+    def spied(function):
+        def run(*arguments, **more):
+            allowed.append(torch.backends.cudnn.allow_tf32)
+            return function(*arguments, **more)
+
+        return run
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    search.network.forward_mixed = spied(search.network.forward_mixed)
+    monkeypatch.setattr(torch.autograd, "grad", spied(torch.autograd.grad))
+    search._alpha_gradient(*(next(split.in_order(64)) for split in (TRAIN, VALID)))
+    assert allowed == [False] * 8
+    assert torch.backends.cudnn.allow_tf32
+
+
 @pytest.mark.parametrize("name", ["darts-v1", "darts-v2", "gdas"])
 def test_out_of_memory_halves_the_batches_of_alpha(name):
     search = make(name)
@@ -183,10 +202,10 @@ def test_gdas_samples_follow_alpha():
 def test_gdas_draws_all_edges_alike_at_the_lowest_temperature():
     search = make("gdas", "DARTS")
     search.epoch, search.logits.data[:] = 2, 0.0
-    drawn = np.array([search._sample()[0] for _ in range(1500)])
-    alphas = search.space.genotype_to_alpha(drawn).reshape(1500, 2, 14, -1)
+    drawn = np.array([search._sample()[0] for _ in range(4000)])
+    alphas = search.space.genotype_to_alpha(drawn).reshape(4000, 2, 14, -1)
     shares = (alphas[:, :, 9:].max(axis=3) > 0).mean(axis=(0, 1))  # 2 of the last node's 5 edges
-    np.testing.assert_allclose(shares, 0.4, atol=0.035)
+    np.testing.assert_allclose(shares, 0.4, atol=0.02)
 
 
 def test_controller_learns_by_reinforcement():

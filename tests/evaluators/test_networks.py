@@ -8,6 +8,7 @@ import os
 import signal
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -209,6 +210,27 @@ def test_a_killed_training_goes_on(tmp_path, monkeypatch):
     assert ran == [0, 1, 2, 2]
     assert found == expected
     assert not list(folder.rglob("*.safetensors"))
+
+
+def test_two_that_need_the_same_training_share_it(tmp_path, monkeypatch):
+    run_epoch, ran = trainings.Training.run_epoch, []
+
+    def counted(training):
+        ran.append(training.epoch)
+        return run_epoch(training)
+
+    monkeypatch.setattr(trainings.Training, "run_epoch", counted)
+    index = drawn(SPACE, 1)
+
+    def value(_):
+        evaluator = TrainingEvaluator(small_training("NB201", 2), DIGITS, CPU, tmp_path)
+        return evaluator.values("valid_loss", index)[0]
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(value, range(2))
+    assert first == second
+    assert ran == [0, 1]
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def train_many(folder):

@@ -33,6 +33,24 @@ def test_in_order(digits):
     )
 
 
+def test_images_that_a_device_has_no_room_for_come_batch_by_batch(digits, monkeypatch):
+    move = torch.Tensor.to
+
+    def limited(self, *args, **kwargs):
+        if self.numel() > 64 * 64:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return move(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "to", limited)
+    found = data.load("digits")
+    waiting = Resident.of(found, found.train, CPU)
+    assert waiting.device == CPU
+    for mine, theirs in zip(waiting.in_order(64), digits.in_order(64), strict=True):
+        assert torch.equal(mine[0], theirs[0])
+    rows = torch.tensor([5, 2])
+    assert torch.equal(waiting.subset(rows).images, digits.images[rows])
+
+
 def test_shuffled(digits):
     batches = list(digits.shuffled(64, Augmentation(), generator()))
     assert [len(labels) for _, labels in batches] == [64] * 14

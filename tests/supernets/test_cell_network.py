@@ -11,7 +11,7 @@ from nas_gym.evaluators.graphs import NODES, to_graphs
 from nas_gym.evaluators.mixed_ops import MixedOps
 from nas_gym.spaces import NB201Space
 from nas_gym.spaces.nb201_cost import parameters
-from nas_gym.supernets import CellNetwork
+from nas_gym.supernets.cell_network import CellNetwork
 
 SPACE = NB201Space()
 NONE, SKIP, CONV1, CONV3, POOL = range(5)

@@ -25,9 +25,9 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def _afresh():
-    data.load.cache_clear()
+    data._load.cache_clear()
     yield
-    data.load.cache_clear()
+    data._load.cache_clear()
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def random_images(n, side=32):
 
 def test_digits():
     digits = data.load("digits")
+    assert data.load("digits", None) is digits
     assert digits.shape == (1, 8, 8)
     assert [len(split) for split in digits.splits.values()] == [898, 449, 450]
     assert digits.digest.startswith("5426159cb237")  # the same on every machine
@@ -191,9 +192,9 @@ def write_folder(path, per_class=8, side=8, mode="RGB"):
     (path / "ant" / "notes.txt").write_text("no image")
 
 
-def as_zip(path):
+def as_zip(path, compression=zipfile.ZIP_STORED):
     target = path.with_suffix(".zip")
-    with zipfile.ZipFile(target, "w") as archive:
+    with zipfile.ZipFile(target, "w", compression) as archive:
         for file in sorted(path.rglob("*")):
             archive.write(file, file.relative_to(path))
     return target
@@ -228,7 +229,7 @@ def test_hidden_files_and_folders_with_endings_are_no_images(tmp_path):
     (tmp_path / "mine" / "ant" / "folder.png").mkdir()
     (tmp_path / "mine" / "__MACOSX" / "ant").mkdir(parents=True)
     (tmp_path / "mine" / "__MACOSX" / "ant" / "0.png").write_bytes(b"of macOS")
-    data.load.cache_clear()
+    data._load.cache_clear()
     assert data.load(str(tmp_path / "mine")).digest == plain
     assert data.load(str(as_zip(tmp_path / "mine"))).digest == plain
 
@@ -264,6 +265,12 @@ def test_damaged_folders(tmp_path):
         data.load(str(tmp_path / "no.zip"))
     with pytest.raises(DamagedDataError, match="not a whole zip file"):
         folder.read(tmp_path / "no.zip")
+    deflated = as_zip(tmp_path / "mine", zipfile.ZIP_DEFLATED)
+    content = bytearray(deflated.read_bytes())
+    content[60:72] = b"x" * 12
+    deflated.write_bytes(content)
+    with pytest.raises(DamagedDataError, match="not a whole zip file"):
+        folder.read(deflated)
     with pytest.raises(ValueError, match="size is at least 1 pixel"):
         data.load(str(tmp_path / "mine"), 0)
     shutil.rmtree(tmp_path / "mine" / "bee")
@@ -305,7 +312,7 @@ def test_imagenet16(protocol, found_in):
     assert [len(split) for split in found.splits.values()] == [1200, 240, 240]
     assert found.shape == (3, 16, 16)
     (files / "val_data").unlink()
-    data.load.cache_clear()
+    data._load.cache_clear()
     with pytest.raises(MissingDataError, match="lacks val_data"):
         data.load("ImageNet16-120")
 

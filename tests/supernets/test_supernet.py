@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -79,7 +80,22 @@ def test_divergence_keeps_what_was_written(tmp_path):
     plan = small_supernet("NB201", 4).with_settings(learning_rate=1e20, clip=1e20)
     with pytest.raises(DivergedError):
         train_supernet(plan, DIGITS, path, CPU, seconds=-1.0)
-    assert list(tmp_path.iterdir()) in ([], [path])
+    assert list(tmp_path.glob("*.safetensors")) in ([], [path])
+
+
+def test_trained_twice_at_a_time_is_trained_once(tmp_path):
+    """What one run has finished, another does not overwrite with a part."""
+    plan, path, told = small_supernet("NB201", 3), tmp_path / "a.safetensors", []
+
+    def train(_):
+        return train_supernet(plan, DIGITS, path, CPU, lambda n, _: told.append(n), seconds=-1.0)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(train, range(2))
+    assert told == [1, 2, 3]
+    found = weights(second)
+    for name, value in weights(first).items():
+        assert torch.equal(value, found[name]), name
 
 
 def test_files_that_are_something_else(tmp_path, supernet_files):

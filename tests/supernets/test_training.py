@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from nas_gym.errors import DivergedError, TrainingError
 from nas_gym.spaces import DARTSSpace
 from nas_gym.supernets import data
 from nas_gym.supernets.batches import Resident
+from nas_gym.supernets.device import is_out_of_memory
 from nas_gym.supernets.evaluation import calibrated, measure
 from nas_gym.supernets.training import Recipe, Training
 
@@ -143,6 +145,49 @@ def test_out_of_memory_halves_the_batch_once():
         training.run_epoch()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2 GiB",
+        "MPS backend out of memory (MPS allocated: 9 GB)",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes",
+    ],
+)
+def test_memory_errors_of_all_devices(text):
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_out_of_memory_halves_the_batch_of_an_evaluation():
+    training = make()
+    network, limit = training.network, 224
+
+    def limited(images):
+        if len(images) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return network(images)
+
+    with calibrated(network, limited, TRAIN, 500, 448):
+        whole = measure(network, VALID, 224)
+        assert measure(limited, VALID, 448) == whole
+    limit = 223
+    with pytest.raises(TrainingError, match="does not do for 224 images"):
+        measure(limited, VALID, 448)
+
+
+def test_weights_are_drawn_without_seeding_gpus(monkeypatch):
+    def seeded(seed):
+        raise AssertionError
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded)
+    before = torch.get_rng_state()
+    small_training("NB201").build()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_other_errors_are_not_taken_for_memory():
     training = make()
     training.network.head = torch.nn.Linear(3, 10)
@@ -208,10 +253,17 @@ def test_statistics_of_the_batch():
     def forward(images):
         return network(images, GENOTYPE)
 
-    kept = [norm.running_mean.clone() for norm in norms(network)]
     with calibrated(network, forward, TRAIN, 0, 300), torch.no_grad():
         images, _ = next(VALID.in_order(100))
         small = forward(images[:50])
         assert not torch.allclose(forward(images)[:50], small)
-    for norm, before in zip(norms(network), kept, strict=True):
-        assert torch.equal(norm.running_mean, before)
+
+
+@pytest.mark.parametrize("images", [0, 300])
+def test_afterwards_statistics_are_those_of_before(images):
+    network = sampling().network
+    kept = {name: each.clone() for name, each in network.named_buffers() if "running" in name}
+    with calibrated(network, partial(network, genotype=GENOTYPE), TRAIN, images, 300):
+        measure(partial(network, genotype=GENOTYPE), VALID, 300)
+    for name, each in network.named_buffers():
+        assert "running" not in name or torch.equal(each, kept[name]), name

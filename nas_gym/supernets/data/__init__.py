@@ -30,7 +30,6 @@ def fetch(name: str) -> None:
     download.fetch([kind.archive])
 
 
-@cache
 def load(name: str, size: int | None = None) -> ImageData:
     """A data set by name, or a folder or zip file of images.
 
@@ -54,6 +53,11 @@ def load(name: str, size: int | None = None) -> ImageData:
         MissingDataError: it is not on this machine.
         DamagedDataError: a file that cannot be read, or a class without images.
     """
+    return _load(name, size)
+
+
+@cache
+def _load(name: str, size: int | None) -> ImageData:
     if name == "digits":
         from nas_gym.supernets.data import digits
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -43,7 +44,10 @@ class _Zip:
         return [info.filename for info in self._file.infolist() if not info.is_dir()]
 
     def read(self, name: str) -> bytes:
-        return self._file.read(name)
+        try:
+            return self._file.read(name)
+        except RuntimeError as error:  # encrypted, or compressed in a way that Python does not know
+            raise DamagedDataError(f"{name} in {self._file.filename}: {error}.") from error
 
 
 @contextmanager
@@ -56,7 +60,7 @@ def _open(path: Path) -> Iterator[_Files]:
     try:
         with zipfile.ZipFile(path) as file:
             yield _Zip(file)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DamagedDataError(f"{path} is not a whole zip file: {error}.") from error
 
 
