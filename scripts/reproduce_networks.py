@@ -32,11 +32,9 @@ from nas_gym.experiments.audit import audit
 from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
 from nas_gym.supernets import data as images
 from nas_gym.supernets.batches import Resident
-from nas_gym.supernets.memory import memory_of_step
+from nas_gym.supernets.memory import memory_of_methods
 from nas_gym.supernets.plans import supernet_plan, training_plan
-from nas_gym.supernets.searches import SEARCHES
 from nas_gym.supernets.supernet import train_supernet
-from nas_gym.supernets.training import Training
 from nas_gym.tasks import TableTask
 
 CPU = torch.device("cpu")
@@ -159,7 +157,7 @@ def one_shot(name: str) -> dict[str, Any]:
 # -- memory ---------------------------------------------------------------------------------------
 
 BATCH = 64
-LARGEST = [3] * 6  # all edges with 3x3 convolutions
+LARGEST = np.full(6, 3)  # all edges with 3x3 convolutions
 
 
 def memory() -> dict[str, Any]:
@@ -168,14 +166,7 @@ def memory() -> dict[str, Any]:
     data = images.load("digits")
     train, valid = (Resident.of(data, split, CPU) for split in (data.train, data.valid))
     plan = supernet_plan("NB201", data).with_settings(channels=16)
-    largest = Training(plan.build(LARGEST), train, plan.recipe, 0)
-    found = {"largest network": memory_of_step(largest, BATCH)}
-    path = Training(plan.build(), train, plan.recipe, 0, lambda _: np.array(LARGEST))
-    found["the same path of the supernet"] = memory_of_step(path, BATCH)
-    for name, search in SEARCHES.items():
-        training = search(plan.build(), train, valid, plan.recipe, 0)
-        training.begin_epoch()
-        found[name] = memory_of_step(training, BATCH)
+    found = memory_of_methods(plan, train, valid, LARGEST, BATCH)
     return {name: {**each._asdict(), "total": each.total} for name, each in found.items()}
 
 

@@ -8,11 +8,15 @@ import shutil
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from nas_gym import tables
 from nas_gym.errors import MissingDataError
+from nas_gym.experiments import contenders
 from nas_gym.experiments.audit import audit
+from nas_gym.experiments.contenders import Contender
+from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.train_supernet import train_supernet
 from nas_gym.tasks import NetworkTask
 from nas_gym.tasks.network import _from_scratch
@@ -206,6 +210,24 @@ def test_nothing_of_the_test_images_reaches_the_agent(files, monkeypatch):
     after, _ = trajectory()
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("device", "workers"), [("cuda", 1), ("cpu", 2)])
+def test_one_process_has_a_gpu_to_itself(device, workers, supernet_files, tmp_path, monkeypatch):
+    monkeypatch.setattr(contenders, "cores", lambda: 2)
+    arguments = {"supernet": str(supernet_files["NB201"]), "device": "cpu"}
+    networks = Contender(
+        "rea", SearchSettings("NB201-digits-v0", "rea", 5, 4, env_arguments=arguments), tmp_path
+    )
+    monkeypatch.setattr(networks.task.evaluator, "device", torch.device(device))
+    assert len(networks.jobs()) == workers
+    begun = []
+    monkeypatch.setattr(contenders, "run_jobs", lambda *given: begun.append(given[-1]))
+    contenders.run_missing([networks], progress_bar=False)
+    assert begun == [workers]
+    monkeypatch.setattr("nas_gym.supernets.device.find_device", lambda name: torch.device(device))
+    one_shot = Contender("gdas", SearchSettings("NB201-cifar10-v0", "gdas", 5, 1), tmp_path / "b")
+    assert one_shot.on_gpu == (device == "cuda")
 
 
 def test_audit_of_networks(files):

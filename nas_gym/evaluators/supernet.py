@@ -61,12 +61,12 @@ class SupernetEvaluator(NetworkEvaluator):
         self.metrics = images_metrics("with weights of the supernet")
         self._settings = {"calibration": calibration, "images": images}
         self._calibration = calibration
-        self._device = next(supernet.network.parameters()).device
+        self.device = next(supernet.network.parameters()).device
         valid = data.valid if images is None else data.valid.first(images)
         train = data.train.first(max(calibration, 1))
         splits = {"train": train, "valid": valid, "test": data.test}
         self._splits = {
-            name: Resident.of(data, split, self._device) for name, split in splits.items()
+            name: Resident.of(data, split, self.device) for name, split in splits.items()
         }
         self._scores: dict[tuple[str, int], tuple[Score, float]] = {}
         self._params: dict[int, float] = {}

@@ -77,7 +77,7 @@ class TrainingEvaluator(NetworkEvaluator):
         self._splits = {
             name: Resident.of(data, split, device) for name, split in data.splits.items()
         }
-        self._device = device
+        self.device = device
         self._rows: dict[int, dict[str, float]] = {}
         self._params: dict[int, float] = {}
 
@@ -133,7 +133,7 @@ class TrainingEvaluator(NetworkEvaluator):
 
     def _train(self, index: int) -> dict[str, float]:
         genotype = self.space.decode([index])[0]
-        network = placed(self.plan.build(genotype), self._device)
+        network = placed(self.plan.build(genotype), self.device)
         training = Training(network, self._splits["train"], self.plan.recipe, self.plan.seed)
         begun = time.perf_counter() - self._take_up(training, index)
         try:

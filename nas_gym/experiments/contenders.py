@@ -42,7 +42,8 @@ class Contender:
     def jobs(self) -> list[Job]:
         """What is missing, in blocks of neighbouring seeds."""
         missing = self.store.missing(self.settings)
-        share = -(-len(missing) // cores())  # results do not depend on how trials are put together
+        # results do not depend on how trials are put together
+        share = -(-len(missing) // (1 if self.on_gpu else cores()))
         size = min(share, _BLOCK) if self.settings.runs_in_lockstep else 1
         blocks: list[list[int]] = []
         for seed in missing:
@@ -54,6 +55,18 @@ class Contender:
             Job(replace(self.settings, first_seed=block[0], seeds=len(block)), self.store)
             for block in blocks
         ]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it trains or evaluates networks on a GPU."""
+        from nas_gym.agents import ONE_SHOT
+
+        device = getattr(getattr(self.task, "evaluator", None), "device", None)
+        if self.settings.agent in ONE_SHOT:
+            from nas_gym.supernets.device import find_device
+
+            device = find_device(self.settings.agent_settings.get("device", "auto"))
+        return device is not None and device.type != "cpu"
 
     def trials(self) -> Trials:
         """The trials that are finished."""
@@ -90,7 +103,10 @@ class Job:
 
 
 def run_missing(found: Sequence[Contender], *, progress_bar: bool = True) -> list[Trials]:
-    """Run the trials that are not there yet, over all cores, and read all of them."""
+    """Run the trials that are not there yet, over all cores, and read all of them.
+
+    Where networks are computed on a GPU, one process has it to itself.
+    """
     for contender in found:
         contender.store.forget_failures()
     jobs = [job for contender in found for job in contender.jobs()]
@@ -109,7 +125,8 @@ def run_missing(found: Sequence[Contender], *, progress_bar: bool = True) -> lis
             progress.advance(bar, job.settings.seeds)
             return []
 
-        run_jobs(jobs, Job.run, ended, _preload(jobs))
+        workers = 1 if any(contender.on_gpu for contender in found) else cores()
+        run_jobs(jobs, Job.run, ended, _preload(jobs), workers)
     return [contender.trials() for contender in found]
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from nas_gym.supernets.batches import Resident
+from nas_gym.supernets.device import placed
+from nas_gym.supernets.network import Network
+from nas_gym.supernets.plans import Plan
+from nas_gym.supernets.searches import SEARCHES
 from nas_gym.supernets.training import Training
 
 
@@ -16,9 +23,10 @@ class Memory(NamedTuple):
 
     Attributes:
         weights: parameters and statistics of the network.
-        optimizer: gradients and momentum.
+        optimizer: gradients and momentum, and copies of the weights where a method keeps any.
         activations: the most that is kept for a backward pass at any time.
-        allocated: the most that torch had allocated on a GPU; 0 elsewhere.
+        allocated: the most that torch had allocated on a GPU, all that was there before included; 0
+            elsewhere.
     """
 
     weights: int
@@ -55,13 +63,48 @@ def memory_of_step(training: Training, images: int) -> Memory:
     network = training.network
     parameters = list(network.parameters())
     gradients = sum(each.grad.nbytes for each in parameters if each.grad is not None)
+    copies = training.copies * sum(each.nbytes for each in parameters)
     own = {each.untyped_storage().data_ptr() for each in parameters}
     return Memory(
         weights=sum(each.nbytes for each in (*parameters, *network.buffers())),
-        optimizer=gradients + sum(each.nbytes for each in training.momenta()),
+        optimizer=gradients + copies + sum(each.nbytes for each in training.momenta()),
         activations=held.peak_without(own),
         allocated=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
     )
+
+
+def memory_of_methods(
+    plan: Plan, train: Resident, valid: Resident, largest: NDArray[np.int64], images: int
+) -> dict[str, Memory]:
+    """What a step takes: of the largest single network, of its path through the supernet, and of
+    each one-shot search, where it draws that path, too.
+
+    Args:
+        plan: of the supernet.
+        train: images for weights.
+        valid: images for architectures.
+        largest: the genotype of the largest network, ``(num_decisions,)``.
+        images: in the step.
+    """
+
+    def fresh(genotype: NDArray[np.int64] | None = None) -> Network:
+        return placed(plan.build(genotype), train.device)
+
+    def search(name: str) -> Training:
+        found = SEARCHES[name](fresh(), train, valid, plan.recipe, 0)
+        found.train_only(largest)
+        found.begin_epoch()
+        return found
+
+    def path(_: np.random.Generator) -> NDArray[np.int64]:
+        return largest
+
+    single = Training(fresh(largest), train, plan.recipe, 0)
+    found = {"largest network": memory_of_step(single, images)}
+    single = Training(fresh(), train, plan.recipe, 0, path)
+    found["the same path of the supernet"] = memory_of_step(single, images)
+    del single  # its memory is none of the searches'
+    return found | {name: memory_of_step(search(name), images) for name in SEARCHES}
 
 
 class _Held:

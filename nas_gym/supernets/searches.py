@@ -59,6 +59,11 @@ class OneShotSearch(Training):
         drawn: Genotype = self.space.sample(1, rng)[0]
         return drawn
 
+    def train_only(self, genotype: Genotype) -> None:
+        """Let every batch train this architecture, as far as the method draws any: how much a step
+        takes depends on it."""
+        self._choose = lambda _: genotype
+
     @abstractmethod
     def derive(self) -> Genotype:
         """The architecture that the search would choose now, ``(num_decisions,)``."""
@@ -188,6 +193,7 @@ class DARTS(AlphaSearch):
 class SecondOrderDARTS(DARTS):
     """DARTS, second order: alpha looks one step of the weights ahead (Eqs. 6 to 8)."""
 
+    copies = 3  # what weights were, the gradient one step behind, and that one step ahead
     _STEP = 0.01  # of all weights together, by which the product with the Hessian is approximated
 
     def _precision(self, device: torch.device) -> AbstractContextManager[object]:
@@ -244,6 +250,12 @@ class GDAS(AlphaSearch):
     space of DARTS an architecture is drawn by discretizing the noisy alpha, so that it has the
     edges that its cells will have; GDAS' own code keeps all of them.
     """
+
+    def train_only(self, genotype: Genotype) -> None:
+        """As :meth:`OneShotSearch.train_only`."""
+        alpha = torch.from_numpy(self.space.genotype_to_alpha(genotype[None])[0])
+        with torch.no_grad():  # no noise makes up for so much
+            self.logits.copy_(100 * (alpha > 0).reshape(self.logits.shape))
 
     def _sample(self) -> tuple[Genotype, Tensor]:
         first, last = _TAU

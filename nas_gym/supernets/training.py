@@ -84,6 +84,9 @@ class Training:
         choose: what each batch trains of a supernet; a stand-alone network needs none.
     """
 
+    copies = 0
+    """Of all weights, that a step keeps for a while."""
+
     def __init__(
         self,
         network: Network,
