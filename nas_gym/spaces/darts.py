@@ -107,7 +107,7 @@ class DARTSSpace(CategoricalSpace):
             position[tuple(np.array(PAIRS[step]).T)] = np.arange(len(PAIRS[step]))
             chosen = sources[..., step, :]
             cells[..., 3 * step - 1] = position[chosen[..., 0], chosen[..., 1]]
-        return cells.reshape(len(rows), -1)
+        return cells.reshape(len(rows), self.num_decisions)
 
     # -- continuous relaxation --------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ class DARTSSpace(CategoricalSpace):
         rows, operations = self.edges(genotypes)
         alpha = np.zeros((len(rows), len(CELLS), len(EDGES) * len(OPERATIONS)), np.float32)
         np.put_along_axis(alpha, rows * len(OPERATIONS) + operations, 1.0, axis=2)
-        return alpha.reshape(len(rows), -1)
+        return alpha.reshape(len(rows), self.alpha_size)
 
     def alpha_to_genotype(self, alpha: ArrayLike) -> Genotypes:
         """L2NAS, Algorithm 2; ``(n, 196)`` -> ``(n, 22)``.
@@ -205,7 +205,7 @@ class DARTSSpace(CategoricalSpace):
             adjacency[n, cell, place[..., number], own] = 1
             adjacency[..., own, total] = 1
             adjacency[..., total, -1] = 1
-        return _side_by_side(adjacency), nodes.reshape(len(rows), -1)
+        return _side_by_side(adjacency), nodes.reshape(len(rows), len(CELLS) * size)
 
 
 def _side_by_side(adjacency: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nas_gym.spaces import (
     CategoricalSpace,
+    DARTSSpace,
     NB201Space,
     NBASRSpace,
     NBGraphSpace,
@@ -351,6 +352,26 @@ def test_random_space_masks_are_validity(case):
         assert [tuple(row) for row in decoded.tolist()] == list(below)
         level = below
     assert set(level) == expected
+
+
+@pytest.mark.parametrize("space", [*SPACES.values(), DARTSSpace()])
+def test_no_architectures_at_all(space, rng):
+    """Where a batch has none of a kind, as of new best ones, nothing has to be treated apart."""
+    none = space.sample(0, rng)
+    assert none.shape == (0, space.num_decisions)
+    assert space.genotype_to_alpha(none).shape == (0, space.alpha_size)
+    assert space.encode(none).shape == space.contains(none).shape == (0,)
+    assert len(space.to_text(none)) == 0
+    for back in (
+        space.decode(space.encode(none)),
+        space.alpha_to_genotype(space.genotype_to_alpha(none)),
+        space.from_text([]),
+        space.mutate(none, rng),
+        space.crossover(none, none, rng),
+    ):
+        assert back.shape == none.shape
+    if hasattr(space, "to_graph"):
+        assert [len(part) for part in space.to_graph(none)] == [0, 0]
 
 
 @given(small_spaces(), st.integers(0, 2**32 - 1))
