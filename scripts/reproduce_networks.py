@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from studies import RUNS, Result, clustered, reproduce, table
 
 import nas_gym  # noqa: F401  (registers the environments)
-from nas_gym.agents import L2NAS, ONE_SHOT
+from nas_gym.agents import L2NAS, ONE_SHOT, L2NASPaper
 from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
@@ -53,6 +53,18 @@ SUPERNET_COMMAND = " ".join(
 )
 TABLE = {"table": "nats-bench", "dataset": "cifar10"}
 SHOT_SEEDS, SHOT_EPOCHS = 5, 100
+LONG_QUERIES, LONG_EVALUATOR = 20_000, "supernet(calibration=0,images=100)"
+LONG_SETTINGS = {
+    "num_random": 500,
+    "anneal_until": 0,
+    "final_epsilon": 0.0,
+    "buffer_size": 5000,
+}
+LONG_COMMAND = " ".join(
+    ["nas-gym search DARTS-digits-alpha-v0 --agent l2nas-paper"]
+    + [f"--set {name}={value}" for name, value in LONG_SETTINGS.items()]
+    + [f'--queries {LONG_QUERIES} --seeds 1 --evaluator "{LONG_EVALUATOR}"']
+)
 TRAINED = {"epochs": 4, "cells": 1, "channels": 8}
 TRAINED_CELLS = 20
 AUDITED = ["supernet(images=1000)", "nb201-12epochs:cifar10-val"]
@@ -154,6 +166,25 @@ def one_shot(name: str) -> dict[str, Any]:
     }
 
 
+# -- section 4.2 of L2NAS -------------------------------------------------------------------------
+
+
+def long_search() -> dict[str, Any]:
+    """20,000 queries in the space of DARTS: mean accuracies of the random ones and of the last."""
+    arguments = {"evaluator": LONG_EVALUATOR, "device": "cpu"}
+    env = gym.make_vec("DARTS-digits-alpha-v0", num_envs=1, **arguments)
+    agent = L2NASPaper(env, seed=SEEDS[0], **LONG_SETTINGS).learn(LONG_QUERIES)
+    told = agent.task.reward(env.unwrapped.history.indices[:, 0])
+    best = agent.space.encode(agent.best_genotypes)
+    return {
+        "random": told[: LONG_SETTINGS["num_random"]].mean(),
+        "last": told[-1000:].mean(),
+        "unique": len(np.unique(env.unwrapped.history.indices)),
+        "test_accuracy": float(agent.task.reported(best)[0]),
+        "found": agent.space.to_text(agent.best_genotypes)[0],
+    }
+
+
 # -- memory ---------------------------------------------------------------------------------------
 
 BATCH = 64
@@ -175,7 +206,8 @@ AUDIT = Measurement("networks-audit", audited)
 MEMORY = Measurement("networks-memory", memory)
 SCRATCH = Measurement("networks-training", trained)
 SHOTS = {name: Measurement(f"networks-{name}", partial(one_shot, name)) for name in ONE_SHOT}
-STUDIES = (DIGITS, AUDIT, SCRATCH, MEMORY, *SHOTS.values())
+LONG = Measurement("networks-l2nas", long_search)
+STUDIES = (DIGITS, AUDIT, SCRATCH, MEMORY, LONG, *SHOTS.values())
 
 
 # -- the page -------------------------------------------------------------------------------------
@@ -253,6 +285,8 @@ def page() -> str:
         audit=table(["signal", "cells", "Spearman", "Kendall", "P@10", "regret"], audit_rows()),
         supernet=SUPERNET_COMMAND,
         scratch=SCRATCH.result,
+        long=LONG.result,
+        long_command=LONG_COMMAND,
         trained=TRAINED,
         cells=TRAINED_CELLS,
         shots=table(["method", "test accuracy, %", "mean", "cells worse"], shot_rows()),
