@@ -285,7 +285,7 @@ def train_supernet(
             space, dataset, out, size=size, device=device or "auto", seed=seed, **settings
         )
     except KeyboardInterrupt:
-        console.print("Stopped. The same command goes on from here.")
+        console.print("Stopped. The same command goes on from the epoch that it saved last.")
         raise typer.Exit(130) from None
     console.print(f"{path}: best validation accuracy {found.best_accuracy:.2f} %", markup=False)
     if out is not None or settings or seed or size:

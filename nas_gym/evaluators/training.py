@@ -42,9 +42,10 @@ class TrainingEvaluator(NetworkEvaluator):
 
     Metrics: ``valid_accuracy``, ``test_accuracy`` (%), ``valid_loss``, ``params`` (M) and
     ``seconds``. Every result is kept in a file of the plan, so that no architecture is trained
-    twice, in whatever process; cells of NAS-Bench-201 that compute the same function count as one
-    (the first of them is trained), but each has its own ``params``. A training that is killed goes
-    on where its last checkpoint was. One that diverges counts as guessing: 100 / classes %.
+    twice, in whatever process; cells of NAS-Bench-201 that its authors take for the same function
+    count as one (the first of them is trained), but each has its own ``params``. A training that is
+    killed goes on where its last checkpoint was. One that diverges counts as guessing: 100 /
+    classes %.
 
     Args:
         plan: how architectures are trained.
