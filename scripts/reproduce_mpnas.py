@@ -36,11 +36,11 @@ from studies import (
 from nas_gym import tables, task_sets
 from nas_gym.agents import MPNAS
 from nas_gym.agents.mpnas import known_architectures
-from nas_gym.evaluators.graphs import Graphs, to_graphs
 from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.experiments.figures import png
 from nas_gym.experiments.jobs import cores
 from nas_gym.files import write_atomically
+from nas_gym.spaces.graphs import Graphs, to_graphs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

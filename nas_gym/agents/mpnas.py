@@ -17,8 +17,8 @@ from nas_gym.agents.base import Callback, State, part
 from nas_gym.agents.meta_agent import MetaAgent, describe
 from nas_gym.agents.unseen import Remembering, drawn_indices, unseen
 from nas_gym.errors import DamagedDataError
-from nas_gym.evaluators.graphs import to_graphs
 from nas_gym.evaluators.recipes import Recipe, Schedule
+from nas_gym.spaces.graphs import to_graphs
 from nas_gym.task_sets import TaskSet, dataset_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class MPNAS(Remembering, MetaAgent):
     architectures and a random network.
 
     A meta-learned agent can search any space whose operations are part of the unified graph
-    (:mod:`nas_gym.evaluators.graphs`), not only the one that it learned on. Nothing but the order
+    (:mod:`nas_gym.spaces.graphs`), not only the one that it learned on. Nothing but the order
     of the rewards counts, so that their scale need not be known.
 
     Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nas_gym.evaluators.graphs import NODES, Graphs
+from nas_gym.spaces.graphs import NODES, Graphs
 
 _SCALE = 1.5
 """What sums over neighbours are divided by. A mean would forget how many there are: with rows of

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.evaluators.graphs import to_graphs
 from nas_gym.files import sha256
 from nas_gym.spaces import SearchSpace
+from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tables import Metric, Table
 
 PREDICTOR = "predictor"

@@ -17,11 +17,11 @@ from typing_extensions import Self
 from nas_gym.errors import DamagedDataError
 from nas_gym.evaluators.fine_tuning import fine_tune
 from nas_gym.evaluators.gcn import GCN, to_tensors
-from nas_gym.evaluators.graphs import Graphs
 from nas_gym.evaluators.meta_learning import Parameters
 from nas_gym.evaluators.recipes import Recipe
 from nas_gym.files import read_tensors, write_tensors
 from nas_gym.rank_scores import rank_scores
+from nas_gym.spaces.graphs import Graphs
 
 _BATCH = 4096  # graphs that are predicted at a time
 
@@ -40,7 +40,7 @@ class Predictor:
         steps: of fine-tuning that made the parameters; 0 for none.
 
     Example:
-        >>> from nas_gym.evaluators.graphs import to_graphs
+        >>> from nas_gym.spaces.graphs import to_graphs
         >>> from nas_gym.spaces import NB201Space
         >>> space = NB201Space()
         >>> graphs = to_graphs(space, space.decode([7, 8, 9, 10, 11]))

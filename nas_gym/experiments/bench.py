@@ -142,9 +142,9 @@ def _mpnas() -> Iterator[Row]:
     import torch
 
     from nas_gym.evaluators.gcn import to_tensors
-    from nas_gym.evaluators.graphs import to_graphs
     from nas_gym.evaluators.meta_training import MetaTraining, Source
     from nas_gym.evaluators.recipes import Recipe, Schedule
+    from nas_gym.spaces.graphs import to_graphs
 
     torch.set_num_threads(1)
     table = load("analog-nasbench")

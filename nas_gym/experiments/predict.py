@@ -14,8 +14,8 @@ from nas_gym.agents import MPNAS
 from nas_gym.agents.base import pretrained_file
 from nas_gym.envs.sequential import SequentialVectorEnv
 from nas_gym.errors import DamagedDataError
-from nas_gym.evaluators.graphs import to_graphs
 from nas_gym.files import read_tensors
+from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks import Task
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas_gym.evaluators.graphs import NODES, OPERATIONS
+from nas_gym.spaces.graphs import NODES, OPERATIONS
 from nas_gym.supernets.layers import LAYERS, Layers, Reduction, convolution, relu_conv_norm
 
 _CONVOLUTIONS = {
@@ -47,10 +47,10 @@ class CellNetwork(nn.Module):
 
     Args:
         adjacency: the edges of the cell, ``(nodes, nodes)`` bool. This and ``nodes`` are a row of
-            :class:`nas_gym.evaluators.graphs.Graphs`, as ``to_graphs`` gives it: edges lead from
+            :class:`nas_gym.spaces.graphs.Graphs`, as ``to_graphs`` gives it: edges lead from
             earlier to later nodes, from the input to the output, and ``zero`` is left out.
         nodes: what the nodes are, ``(nodes,)`` indices of
-            :data:`nas_gym.evaluators.graphs.NODES`; -1 for none.
+            :data:`nas_gym.spaces.graphs.NODES`; -1 for none.
         in_channels: of the inputs.
         num_classes: logits for each input.
         dims: 1 for sequences, 2 for images.

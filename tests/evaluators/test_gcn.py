@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nas_gym.evaluators.gcn import GCN, to_tensors
-from nas_gym.evaluators.graphs import Graphs, to_graphs
+from nas_gym.spaces.graphs import Graphs, to_graphs
 from nas_gym.tables import load
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from nas_gym.evaluators.gcn import to_tensors
-from nas_gym.evaluators.graphs import to_graphs
 from nas_gym.evaluators.meta_training import MetaTraining, Source
 from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.evaluators.recipes import Recipe, Schedule
+from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tables import load
 
 torch.set_num_threads(1)

@@ -13,12 +13,12 @@ import nas_gym  # noqa: F401
 from nas_gym.errors import DamagedDataError
 from nas_gym.evaluators import PredictorEvaluator
 from nas_gym.evaluators.fine_tuning import STEPS, _folds
-from nas_gym.evaluators.graphs import Graphs, to_graphs
 from nas_gym.evaluators.predictor import Predictor, SavedPredictor
 from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.evaluators.recipes import Recipe
 from nas_gym.files import write_tensors
 from nas_gym.spaces import CategoricalSpace
+from nas_gym.spaces.graphs import Graphs, to_graphs
 from nas_gym.tables import load
 
 torch.set_num_threads(1)

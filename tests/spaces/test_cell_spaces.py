@@ -8,8 +8,8 @@ import pytest
 
 from nas_gym import import_table, tables
 from nas_gym.agents import MPNAS, RegularizedEvolution
-from nas_gym.evaluators.graphs import NODES, to_graphs
 from nas_gym.spaces import NB101Space, NB201Space, NBASRSpace, TransNASSpace
+from nas_gym.spaces.graphs import NODES, to_graphs
 
 CELLS_101 = [
     "[[0, 1], [0, 0]] input,output",

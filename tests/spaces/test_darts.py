@@ -8,9 +8,9 @@ from math import comb
 import numpy as np
 import pytest
 
-from nas_gym.evaluators.graphs import to_graphs
 from nas_gym.spaces import DARTSSpace
 from nas_gym.spaces.darts import EDGES, OPERATIONS
+from nas_gym.spaces.graphs import to_graphs
 
 SPACE = DARTSSpace()
 # as DARTS' authors publish them

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from nas_gym.evaluators.graphs import NODES, to_graphs
-from nas_gym.evaluators.mixed_ops import MixedOps
 from nas_gym.spaces import NB201Space
+from nas_gym.spaces.graphs import NODES, to_graphs
+from nas_gym.spaces.mixed_ops import MixedOps
 from nas_gym.spaces.nb201_cost import parameters
 from nas_gym.supernets.cell_network import CellNetwork
 

@@ -10,10 +10,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_gym.evaluators.graphs import NODES, OPERATIONS, Graphs, prune
 from nas_gym.spaces import nb201, nbasr
 from nas_gym.spaces.base import RandomSource
 from nas_gym.spaces.edge_cells import Edges, adjacency
+from nas_gym.spaces.graphs import NODES, OPERATIONS, Graphs, prune
 from nas_gym.spaces.nb101 import MAX_EDGES, MAX_VERTICES
 
 _MOST = len(nbasr.EDGES)
@@ -60,7 +60,7 @@ class MixedOps:
 
         The nodes are input, nine operations, output and the global node. What a topology lacks is
         absent, and so is what cannot change the output, as in
-        :func:`nas_gym.evaluators.graphs.to_graphs`.
+        :func:`nas_gym.spaces.graphs.to_graphs`.
 
         Raises:
             TypeError: not integers.

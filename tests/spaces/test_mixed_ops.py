@@ -9,9 +9,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from nas_gym.evaluators.graphs import NODES, OPERATIONS, Graphs, to_graphs
-from nas_gym.evaluators.mixed_ops import MixedOps
 from nas_gym.spaces import NB201Space
+from nas_gym.spaces.graphs import NODES, OPERATIONS, Graphs, to_graphs
+from nas_gym.spaces.mixed_ops import MixedOps
 
 NB101, NB201, NBASR = 794_700_072, 11**6, 11**9
 SPACE = MixedOps()
@@ -146,5 +146,5 @@ def test_none_at_all():
 
 
 def test_needs_no_torch():
-    code = "import sys, nas_gym.evaluators.mixed_ops; assert 'torch' not in sys.modules"
+    code = "import sys, nas_gym.spaces.mixed_ops; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas_gym.evaluators.graphs import NODES, to_graphs
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
+from nas_gym.spaces.graphs import NODES, to_graphs
 
 SPACE = NB201Space()
 
