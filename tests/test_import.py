@@ -33,6 +33,11 @@ def test_import_loads_nothing_heavy(run_python):
     assert run_python(code) == "[]"
 
 
+def test_images_are_fetched_without_torch(run_python):
+    code = "import sys, nas_gym.supernets.data; print('torch' in sys.modules)"
+    assert run_python(code) == "False"
+
+
 def test_import_is_fast(run_python):
     """At most 60 ms more than gymnasium alone; in proportion where the machine is busy or slow."""
     times = [[float(t) for t in run_python(IMPORT).split()] for _ in range(4)]
