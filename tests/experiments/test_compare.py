@@ -150,7 +150,7 @@ def test_trials_that_are_not_there_have_failed(tmp_path, monkeypatch):
     assert list(entry["failures"]) == ["2"]
 
 
-def run_here(jobs, work, ended, preload=()):
+def run_here(jobs, work, ended, preload=(), workers=None):
     """As run_jobs, in this process, which alone knows the failing agent."""
     waiting = list(jobs)
     while waiting:
