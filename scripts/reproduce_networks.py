@@ -9,6 +9,7 @@ They run on the CPU; scripts/gpu_checks.py has what takes a GPU.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -25,10 +26,12 @@ from numpy.typing import NDArray
 from studies import RUNS, Result, clustered, reproduce, table
 
 import nas_gym  # noqa: F401  (registers the environments)
-from nas_gym.agents import L2NAS, ONE_SHOT, L2NASPaper
+from nas_gym.agents import L2NAS, ONE_SHOT
 from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
+from nas_gym.experiments.search import run_search
+from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
 from nas_gym.supernets import data as images
 from nas_gym.supernets.batches import Resident
@@ -63,7 +66,8 @@ LONG_SETTINGS = {
 LONG_COMMAND = " ".join(
     ["nas-gym search DARTS-digits-alpha-v0 --agent l2nas-paper"]
     + [f"--set {name}={value}" for name, value in LONG_SETTINGS.items()]
-    + [f'--queries {LONG_QUERIES} --seeds 1 --evaluator "{LONG_EVALUATOR}"']
+    + [f"--queries {LONG_QUERIES} --seeds 1 --first-seed {SEEDS[0]}"]
+    + [f'--evaluator "{LONG_EVALUATOR}"']
 )
 TRAINED = {"epochs": 4, "cells": 1, "channels": 8}
 TRAINED_CELLS = 20
@@ -171,17 +175,20 @@ def one_shot(name: str) -> dict[str, Any]:
 
 def long_search() -> dict[str, Any]:
     """20,000 queries in the space of DARTS: mean accuracies of the random ones and of the last."""
-    arguments = {"evaluator": LONG_EVALUATOR, "device": "cpu"}
-    env = gym.make_vec("DARTS-digits-alpha-v0", num_envs=1, **arguments)
-    agent = L2NASPaper(env, seed=SEEDS[0], **LONG_SETTINGS).learn(LONG_QUERIES)
-    told = agent.task.reward(env.unwrapped.history.indices[:, 0])
-    best = agent.space.encode(agent.best_genotypes)
+    folder, env_arguments = FOLDER / "l2nas", {"evaluator": LONG_EVALUATOR, "device": "cpu"}
+    search = SearchSettings(
+        "DARTS-digits-alpha-v0", "l2nas-paper", LONG_QUERIES, 1, SEEDS[0], env_arguments,
+        LONG_SETTINGS,
+    )  # fmt: skip
+    (trial,) = run_search(search, folder)["trials"]
+    with (folder / "history.jsonl").open() as file:
+        rewards = [json.loads(row)["reward"] for row in file]
     return {
-        "random": told[: LONG_SETTINGS["num_random"]].mean(),
-        "last": told[-1000:].mean(),
-        "unique": len(np.unique(env.unwrapped.history.indices)),
-        "test_accuracy": float(agent.task.reported(best)[0]),
-        "found": agent.space.to_text(agent.best_genotypes)[0],
+        "random": np.mean(rewards[: LONG_SETTINGS["num_random"]]),
+        "last": np.mean(rewards[-1000:]),
+        "unique": trial["unique_queries"],
+        "test_accuracy": trial["report"],
+        "found": trial["arch"],
     }
 
 
