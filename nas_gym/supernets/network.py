@@ -89,7 +89,8 @@ class Network(nn.Module, ABC):
     def subnet(self, genotype: ArrayLike) -> Self:
         """The stand-alone network of an architecture, with a copy of the weights of this one."""
         own = self.state_dict()
-        network = type(self)(**self.settings, genotype=genotype)
+        with torch.random.fork_rng(devices=[]):  # fresh weights, of which none stays
+            network = type(self)(**self.settings, genotype=genotype)
         network.load_state_dict({name: own[name] for name in network.state_dict()})
         weights = next(self.parameters())
         return network.to(weights.device, weights.dtype).train(self.training)

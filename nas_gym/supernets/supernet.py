@@ -173,7 +173,8 @@ def load(path: Path, device: torch.device) -> Supernet:
     try:
         plan, best = json.loads(str(arrays["plan"])), float(arrays["best_accuracy"])
         epochs = plan["recipe"]["epochs"]
-        network = NETWORKS[plan["space"]](**plan["network"])
+        with torch.random.fork_rng(devices=[]):  # fresh weights, of which none stays
+            network = NETWORKS[plan["space"]](**plan["network"])
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedDataError(f"{path} holds no plan of a supernet: {error!r}.") from error
     if int(arrays["epoch"]) < epochs:
