@@ -55,7 +55,7 @@ def train_supernet(
     path: Path,
     device: torch.device,
     report: Report | None = None,
-    seconds: float = 60.0,
+    seconds: float = 10.0,
 ) -> Supernet:
     """Train a supernet, or go on where that was cut off.
 

@@ -253,7 +253,9 @@ def test_a_folder_named_like_a_data_set_is_none(tmp_path):
 def test_damaged_folders(tmp_path):
     write_folder(tmp_path / "mine")
     (tmp_path / "mine" / "bee" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\nrest")
-    with pytest.raises(DamagedDataError, match=r"bee/3\.png in .* could not be read"):
+    with pytest.raises(
+        DamagedDataError, match=r"bee/3\.png in .* could not be read .*: no known format"
+    ):
         data.load(str(tmp_path / "mine"))
     with pytest.raises(MissingDataError, match="neither a data set"):
         data.load(str(tmp_path / "nowhere"))
@@ -279,6 +281,11 @@ def test_damaged_folders(tmp_path):
 
 
 def test_a_class_without_images(tmp_path):
+    write_folder(tmp_path / "empty")
+    (tmp_path / "empty" / "cat").mkdir()
+    for path in (tmp_path / "empty", as_zip(tmp_path / "empty")):
+        with pytest.raises(DamagedDataError, match="has no images of class cat"):
+            data.load(str(path))
     write_folder(tmp_path / "mine", per_class=1)
     with pytest.raises(DamagedDataError, match=r"has no .* images of class ant, bee"):
         data.load(str(tmp_path / "mine"))

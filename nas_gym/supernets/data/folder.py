@@ -19,7 +19,8 @@ _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".webp"}
 
 
 class _Files(Protocol):
-    def names(self) -> list[str]: ...
+    def names(self) -> list[str]:
+        """Of all files and, with a slash at their ends, of folders."""
 
     def read(self, name: str) -> bytes: ...
 
@@ -29,8 +30,10 @@ class _Folder:
         self._path = path
 
     def names(self) -> list[str]:
-        files = (path for path in self._path.rglob("*") if path.is_file())
-        return [path.relative_to(self._path).as_posix() for path in files]
+        return [
+            path.relative_to(self._path).as_posix() + "/" * path.is_dir()
+            for path in self._path.rglob("*")
+        ]
 
     def read(self, name: str) -> bytes:
         return (self._path / name).read_bytes()
@@ -41,7 +44,7 @@ class _Zip:
         self._file = file
 
     def names(self) -> list[str]:
-        return [info.filename for info in self._file.infolist() if not info.is_dir()]
+        return self._file.namelist()
 
     def read(self, name: str) -> bytes:
         try:
@@ -77,14 +80,19 @@ def read(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
     Raises:
         MissingDataError: no such file, or no image in it.
         DamagedDataError: not a zip file, an image that cannot be read, or images of different
-            sizes where no size is given.
+            sizes where no size is given, or an empty folder among those of the classes.
     """
     with _open(path) as files:
-        names = sorted(filter(_is_image, files.names()))
+        found = files.names()
+        names = sorted(filter(_is_image, found))
         if not names:
             raise MissingDataError(
                 f"{path} holds no images. <class>/<image> was expected, with endings "
                 f"{', '.join(sorted(_ENDINGS))}."
+            )
+        if empty := _empty_classes(found, names):
+            raise DamagedDataError(
+                f"{path} has no images of class {', '.join(empty)}. Delete folders that are none."
             )
         classes = sorted({PurePosixPath(name).parent.name for name in names})
         images = [_image(files.read(name), f"{name} in {path}", size) for name in names]
@@ -103,8 +111,20 @@ def read(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
 
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in _ENDINGS and bool(path.parent.name) and not hidden
+    is_file = path.suffix.lower() in _ENDINGS and not name.endswith("/")
+    return is_file and bool(path.parent.name) and not _is_hidden(path)
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
+def _empty_classes(found: list[str], images: list[str]) -> list[str]:
+    """Folders without images beside those of classes."""
+    folders = {folder for name in images for folder in PurePosixPath(name).parents}
+    beside = {PurePosixPath(name).parent.parent for name in images}
+    others = {PurePosixPath(name) for name in found if name.endswith("/")} - folders
+    return sorted(each.name for each in others if each.parent in beside and not _is_hidden(each))
 
 
 def _image(content: bytes, name: str, size: int | None) -> Pixels:
@@ -113,7 +133,9 @@ def _image(content: bytes, name: str, size: int | None) -> Pixels:
     try:
         with Image.open(BytesIO(content)) as file:
             image = file.convert("L" if file.mode in ("1", "L") else "RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except UnidentifiedImageError as error:
+        raise DamagedDataError(f"{name} could not be read as an image: no known format.") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise DamagedDataError(f"{name} could not be read as an image: {error}.") from error
     if size is not None:
         image = image.resize((size, size), Image.Resampling.BILINEAR)
