@@ -102,6 +102,8 @@ def test_report_of_a_table(files):
     [
         ({"signal": "accuracy"}, "no metric 'accuracy'"),
         ({"report": "nowhere:x"}, "nowhere"),
+        ({"report": "analog-nasbench:x"}, "no metric 'x'"),
+        ({"size": 8}, "a size of their own"),
         ({"evaluator": "guess"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": None}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=0)"}, "at least one epoch"),

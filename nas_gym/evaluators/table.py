@@ -80,7 +80,7 @@ class TableEvaluator:
         self._values = table.values
         if extra:
             for other, column in extra:
-                if not _same_rows(other.space, table.space):
+                if not same_rows(other.space, table.space):
                     raise ValueError(
                         f"{column} covers {other.space.name} ({other.space.size:,} architectures), "
                         f"but table {table.name!r} covers {table.space.name} "
@@ -100,7 +100,7 @@ class TableEvaluator:
         return np.array(self._values[:, list(self.metrics).index(name)])
 
 
-def _same_rows(first: SearchSpace, second: SearchSpace) -> bool:
+def same_rows(first: SearchSpace, second: SearchSpace) -> bool:
     """Whether an index means the same architecture in both spaces."""
     if (type(first), first.size, first.choices) != (type(second), second.size, second.choices):
         return False

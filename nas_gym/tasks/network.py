@@ -11,8 +11,10 @@ import numpy as np
 
 from nas_gym import noise as noises
 from nas_gym import rewards, tables
-from nas_gym.evaluators import Column, Mixture, TableEvaluator
-from nas_gym.tables import Metric
+from nas_gym.evaluators import Column, Mixture
+from nas_gym.evaluators.table import same_rows
+from nas_gym.spaces import SearchSpace
+from nas_gym.tables import Metric, Table
 from nas_gym.tasks.base import Indices, Task, Values, check_noise
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class NetworkTask(Task):
         latency = [self._parse(parsed.column)] if isinstance(parsed, rewards.Latency) else []
         self.columns = list(dict.fromkeys([self.signal, self.report, *latency]))
         self._tables = {
-            column: _table_evaluator(self, column)
+            column: _table(self.space, column)
             for column in self.columns
             if column.table != self.evaluator.name
         }
@@ -126,12 +128,12 @@ class NetworkTask(Task):
             raise KeyError(f"{column} is not a column of this task.")
         if column.table == self.evaluator.name:
             return self.evaluator.metrics[column.metric]
-        return self._tables[column].metrics[column.metric]
+        return self._tables[column].metric(column.metric)
 
     def _values(self, column: Column, indices: Indices) -> Values:
         if column.table == self.evaluator.name:
             return self.evaluator.values(column.metric, indices)
-        return self._tables[column].column(column.metric).take(indices)
+        return self._tables[column].lookup(indices, column.metric)
 
     def metrics(self, indices: Indices) -> dict[str, Values]:
         """Every metric of the evaluator, and what else the task is made of."""
@@ -203,12 +205,13 @@ def _rescaled(evaluator: NetworkEvaluator) -> str:
     return f"rescaled(best={best / 100!r})"
 
 
-def _table_evaluator(task: NetworkTask, column: Column) -> TableEvaluator:
-    """The table of a column over the task's search space."""
-    found = TableEvaluator(tables.load(column.table))
-    if found.space.size != task.space.size or found.space.choices != task.space.choices:
+def _table(space: SearchSpace, column: Column) -> Table:
+    """The table of a column, over a search space."""
+    found = tables.load(column.table)
+    found.metric(column.metric)  # which it has
+    if not same_rows(found.space, space):
         raise ValueError(
-            f"{column} covers {found.space.name}, but this task searches {task.space.name}."
+            f"{column} covers {found.space.name}, but this task searches {space.name}."
         )
     return found
 

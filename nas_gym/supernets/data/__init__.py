@@ -49,10 +49,14 @@ def load(name: str, size: int | None = None) -> ImageData:
         size: images of a folder are scaled to so many pixels in height and width.
 
     Raises:
-        ValueError: a size below 1.
+        ValueError: a size below 1, or for a data set whose images have one of their own.
         MissingDataError: it is not on this machine.
         DamagedDataError: a file that cannot be read, or a class without images.
     """
+    if size is not None and name in NAMES:
+        raise ValueError(
+            f"Images of {name} have a size of their own; size is for folders of images."
+        )
     return _load(name, size)
 
 
