@@ -128,9 +128,17 @@ def _kept(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> NDArray[np.bool
     """Which nodes lie on a path from input to output, and these two, ``(n, nodes)``."""
     works = nodes != NODES.index("zero")
     ends = [nodes == NODES.index(end) for end in ("input", "output")]
-    reached, reaches = ends[0].copy(), ends[1].copy()
-    for _ in range(nodes.shape[1]):
-        reached |= (reached[:, :, None] & edges).any(axis=1) & works
-        reaches |= (edges & reaches[:, None]).any(axis=2) & works
+    reached, reaches = _spread(ends[0], edges, works), _spread(ends[1], edges.swapaxes(1, 2), works)
     kept: NDArray[np.bool_] = (reached & reaches) | ends[0] | ends[1]
     return kept
+
+
+def _spread(
+    reached: NDArray[np.bool_], edges: NDArray[np.bool_], works: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Nodes, and those that paths lead to from them through nodes that work, ``(n, nodes)``."""
+    while True:
+        more = reached | ((reached[:, None] @ edges)[:, 0] & works)
+        if np.array_equal(more, reached):
+            return reached
+        reached = more
