@@ -71,7 +71,7 @@ def _table_state(table: str) -> str:
 
 
 def _supernet_state(space: str, dataset: str) -> str:
-    from nas_gym.supernets import supernet
+    from nas_gym.networks import supernet
 
     if supernet.is_cached(space, dataset):
         return "ready"
@@ -231,7 +231,7 @@ def meta_train(
     """Let an agent learn from tasks; what it saves is for `search --pretrained`. Goes on where it
     was cut off."""
     import nas_gym  # noqa: F401  (registers the environments)
-    from nas_gym.agents.base import agent_file
+    from nas_gym.agents.common.base import agent_file
     from nas_gym.experiments import meta_train as meta
     from nas_gym.experiments.settings import parse_settings
 
@@ -313,12 +313,12 @@ def predict(
     import numpy as np
 
     import nas_gym  # noqa: F401  (registers the environments)
-    from nas_gym.agents.base import agent_file
+    from nas_gym.agents.common.base import agent_file
     from nas_gym.envs.base import make_task
     from nas_gym.evaluators import PREDICTOR
-    from nas_gym.evaluators.rank_correlation import spearman
     from nas_gym.experiments.predict import rank
-    from nas_gym.task_sets import arguments_of
+    from nas_gym.tasks.task_sets import arguments_of
+    from nas_gym.utils.ranks import spearman
 
     given = _given(table=table, signal=signal, report=report, noise=noise, reward=reward)
     task = make_task(**{**arguments_of(env), **given})
@@ -367,7 +367,7 @@ def audit(
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.audit import BEST
     from nas_gym.experiments.audit import audit as run
-    from nas_gym.files import write_atomically
+    from nas_gym.utils.files import write_atomically
 
     rows = run(
         env, signals, _given(table=table, report=report), sample=sample, seed=seed,
@@ -512,7 +512,7 @@ def data_fetch(
 ) -> None:
     """Download what tables are read from, check it, and convert it; or images."""
     from nas_gym import tables
-    from nas_gym.supernets import data as images
+    from nas_gym.networks import data as images
 
     for name in names:
         dataset = name.removesuffix("-images")
@@ -603,7 +603,7 @@ def main() -> None:
     """Run the command line; errors that users can mend are shown without a traceback."""
     import gymnasium as gym
 
-    from nas_gym.errors import DataError, TrainingError
+    from nas_gym.utils.errors import DataError, TrainingError
 
     try:
         app()

@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from nas_gym.errors import MissingDataError
 from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.train_supernet import train_supernet
-from nas_gym.supernets import data as images
-from nas_gym.supernets.batches import Resident
-from nas_gym.supernets.device import arranged, find_device, placed, precision
-from nas_gym.supernets.memory import memory_of_methods
-from nas_gym.supernets.network import Network
-from nas_gym.supernets.plans import Plan, supernet_plan
-from nas_gym.supernets.supernet import Supernet
-from nas_gym.supernets.training import Training
+from nas_gym.networks import data as images
+from nas_gym.networks.batches import Resident
+from nas_gym.networks.device import arranged, find_device, placed, precision
+from nas_gym.networks.memory import memory_of_methods
+from nas_gym.networks.network import Network
+from nas_gym.networks.plans import Plan, supernet_plan
+from nas_gym.networks.supernet import Supernet
+from nas_gym.networks.training import Training
+from nas_gym.utils.errors import MissingDataError
 
 LARGEST = np.full(6, 3)  # all edges with 3x3 convolutions
 

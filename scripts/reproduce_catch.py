@@ -28,10 +28,10 @@ from studies import (
     table,
 )
 
-from nas_gym import task_sets
 from nas_gym.experiments.figures import png, styles
 from nas_gym.experiments.records import Trials
-from nas_gym.files import write_atomically
+from nas_gym.tasks import task_sets
+from nas_gym.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -33,19 +33,20 @@ from studies import (
     table,
 )
 
-from nas_gym import tables, task_sets
+from nas_gym import tables
 from nas_gym.agents import MPNAS
 from nas_gym.agents.mpnas import known_architectures
-from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.experiments.figures import png
 from nas_gym.experiments.jobs import cores
-from nas_gym.files import write_atomically
 from nas_gym.spaces.graphs import Graphs, to_graphs
+from nas_gym.tasks import task_sets
+from nas_gym.utils.files import write_atomically
+from nas_gym.utils.ranks import spearman
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from nas_gym.evaluators.predictor import Predictor
+    from nas_gym.predictors.predictor import Predictor
     from nas_gym.spaces import SearchSpace
 
 META_SEEDS = 5
@@ -166,8 +167,8 @@ def column(name: str) -> NDArray[np.float64]:
 
 def random_start(seed: int) -> Predictor:
     """A network that learned nothing; all of it is fine-tuned."""
-    from nas_gym.evaluators.predictor import Predictor
-    from nas_gym.evaluators.recipes import Recipe
+    from nas_gym.predictors.config import Recipe
+    from nas_gym.predictors.predictor import Predictor
 
     return Predictor(Recipe(algorithm="maml"), seed=seed)
 
@@ -190,10 +191,10 @@ def transfer(target: str, variant: str, index: int) -> dict[str, dict[str, list[
 
 def naive(source: str, index: int) -> dict[str, dict[str, list[float]]]:
     """How well a predictor of one column alone ranks the columns of all other targets."""
-    from nas_gym.evaluators.gcn import to_tensors
-    from nas_gym.evaluators.meta_training import MetaTraining as Training
-    from nas_gym.evaluators.meta_training import Source
-    from nas_gym.evaluators.recipes import Recipe, Schedule
+    from nas_gym.predictors.config import Recipe, Schedule
+    from nas_gym.predictors.gcn import to_tensors
+    from nas_gym.predictors.meta_training import MetaTraining as Training
+    from nas_gym.predictors.meta_training import Source
 
     quiet()
     seed = FIRST_SEED + index
@@ -339,10 +340,10 @@ SETTINGS = list(
 def synthetic(correlation: float, count: int, uncorrelated: int) -> dict[str, list[float]]:
     """Spearman's correlation after 5 shots on a task of CIFAR-100's accuracies and noise, meta-
     trained on others of the kind; and from a random network."""
-    from nas_gym.evaluators.gcn import to_tensors
-    from nas_gym.evaluators.meta_training import MetaTraining as Training
-    from nas_gym.evaluators.meta_training import Source
-    from nas_gym.evaluators.recipes import Recipe, Schedule
+    from nas_gym.predictors.config import Recipe, Schedule
+    from nas_gym.predictors.gcn import to_tensors
+    from nas_gym.predictors.meta_training import MetaTraining as Training
+    from nas_gym.predictors.meta_training import Source
 
     quiet()
     space = tables.load("nats-bench").space

@@ -27,18 +27,18 @@ from studies import RUNS, Result, clustered, reproduce, table
 
 import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import L2NAS, ONE_SHOT
-from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
-from nas_gym.supernets import data as images
-from nas_gym.supernets.batches import Resident
-from nas_gym.supernets.memory import memory_of_methods
-from nas_gym.supernets.plans import supernet_plan, training_plan
-from nas_gym.supernets.supernet import train_supernet
+from nas_gym.networks import data as images
+from nas_gym.networks.batches import Resident
+from nas_gym.networks.memory import memory_of_methods
+from nas_gym.networks.plans import supernet_plan, training_plan
+from nas_gym.networks.supernet import train_supernet
 from nas_gym.tasks import TableTask
+from nas_gym.utils.ranks import spearman
 
 CPU = torch.device("cpu")
 FOLDER = RUNS / "networks"

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas_gym
-from nas_gym import task_sets
 from nas_gym.experiments import bootstrap
 from nas_gym.experiments.compare import Comparison, compare, contenders
 from nas_gym.experiments.jobs import cores
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings, parse_agents
-from nas_gym.files import write_atomically
+from nas_gym.tasks import task_sets
+from nas_gym.utils.files import write_atomically
 
 DOCS = Path(__file__).parents[1] / "docs"
 RUNS = Path("runs/reproduce")

@@ -4,7 +4,7 @@
 
 Optuna's TPE proposes settings; each is judged by its mean regret after 250, 500 and 1,000 queries
 relative to random search's, over the tasks of the family and a few seeds. The best settings are
-written to nas_gym/agents/hyperparams/<algorithm>.yml.
+written to nas_gym/agents/sb3/hyperparams/<algorithm>.yml.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import yaml
 
 import nas_gym
 from nas_gym.agents import RandomSearch
-from nas_gym.agents.sb3 import ALGORITHMS, search
+from nas_gym.agents.sb3.models import ALGORITHMS, search
+from nas_gym.recording import RecordVectorSearch
 from nas_gym.registration import in_mode
-from nas_gym.wrappers import RecordVectorSearch
 
 # Comparisons report accuracy on the image data sets, and other graph data sets.
 TASKS: dict[str, list[tuple[str, dict[str, str]]]] = {
@@ -110,7 +110,7 @@ def suggest(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
     else:
         space = q_learning if name in ("dqn", "qrdqn") else actor_critic
         settings = space(trial, name, length)
-    return {"vec_env_wrapper": ["nas_gym.agents.sb3_rewards.RankRewards"], **settings}
+    return {"vec_env_wrapper": ["nas_gym.agents.sb3.rewards.RankRewards"], **settings}
 
 
 def regrets(name: str, env: str, arguments: dict[str, Any], seed: int, **settings: Any) -> Any:

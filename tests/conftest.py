@@ -59,10 +59,10 @@ def make(open_table, request):
 def supernet_files(tmp_path_factory):
     """Small supernets on digits, by search space."""
     import torch
-    from supernets.small import small_supernet
+    from networks.small import small_supernet
 
-    from nas_gym.supernets import data
-    from nas_gym.supernets.supernet import train_supernet
+    from nas_gym.networks import data
+    from nas_gym.networks.supernet import train_supernet
 
     folder = tmp_path_factory.mktemp("supernets")
     paths = {space: folder / f"{space}.safetensors" for space in ("NB201", "DARTS")}

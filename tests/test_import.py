@@ -34,7 +34,7 @@ def test_import_loads_nothing_heavy(run_python):
 
 
 def test_images_are_fetched_without_torch(run_python):
-    code = "import sys, nas_gym.supernets.data; print('torch' in sys.modules)"
+    code = "import sys, nas_gym.networks.data; print('torch' in sys.modules)"
     assert run_python(code) == "False"
 
 

@@ -1,7 +1,7 @@
 """Agents: search methods with the calls of stable-baselines3."""
 
-from nas_gym.agents.base import Agent
-from nas_gym.agents.catch import CATCH
+from nas_gym.agents.catch.agent import CATCH
+from nas_gym.agents.common.base import Agent
 from nas_gym.agents.l2nas import L2NAS, L2NASPaper
 from nas_gym.agents.local_search import LocalSearch
 from nas_gym.agents.mpnas import MPNAS
@@ -39,7 +39,7 @@ SAMPLE_BASED: dict[str, type[Agent]] = {
 """Those that learn from the rewards of architectures, for every search space."""
 
 AGENTS: dict[str, type[Agent]] = {**SAMPLE_BASED, **ONE_SHOT}
-"""The names that the command line knows; :mod:`nas_gym.agents.sb3` has others."""
+"""The names that the command line knows; :mod:`nas_gym.agents.sb3.models` has others."""
 
 __all__ = [
     "AGENTS",

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent, State, part
-from nas_gym.agents.unseen import Remembering, unseen
+from nas_gym.agents.common.base import Agent, State, part
+from nas_gym.agents.common.queried import Remembering, unseen
 from nas_gym.envs.alpha import TopArchitectures
-from nas_gym.errors import DamagedDataError
-from nas_gym.rank_scores import rank_scores
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.ranks import rank_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nas_gym.agents.stacked import Kept
+    from nas_gym.agents.common.batched_networks import Kept
 
 _WINDOW = 50  # queries over which diagnostics are averaged
 
@@ -46,7 +46,7 @@ class L2NAS(Remembering, Agent):
             5,000 of 20,000.)
         actor_learning_rate: 1e-3; critic_learning_rate: 1e-3.
         reward: ``"signal"``, ``"exponential"`` (Eq. 3) or ``"rescaled(best=0.94)"`` (Eq. 7) of the
-            search signal, see :mod:`nas_gym.rewards`. Of no effect with ``scaling="ranks"``.
+            search signal, see :mod:`nas_gym.tasks.rewards`. Of no effect with ``scaling="ranks"``.
         scaling: of the rewards in the buffer: ``"ranks"`` (scores of ranks), ``"standard"`` (mean
             0, standard deviation 1) or ``"none"``.
         relaxed_actions: whether the buffer keeps the noisy alpha; no.
@@ -110,7 +110,7 @@ class L2NAS(Remembering, Agent):
     _LOGGED = ("critic_loss", "actor_loss", "epsilon", "novelty", "prediction", "calibration")
 
     def _setup(self) -> None:
-        from nas_gym.agents.stacked import StackedMLP
+        from nas_gym.agents.common.batched_networks import StackedMLP
 
         _check(self)
         n, size = self.num_trials, self.space.alpha_size
@@ -189,7 +189,7 @@ class L2NAS(Remembering, Agent):
         """Alphas of the candidates (Eq. 4), ``(n, candidates, alpha_size)``."""
         import torch
 
-        from nas_gym.agents.stacked import sigmoid
+        from nas_gym.agents.common.batched_networks import sigmoid
 
         # products of few rows are rounded differently for one trial than for many
         state = torch.from_numpy(self._top.mean())[:, None].repeat(1, 8, 1)
@@ -289,7 +289,7 @@ class L2NAS(Remembering, Agent):
         """One step of the actor up the critics' value (Eq. 6); the loss, ``(n,)``."""
         import torch
 
-        from nas_gym.agents.stacked import sigmoid
+        from nas_gym.agents.common.batched_networks import sigmoid
 
         outputs, kept = self._actor.forward(states)
         alphas = sigmoid(outputs)

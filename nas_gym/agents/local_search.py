@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent
-from nas_gym.agents.unseen import Remembering
+from nas_gym.agents.common.base import Agent
+from nas_gym.agents.common.queried import Remembering
 
 
 class LocalSearch(Remembering, Agent):

@@ -12,20 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from nas_gym import tables, task_sets
-from nas_gym.agents.base import Callback, State, part
-from nas_gym.agents.meta_agent import MetaAgent, describe
-from nas_gym.agents.unseen import Remembering, drawn_indices, unseen
-from nas_gym.errors import DamagedDataError
-from nas_gym.evaluators.recipes import Recipe, Schedule
+from nas_gym import tables
+from nas_gym.agents.common.base import Callback, State, part
+from nas_gym.agents.common.meta_agent import MetaAgent, describe
+from nas_gym.agents.common.queried import Remembering, drawn_indices, unseen
+from nas_gym.predictors.config import Recipe, Schedule
 from nas_gym.spaces.graphs import to_graphs
-from nas_gym.task_sets import TaskSet, dataset_of
+from nas_gym.tasks import task_sets
+from nas_gym.tasks.task_sets import TaskSet, dataset_of
+from nas_gym.utils.errors import DamagedDataError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nas_gym.evaluators.meta_training import MetaTraining, Source
-    from nas_gym.evaluators.predictor import Predictor
+    from nas_gym.predictors.meta_training import MetaTraining, Source
+    from nas_gym.predictors.predictor import Predictor
 
 _OF_SCHEDULE = {name: v for name, v in asdict(Schedule()).items() if name != "epochs"}
 
@@ -76,7 +77,7 @@ class MPNAS(Remembering, MetaAgent):
     _LOGGED = ("score", "fine_tuning_steps")
 
     def _setup(self) -> None:
-        from nas_gym.evaluators.predictor import Predictor
+        from nas_gym.predictors.predictor import Predictor
 
         for name in ("refit_every", "num_candidates"):
             if getattr(self, name) < 1:
@@ -133,7 +134,7 @@ class MPNAS(Remembering, MetaAgent):
 
         Args:
             tasks: over the search space of this agent's environment; a task set or its name.
-            epochs: of :class:`~nas_gym.evaluators.meta_training.Schedule`.
+            epochs: of :class:`~nas_gym.predictors.meta_training.Schedule`.
             queries: of how many architectures, drawn at random for each trial, all metrics are
                 known; all of them where the space has fewer.
             callback: called with the agent after each epoch; returning ``False`` stops.
@@ -143,7 +144,7 @@ class MPNAS(Remembering, MetaAgent):
             ValueError: tasks over another search space, or another task set, epochs or queries than
                 those it was begun with.
         """
-        from nas_gym.agents.search_log import track
+        from nas_gym.agents.common.search_log import track
 
         tasks = task_sets.load(tasks) if isinstance(tasks, str) else tasks
         self.check_tasks(tasks, epochs, queries)
@@ -179,8 +180,8 @@ class MPNAS(Remembering, MetaAgent):
 
     def _train(self, tasks: TaskSet, trial: int) -> MetaTraining:
         """A trial's meta-training, as far as it has come."""
-        from nas_gym.evaluators.gcn import to_tensors
-        from nas_gym.evaluators.meta_training import MetaTraining
+        from nas_gym.predictors.gcn import to_tensors
+        from nas_gym.predictors.meta_training import MetaTraining
 
         seed = self.streams.seeds[trial]
         space = tasks.draw(np.random.default_rng(0)).space
@@ -240,7 +241,7 @@ class MPNAS(Remembering, MetaAgent):
 
     def _read(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Architectures as networks read them."""
-        from nas_gym.evaluators.gcn import to_tensors
+        from nas_gym.predictors.gcn import to_tensors
 
         return to_tensors(to_graphs(self.space, self.space.decode(indices)))
 
@@ -340,7 +341,7 @@ def _sources(tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64
     Sources in a unit of the test tasks have two thirds of all draws: without a single label, the
     network predicts what most tasks agree on, and accuracies and latencies do not.
     """
-    from nas_gym.evaluators.meta_training import Source
+    from nas_gym.predictors.meta_training import Source
 
     tested = [tasks.test_task(name) for name in tasks.test]
     wanted = {task.metric(task.signal).unit for task in tested}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent, State, part
+from nas_gym.agents.common.base import Agent, State, part
 
 if TYPE_CHECKING:
-    from nas_gym.supernets.searches import OneShotSearch
+    from nas_gym.networks.one_shot import OneShotSearch
 
 
 class OneShot(Agent):
@@ -23,7 +23,7 @@ class OneShot(Agent):
 
     Settings:
         epochs: that the learning rate is annealed over, as many as queries are to come; 0: those
-            of :func:`nas_gym.supernets.plans.supernet_plan`. It stays at its end afterwards.
+            of :func:`nas_gym.networks.plans.supernet_plan`. It stays at its end afterwards.
         images: a data set, or a folder or zip file of images; that of the environment by default.
         channels: of the supernet; 0: those of the plan.
         batch_size: 0: that of the plan.
@@ -48,7 +48,7 @@ class OneShot(Agent):
     batch_size: int
     device: str
     method: ClassVar[str]
-    """The name of the search, of :data:`nas_gym.supernets.searches.SEARCHES`."""
+    """The name of the search, of :data:`nas_gym.networks.one_shot.SEARCHES`."""
 
     def _setup(self) -> None:
         for name in ("epochs", "channels", "batch_size"):
@@ -59,11 +59,11 @@ class OneShot(Agent):
         self._latest = np.full(self.num_trials, np.nan)
 
     def _search(self, seed: int) -> OneShotSearch:
-        from nas_gym.supernets import data as images
-        from nas_gym.supernets.batches import Resident
-        from nas_gym.supernets.device import find_device, placed
-        from nas_gym.supernets.plans import check_space, supernet_plan
-        from nas_gym.supernets.searches import SEARCHES
+        from nas_gym.networks import data as images
+        from nas_gym.networks.batches import Resident
+        from nas_gym.networks.device import find_device, placed
+        from nas_gym.networks.one_shot import SEARCHES
+        from nas_gym.networks.plans import check_space, supernet_plan
 
         check_space(self.space.name)
         data = images.load(self.images or self.task.dataset)

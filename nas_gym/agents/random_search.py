@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent
+from nas_gym.agents.common.base import Agent
 
 
 class RandomSearch(Agent):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent
+from nas_gym.agents.common.base import Agent
 
 
 class RegularizedEvolution(Agent):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent
+from nas_gym.agents.common.base import Agent
 
 _INITIAL_SCALE = 1e-3
 _FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.base import Agent, State
+from nas_gym.agents.common.base import Agent, State
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

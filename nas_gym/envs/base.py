@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from nas_gym.envs.history import SearchHistory
 from nas_gym.envs.lazy_info import LazyInfo
 from nas_gym.envs.query_info import of_first, query_info, with_masks
-from nas_gym.noise import next_keys
 from nas_gym.tasks import NetworkTask, TableTask, Task
+from nas_gym.tasks.noise import next_keys
 
 # Genotypes of the latest queries, decoded when somebody looks.
 Genotypes = Callable[[], NDArray[np.int64]]

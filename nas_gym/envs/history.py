@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.envs.seen import Seen
-from nas_gym.noise import Keys
 from nas_gym.tasks import Task
+from nas_gym.tasks.noise import Keys
 
 _BLOCK = 256  # queries that are allocated at a time
 

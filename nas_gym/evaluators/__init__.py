@@ -1,6 +1,6 @@
 """Evaluators: from architectures to metrics."""
 
-from nas_gym.evaluators.predicted import PREDICTOR, PredictorEvaluator
+from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
 from nas_gym.evaluators.table import Column, Mixture, TableEvaluator, parse_signal
 
 __all__ = [

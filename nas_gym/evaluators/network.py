@@ -13,7 +13,7 @@ from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 
 if TYPE_CHECKING:
-    from nas_gym.supernets.network import Network
+    from nas_gym.networks.network import Network
 
 Indices = NDArray[np.int64]
 Values = NDArray[np.float64]

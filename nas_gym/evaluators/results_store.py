@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from nas_gym.errors import DamagedDataError, DataError
-from nas_gym.files import writing
+from nas_gym.utils.errors import DamagedDataError, DataError
+from nas_gym.utils.files import writing
 
 
 class ResultsStore:

@@ -15,10 +15,10 @@ from nas_gym.evaluators.network import (
     images_metrics,
     parameters,
 )
-from nas_gym.supernets.batches import Resident
-from nas_gym.supernets.data import ImageData
-from nas_gym.supernets.evaluation import Score, calibrated, measure
-from nas_gym.supernets.supernet import Supernet
+from nas_gym.networks.batches import Resident
+from nas_gym.networks.data import ImageData
+from nas_gym.networks.evaluation import Score, calibrated, measure
+from nas_gym.networks.supernet import Supernet
 
 _EVALUATED = 1000  # images at a time
 

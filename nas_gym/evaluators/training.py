@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from nas_gym.errors import DivergedError
 from nas_gym.evaluators.network import (
     Indices,
     NetworkEvaluator,
@@ -22,14 +21,15 @@ from nas_gym.evaluators.network import (
     parameters,
 )
 from nas_gym.evaluators.results_store import ResultsStore
-from nas_gym.files import read_tensors, write_atomically, write_tensors, writing
+from nas_gym.networks.batches import Resident
+from nas_gym.networks.data import ImageData
+from nas_gym.networks.device import placed
+from nas_gym.networks.evaluation import Score, measure
+from nas_gym.networks.plans import NETWORKS, Plan
+from nas_gym.networks.training import Training
 from nas_gym.spaces import NB201Space
-from nas_gym.supernets.batches import Resident
-from nas_gym.supernets.data import ImageData
-from nas_gym.supernets.device import placed
-from nas_gym.supernets.evaluation import Score, measure
-from nas_gym.supernets.plans import NETWORKS, Plan
-from nas_gym.supernets.training import Training
+from nas_gym.utils.errors import DivergedError
+from nas_gym.utils.files import read_tensors, write_atomically, write_tensors, writing
 
 _EVALUATED = 1000  # images at a time
 _SECONDS = 30.0  # between two checkpoints
@@ -68,7 +68,7 @@ class TrainingEvaluator(NetworkEvaluator):
         self.space = plan.search_space
         self.metrics = images_metrics(f"after {plan.recipe.epochs} epochs")
         if folder is None:
-            from nas_gym.tables.store import cache_folder
+            from nas_gym.utils.cache import cache_folder
 
             folder = cache_folder() / "trainings"
         name = f"{plan.space}-{data.name}-{plan.digest}"

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.envs.base import make_task
-from nas_gym.evaluators.rank_correlation import kendall, precision_at, spearman
-from nas_gym.task_sets import arguments_of
 from nas_gym.tasks import Task
 from nas_gym.tasks.network import is_network, network_evaluator
+from nas_gym.tasks.task_sets import arguments_of
+from nas_gym.utils.ranks import kendall, precision_at, spearman
 
 BEST = (10, 100)
 """Of precision: the share of a signal's best that are among the truly best."""

@@ -15,11 +15,11 @@ import gymnasium as gym
 import numpy as np
 
 import nas_gym  # noqa: F401  (registers the environments)
-from nas_gym import task_sets
 from nas_gym.agents import AGENTS, CATCH
 from nas_gym.experiments.jobs import cores
 from nas_gym.spaces import NB201Space
 from nas_gym.tables import MissingDataError, load
+from nas_gym.tasks import task_sets
 
 ENV = "NB201-cifar10-v0"
 NUM_ENVS = 1024
@@ -141,9 +141,9 @@ def _mpnas() -> Iterator[Row]:
     """MP-NAS's meta-training and predictions, on one core."""
     import torch
 
-    from nas_gym.evaluators.gcn import to_tensors
-    from nas_gym.evaluators.meta_training import MetaTraining, Source
-    from nas_gym.evaluators.recipes import Recipe, Schedule
+    from nas_gym.predictors.config import Recipe, Schedule
+    from nas_gym.predictors.gcn import to_tensors
+    from nas_gym.predictors.meta_training import MetaTraining, Source
     from nas_gym.spaces.graphs import to_graphs
 
     torch.set_num_threads(1)

@@ -16,9 +16,9 @@ from filelock import FileLock, Timeout
 from nas_gym.experiments.contenders import Contender, run_missing
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings, parse_agents
-from nas_gym.files import write_atomically, writing
+from nas_gym.recording.tensorboard import write_events
 from nas_gym.tasks import Task
-from nas_gym.tensorboard import write_events
+from nas_gym.utils.files import write_atomically, writing
 
 _EVENTS = 10  # trials of each agent that TensorBoard shows
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from nas_gym.envs.curves import curves
 from nas_gym.experiments.jobs import cores, run_jobs
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.trials import TrialStore, describe, make_task, run_trials, uses_torch
+from nas_gym.recording.curves import curves
 from nas_gym.registration import register_all
 
 _BLOCK = 50  # trials that run in lockstep in one process
@@ -63,7 +63,7 @@ class Contender:
 
         device = getattr(getattr(self.task, "evaluator", None), "device", None)
         if self.settings.agent in ONE_SHOT:
-            from nas_gym.supernets.device import find_device
+            from nas_gym.networks.device import find_device
 
             device = find_device(self.settings.agent_settings.get("device", "auto"))
         return device is not None and device.type != "cpu"
@@ -136,5 +136,5 @@ def _preload(jobs: Sequence[Job]) -> list[str]:
     if any(uses_torch(job.settings) for job in jobs):
         modules.append("torch")
     if not all(job.settings.runs_in_lockstep for job in jobs):
-        modules += ["stable_baselines3", "sb3_contrib", "nas_gym.agents.sb3_vec_env"]
+        modules += ["stable_baselines3", "sb3_contrib", "nas_gym.agents.sb3.vec_env"]
     return modules

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from nas_gym import task_sets
 from nas_gym.agents import AGENTS, CATCH, Agent
-from nas_gym.agents.base import agent_file
-from nas_gym.agents.meta_agent import MetaAgent
+from nas_gym.agents.common.base import agent_file
+from nas_gym.agents.common.meta_agent import MetaAgent
 from nas_gym.envs.sequential import SequentialVectorEnv
-from nas_gym.task_sets import TaskSet
+from nas_gym.tasks import task_sets
+from nas_gym.tasks.task_sets import TaskSet
 
 META_AGENTS: dict[str, type[MetaAgent]] = {
     name: agent for name, agent in AGENTS.items() if issubclass(agent, MetaAgent)
@@ -25,7 +25,7 @@ def find(name: str, test: str | None = None) -> TaskSet:
     """The task set of a name, or of environment IDs separated by commas.
 
     Args:
-        name: as :func:`nas_gym.task_sets.load` knows it, or the IDs to learn from.
+        name: as :func:`nas_gym.tasks.task_sets.load` knows it, or the IDs to learn from.
         test: the IDs to be tested on, where IDs are given.
 
     Raises:

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.agents import MPNAS
-from nas_gym.agents.base import pretrained_file
+from nas_gym.agents.common.base import pretrained_file
 from nas_gym.envs.sequential import SequentialVectorEnv
-from nas_gym.errors import DamagedDataError
-from nas_gym.files import read_tensors
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks import Task
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import read_tensors
 
 if TYPE_CHECKING:
-    from nas_gym.evaluators.predictor import Predictor
+    from nas_gym.predictors.predictor import Predictor
 
 MOST = 100_000
 """Architectures that are ranked; of larger spaces, as many are drawn at random."""
@@ -82,7 +82,7 @@ def _start(task: Task, pretrained: str | Path, seed: int) -> Predictor:
         learned = json.loads(str(state["settings"]))
     except (KeyError, ValueError) as error:
         raise DamagedDataError(f"{pretrained} is not a whole saved agent.") from error
-    from nas_gym.evaluators.recipes import Recipe
+    from nas_gym.predictors.config import Recipe
 
     recipe = {each.name: learned[each.name] for each in fields(Recipe)}
     envs = SequentialVectorEnv(1, task=task)

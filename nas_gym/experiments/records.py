@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from nas_gym.envs.curves import Curves
+from nas_gym.recording.curves import Curves
 from nas_gym.tasks import Task
 
 

@@ -25,7 +25,7 @@ from nas_gym.experiments.figures import (
 )
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.statistics import BUDGETS, by_env
-from nas_gym.files import write_atomically
+from nas_gym.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas_gym.agents import AGENTS, Agent
-from nas_gym.envs.curves import Curves, curves
-from nas_gym.envs.top_figure import top_figure
-from nas_gym.errors import DamagedDataError
 from nas_gym.experiments import records
 from nas_gym.experiments.contenders import Contender, run_missing
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.statistics import at_queries
 from nas_gym.experiments.trials import describe, make_envs, take_config, use_one_thread
-from nas_gym.files import read_arrays, write_arrays, write_atomically, writing
+from nas_gym.recording import RecordVectorSearch
+from nas_gym.recording.curves import Curves, curves
+from nas_gym.recording.tensorboard import EventWriter, write_events
+from nas_gym.recording.top_figure import top_figure
 from nas_gym.tasks import Task
-from nas_gym.tensorboard import EventWriter, write_events
-from nas_gym.wrappers import RecordVectorSearch
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import read_arrays, write_arrays, write_atomically, writing
 
 _CHUNKS = 50  # a run writes down what it has so many times
 
@@ -137,7 +137,7 @@ def run_search(
 
     Writes into ``folder``: ``config.json``, ``history.jsonl`` (see
     :func:`nas_gym.experiments.records.lines`), ``summary.json``, ``curves.png``, ``in_common.png``
-    (of the first trial: :func:`nas_gym.envs.top_figure.top_figure`), ``agent.safetensors``
+    (of the first trial: :func:`nas_gym.recording.top_figure.top_figure`), ``agent.safetensors``
     (:meth:`nas_gym.agents.Agent.save`; not of stable-baselines3's), TensorBoard event files for
     each seed, and what it needs to go on where it was cut off. A run that was
     killed and taken up again ends with the same history as one that was not, seconds aside.

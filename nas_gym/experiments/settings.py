@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_gym.agents import AGENTS
-from nas_gym.agents.sb3 import ALGORITHMS
+from nas_gym.agents.sb3.models import ALGORITHMS
 
 # name, or name(setting=value,...)
 _AGENT = re.compile(r"([\w-]+)(?:\((.*)\))?")

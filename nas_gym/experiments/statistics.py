@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.envs.curves import Curves
 from nas_gym.experiments.bootstrap import average, improvement, interval
 from nas_gym.experiments.records import Trials
+from nas_gym.recording.curves import Curves
 
 BUDGETS = (50, 100, 150, 500, 1000)
 """Numbers of queries at which summaries tell how the searches stood."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nas_gym.supernets import data as images
-from nas_gym.supernets.device import find_device
-from nas_gym.supernets.plans import supernet_plan
-from nas_gym.supernets.progress import progress_bar
-from nas_gym.supernets.supernet import Supernet, default_path
-from nas_gym.supernets.supernet import train_supernet as train
+from nas_gym.networks import data as images
+from nas_gym.networks.device import find_device
+from nas_gym.networks.plans import supernet_plan
+from nas_gym.networks.progress import progress_bar
+from nas_gym.networks.supernet import Supernet, default_path
+from nas_gym.networks.supernet import train_supernet as train
 
 
 def train_supernet(
@@ -33,7 +33,7 @@ def train_supernet(
         size: images of a folder are scaled to so many pixels.
         device: where to compute.
         seed: of weights and training.
-        **settings: other numbers than those of :func:`nas_gym.supernets.plans.supernet_plan`, such
+        **settings: other numbers than those of :func:`nas_gym.networks.plans.supernet_plan`, such
             as ``epochs`` and ``channels``.
 
     Returns:

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 import nas_gym
 from nas_gym.agents import AGENTS
-from nas_gym.agents.base import pretrained_file
-from nas_gym.agents.sb3 import check_hyperparams, find, read_hyperparams, search
+from nas_gym.agents.common.base import pretrained_file
+from nas_gym.agents.sb3.models import check_hyperparams, find, read_hyperparams, search
 from nas_gym.envs.base import SearchVectorEnv
-from nas_gym.errors import DamagedDataError
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.files import read_arrays, sha256, write_arrays, write_atomically
+from nas_gym.recording import RecordVectorSearch
 from nas_gym.registration import in_mode
 from nas_gym.tasks import Task
-from nas_gym.wrappers import RecordVectorSearch
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import read_arrays, sha256, write_arrays, write_atomically
 
 Record = dict[str, NDArray[Any]]
 

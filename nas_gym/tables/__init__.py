@@ -1,8 +1,8 @@
 """Tables: the metrics of every architecture, from where they are published."""
 
-from nas_gym.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.tables.catalog import SOURCES, Source, fetch, imported, load
 from nas_gym.tables.table import Metric, Objective, Table
+from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
 
 __all__ = [
     "SOURCES",

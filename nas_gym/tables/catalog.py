@@ -9,11 +9,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from nas_gym.errors import DamagedDataError, MissingDataError
-from nas_gym.tables import download, store
-from nas_gym.tables.download import RemoteFile
+from nas_gym.tables import store
 from nas_gym.tables.published import HELP_DEVICES, HELP_FILES, NATS_CSV
 from nas_gym.tables.table import Table
+from nas_gym.utils import download
+from nas_gym.utils.download import RemoteFile
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 GRAPH_DATASETS = (
     "cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "arxiv", "proteins",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas_gym.tables.download import RemoteFile
+from nas_gym.utils.download import RemoteFile
 
 NATS_CSV = RemoteFile(
     "nats_bench.csv",

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from nas_gym.errors import DamagedDataError
-from nas_gym.files import sha256, writing
 from nas_gym.spaces import (
     CELL_SPACES,
     CategoricalSpace,
@@ -25,22 +23,12 @@ from nas_gym.spaces import (
     SearchSpace,
 )
 from nas_gym.tables.table import Metric, Objective, Table
+from nas_gym.utils.cache import cache_folder
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import sha256, writing
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a table; none leads out of the cache
 FORMAT = 1  # of the folders below; older ones are left alone and converted anew
-
-
-def cache_folder() -> Path:
-    """The folder of converted tables and downloads.
-
-    ``NAS_GYM_CACHE`` names it; otherwise it is the operating system's cache folder for programs.
-    """
-    named = os.environ.get("NAS_GYM_CACHE")
-    if named:
-        return Path(named).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("nas_gym", appauthor=False)
 
 
 def table_folder(name: str) -> Path:

@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym import noise as noises
-from nas_gym import rewards
 from nas_gym.evaluators import Column, Mixture
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
+from nas_gym.tasks import noise as noises
+from nas_gym.tasks import rewards
 
 Indices = NDArray[np.int64]
 Values = NDArray[np.float64]

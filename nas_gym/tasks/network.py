@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas_gym import noise as noises
-from nas_gym import rewards, tables
+from nas_gym import tables
 from nas_gym.evaluators import Column, Mixture
 from nas_gym.evaluators.table import same_rows
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric, Table
+from nas_gym.tasks import noise as noises
+from nas_gym.tasks import rewards
 from nas_gym.tasks.base import Indices, Task, Values, check_noise
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class NetworkTask(Task):
     Args:
         space: ``"NB201"`` or ``"DARTS"``.
         dataset: images by name, or a folder or zip file of images
-            (:func:`nas_gym.supernets.data.load`).
+            (:func:`nas_gym.networks.data.load`).
         evaluator: ``"supernet"``, with inherited weights, or ``"training"``, from scratch;
             ``"training(epochs=12)"`` sets for how long. ``"supernet(calibration=0,images=500)"``
             sets on how many training images batch norms are calibrated (1000 by default; 0: on
@@ -274,10 +275,10 @@ def _inheriting(
     written: int,  # when, so that a supernet that was trained anew is read anew
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.supernet import SupernetEvaluator
-    from nas_gym.supernets import data as image_data
-    from nas_gym.supernets import supernet as supernets
-    from nas_gym.supernets.device import find_device
-    from nas_gym.supernets.plans import check_space
+    from nas_gym.networks import data as image_data
+    from nas_gym.networks import supernet as supernets
+    from nas_gym.networks.device import find_device
+    from nas_gym.networks.plans import check_space
 
     check_space(space)
     data, where = image_data.load(dataset, size), find_device(device)
@@ -292,9 +293,9 @@ def _from_scratch(
     space: str, dataset: str, device: str, size: int | None, settings: _Settings
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.training import TrainingEvaluator
-    from nas_gym.supernets import data as image_data
-    from nas_gym.supernets.device import find_device
-    from nas_gym.supernets.plans import training_plan
+    from nas_gym.networks import data as image_data
+    from nas_gym.networks.device import find_device
+    from nas_gym.networks.plans import training_plan
 
     data = image_data.load(dataset, size)
     plan = training_plan(space, data, **dict(settings))

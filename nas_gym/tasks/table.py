@@ -7,8 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nas_gym import noise as noises
-from nas_gym import rewards, tables
+from nas_gym import tables
 from nas_gym.evaluators import (
     PREDICTOR,
     Column,
@@ -19,6 +18,8 @@ from nas_gym.evaluators import (
 )
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric, Objective, Table
+from nas_gym.tasks import noise as noises
+from nas_gym.tasks import rewards
 from nas_gym.tasks.base import Indices, Task, Values, check_noise
 
 
@@ -39,7 +40,7 @@ class TableTask(Task):
         reward: ``"signal"``, or what to make of an accuracy: ``"exponential"``,
             ``"rescaled(best=0.94)"`` or
             ``"latency(column=help-latency:fpga,target=5,weight=-0.07)"``, see
-            :mod:`nas_gym.rewards`.
+            :mod:`nas_gym.tasks.rewards`.
 
     Raises:
         KeyError: an unknown table, data set or metric.

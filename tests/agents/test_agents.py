@@ -10,9 +10,9 @@ from quick import QUICK
 
 import nas_gym
 from nas_gym.agents import SAMPLE_BASED, LocalSearch, RandomSearch, RegularizedEvolution
-from nas_gym.agents.streams import TrialStreams
-from nas_gym.errors import DamagedDataError
-from nas_gym.files import write_tensors
+from nas_gym.agents.common.random_streams import TrialStreams
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import write_tensors
 
 ENVS = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0")
 every_agent = pytest.mark.parametrize("name", SAMPLE_BASED)

@@ -15,13 +15,13 @@ import quick
 import torch
 
 import nas_gym
-from nas_gym import task_sets
 from nas_gym.agents import CATCH
-from nas_gym.agents.base import pretrained_file
-from nas_gym.agents.catch_networks import Candidates, Components, Context
-from nas_gym.agents.second_opinion import NOBODY, OWN, SECOND, trust
-from nas_gym.agents.streams import TrialStreams
+from nas_gym.agents.catch.networks import Candidates, Components, Context
+from nas_gym.agents.catch.second_opinion import NOBODY, OWN, SECOND, trust
+from nas_gym.agents.common.base import pretrained_file
+from nas_gym.agents.common.random_streams import TrialStreams
 from nas_gym.tables import load
+from nas_gym.tasks import task_sets
 
 torch.set_num_threads(1)
 ENV = "NB201-cifar10-v0"

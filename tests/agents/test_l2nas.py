@@ -9,7 +9,7 @@ import torch
 
 import nas_gym
 from nas_gym.agents import L2NAS, L2NASPaper, RandomSearch
-from nas_gym.files import read_tensors, write_tensors
+from nas_gym.utils.files import read_tensors, write_tensors
 
 torch.set_num_threads(1)
 # a task that is not reported
@@ -208,7 +208,7 @@ def test_pretrained_by_something_else(tmp_path):
     with pytest.raises(FileNotFoundError):
         make(1, pretrained=str(tmp_path / "none"))
     (tmp_path / "broken.safetensors").write_bytes(b"\x00" * 100)
-    with pytest.raises(nas_gym.errors.DamagedDataError, match="broken"):
+    with pytest.raises(nas_gym.utils.errors.DamagedDataError, match="broken"):
         make(1, pretrained=str(tmp_path / "broken"))
 
 
@@ -217,7 +217,7 @@ def test_pretrained_networks_that_are_not_whole(tmp_path):
     state = read_tensors(tmp_path / "one.safetensors")
     del state["actor/parameter.0"]
     write_tensors(tmp_path / "part.safetensors", state)
-    with pytest.raises(nas_gym.errors.DamagedDataError, match="not a whole saved agent"):
+    with pytest.raises(nas_gym.utils.errors.DamagedDataError, match="not a whole saved agent"):
         make(1, pretrained=str(tmp_path / "part"))
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import nas_gym  # noqa: F401
-from nas_gym import task_sets
 from nas_gym.agents import CATCH, MPNAS
-from nas_gym.evaluators.rank_correlation import spearman
 from nas_gym.spaces.graphs import to_graphs
+from nas_gym.tasks import task_sets
+from nas_gym.utils.ranks import spearman
 
 torch.set_num_threads(1)
 ENV = "NB201-cifar10-v0"

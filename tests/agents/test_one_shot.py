@@ -6,15 +6,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from supernets.small import small_supernet
+from networks.small import small_supernet
 
 from nas_gym.agents import ONE_SHOT
-from nas_gym.errors import TrainingError
+from nas_gym.networks import data, one_shot
+from nas_gym.networks import training as trainings
+from nas_gym.networks.batches import Resident
+from nas_gym.networks.one_shot import SEARCHES, Controller
 from nas_gym.spaces import NB201Space
-from nas_gym.supernets import data, searches
-from nas_gym.supernets import training as trainings
-from nas_gym.supernets.batches import Resident
-from nas_gym.supernets.searches import SEARCHES, Controller
+from nas_gym.utils.errors import TrainingError
 
 CPU = torch.device("cpu")
 DIGITS = data.load("digits")
@@ -26,8 +26,8 @@ every_method = pytest.mark.parametrize("name", SEARCHES)
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(searches, "_SAMPLES", 6)
-    monkeypatch.setattr(searches.ENAS, "_STEPS", 2)
+    monkeypatch.setattr(one_shot, "_SAMPLES", 6)
+    monkeypatch.setattr(one_shot.ENAS, "_STEPS", 2)
 
 
 def make(name, space="NB201", epochs=2):
@@ -88,7 +88,7 @@ def test_second_order_gradient_looks_one_step_ahead():
     """Against the same by differentiating through the step."""
     plan = small_supernet("NB201")
     network = plan.build().double()
-    search = searches.SecondOrderDARTS(network, TRAIN, VALID, plan.recipe, 0)
+    search = one_shot.SecondOrderDARTS(network, TRAIN, VALID, plan.recipe, 0)
     search.logits.data = search.logits.data.double()
     (images, labels), held = (next(split.in_order(64)) for split in (TRAIN, VALID))
     images, held = images.double(), (held[0].double(), held[1])
@@ -121,7 +121,7 @@ def test_second_order_looks_ahead_in_float32(monkeypatch):
 
     exact = gradient()
     low = lambda device: torch.autocast(device.type, torch.bfloat16)  # noqa: E731
-    monkeypatch.setattr(searches, "precision", low)
+    monkeypatch.setattr(one_shot, "precision", low)
     torch.testing.assert_close(gradient(), exact)
 
 
@@ -271,7 +271,7 @@ def test_steps_as_on_a_gpu(name, space, monkeypatch):
         return search.step(*next(TRAIN.in_order(64)))
 
     exact = loss()
-    for module in (searches, trainings):
+    for module in (one_shot, trainings):
         monkeypatch.setattr(
             module, "precision", lambda device: torch.autocast(device.type, torch.bfloat16)
         )

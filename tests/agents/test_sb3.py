@@ -10,16 +10,16 @@ from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_suppo
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import nas_gym
-from nas_gym.agents import sb3
-from nas_gym.agents.sb3 import (
+from nas_gym.agents.sb3 import models as sb3
+from nas_gym.agents.sb3.models import (
     ALGORITHMS,
     make_model,
     read_hyperparams,
     recorded,
     search,
 )
-from nas_gym.agents.sb3_rewards import RankRewards
-from nas_gym.agents.sb3_vec_env import SearchVecEnv
+from nas_gym.agents.sb3.rewards import RankRewards
+from nas_gym.agents.sb3.vec_env import SearchVecEnv
 
 torch.set_num_threads(1)
 

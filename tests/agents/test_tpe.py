@@ -8,7 +8,7 @@ import pytest
 
 import nas_gym
 from nas_gym.agents import RandomSearch
-from nas_gym.agents.streams import TrialStreams
+from nas_gym.agents.common.random_streams import TrialStreams
 
 optuna = pytest.importorskip("optuna")
 

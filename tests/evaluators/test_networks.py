@@ -13,20 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from supernets.small import small_training
+from networks.small import small_training
 
 from nas_gym import import_table, tables
-from nas_gym.errors import DamagedDataError, DataError
 from nas_gym.evaluators import training as trainings
 from nas_gym.evaluators.network import parameters
 from nas_gym.evaluators.results_store import ResultsStore
 from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.evaluators.training import TrainingEvaluator
+from nas_gym.networks import data
+from nas_gym.networks.darts_network import DARTSNetwork
+from nas_gym.networks.plans import training_plan
+from nas_gym.networks.supernet import load
 from nas_gym.spaces import DARTSSpace, NB201Space
-from nas_gym.supernets import data
-from nas_gym.supernets.darts_network import DARTSNetwork
-from nas_gym.supernets.plans import training_plan
-from nas_gym.supernets.supernet import load
+from nas_gym.utils.errors import DamagedDataError, DataError
 
 CPU = torch.device("cpu")
 DIGITS = data.load("digits")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym.envs.curves import curves
 from nas_gym.experiments.axes import log_ticks, thinned
 from nas_gym.experiments.figures import (
     curves_figure,
@@ -22,6 +21,7 @@ from nas_gym.experiments.figures import (
 )
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.statistics import summarize
+from nas_gym.recording.curves import curves
 from nas_gym.tasks import TableTask
 
 NAMES = [f"agent_{i}(population_size={10 * i})" for i in range(12)]

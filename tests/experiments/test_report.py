@@ -20,7 +20,7 @@ from nas_gym.experiments.figures import COLORS
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.report import write_report
 from nas_gym.experiments.statistics import summarize
-from nas_gym.wrappers import RecordVectorSearch
+from nas_gym.recording import RecordVectorSearch
 
 AGENTS = {"random": RandomSearch, "local": LocalSearch, "rea": RegularizedEvolution}
 

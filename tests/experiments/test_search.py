@@ -15,12 +15,12 @@ from quick import QUICK
 
 import nas_gym  # noqa: F401
 from nas_gym.agents import SAMPLE_BASED
-from nas_gym.envs.curves import curves
 from nas_gym.experiments.search import Run, run_search
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.files import sha256
+from nas_gym.recording.curves import curves
 from nas_gym.tables import DamagedDataError
 from nas_gym.tasks import TableTask
+from nas_gym.utils.files import sha256
 
 
 def settings(agent="rea", queries=60, seeds=3, env="NB201-cifar10-v0", **more):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym.envs.curves import curves
 from nas_gym.experiments.bootstrap import RESAMPLES, improvement, interval, resampled_counts
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.statistics import (
@@ -20,6 +19,7 @@ from nas_gym.experiments.statistics import (
     statistics,
     summarize,
 )
+from nas_gym.recording.curves import curves
 from nas_gym.tasks import TableTask
 
 RNG = np.random.default_rng(0)

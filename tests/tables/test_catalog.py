@@ -15,7 +15,8 @@ import pytest
 
 from nas_gym import tables
 from nas_gym.spaces import NB201Space
-from nas_gym.tables import SOURCES, DamagedDataError, MissingDataError, catalog, download, store
+from nas_gym.tables import SOURCES, DamagedDataError, MissingDataError, catalog, store
+from nas_gym.utils import download
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym import files, tables
+from nas_gym import tables
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
 from nas_gym.tables import DamagedDataError, DataError, Metric, Objective, Table, store
+from nas_gym.utils import files
 
 
 def restricted_space():

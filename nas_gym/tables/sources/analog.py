@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from nas_gym.errors import DamagedDataError
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.table import Metric, Objective, Table
+from nas_gym.utils.errors import DamagedDataError
 
 REQUIREMENT = "analog-nasbench==0.1.3"
 SHA256 = "85f3435b877aa2d36268d55ce07f6ff6d73643d17a840f1941745da5eb80db32"

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.published import HELP_COMMIT, HELP_FOLDER
 from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.table import Metric, Table
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 URL = f"https://github.com/HayeonLee/HELP/tree/{HELP_COMMIT}/{HELP_FOLDER}"
 CSV_SHA256 = "0294b1cf763eb67fbbbf9120a87f1c85d73523a41cb65267f5a4091fe7851692"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas_gym.errors import DamagedDataError
-from nas_gym.files import sha256
 from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.sources.nb201_results import Collector
 from nas_gym.tables.table import Table
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import sha256
 
 URL = "https://github.com/D-X-Y/NAS-Bench-201"
 _EPOCHS = {"less": 12, "full": 200}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas_gym.errors import DamagedDataError
 from nas_gym.spaces.nbgraph import GNN_OPERATIONS, PROTEINS_OPERATIONS, NBGraphSpace
 from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.table import Metric, Objective, Table
+from nas_gym.utils.errors import DamagedDataError
 
 REQUIREMENT = "nas-bench-graph==1.4.0"
 PUBLISHER = "the Python package index, as nas-bench-graph 1.4.0"

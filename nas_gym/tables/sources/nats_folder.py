@@ -7,10 +7,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.sources.nb201_results import Collector
 from nas_gym.tables.table import Table
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 URL = "https://github.com/D-X-Y/NATS-Bench"
 _META = "meta.pickle.pbz2"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.errors import DamagedDataError
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.table import Metric, Objective, Table
+from nas_gym.utils.errors import DamagedDataError
 
 # our name of a split -> the benchmark's; "valtest" is what remains of the original test set, of
 # which "valid" and "test" are the halves

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from nas_gym.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.tables.sources.reading import read_file, reading_package
+from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
 
 Allowed = Mapping[tuple[str, str], Any]
 

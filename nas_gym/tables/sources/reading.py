@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.spaces import NB201Space
+from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
 
 GET_AGAIN = "Delete it and get it again from {url}."
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.errors import DamagedDataError
+from nas_gym.utils.errors import DamagedDataError
 
 Cells = list[str] | NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.spaces import NB201Space
 from nas_gym.tables.sources import analog, nats_csv
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 
 @pytest.fixture(scope="module")

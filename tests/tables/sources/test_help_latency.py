@@ -3,8 +3,8 @@ import shutil
 import numpy as np
 import pytest
 
-from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import help_latency
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 CSV = "latency/help_nb201_latency_ms.csv"
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import nas201_pth, nb201_results
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 torch = pytest.importorskip("torch")
 nas_201_api = pytest.importorskip("nas_201_api")

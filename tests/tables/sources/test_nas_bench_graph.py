@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas_gym.errors import DamagedDataError
 from nas_gym.tables.sources import nas_bench_graph
+from nas_gym.utils.errors import DamagedDataError
 
 
 def test_the_package_is_not_imported(run_python):

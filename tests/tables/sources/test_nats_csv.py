@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import nats_csv, reading
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 

@@ -5,8 +5,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from nas_gym.errors import DamagedDataError, MissingDataError
 from nas_gym.tables.sources import nats_folder
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 nats_bench = pytest.importorskip("nats_bench")
 api = nats_bench.api_utils

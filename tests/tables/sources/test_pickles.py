@@ -5,8 +5,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from nas_gym.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.tables.sources import pickles, reading
+from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
 
 # what the stand-ins for NumPy are asked for, as an attacker would write it
 FORGED = {

@@ -1,0 +1,54 @@
+"""What an agent shows while it learns: TensorBoard curves, messages, a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from nas_gym.agents.common.base import Agent
+
+
+def track(items: Sequence[int], label: str, *, enabled: bool) -> Iterable[int]:
+    """The items, with a progress bar on the terminal where enabled."""
+    if not enabled:
+        return items
+    from rich.progress import track as rich_track
+
+    return rich_track(items, description=label)
+
+
+class SearchLog:
+    """Logs the incumbents of an agent's trials through stable-baselines3's logger.
+
+    The curves are means over the trials, at the number of queries. Curves of single trials, with
+    unique queries and seconds, come from :class:`nas_gym.recording.RecordVectorSearch`.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        from stable_baselines3.common.utils import configure_logger
+
+        self._agent = agent
+        folder = str(agent.tensorboard_log) if agent.tensorboard_log else None
+        self._logger: Any = configure_logger(0, folder, type(agent).__name__)
+        self._best = float("-inf")
+
+    def write(self) -> None:
+        """Log the state after the latest query."""
+        agent = self._agent
+        incumbents = agent.space.encode(agent.best_genotypes)
+        self._logger.record("search/incumbent_reward", float(agent.best_fitness.mean()))
+        self._logger.record(
+            "search/incumbent_report", float(agent.task.reported(incumbents).mean())
+        )
+        self._logger.record("search/regret", float(agent.task.regret(incumbents).mean()))
+        for name, values in agent.diagnostics().items():
+            if not np.isnan(values[-1]).any():
+                self._logger.record(f"train/{name}", float(values[-1].mean()))
+        self._logger.dump(step=agent.num_queries)
+        if agent.verbose and agent.best_fitness[0] > self._best:
+            self._best = float(agent.best_fitness[0])
+            arch = agent.space.to_text(agent.best_genotypes[:1])[0]
+            print(f"query {agent.num_queries}: {self._best:.4f} {arch}")

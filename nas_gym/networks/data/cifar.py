@@ -1,0 +1,144 @@
+"""CIFAR-10 and CIFAR-100 from the archives of their publisher, in Python's or in binary form."""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.networks.data.images import ImageData, Split, from_official
+from nas_gym.tables.sources import pickles
+from nas_gym.utils.download import RemoteFile
+from nas_gym.utils.errors import DamagedDataError
+
+_SITE = "https://www.cs.toronto.edu/~kriz"
+_SHAPE = (3, 32, 32)
+_PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class Cifar:
+    """What the archives of one of the two data sets hold.
+
+    Attributes:
+        name: of the data set.
+        archive: the Python form's, as it is published.
+        binary: the binary form's file name.
+        training, test: the names of their members, without endings.
+        labels: the key of the labels, in the Python form.
+        label_bytes: how many come before the pixels in the binary form; the last is the label.
+        classes: the key and the file of their names.
+    """
+
+    name: str
+    archive: RemoteFile
+    binary: str
+    training: tuple[str, ...]
+    test: str
+    labels: bytes
+    label_bytes: int
+    classes: tuple[bytes, str]
+
+
+CIFAR10 = Cifar(
+    "cifar10",
+    RemoteFile(
+        "cifar-10-python.tar.gz",
+        f"{_SITE}/cifar-10-python.tar.gz",
+        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    ),
+    "cifar-10-binary.tar.gz",
+    tuple(f"data_batch_{number}" for number in range(1, 6)),
+    "test_batch",
+    b"labels",
+    1,
+    (b"label_names", "batches.meta"),
+)
+CIFAR100 = Cifar(
+    "cifar100",
+    RemoteFile(
+        "cifar-100-python.tar.gz",
+        f"{_SITE}/cifar-100-python.tar.gz",
+        "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+    ),
+    "cifar-100-binary.tar.gz",
+    ("train",),
+    "test",
+    b"fine_labels",
+    2,
+    (b"fine_label_names", "meta"),
+)
+
+
+def read(path: Path, kind: Cifar) -> ImageData:
+    """Read an archive, of either form.
+
+    Raises:
+        DamagedDataError: it is cut short, lacks a member, or a member is not as it should be.
+    """
+    members = _members(path)
+    binary = f"{kind.test}.bin" in members
+    wanted = [f"{name}.bin" if binary else name for name in (*kind.training, kind.test)]
+    meta = {"batches.meta": "batches.meta.txt", "meta": "fine_label_names.txt"}[kind.classes[1]]
+    meta = meta if binary else kind.classes[1]
+    missing = [name for name in (*wanted, meta) if name not in members]
+    if missing:
+        raise DamagedDataError(
+            f"{path} lacks {', '.join(missing)}: it is no archive of {kind.name} as published at "
+            f"{_SITE}/cifar.html."
+        )
+    read_one = _read_binary if binary else _read_pickle
+    splits = [read_one(members[name], f"{name} in {path}", kind) for name in wanted]
+    classes = _classes(members[meta], f"{meta} in {path}", kind, binary)
+    training = Split(
+        np.concatenate([each.images for each in splits[:-1]]),
+        np.concatenate([each.labels for each in splits[:-1]]),
+    )
+    return from_official(kind.name, classes, training, splits[-1])
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    """The content of each file of an archive, by its name without folders."""
+    found = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.isfile() else None
+                if file is not None:
+                    found[PurePosixPath(member.name).name] = file.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DamagedDataError(
+            f"{path} could not be read: {error}. Delete it and get it again from "
+            f"{_SITE}/cifar.html."
+        ) from error
+    return found
+
+
+def _read_pickle(content: bytes, name: str, kind: Cifar) -> Split:
+    batch = pickles.load(content, pickles.NUMPY, name, encoding="bytes")
+    try:
+        return _split(np.asarray(batch[b"data"], np.uint8), np.array(batch[kind.labels], np.int64))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedDataError(f"{name} is no batch of {kind.name}: {error!r}.") from error
+
+
+def _read_binary(content: bytes, name: str, kind: Cifar) -> Split:
+    size = kind.label_bytes + _PIXELS
+    if not content or len(content) % size:
+        raise DamagedDataError(f"{name} has {len(content)} bytes, a multiple of {size} is due.")
+    rows = np.frombuffer(content, np.uint8).reshape(-1, size)
+    return _split(rows[:, kind.label_bytes :], rows[:, kind.label_bytes - 1].astype(np.int64))
+
+
+def _split(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
+    return Split(pixels.reshape(len(labels), *_SHAPE), labels)
+
+
+def _classes(content: bytes, name: str, kind: Cifar, binary: bool) -> tuple[str, ...]:
+    if binary:
+        return tuple(content.decode().split())
+    names = pickles.load(content, pickles.NUMPY, name, encoding="bytes")[kind.classes[0]]
+    return tuple(each.decode() for each in names)

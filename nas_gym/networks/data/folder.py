@@ -1,0 +1,143 @@
+"""Image folders, ``<class>/<image>``, as they are or in a zip file."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+import numpy as np
+
+from nas_gym.networks.data.images import Pixels, Split
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
+
+_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".webp"}
+
+
+class _Files(Protocol):
+    def names(self) -> list[str]:
+        """Of all files and, with a slash at their ends, of folders."""
+
+    def read(self, name: str) -> bytes: ...
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def names(self) -> list[str]:
+        return [
+            path.relative_to(self._path).as_posix() + "/" * path.is_dir()
+            for path in self._path.rglob("*")
+        ]
+
+    def read(self, name: str) -> bytes:
+        return (self._path / name).read_bytes()
+
+
+class _Zip:
+    def __init__(self, file: zipfile.ZipFile) -> None:
+        self._file = file
+
+    def names(self) -> list[str]:
+        return self._file.namelist()
+
+    def read(self, name: str) -> bytes:
+        try:
+            return self._file.read(name)
+        except RuntimeError as error:  # encrypted, or compressed in a way that Python does not know
+            raise DamagedDataError(f"{name} in {self._file.filename}: {error}.") from error
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[_Files]:
+    if path.is_dir():
+        yield _Folder(path)
+        return
+    if not path.exists():
+        raise MissingDataError(f"There is no folder or zip file {path}.")
+    try:
+        with zipfile.ZipFile(path) as file:
+            yield _Zip(file)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DamagedDataError(f"{path} is not a whole zip file: {error}.") from error
+
+
+def read(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
+    """All images of a folder or zip file, and the names of their classes.
+
+    The folder that an image lies in is its class; classes and images are in alphabetical order.
+    Hidden files are left out. Where some images have colours, all are taken as such.
+
+    Args:
+        path: of the folder or zip file.
+        size: images are scaled to so many pixels in height and width; as they are by default.
+
+    Raises:
+        MissingDataError: no such file, or no image in it.
+        DamagedDataError: not a zip file, an image that cannot be read, or images of different
+            sizes where no size is given, or an empty folder among those of the classes.
+    """
+    with _open(path) as files:
+        found = files.names()
+        names = sorted(filter(_is_image, found))
+        if not names:
+            raise MissingDataError(
+                f"{path} holds no images. <class>/<image> was expected, with endings "
+                f"{', '.join(sorted(_ENDINGS))}."
+            )
+        if empty := _empty_classes(found, names):
+            raise DamagedDataError(
+                f"{path} has no images of class {', '.join(empty)}. Delete folders that are none."
+            )
+        classes = sorted({PurePosixPath(name).parent.name for name in names})
+        images = [_image(files.read(name), f"{name} in {path}", size) for name in names]
+    if any(len(image) == 3 for image in images):
+        images = [np.broadcast_to(image, (3, *image.shape[1:])) for image in images]
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        raise DamagedDataError(
+            f"{path} holds images of different shapes, such as {sorted(shapes)[:3]}. Give a size "
+            "that all are scaled to."
+        )
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = [numbers[PurePosixPath(name).parent.name] for name in names]
+    return Split(np.stack(images), np.array(labels, np.int64)), tuple(classes)
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    is_file = path.suffix.lower() in _ENDINGS and not name.endswith("/")
+    return is_file and bool(path.parent.name) and not _is_hidden(path)
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
+def _empty_classes(found: list[str], images: list[str]) -> list[str]:
+    """Folders without images beside those of classes."""
+    folders = {folder for name in images for folder in PurePosixPath(name).parents}
+    beside = {PurePosixPath(name).parent.parent for name in images}
+    others = {PurePosixPath(name) for name in found if name.endswith("/")} - folders
+    return sorted(each.name for each in others if each.parent in beside and not _is_hidden(each))
+
+
+def _image(content: bytes, name: str, size: int | None) -> Pixels:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(content)) as file:
+            image = file.convert("L" if file.mode in ("1", "L") else "RGB")
+    except UnidentifiedImageError as error:
+        raise DamagedDataError(f"{name} could not be read as an image: no known format.") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DamagedDataError(f"{name} could not be read as an image: {error}.") from error
+    if size is not None:
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.uint8)
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)

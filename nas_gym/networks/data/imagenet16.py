@@ -1,0 +1,55 @@
+"""ImageNet16-120: ImageNet in 16x16 pixels, its first 120 classes, as NAS-Bench-201 has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nas_gym.networks.data.images import ImageData, Split, divide
+from nas_gym.tables.sources import pickles
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
+
+FOLDER = "ImageNet16"
+CLASSES = 120
+_TRAINING = tuple(f"train_data_batch_{number}" for number in range(1, 11))
+
+
+def read(folder: Path) -> ImageData:
+    """Read the folder of pickles that NAS-Bench-201's authors publish.
+
+    The official validation images are halved into ``valid`` and ``test``, as NAS-Bench-201 does
+    (with a division of its own).
+
+    Raises:
+        MissingDataError: a file is not there.
+        DamagedDataError: a file is not as published.
+    """
+    for name in (*_TRAINING, "val_data"):
+        if not (folder / name).is_file():
+            raise MissingDataError(
+                f"{folder} lacks {name}. ImageNet16 as NAS-Bench-201's authors publish it has "
+                f"{_TRAINING[0]} to {_TRAINING[-1]} and val_data."
+            )
+    parts = [_read(folder / name) for name in _TRAINING]
+    training = Split(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
+    others = _read(folder / "val_data")
+    valid, test = (others.part(rows) for rows in divide(others.labels, (0.5, 0.5)))
+    classes = tuple(str(number) for number in range(1, CLASSES + 1))
+    return ImageData("ImageNet16-120", classes, training, valid, test)
+
+
+def _read(path: Path) -> Split:
+    # keys are texts of Python 3, or of Python 2, which arrive as bytes
+    batch = pickles.load(path, pickles.NUMPY, encoding="bytes")
+    try:
+        batch = {k.decode() if isinstance(k, bytes) else k: value for k, value in batch.items()}
+        labels = np.array(batch["labels"], np.int64) - 1
+        images = np.asarray(batch["data"], np.uint8).reshape(len(labels), 3, 16, 16)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DamagedDataError(f"{path} is no file of ImageNet16: {error!r}.") from error
+    kept = labels < CLASSES
+    return Split(images[kept], labels[kept])

@@ -1,0 +1,157 @@
+"""Images with labels, split for training, search and report."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.utils.errors import DamagedDataError
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some of a data set's images.
+
+    Attributes:
+        images: ``(n, channels, height, width)`` uint8.
+        labels: ``(n,)`` int64, from 0.
+    """
+
+    images: Pixels
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, rows: NDArray[np.int64]) -> Split:
+        """Some of them."""
+        return Split(self.images[rows], self.labels[rows])
+
+    def first(self, count: int) -> Split:
+        """So many of them, or all where there are fewer."""
+        return Split(self.images[:count], self.labels[:count])
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set: what weights are trained on, what the search sees, and what is reported.
+
+    Attributes:
+        name: what it is called.
+        classes: their names, in the order of the labels.
+        train: what weights are trained on.
+        valid: what search signals are made of.
+        test: what is reported; no training and no search sees it.
+
+    Raises:
+        DamagedDataError: less than two classes, a split without images of some class, labels that
+            are no class, or images of different shapes.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    valid: Split
+    test: Split
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise DamagedDataError(
+                f"{self.name} has images of class {', '.join(self.classes)} only: there is nothing "
+                "to tell apart."
+            )
+        for kind, split in self.splits.items():
+            labels = split.labels
+            if len(labels) and (labels.min() < 0 or labels.max() >= len(self.classes)):
+                raise DamagedDataError(
+                    f"{self.name} has labels from {labels.min()} to {labels.max()}, 0 to "
+                    f"{len(self.classes) - 1} were expected."
+                )
+            present = np.bincount(labels, minlength=len(self.classes)) > 0
+            if not present.all():
+                missing = [name for name, has in zip(self.classes, present, strict=True) if not has]
+                raise DamagedDataError(
+                    f"{self.name} has no {kind} images of class {', '.join(missing[:10])}. Every "
+                    "class needs some in each split."
+                )
+            if split.images.shape[1:] != self.train.images.shape[1:]:
+                raise DamagedDataError(
+                    f"{self.name} has images of different shapes: {self.train.images.shape[1:]} "
+                    f"and {split.images.shape[1:]}."
+                )
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """By name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of all images and labels of all splits, in hexadecimal."""
+        found = hashlib.sha256()
+        for split in self.splits.values():
+            found.update(repr(split.images.shape).encode())
+            found.update(np.ascontiguousarray(split.images).data)
+            found.update(np.ascontiguousarray(split.labels, "<i8").data)
+        return found.hexdigest()
+
+    @cached_property
+    def moments(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation of each channel of the training images, 0 to 255."""
+        size = np.prod(self.train.images.shape[2:]) * len(self.train)
+        counts = [np.bincount(channel, minlength=256) for channel in self._by_channel()]
+        values = np.arange(256)
+        mean = np.array([count @ values for count in counts]) / size
+        square = np.array([count @ values**2 for count in counts]) / size
+        deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
+        return mean.astype(np.float32), np.maximum(deviation, 1e-3).astype(np.float32)
+
+    def _by_channel(self) -> list[NDArray[Any]]:
+        return [self.train.images[:, c].reshape(-1) for c in range(self.shape[0])]
+
+
+def divide(labels: Labels, shares: tuple[float, ...], seed: int = 0) -> list[NDArray[np.int64]]:
+    """Rows of disjoint parts that have the same share of each class, in random order.
+
+    Published files are often sorted by class. In random order, the first images of a part are a
+    sample of it.
+
+    Args:
+        labels: ``(n,)``.
+        shares: of each part; they sum to 1. The last one takes what rounding leaves.
+        seed: of who goes where, and of the order.
+    """
+    rng = np.random.default_rng(seed)
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in shares]
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        ends = np.round(np.cumsum(shares[:-1]) * len(rows)).astype(int)
+        for part, some in zip(parts, np.split(rows, ends), strict=True):
+            part.append(some)
+    return [rng.permutation(np.concatenate(part)) for part in parts]
+
+
+def from_official(
+    name: str, classes: tuple[str, ...], training: Split, test: Split, valid_share: float = 0.5
+) -> ImageData:
+    """A data set that is published as a training and a test split; the first is divided.
+
+    Half of it is for validation, as DARTS, NAS-Bench-201 and L2NAS divide CIFAR-10.
+    """
+    train, valid = divide(training.labels, (1 - valid_share, valid_share))
+    (held,) = divide(test.labels, (1.0,))
+    return ImageData(name, classes, training.part(train), training.part(valid), test.part(held))

@@ -1,0 +1,1 @@
+"""Graph predictors of an architecture's performance, and how they are meta-trained (MP-NAS)."""

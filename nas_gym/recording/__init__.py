@@ -1,0 +1,5 @@
+"""Recording of searches: curves, wrappers for environments, and TensorBoard event files."""
+
+from nas_gym.recording.record_search import RecordSearch, RecordVectorSearch
+
+__all__ = ["RecordSearch", "RecordVectorSearch"]

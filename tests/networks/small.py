@@ -1,0 +1,27 @@
+"""Networks and plans small enough for tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nas_gym.networks import data
+from nas_gym.networks.plans import Plan, supernet_plan, training_plan
+
+NETWORKS = {
+    "NB201": {"channels": 8, "cells": 1},
+    "DARTS": {"channels": 4, "layers": 3, "partial": 2},
+}
+
+
+def small(plan: Plan, epochs: int = 2) -> Plan:
+    """A plan with fewer epochs and channels."""
+    plan = replace(plan, network={**plan.network, **NETWORKS[plan.space]})
+    return plan.with_settings(epochs=epochs)
+
+
+def small_supernet(space: str, epochs: int = 2) -> Plan:
+    return small(supernet_plan(space, data.load("digits")), epochs)
+
+
+def small_training(space: str, epochs: int = 1) -> Plan:
+    return small(training_plan(space, data.load("digits")), epochs)

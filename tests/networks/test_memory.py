@@ -1,0 +1,80 @@
+"""Memory of a training step, counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from networks.small import small_supernet
+from torch import Tensor, nn
+
+from nas_gym.networks import data
+from nas_gym.networks.batches import Resident
+from nas_gym.networks.memory import memory_of_methods, memory_of_step
+from nas_gym.networks.network import Network
+from nas_gym.networks.one_shot import SEARCHES
+from nas_gym.networks.training import Recipe, Training
+from nas_gym.spaces import NB201Space
+
+CPU = torch.device("cpu")
+DIGITS = data.load("digits")
+TRAIN, VALID = (Resident.of(DIGITS, split, CPU) for split in (DIGITS.train, DIGITS.valid))
+
+
+class Linear(Network):
+    """Two layers without biases: 64 -> 32 -> 10."""
+
+    def __init__(self) -> None:
+        super().__init__(NB201Space(), [0] * 6, {"in_channels": 1})
+        self.first = nn.Linear(64, 32, bias=False)
+        self.second = nn.Linear(32, 10, bias=False)
+
+    def forward(self, images: Tensor, genotype: object = None, scales: object = None) -> Tensor:
+        return self.second(torch.sigmoid(self.first(images.flatten(1))))
+
+    def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def test_counted_by_hand():
+    found = memory_of_step(Training(Linear(), TRAIN, Recipe(1, 64, 0.1), 0), 16)
+    weights = 4 * (64 * 32 + 32 * 10)
+    assert found.weights == weights
+    assert found.optimizer == 2 * weights  # gradients and momentum
+    # images, the output of the sigmoid, and what cross entropy keeps of 16 images
+    least = 4 * 16 * (64 + 32 + 10)
+    assert least <= found.activations <= least + 16 * 8 + 64
+    assert found.allocated == 0
+    assert found.total == found.weights + found.optimizer + found.activations
+
+
+def test_a_path_takes_what_a_network_takes():
+    """The point of AT-NAS, Table 1."""
+    largest = np.full(6, 3)
+    found = memory_of_methods(small_supernet("NB201"), TRAIN, VALID, largest, 64)
+    single = found.pop("largest network").total
+    relative = {name: each.total / single for name, each in found.items()}
+    for name in ("the same path of the supernet", "rsws", "enas"):
+        assert 1.0 <= relative[name] <= 1.2
+    assert relative["gdas"] < 1.5  # products with the softmax, too
+    for name in ("darts-v1", "darts-v2", "setn"):
+        assert relative[name] > 2
+    assert relative["darts-v2"] > relative["darts-v1"]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_trains_only_what_it_is_told(name):
+    plan = small_supernet("NB201")
+    search = SEARCHES[name](plan.build(), TRAIN, VALID, plan.recipe, 0)
+    forward, seen, genotype = search.network.forward, [], np.array([1, 2, 3, 4, 0, 3])
+
+    def spied(images, genotype=None, scales=None):
+        seen.append(genotype)
+        return forward(images, genotype, scales)
+
+    search.network.forward = spied
+    search.train_only(genotype)
+    search.begin_epoch()
+    search.step(*next(TRAIN.in_order(64)))
+    for each in seen:
+        np.testing.assert_array_equal(each, genotype)

@@ -1,0 +1,269 @@
+"""Training: it learns, goes on where it was cut off, and says what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from networks.small import small_supernet, small_training
+
+from nas_gym.networks import data
+from nas_gym.networks.batches import Resident
+from nas_gym.networks.device import is_out_of_memory
+from nas_gym.networks.evaluation import calibrated, measure
+from nas_gym.networks.training import Recipe, Training
+from nas_gym.spaces import DARTSSpace
+from nas_gym.utils.errors import DivergedError, TrainingError
+
+CPU = torch.device("cpu")
+DIGITS = data.load("digits")
+TRAIN = Resident.of(DIGITS, DIGITS.train, CPU)
+VALID = Resident.of(DIGITS, DIGITS.valid, CPU)
+GENOTYPE = [3, 1, 2, 3, 2, 4]
+
+
+def make(epochs=3, **changes):
+    plan = small_training("NB201", epochs)
+    recipe = replace(plan.recipe, **changes)
+    return Training(plan.build(GENOTYPE), TRAIN, recipe, seed=0)
+
+
+def sampling(epochs=2):
+    plan = small_supernet("NB201", epochs)
+    network = plan.build()
+    return Training(network, TRAIN, plan.recipe, 0, lambda rng: network.space.sample(1, rng)[0])
+
+
+def weights(training):
+    return {name: each.clone() for name, each in training.network.state_dict().items()}
+
+
+def test_learns():
+    training = make(8)
+    losses = [training.run_epoch() for _ in range(8)]
+    assert losses[-1] < 0.5 < losses[0]
+    training.network.eval()
+    score = measure(training.network, VALID, 100)
+    assert score.accuracy > 85
+    assert 0 < score.loss < 1
+
+
+@pytest.mark.parametrize("begin", [make, sampling])
+def test_cut_off_and_taken_up_is_the_same(begin):
+    straight = begin()
+    for _ in range(2):
+        straight.run_epoch()
+    first = begin()
+    first.run_epoch()
+    second = begin()
+    second.set_arrays(first.arrays())
+    assert second.epoch == 1
+    second.run_epoch()
+    found = weights(second)
+    for name, value in weights(straight).items():
+        assert torch.equal(value, found[name]), name
+
+
+def test_a_supernet_trains_the_drawn_paths_only():
+    training = sampling()
+    before = weights(training)
+    drawn = []
+    training._choose = lambda rng: drawn.append([3] * 6) or np.array([3] * 6)
+    training.run_epoch()
+    assert len(drawn) == 14
+    for name, value in weights(training).items():
+        if "nor_conv_1x1" in name and "running" not in name and "num_batches" not in name:
+            assert torch.equal(value, before[name])
+    assert any(
+        not torch.equal(value, before[name])
+        for name, value in weights(training).items()
+        if "nor_conv_3x3" in name
+    )
+
+
+def test_rates_follow_a_cosine():
+    training = make(4, final_rate=0.01)
+    seen = []
+    step = training._try_step
+
+    def spy(*arguments):
+        seen.append(training._optimizer.param_groups[0]["lr"])
+        return step(*arguments)
+
+    training._try_step = spy
+    for _ in range(4):
+        training.run_epoch()
+    training.run_epoch()
+    assert seen[56:] == [0.01] * 14  # it does not rise again
+    progress = np.arange(56) / 56
+    expected = 0.01 + (0.05 - 0.01) * (1 + np.cos(np.pi * progress)) / 2
+    np.testing.assert_allclose(seen[:56], expected)
+
+
+def test_diverging_is_an_error():
+    training = make(learning_rate=1e20, clip=1e20)
+    with pytest.raises(DivergedError, match="Lower the learning rate"):
+        training.run_epoch()
+    once = make(learning_rate=1e38, clip=1e38, batch_size=898)  # its only loss comes before
+    assert once.run_epoch() < 4
+    with pytest.raises(DivergedError, match="The loss on images is nan"):
+        measure(once.network, VALID, 100)
+
+
+def test_dropped_paths_are_drawn_from_the_seed():
+    plan = small_training("DARTS", 2)
+    plan = replace(plan, network={**plan.network, "drop_path": 0.5})
+    genotype = DARTSSpace().sample(1, np.random.default_rng(0))[0]
+
+    def losses(seed):
+        torch.manual_seed(seed)
+        training = Training(plan.build(genotype), TRAIN, plan.recipe, seed=0)
+        return [training.run_epoch() for _ in range(2)]
+
+    assert losses(1) == losses(2)
+
+
+def test_out_of_memory_halves_the_batch_once():
+    training = make()
+    forward, sizes = training.network.forward, []
+
+    def limited(images, genotype=None, scales=None):
+        sizes.append(len(images))
+        if len(images) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(images, genotype, scales)
+
+    training.network.forward = limited
+    limit = 32
+    assert training.run_epoch() > 0
+    assert sizes == [64] + [32] * 28
+    limit = 16
+    with pytest.raises(TrainingError, match=r"half a batch of 64 images. Lower batch_size"):
+        training.run_epoch()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2 GiB",
+        "MPS backend out of memory (MPS allocated: 9 GB)",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes",
+    ],
+)
+def test_memory_errors_of_all_devices(text):
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_out_of_memory_halves_the_batch_of_an_evaluation():
+    training = make()
+    network, limit = training.network, 224
+
+    def limited(images):
+        if len(images) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return network(images)
+
+    with calibrated(network, limited, TRAIN, 500, 448):
+        whole = measure(network, VALID, 224)
+        assert measure(limited, VALID, 448) == whole
+    limit = 223
+    with pytest.raises(TrainingError, match="does not do for 224 images"):
+        measure(limited, VALID, 448)
+
+
+def test_weights_are_drawn_without_seeding_gpus(monkeypatch):
+    def seeded(seed):
+        raise AssertionError
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded)
+    before = torch.get_rng_state()
+    small_training("NB201").build()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_other_errors_are_not_taken_for_memory():
+    training = make()
+    training.network.head = torch.nn.Linear(3, 10)
+    with pytest.raises(RuntimeError, match="shapes"):
+        training.run_epoch()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epochs": 0}, "at least one epoch"),
+        ({"batch_size": 0}, "at least one epoch"),
+        ({"learning_rate": np.nan}, "at least one epoch"),
+        ({"momentum": 2.0}, "momentum is at least 0 and below 1"),
+        ({"clip": 0.0}, "clip above 0"),
+        ({"weight_decay": -1.0}, "not below 0"),
+    ],
+)
+def test_senseless_recipes(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{"epochs": 1, "batch_size": 1, "learning_rate": 1, **wrong})
+
+
+# -- batch norms ----------------------------------------------------------------------------------
+
+
+def norms(network):
+    return [each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+
+
+def test_calibration_knows_one_architecture():
+    training = sampling()
+    training.run_epoch()
+    network = training.network
+    before = {name: each.clone() for name, each in network.named_parameters()}
+
+    def forward(images):
+        return network(images, GENOTYPE)
+
+    # as a network of its own, whose statistics are counted over the same images
+    alone = network.subnet(GENOTYPE)
+    for norm in norms(alone):
+        norm.reset_running_stats()
+        norm.momentum = None
+    with torch.no_grad():
+        for images, _ in TRAIN.in_order(300):
+            alone.train()(images)
+    with calibrated(network, forward, TRAIN, len(TRAIN), 300):
+        assert not network.training
+        found = measure(forward, VALID, 200)
+        again = measure(forward, VALID, 449)
+    assert found == pytest.approx(measure(alone.eval(), VALID, 200))
+    assert again == pytest.approx(found, abs=1e-4)  # whatever the batches
+    assert network.training
+    assert {norm.momentum for norm in norms(network)} == {0.1}
+    for name, each in network.named_parameters():
+        assert torch.equal(each, before[name])
+
+
+def test_statistics_of_the_batch():
+    network = sampling().network
+
+    def forward(images):
+        return network(images, GENOTYPE)
+
+    with calibrated(network, forward, TRAIN, 0, 300), torch.no_grad():
+        images, _ = next(VALID.in_order(100))
+        small = forward(images[:50])
+        assert not torch.allclose(forward(images)[:50], small)
+
+
+@pytest.mark.parametrize("images", [0, 300])
+def test_afterwards_statistics_are_those_of_before(images):
+    network = sampling().network
+    kept = {name: each.clone() for name, each in network.named_buffers() if "running" in name}
+    with calibrated(network, partial(network, genotype=GENOTYPE), TRAIN, images, 300):
+        measure(partial(network, genotype=GENOTYPE), VALID, 300)
+    for name, each in network.named_buffers():
+        assert "running" not in name or torch.equal(each, kept[name]), name

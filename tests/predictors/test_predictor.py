@@ -1,0 +1,194 @@
+"""Predictors: fitted to few labels of which only the order counts, kept whole, and evaluators."""
+
+from __future__ import annotations
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import nas_gym  # noqa: F401
+from nas_gym.evaluators import PredictorEvaluator
+from nas_gym.predictors.config import Recipe
+from nas_gym.predictors.fine_tuning import STEPS, _folds
+from nas_gym.predictors.predictor import Predictor, SavedPredictor
+from nas_gym.spaces import CategoricalSpace
+from nas_gym.spaces.graphs import Graphs, to_graphs
+from nas_gym.tables import load
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import write_tensors
+from nas_gym.utils.ranks import spearman
+
+torch.set_num_threads(1)
+SMALL = Recipe(width=16, layers=3)
+COLUMN = "analog_accuracy"
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """All of NAS-Bench-201 as graphs, and a metric of them."""
+    table = load("analog-nasbench")
+    return to_graphs(table.space, table.space.decode(np.arange(15625))), table.column(COLUMN)
+
+
+def some(graphs, rows):
+    return Graphs(graphs.adjacency[rows], graphs.nodes[rows])
+
+
+def drawn(cells, count, seed=0):
+    graphs, values = cells
+    rows = np.random.default_rng(seed).choice(len(values), count, replace=False)
+    return some(graphs, rows), values[rows]
+
+
+def test_same_seed_same_scores(cells):
+    graphs, _ = drawn(cells, 50)
+    scores = Predictor(SMALL, seed=3).predict(graphs)
+    state = torch.random.get_rng_state()
+    np.testing.assert_array_equal(scores, Predictor(SMALL, seed=3).predict(graphs))
+    assert torch.equal(state, torch.random.get_rng_state())  # torch's own stream is left alone
+    assert (scores != Predictor(SMALL, seed=4).predict(graphs)).any()
+    assert scores.shape == (50,)
+    assert Predictor(SMALL).predict(some(graphs, [])).shape == (0,)
+
+
+def test_fit_learns_a_ranking(cells):
+    graphs, labels = drawn(cells, 60)
+    others, truth = drawn(cells, 1000, seed=1)
+    begun = Predictor(Recipe(algorithm="maml", inner_rate=0.06))
+    before = begun.predict(graphs)
+    fitted = begun.fit(graphs, labels)
+    np.testing.assert_array_equal(begun.predict(graphs), before)
+    assert fitted.steps in STEPS
+    assert spearman(fitted.predict(graphs), labels) > 0.7
+    assert spearman(fitted.predict(others), truth) > 0.5
+
+
+def test_only_the_order_of_labels_counts(cells):
+    graphs, labels = drawn(cells, 12)
+    fits = [Predictor(SMALL).fit(graphs, each) for each in (labels, np.exp(labels / 10) - 7)]
+    np.testing.assert_array_equal(*(fitted.predict(graphs) for fitted in fits))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_very_few_labels(cells, count):
+    graphs, labels = drawn(cells, count)
+    assert np.isfinite(Predictor(SMALL).fit(graphs, labels).predict(graphs)).all()
+
+
+@pytest.mark.parametrize("count", range(2, 14))
+def test_folds_leave_out_what_they_do_not_learn_from(count):
+    learned, left_out = _folds(count)
+    assert len(learned) == len(left_out) == min(5, count)
+    for one, other in zip(learned, left_out, strict=True):
+        assert sorted([*one, *other]) == list(range(count))
+    everything = left_out.reshape(-1)
+    assert len(set(everything.tolist())) == len(everything) > count - 5
+
+
+def test_equal_labels_are_no_reason_to_change_much(cells):
+    graphs, _ = drawn(cells, 8)
+    assert np.isfinite(Predictor(SMALL).fit(graphs, np.ones(8)).predict(graphs)).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([], "One label for each"), ([1.0, 2.0], "One label for each"), ([1, np.nan, 2], "NaN")],
+)
+def test_bad_labels(cells, labels, message):
+    with pytest.raises(ValueError, match=message):
+        Predictor(SMALL).fit(drawn(cells, 3)[0], labels)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"algorithm": "reptile"}, "maml, anil, boil"),
+        ({"width": 0}, "width is at least 1"),
+        ({"layers": 0}, "layers is at least 1"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"inner_rate": 0.0}, "inner_rate"),
+    ],
+)
+def test_bad_recipes(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**settings)
+
+
+def test_saved_and_loaded(cells, tmp_path):
+    graphs, labels = drawn(cells, 10)
+    fitted = Predictor(SMALL).fit(graphs, labels)
+    fitted.save(tmp_path / "fitted.safetensors", maximize=False, what="ten of them")
+    found = SavedPredictor.load(tmp_path / "fitted.safetensors")
+    assert (found.maximize, found.what, found.predictor.recipe) == (False, "ten of them", SMALL)
+    np.testing.assert_array_equal(found.predictor.predict(graphs), fitted.predict(graphs))
+
+
+def test_files_that_hold_no_predictor(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        SavedPredictor.load(tmp_path / "none.safetensors")
+    path = tmp_path / "other.safetensors"
+    about = json.dumps({"recipe": {}, "maximize": True, "what": ""})
+    for arrays in (
+        {"x": np.zeros(2)},
+        {"predictor": np.array("{}")},
+        {"predictor": np.array(about)},
+    ):
+        write_tensors(path, arrays)
+        with pytest.raises(DamagedDataError, match="nas-gym predict --save"):
+            SavedPredictor.load(path)
+    path.write_bytes(b"no tensors")
+    with pytest.raises(DamagedDataError):
+        SavedPredictor.load(path)
+
+
+# -- as an evaluator ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(cells, tmp_path):
+    path = tmp_path / "fitted.safetensors"
+    Predictor(SMALL).fit(*drawn(cells, 20)).save(path, what="twenty of them")
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["", "-alpha", "-population"])
+def test_environments_run_on_a_predictor(saved, suffix, cells):
+    env_id = f"NB201-cifar10{suffix}-v0"
+    envs = gym.make_vec(env_id, num_envs=2, signal=f"predictor:{saved}")
+    task = envs.unwrapped.task
+    expected = SavedPredictor.load(saved).predictor.predict(cells[0])
+    np.testing.assert_array_equal(task.rewards, expected)
+    assert str(task.report) == "analog-nasbench:baseline_accuracy"
+    assert task.describe()["provenance"][f"predictor:{saved}"]["file"] == "fitted.safetensors"
+    envs.reset(seed=0)
+    for _ in range(12):
+        envs.step(envs.action_space.sample())
+    assert envs.unwrapped.history.queries > 0
+
+
+def test_less_is_better_of_a_latency(cells, tmp_path):
+    path = tmp_path / "latency.safetensors"
+    predictor = Predictor(SMALL)
+    predictor.save(path, maximize=False)
+    task = gym.make("NB201-cifar10-v0", signal=f"predictor:{path}").unwrapped.task
+    assert task.direction == -1
+    np.testing.assert_array_equal(task.rewards, -predictor.predict(cells[0]))
+
+
+def test_evaluator_of_some(saved, cells):
+    evaluator = PredictorEvaluator(load("analog-nasbench").space, saved)
+    (name,) = evaluator.metrics
+    assert name == f"predictor:{saved}"
+    np.testing.assert_allclose(
+        evaluator.evaluate(np.array([4, 2]))[name], evaluator.table().values[[4, 2], 0], rtol=1e-5
+    )
+
+
+def test_evaluator_that_cannot_be(saved, tmp_path):
+    with pytest.raises(ValueError, match="not part of the unified graph"):
+        PredictorEvaluator(CategoricalSpace([("a", "b")]), saved)
+    with pytest.raises(FileNotFoundError):
+        gym.make("NB201-cifar10-v0", signal=f"predictor:{tmp_path / 'none'}")

@@ -1,0 +1,111 @@
+"""Task sets: what is drawn, what tests are made of, and that training tells nothing of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from nas_gym.tasks import task_sets
+from nas_gym.tasks.task_sets import LeakError
+
+
+@pytest.fixture
+def load(open_table):
+    """Load a task set, or skip where its tables are missing."""
+
+    def load(name):
+        for table in ("nats-bench", "nb201-12epochs", "help-latency"):
+            if name.startswith("nb201"):
+                open_table(table)
+        return task_sets.load(name)
+
+    return load
+
+
+@pytest.mark.parametrize("name", task_sets.TASK_SETS)
+def test_draws_are_tasks_of_the_tests_space(name, load):
+    tasks = load(name)
+    drawn = [tasks.draw(np.random.default_rng(seed)) for seed in range(6)]
+    tested = [tasks.test_task(test) for test in tasks.test]
+    assert len({task.space.choices for task in drawn + tested}) == 1
+    assert len({(str(task.signal), task.reward_name) for task in drawn}) > 1
+    again = tasks.draw(np.random.default_rng(3))
+    assert again.describe() == drawn[3].describe()
+    np.testing.assert_array_equal(again.rewards, drawn[3].rewards)
+
+
+def test_image_tasks_are_mixtures_of_other_data_sets(load, open_table):
+    tasks = load("nb201-images/cifar10")
+    task = tasks.draw(np.random.default_rng(0))
+    table = open_table("nb201-12epochs")
+    columns = [table.column(f"{name}-val") for name in ("cifar100", "ImageNet16-120")]
+    weights = np.random.default_rng(0).dirichlet([1, 1])
+    np.testing.assert_allclose(task.rewards, weights @ np.array(columns), atol=1e-4)
+    assert task.noise > 0
+    assert tasks.test_task("cifar10").optimum == pytest.approx(94.3733, abs=5e-5)
+
+
+def test_conflicting_tasks_have_different_optima(load):
+    tasks = load("nb201-conflicting")
+    tested = [tasks.test_task(name) for name in tasks.test]
+    assert len({int(task.rewards.argmax()) for task in tested}) == len(tested)
+    drawn = [tasks.draw(np.random.default_rng(seed)).rewards for seed in range(30)]
+    correlations = np.corrcoef(np.argsort(np.argsort(drawn, axis=1), axis=1))
+    assert correlations.min() < -0.2
+    # devices of training and test are of different families
+    tested = {str(column) for task in tested for column in task.columns}
+    assert not tested & set(tasks.columns)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["nb201-12epochs:cifar10-val", "analog-nasbench:qat_accuracy", "nats-bench:cifar10-test"],
+)
+def test_leaks_are_refused(column, load):
+    tasks = load("nb201-images/cifar10")
+    with pytest.raises(LeakError, match=column):
+        replace(tasks, columns=(*tasks.columns, column))
+
+
+def test_a_draw_of_something_else_is_refused(load):
+    tasks = replace(
+        load("nb201-images/cifar10"),
+        draw_arguments=lambda rng: {"table": "nb201-12epochs", "dataset": "cifar10"},
+    )
+    with pytest.raises(LeakError, match="cifar10-val"):
+        tasks.draw(np.random.default_rng(0))
+
+
+def test_data_set_of_a_column(open_table):
+    open_table("nb201-12epochs")
+    assert task_sets.dataset_of("nb201-12epochs:cifar10-val") == "cifar10"
+    assert task_sets.dataset_of("nb201-12epochs:cifar100-val") == "cifar100"
+    assert task_sets.dataset_of("analog-nasbench:noisy_accuracy") == "cifar10"
+    open_table("help-latency")
+    assert task_sets.dataset_of("help-latency:fpga") == ""
+
+
+def test_of_environments():
+    tasks = task_sets.of_environments(
+        ["NBGraph-cora-v0", "NBGraph-photo-alpha-v0"], ["NBGraph-cs-v0"]
+    )
+    drawn = {tasks.draw(np.random.default_rng(seed)).dataset for seed in range(10)}
+    assert drawn == {"cora", "photo"}
+    with pytest.raises(LeakError, match="NBGraph-cora-alpha-v0"):
+        task_sets.of_environments(["NBGraph-cora-v0"], ["NBGraph-cora-alpha-v0"])
+    with pytest.raises(ValueError, match="one search space"):
+        task_sets.of_environments(["NBGraph-cora-v0"], ["NB201-cifar10-v0"])
+    with pytest.raises(ValueError, match="needs a test task"):
+        task_sets.of_environments(["NBGraph-cora-v0"], [])
+    with pytest.raises(gym.error.NameNotFound):
+        task_sets.of_environments(["NoSuch-v0"], ["NBGraph-cs-v0"])
+
+
+def test_unknown_names(load):
+    with pytest.raises(KeyError, match="nb201-conflicting"):
+        task_sets.load("nb201")
+    with pytest.raises(KeyError, match="It has: cora"):
+        task_sets.load("nbgraph/cora").test_task("cs")

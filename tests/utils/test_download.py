@@ -1,0 +1,146 @@
+"""Fetching files, from a server on this machine."""
+
+import hashlib
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from nas_gym.tables import DamagedDataError, DataError
+from nas_gym.utils import download
+from nas_gym.utils.download import RemoteFile
+
+CONTENT = bytes(range(256)) * 2000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server:
+    """Answers ``/right``, ``/wrong``, ``/short``; everything else is not found."""
+
+    def __init__(self):
+        requests = self.requests = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                requests.append(self.path)
+                content = {"/wrong": b"something else", "/empty": b""}.get(self.path, CONTENT)
+                if self.path == "/gone":
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[:1000] if self.path == "/short" else content)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def file(self, path, sha256=SHA256, name="folder/file.bin"):
+        return RemoteFile(name, f"http://127.0.0.1:{self.server.server_port}{path}", sha256)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+@pytest.fixture
+def downloads(cache, monkeypatch):
+    monkeypatch.delenv("NAS_GYM_DATA", raising=False)
+    return cache / "downloads"
+
+
+def files_below(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("sha256", [SHA256, ""])
+def test_fetches_once(server, downloads, sha256):
+    file = server.file("/right", sha256)
+    assert download.find(file.name) is None
+    for _ in range(3):
+        download.fetch([file])
+    assert server.requests == ["/right"]
+    target = downloads / "folder" / "file.bin"
+    assert target.read_bytes() == CONTENT
+    assert download.find(file.name) == target
+    assert files_below(downloads) == [target]
+
+
+def test_fetches_a_damaged_file_again(server, downloads):
+    target = downloads / "folder" / "file.bin"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(CONTENT[:-1])
+    download.fetch([server.file("/right")])
+    assert target.read_bytes() == CONTENT
+
+
+def test_fetches_a_file_without_sha256_again_when_told(server, downloads):
+    target = downloads / "folder" / "file.bin"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(CONTENT[:-1])
+    download.fetch([server.file("/right", "")], again=True)
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("path", ["/wrong", "/empty"])
+def test_another_file_than_the_pinned_one(server, downloads, path):
+    with pytest.raises(DamagedDataError, match=rf"{path} sent is not the pinned file.*{SHA256}"):
+        download.fetch([server.file(path)])
+    assert files_below(downloads) == []
+
+
+@pytest.mark.parametrize("sha256", [SHA256, ""])
+@pytest.mark.parametrize("path", ["/short", "/gone"])
+def test_what_does_not_arrive(server, downloads, path, sha256):
+    with pytest.raises(DataError, match=rf"Could not download .*{path}: .*NAS_GYM_DATA") as caught:
+        download.fetch([server.file(path, sha256)])
+    assert not isinstance(caught.value, DamagedDataError)
+    assert files_below(downloads) == []
+
+
+def test_nobody_listens(downloads, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(DataError, match=r"Could not download .*Check the network"):
+        download.fetch([RemoteFile("x", f"http://127.0.0.1:{port}/x", SHA256)])
+    assert files_below(downloads) == []
+
+
+def test_what_came_before_a_failure_stays(server, downloads):
+    files = [server.file("/right", name="a"), server.file("/gone", name="b")]
+    with pytest.raises(DataError):
+        download.fetch(files)
+    assert [path.name for path in files_below(downloads)] == ["a"]
+
+
+def test_downloads_that_cannot_be_written(server, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"Could not write .*NAS_GYM_CACHE"):
+        download.fetch([server.file("/right")])
+
+
+def test_find_looks_in_the_named_folders_first(downloads, tmp_path, monkeypatch):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one / "a" / "b", two, downloads):
+        folder.mkdir(parents=True)
+        (folder / "x.csv").write_text(str(folder))
+    assert download.find("x.csv") == downloads / "x.csv"
+    monkeypatch.setenv("NAS_GYM_DATA", f"{tmp_path / 'none'}:{two}:{one}")
+    assert download.find("x.csv") == two / "x.csv"
+    monkeypatch.setenv("NAS_GYM_DATA", str(one))
+    assert download.find("x.csv") == one / "a" / "b" / "x.csv"
+    assert download.find("y.csv") is None
+    assert download.data_folders() == [Path(one)]
