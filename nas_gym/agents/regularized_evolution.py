@@ -18,7 +18,7 @@ class RegularizedEvolution(Agent):
     population and its oldest member leaves.
 
     Settings (the defaults were chosen on other tasks than those usually reported, see
-    docs/reproduction.md; NAS-Bench-201's own baseline uses 10 and 3, Real et al. 100 and 25):
+    docs/results/baselines.md; NAS-Bench-201's own baseline uses 10 and 3, Real et al. 100 and 25):
         population_size: 50.
         sample_size: 10.
     """
