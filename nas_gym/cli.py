@@ -65,7 +65,7 @@ def _table_state(table: str) -> str:
     from nas_gym.tables import SOURCES, store
 
     source = SOURCES.get(table)
-    if store.exists(table) or source is None or not _is_missing(table):
+    if store.is_stored(table) or source is None or not _is_missing(table):
         return "ready"
     return f"nas-gym data fetch {table}" if source.files else "missing"
 
@@ -90,10 +90,10 @@ def make_grid(*headers: str) -> Grid:
 
 
 def _is_missing(table: str) -> bool:
-    from nas_gym.tables import MissingDataError, load
+    from nas_gym.tables import MissingDataError, load_table
 
     try:
-        load(table)
+        load_table(table)
     except MissingDataError:
         return True
     return False
@@ -492,13 +492,13 @@ def bench() -> None:
 @data_app.command("list")
 def data_list() -> None:
     """List the tables: where they come from, and whether they are here."""
-    from nas_gym.tables import SOURCES, imported, store
+    from nas_gym.tables import SOURCES, imported_tables, store
 
     grid = make_grid("table", "here", "holds", "from")
     for source in SOURCES.values():
-        here = "yes" if store.exists(source.name) else "-"
+        here = "yes" if store.is_stored(source.name) else "-"
         grid.add_row(source.name, here, source.summary, source.origin)
-    for name in imported():
+    for name in imported_tables():
         grid.add_row(name, "yes", "your own", str(store.table_folder(name)))
     console.print(grid)
 
@@ -520,7 +520,7 @@ def data_fetch(
             images.fetch(dataset)
             console.print(f"The images of {dataset} are here.")
         else:
-            console.print(f"{tables.fetch(name)!r}", markup=False)
+            console.print(f"{tables.fetch_table(name)!r}", markup=False)
 
 
 @data_app.command("import")
@@ -565,9 +565,9 @@ def data_info(table: Annotated[str, typer.Argument(help="The table's name.")]) -
     """Describe a table: its space, metrics, tasks and provenance."""
     import numpy as np
 
-    from nas_gym.tables import load
+    from nas_gym.tables import load_table
 
-    found = load(table)
+    found = load_table(table)
     console.print(f"{found!r} over {found.space!r}", markup=False)
     grid = make_grid("metric", "unit", "better", "values", "lowest", "mean", "highest")
     for metric in found.metrics:
@@ -593,9 +593,9 @@ def data_remove(table: Annotated[str, typer.Argument(help="The table's name.")])
     """Delete a converted table from the cache. A table of your own needs another import."""
     from nas_gym.tables import store
 
-    if not store.exists(table):
+    if not store.is_stored(table):
         raise KeyError(f"No table {table!r} in the cache.")
-    store.remove(table)
+    store.remove_table(table)
     console.print(f"Deleted {store.table_folder(table)}.")
 
 

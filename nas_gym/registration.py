@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from nas_gym.tables import SOURCES, DamagedDataError, Table, imported, store
+from nas_gym.tables import SOURCES, DamagedDataError, Table, imported_tables, store
 from nas_gym.tables.catalog import GRAPH_DATASETS
 from nas_gym.tables.store import stored_datasets
 
@@ -92,7 +92,7 @@ def user_environments() -> dict[str, dict[str, str]]:
     importing the package never fails.
     """
     try:
-        tables = imported()
+        tables = imported_tables()
     except OSError as error:
         gym.logger.warn(
             f"Your own tables have no IDs, for the cache cannot be read: {error}. Make it "
@@ -135,12 +135,12 @@ def import_table(
 
     Args:
         path: a CSV, JSON, Parquet or ``.npz`` file, one architecture a row (see
-            :func:`nas_gym.tables.user_file.read`); an official NAS-Bench-201 ``.pth``; or a
-            NATS-Bench topology folder.
+            :func:`nas_gym.tables.user_file.read_user_file`); an official NAS-Bench-201 ``.pth``;
+            or a NATS-Bench topology folder.
         name: what to call it.
         replace: overwrite a table of that name.
-        **columns: arguments of :func:`nas_gym.tables.user_file.read`, such as ``signal="val"``
-            and ``report="test"``.
+        **columns: arguments of :func:`nas_gym.tables.user_file.read_user_file`, such as
+            ``signal="val"`` and ``report="test"``.
 
     Returns:
         the registered IDs; none for a table that has only costs.
@@ -152,7 +152,7 @@ def import_table(
     """
     from nas_gym.evaluators import PREDICTOR  # not needed by `import nas_gym`
 
-    if not store.NAME.fullmatch(name) or re.search(r"-v\d+$", name):
+    if not store.NAME_PATTERN.fullmatch(name) or re.search(r"-v\d+$", name):
         raise ValueError(
             f"{name!r} cannot be a name: at most 100 letters, digits, '_', '.' and '-' are "
             "allowed, beginning with a letter or digit and not ending in a version like '-v0' (it "
@@ -160,7 +160,7 @@ def import_table(
         )
     if name in SOURCES or name in BUILT_IN or name == PREDICTOR:
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
-    if store.exists(name) and not replace:
+    if store.is_stored(name) and not replace:
         raise ValueError(
             f"There is a table {name!r} already. Use replace=True (--replace) to overwrite it, or "
             f"delete it with `nas-gym data remove {name}`."
@@ -173,7 +173,7 @@ def import_table(
             raise ValueError(
                 f"The ID {env_id} is taken by another environment. Choose another name."
             )
-    store.save(table, replace=replace)
+    store.save_table(table, replace=replace)
     for env_id in old:
         del gym.registry[env_id]
     return [env_id for task in tasks.items() for env_id in register(*task)]
@@ -193,7 +193,7 @@ def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
     if path.suffix != ".pth" and not path.is_dir():
         from nas_gym.tables import user_file
 
-        return user_file.read(path, name, **columns)
+        return user_file.read_user_file(path, name, **columns)
     if columns:
         raise ValueError(
             f"{path} is an official file, whose columns are known: {', '.join(columns)} cannot be "
@@ -202,7 +202,7 @@ def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
     if path.is_dir():
         from nas_gym.tables.sources import nats_folder
 
-        return nats_folder.read(path, name)
+        return nats_folder.read_nats_folder(path, name)
     from nas_gym.tables.sources import nas201_pth
 
-    return nas201_pth.read(path, name)
+    return nas201_pth.read_nas201_pth(path, name)

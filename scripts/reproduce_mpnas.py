@@ -162,7 +162,7 @@ class Audience:
 def column(name: str) -> NDArray[np.float64]:
     """A column ``table:metric``."""
     of, _, metric = name.partition(":")
-    return tables.load(of).column(metric)
+    return tables.load_table(of).column(metric)
 
 
 def random_start(seed: int) -> Predictor:
@@ -184,7 +184,7 @@ def transfer(target: str, variant: str, index: int) -> dict[str, dict[str, list[
     """How well a meta-seed's predictor ranks each of a target's columns."""
     quiet()
     seed = FIRST_SEED + index
-    audience = Audience.unknown(tables.load("nats-bench").space, seed)
+    audience = Audience.unknown(tables.load_table("nats-bench").space, seed)
     begun = start(target, variant, index)
     return {each: audience.judge(begun, column(each), seed, SHOTS) for each in TARGETS[target]}
 
@@ -198,7 +198,7 @@ def naive(source: str, index: int) -> dict[str, dict[str, list[float]]]:
 
     quiet()
     seed = FIRST_SEED + index
-    space = tables.load("nats-bench").space
+    space = tables.load_table("nats-bench").space
     known = known_architectures(space.size, seed, MPNAS.meta_queries)
     audience = Audience.unknown(space, seed)
     labels = column(TARGETS[source][0])[known]
@@ -292,7 +292,7 @@ def graphs(dataset: str, variant: str, index: int) -> dict[str, list[float]]:
     """How well what was learned on cells of image networks ranks graph networks."""
     quiet()
     seed = FIRST_SEED + index
-    found = tables.load(f"nas-bench-graph-{dataset}")
+    found = tables.load_table(f"nas-bench-graph-{dataset}")
     everything = np.arange(found.space.size)
     order = np.random.default_rng([seed, 2]).permutation(everything)
     unified = to_graphs(found.space, found.space.decode(everything))
@@ -346,7 +346,7 @@ def synthetic(correlation: float, count: int, uncorrelated: int) -> dict[str, li
     from nas_gym.predictors.meta_training import Source
 
     quiet()
-    space = tables.load("nats-bench").space
+    space = tables.load_table("nats-bench").space
     unified = to_graphs(space, space.decode(np.arange(space.size)))
     accuracy = column("nats-bench:cifar100-test")
     found: dict[str, list[float]] = {"mpnas": [], "random": []}

@@ -26,7 +26,7 @@ def open_table():
 
     def open_table(name):
         try:
-            return tables.load(name)
+            return tables.load_table(name)
         except tables.MissingDataError as error:
             pytest.skip(str(error))
 

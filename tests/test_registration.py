@@ -108,7 +108,7 @@ def test_names_whose_ids_are_taken(name, write_csv):
     before = dict(gym.registry)
     with pytest.raises(ValueError, match=f"{name}-v0.*taken"):
         import_table(write_csv(), name, **COLUMNS)
-    assert not store.exists(name)
+    assert not store.is_stored(name)
     assert gym.registry == before
 
 
@@ -122,7 +122,7 @@ def test_a_table_of_several_data_sets_and_what_replaces_it(write_csv):
     space = CategoricalSpace([list("ab"), list("cd")])
     both = {name: Objective(name, name) for name in ("x", "y")}
     metrics = (Metric("x"), Metric("y"))
-    store.save(Table("Mine", space, metrics, np.arange(8.0).reshape(4, 2), both))
+    store.save_table(Table("Mine", space, metrics, np.arange(8.0).reshape(4, 2), both))
     register_all()
     assert gym.make("Mine-x-v0").unwrapped.task.optimum == 6
     assert gym.make("Mine-y-population-v0").unwrapped.task.optimum == 7
@@ -149,7 +149,7 @@ def test_a_failed_replacement_keeps_the_table(write_csv, tmp_path):
     with pytest.raises(ValueError, match=r"bad\.csv"):
         import_table(path, "Mine", replace=True, signal="val")
     assert gym.make("Mine-v0").unwrapped.task.optimum == 13
-    assert tables.imported() == ["Mine"]
+    assert tables.imported_tables() == ["Mine"]
 
 
 def test_the_longest_name(write_csv):

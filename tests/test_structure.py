@@ -58,7 +58,9 @@ def _statements(tree, *, deferred):
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not deferred:
             continue
         elif not _is_typing_only(node):
-            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+            waiting += [
+                child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)
+            ]
 
 
 def test_imports_point_one_way():

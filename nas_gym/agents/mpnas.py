@@ -348,7 +348,7 @@ def _sources(tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64
     groups: dict[tuple[bool, str], list[NDArray[np.float64]]] = {}
     for column in tasks.columns:
         table, _, name = column.partition(":")
-        found = tables.load(table)
+        found = tables.load_table(table)
         group = found.metric(name).unit in wanted, dataset_of(column) or table
         groups.setdefault(group, []).append(found.column(name)[known])
     like = sum(is_like for is_like, _ in groups)

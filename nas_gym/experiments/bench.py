@@ -18,7 +18,7 @@ import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import AGENTS, CATCH
 from nas_gym.experiments.jobs import cores
 from nas_gym.spaces import NB201Space
-from nas_gym.tables import MissingDataError, load
+from nas_gym.tables import MissingDataError, load_table
 from nas_gym.tasks import task_sets
 
 ENV = "NB201-cifar10-v0"
@@ -147,7 +147,7 @@ def _mpnas() -> Iterator[Row]:
     from nas_gym.spaces.graphs import to_graphs
 
     torch.set_num_threads(1)
-    table = load("analog-nasbench")
+    table = load_table("analog-nasbench")
     everything = table.space.decode(np.arange(table.space.size))
     source = Source(to_tensors(to_graphs(table.space, everything[::2])), table.values[::2].T)
     training = MetaTraining(Recipe(), Schedule(), [source], seed=0)
@@ -192,7 +192,7 @@ def _adapt(trials: int) -> None:
 
 
 def _lookup() -> float:
-    table, space = load("analog-nasbench"), NB201Space()
+    table, space = load_table("analog-nasbench"), NB201Space()
     genotypes = space.decode(np.arange(space.size))
     times = []
     for _ in range(20):
@@ -208,7 +208,7 @@ def _import_time() -> float:
 
 
 def _make_time() -> float:
-    load("analog-nasbench")  # warm the cache
+    load_table("analog-nasbench")  # warm the cache
     make = f"t = time.perf_counter(); gym.make({ENV!r}).reset(seed=0)"
     return _in_fresh_processes(
         f"import time, gymnasium as gym, nas_gym; {make}; print(time.perf_counter() - t)"

@@ -18,7 +18,7 @@ _CONV1 = OPERATIONS.index("nor_conv_1x1")
 _CONV3 = OPERATIONS.index("nor_conv_3x3")
 
 
-def parameters(
+def count_nb201_parameters(
     genotypes: ArrayLike, num_classes: int = 10, channels: int = 16, cells: int = 5
 ) -> NDArray[np.int64]:
     """Numbers of trainable parameters, ``(n, 6)`` -> ``(n,)`` int64.
@@ -45,7 +45,7 @@ def parameters(
     return _affine(genotypes, stem + blocks + head, conv1, conv3)
 
 
-def flops(
+def count_nb201_flops(
     genotypes: ArrayLike,
     num_classes: int = 10,
     image_size: int = 32,

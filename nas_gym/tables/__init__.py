@@ -1,6 +1,6 @@
 """Tables: the metrics of every architecture, from where they are published."""
 
-from nas_gym.tables.catalog import SOURCES, Source, fetch, imported, load
+from nas_gym.tables.catalog import SOURCES, TableSource, fetch_table, imported_tables, load_table
 from nas_gym.tables.table import Metric, Objective, Table
 from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
 
@@ -11,9 +11,9 @@ __all__ = [
     "Metric",
     "MissingDataError",
     "Objective",
-    "Source",
     "Table",
-    "fetch",
-    "imported",
-    "load",
+    "TableSource",
+    "fetch_table",
+    "imported_tables",
+    "load_table",
 ]

@@ -22,7 +22,7 @@ GRAPH_DATASETS = (
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """Where a table of the catalogue comes from.
 
     Attributes:
@@ -47,31 +47,31 @@ def _call(module: str, function: str, *arguments: object) -> Table:
 
 
 def _read_nats_csv() -> Table:
-    path = download.find(NATS_CSV.name)
+    path = download.find_file(NATS_CSV.name)
     if path is None:
         raise _missing("nats-bench", NATS_CSV.name)
-    return _call("nats_csv", "read", path)
+    return _call("nats_csv", "read_nats_csv", path)
 
 
 def _read_12_epochs() -> Table:
-    path = download.find("nb201_12epochs.csv")
+    path = download.find_file("nb201_12epochs.csv")
     if path is None:
         raise MissingDataError(
             "Table 'nb201-12epochs' is read from nb201_12epochs.csv, which is not published as a "
             "download. Set NAS_GYM_DATA to a folder that holds it, or import the official "
             "NAS-Bench-201 file, which has the same numbers: `nas-gym data import FILE.pth`."
         )
-    return _call("nats_csv", "read_12_epochs", path)
+    return _call("nats_csv", "read_nb201_12_epochs", path)
 
 
 def _read_help() -> Table:
-    csv = download.find("help_nb201_latency_ms.csv")
+    csv = download.find_file("help_nb201_latency_ms.csv")
     if csv is not None:
-        return _call("help_latency", "read_csv", csv)
+        return _call("help_latency", "read_help_csv", csv)
     for folder in ("help-nasbench201", "nasbench201/latency"):  # as fetched, as in HELP's clone
-        paths = [download.find(f"{folder}/{device}.pt") for device in HELP_DEVICES]
+        paths = [download.find_file(f"{folder}/{device}.pt") for device in HELP_DEVICES]
         if paths[0] is not None and None not in paths:
-            return _call("help_latency", "read_files", paths[0].parent)
+            return _call("help_latency", "read_help_files", paths[0].parent)
     raise _missing("help-latency", "help_nb201_latency_ms.csv")
 
 
@@ -82,38 +82,38 @@ def _missing(table: str, file: str) -> MissingDataError:
     )
 
 
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, TableSource] = {
     source.name: source
     for source in (
-        Source(
+        TableSource(
             "analog-nasbench",
             "NB201 retrained on CIFAR-10, digital and analog accuracy",
             "its package",
-            partial(_call, "analog", "read"),
+            partial(_call, "analog", "read_analog"),
         ),
         *(
-            Source(
+            TableSource(
                 f"nas-bench-graph-{dataset}",
                 f"graph networks on {dataset}",
                 "its package",
-                partial(_call, "nas_bench_graph", "read", dataset),
+                partial(_call, "nas_bench_graph", "read_nas_bench_graph", dataset),
             )
             for dataset in GRAPH_DATASETS
         ),
-        Source(
+        TableSource(
             "nats-bench",
             "NB201 test accuracy, 200 epochs, three data sets",
             "download, 3 MB",
             _read_nats_csv,
             (NATS_CSV,),
         ),
-        Source(
+        TableSource(
             "nb201-12epochs",
             "NB201 validation and test accuracy, 12 epochs",
             "NAS_GYM_DATA",
             _read_12_epochs,
         ),
-        Source(
+        TableSource(
             "help-latency",
             "NB201 latency on 27 devices",
             "download, 27 files",
@@ -126,7 +126,7 @@ SOURCES: dict[str, Source] = {
 _opened: dict[tuple[str, tuple[int, int]], Table] = {}
 
 
-def load(name: str) -> Table:
+def load_table(name: str) -> Table:
     """Open a table by name: one of :data:`SOURCES`, or one that you imported.
 
     The first use on a machine converts the source into flat arrays in the cache; later ones
@@ -138,36 +138,36 @@ def load(name: str) -> Table:
         DamagedDataError: the cache or the source differs from its sha256.
         DataError: the cache cannot be written to.
     """
-    if not store.exists(name):
+    if not store.is_stored(name):
         if name not in SOURCES:
-            known = ", ".join(sorted({*SOURCES, *imported()}))
+            known = ", ".join(sorted({*SOURCES, *imported_tables()}))
             raise KeyError(
                 f"There is no table {name!r}. There are: {known}. "
                 "Import one of your own with `nas-gym data import`."
             )
-        store.save(SOURCES[name].read())
+        store.save_table(SOURCES[name].read())
     description = store.table_folder(name) / "table.json"
     key = (str(description), _stamp(description))
     if key not in _opened:
-        _opened[key] = store.load(name)
+        _opened[key] = store.load_stored_table(name)
     return _opened[key]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     """Tells a file from one that has replaced it, even within one tick of the clock."""
     if not path.exists():
-        return 0, 0  # store.load says what is wrong
+        return 0, 0  # store.load_stored_table says what is wrong
     status = path.stat()
     return status.st_mtime_ns, status.st_ino
 
 
-def imported() -> list[str]:
+def imported_tables() -> list[str]:
     """The names of the tables in the cache that are not in the catalogue: users' own."""
     names = [path.name for path in store.table_folder("any").parent.glob("*")]
-    return sorted(name for name in names if store.exists(name) and name not in SOURCES)
+    return sorted(name for name in names if store.is_stored(name) and name not in SOURCES)
 
 
-def fetch(name: str) -> Table:
+def fetch_table(name: str) -> Table:
     """Download what a table is read from, if need be, and open it.
 
     Raises:
@@ -178,9 +178,11 @@ def fetch(name: str) -> Table:
     if name not in SOURCES:
         raise KeyError(f"There is no table {name!r} to fetch. There are: {', '.join(SOURCES)}.")
     try:
-        return load(name)
+        return load_table(name)
     except (MissingDataError, DamagedDataError) as error:
-        if not SOURCES[name].files or store.exists(name):  # there, so the cache is what is damaged
+        if not SOURCES[name].files or store.is_stored(
+            name
+        ):  # there, so the cache is what is damaged
             raise
-        download.fetch(SOURCES[name].files, again=isinstance(error, DamagedDataError))
-        return load(name)
+        download.fetch_files(SOURCES[name].files, again=isinstance(error, DamagedDataError))
+        return load_table(name)

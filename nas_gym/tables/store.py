@@ -27,7 +27,7 @@ from nas_gym.utils.cache import cache_folder
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import sha256, writing
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a table; none leads out of the cache
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a table; none leads out of the cache
 FORMAT = 1  # of the folders below; older ones are left alone and converted anew
 
 
@@ -36,7 +36,7 @@ def table_folder(name: str) -> Path:
     return cache_folder() / f"tables-v{FORMAT}" / name
 
 
-def save(table: Table, *, replace: bool = False) -> None:
+def save_table(table: Table, *, replace: bool = False) -> None:
     """Store a table in the cache, in one step.
 
     Where another process stored the same table meanwhile, theirs stays unless ``replace``.
@@ -95,7 +95,7 @@ def _move_into_place(temporary: Path, folder: Path, *, replace: bool) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def load(name: str) -> Table:
+def load_stored_table(name: str) -> Table:
     """Open a stored table; its values are memory-mapped, read-only.
 
     Raises:
@@ -142,19 +142,19 @@ def stored_datasets(name: str) -> list[str]:
         ) from error
 
 
-def exists(name: str) -> bool:
+def is_stored(name: str) -> bool:
     """Whether a converted table of that name lies in the cache."""
-    return NAME.fullmatch(name) is not None and table_folder(name).is_dir()
+    return NAME_PATTERN.fullmatch(name) is not None and table_folder(name).is_dir()
 
 
-def remove(name: str) -> None:
+def remove_table(name: str) -> None:
     """Delete a converted table from the cache.
 
     Raises:
         KeyError: no table of that name in the cache.
         DataError: the cache cannot be written to.
     """
-    if not exists(name):
+    if not is_stored(name):
         raise KeyError(f"There is no table {name!r} in the cache.")
     folder = table_folder(name)
     with writing(folder):

@@ -110,7 +110,8 @@ class NetworkTask(Task):
     def describe(self) -> dict[str, object]:
         """As :meth:`Task.describe`."""
         provenance = {
-            column.table: dict(tables.load(column.table).provenance) for column in self._tables
+            column.table: dict(tables.load_table(column.table).provenance)
+            for column in self._tables
         }
         return {
             "space": self.space.name,
@@ -208,7 +209,7 @@ def _rescaled(evaluator: NetworkEvaluator) -> str:
 
 def _table(space: SearchSpace, column: Column) -> Table:
     """The table of a column, over a search space."""
-    found = tables.load(column.table)
+    found = tables.load_table(column.table)
     found.metric(column.metric)  # which it has
     if not same_rows(found.space, space):
         raise ValueError(

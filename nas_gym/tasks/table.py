@@ -58,7 +58,7 @@ class TableTask(Task):
         noise: float = 0.0,
         reward: str = "signal",
     ) -> None:
-        main = tables.load(table)
+        main = tables.load_table(table)
         objective = main.objectives.get(dataset)
         if objective is None:
             if signal is None or report is None:
@@ -105,7 +105,7 @@ class TableTask(Task):
         name = self._name(column)
         if name not in self.evaluator.metrics:
             # the table's own error, which lists its metrics
-            tables.load(column.table).metric(column.metric)
+            tables.load_table(column.table).metric(column.metric)
         return self.evaluator.metrics[name]
 
     def _weighted_sum(self) -> Values:
@@ -176,7 +176,7 @@ class TableTask(Task):
     @cached_property
     def _training_seconds(self) -> Values:
         (column,) = _columns(self.signal)
-        return tables.load(column.table).column(self.metric(column).seconds)
+        return tables.load_table(column.table).column(self.metric(column).seconds)
 
     @cached_property
     def optimum(self) -> float:
@@ -216,7 +216,7 @@ def _table_of(column: Column, space: SearchSpace) -> Table:
     """The table that a column is of; that of a predictor's scores is made here."""
     if column.table == PREDICTOR:
         return PredictorEvaluator(space, column.metric).table()
-    return tables.load(column.table)
+    return tables.load_table(column.table)
 
 
 def _source_of(column: Column) -> str:

@@ -103,7 +103,7 @@ def dataset_of(column: str) -> str:
     table, _, metric = column.partition(":")
     if table == PREDICTOR:
         return ""
-    datasets = list(tables.load(table).objectives)
+    datasets = list(tables.load_table(table).objectives)
     if len(datasets) == 1:
         return datasets[0]
     return next((each for each in datasets if metric.startswith(f"{each}-")), "")
@@ -149,7 +149,7 @@ _TEST_FAMILIES = ("fpga", "pixel3", "titan", "raspi4")  # of devices; Titan X, X
 def _nb201_conflicting() -> TaskSet:
     """Accuracy, accuracy against latency, and its opposite (the slower, the better), on devices and
     data sets other than those tested: tasks that only what was observed can tell apart."""
-    devices = [metric.name for metric in tables.load("help-latency").metrics]
+    devices = [metric.name for metric in tables.load_table("help-latency").metrics]
     known = [each for each in devices if not each.startswith(_TEST_FAMILIES)]
     accuracies = tuple(f"{_TWELVE}:{dataset}-val" for dataset in _IMAGES[1:])
     columns = accuracies + tuple(f"help-latency:{device}" for device in known)
@@ -183,7 +183,7 @@ def _analog(metric: str) -> TaskArguments:
 
 
 def _latency_reward(device: str, weight: float) -> str:
-    target = float(np.median(tables.load("help-latency").column(device)))
+    target = float(np.median(tables.load_table("help-latency").column(device)))
     return f"latency(column=help-latency:{device},target={target:.4g},weight={weight:.4g})"
 
 
@@ -226,13 +226,13 @@ def _accuracies() -> dict[str, list[str]]:
     found = {
         dataset: [f"nats-bench:{dataset}-test", f"{_TWELVE}:{dataset}-val"] for dataset in _IMAGES
     }
-    analog = (metric.name for metric in tables.load(_ANALOG).metrics if metric.maximize)
+    analog = (metric.name for metric in tables.load_table(_ANALOG).metrics if metric.maximize)
     found["cifar10"] += [f"{_ANALOG}:{name}" for name in analog]
     return found
 
 
 def _latencies(kind: str) -> list[str]:
-    devices = (metric.name for metric in tables.load("help-latency").metrics)
+    devices = (metric.name for metric in tables.load_table("help-latency").metrics)
     return [f"help-latency:{each}" for each in devices if each.startswith(_DEVICES[kind])]
 
 

@@ -38,7 +38,7 @@ def downloads_folder() -> Path:
     return cache_folder() / "downloads"
 
 
-def find(name: str) -> Path | None:
+def find_file(name: str) -> Path | None:
     """A file in ``NAS_GYM_DATA`` (up to two folders deep) or among the downloads."""
     for folder in data_folders():
         for pattern in (name, f"*/{name}", f"*/*/{name}"):
@@ -48,7 +48,7 @@ def find(name: str) -> Path | None:
     return path if path.exists() else None
 
 
-def fetch(files: Iterable[RemoteFile], *, again: bool = False) -> None:
+def fetch_files(files: Iterable[RemoteFile], *, again: bool = False) -> None:
     """Download files into the cache with a progress bar, each checked before it gets its name.
 
     Files that are there already and intact are left alone.

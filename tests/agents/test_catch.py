@@ -20,7 +20,7 @@ from nas_gym.agents.catch.networks import Candidates, Components, Context
 from nas_gym.agents.catch.second_opinion import NOBODY, OWN, SECOND, trust
 from nas_gym.agents.common.base import pretrained_file
 from nas_gym.agents.common.random_streams import TrialStreams
-from nas_gym.tables import load
+from nas_gym.tables import load_table
 from nas_gym.tasks import task_sets
 
 torch.set_num_threads(1)
@@ -68,7 +68,7 @@ def context(space, pairs, trials=3, seed=0):
 
 @pytest.fixture
 def space():
-    return load("analog-nasbench").space
+    return load_table("analog-nasbench").space
 
 
 def test_context_is_a_product_of_gaussians(space):
@@ -119,7 +119,7 @@ def test_absent_pairs_and_their_order_change_nothing(space):
 
 @pytest.mark.parametrize("table", ["analog-nasbench", "nas-bench-graph-proteins"])
 def test_controller_samples_what_it_says(table):
-    space = load(table).space
+    space = load_table(table).space
     controller = components(space, 1).controller
     z, rng = torch.randn(1, 4), np.random.default_rng(0)
     draws = rng.random((1, 4000, space.num_decisions))

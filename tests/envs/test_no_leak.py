@@ -39,7 +39,7 @@ def test_permuted_report(
     position = source.position(report)
     values = np.array(source.values)
     values[:, position] = np.random.default_rng(0).permutation(values[:, position])
-    store.save(Table("permuted", source.space, source.metrics, values, source.objectives))
+    store.save_table(Table("permuted", source.space, source.metrics, values, source.objectives))
     results = []
     for each in (table, "permuted"):
         kwargs = {"table": each, "dataset": dataset, "signal": signal, "report": report}
@@ -58,7 +58,7 @@ def test_no_agent_notices_a_permuted_report(agent, suffix, cache, open_table):
     source = open_table("nas-bench-graph-proteins")
     values = np.array(source.values)
     values[:, source.position("perf")] = values[::-1, source.position("perf")]
-    store.save(Table("permuted", source.space, source.metrics, values, source.objectives))
+    store.save_table(Table("permuted", source.space, source.metrics, values, source.objectives))
     histories = []
     for table in (source.name, "permuted"):
         envs = gym.make_vec(f"NBGraph-proteins{suffix}-v0", num_envs=3, table=table)

@@ -266,7 +266,7 @@ def test_results_become_a_table(from_scratch, tmp_path, cache):
         rows = list(csv.DictReader(file))
     assert rows[0].keys() == {"arch", *from_scratch.metrics}
     import_table(path, "Trained", signal="valid_accuracy", report="test_accuracy")
-    table = tables.load("Trained")
+    table = tables.load_table("Trained")
     genotypes = SPACE.canonical(SPACE.decode(indices))
     np.testing.assert_allclose(
         table.lookup(table.space.encode(genotypes), "valid_accuracy"),

@@ -11,7 +11,7 @@ from nas_gym.networks.cell_network import CellNetwork
 from nas_gym.spaces import NB201Space
 from nas_gym.spaces.graphs import NODES, to_graphs
 from nas_gym.spaces.mixed_ops import MixedOps
-from nas_gym.spaces.nb201_cost import parameters
+from nas_gym.spaces.nb201_cost import count_nb201_parameters
 
 SPACE = NB201Space()
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
@@ -70,7 +70,7 @@ def test_parameters_of_the_largest_network_of_nb201():
 
 def test_parameters_of_networks_of_nb201():
     for genotype in ([CONV1] * 6, [CONV3, SKIP, POOL, CONV1, NONE, CONV3], [SKIP] * 6, [NONE] * 6):
-        assert count(CellNetwork(*cell(genotype), 3, 10)) == parameters([genotype])[0]
+        assert count(CellNetwork(*cell(genotype), 3, 10)) == count_nb201_parameters([genotype])[0]
 
 
 @pytest.mark.parametrize("dims", [1, 2])

@@ -138,7 +138,7 @@ PYTHON_2 = (
 
 
 def test_a_python_2_pickle_is_read():
-    read = pickles.load(PYTHON_2, pickles.NUMPY, encoding="bytes")
+    read = pickles.load_pickle(PYTHON_2, pickles.NUMPY, encoding="bytes")
     assert read[b"x"].tolist() == [0, 1, 2]
 
 

@@ -11,7 +11,7 @@ from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.spaces import DARTSSpace, NB201Space
 from nas_gym.spaces.nb201 import EDGES, OPERATIONS
-from nas_gym.spaces.nb201_cost import flops, parameters
+from nas_gym.spaces.nb201_cost import count_nb201_flops, count_nb201_parameters
 
 # as DARTS' authors publish it
 DARTS_V2 = (
@@ -61,7 +61,7 @@ def count(network):
 def test_parameters_are_those_of_nas_bench_201(classes):
     genotypes = np.concatenate([drawn(NB201Space(), 5), [[0] * 6, [3] * 6]])
     counted = [count(NB201Network(classes, genotype=genotype)) for genotype in genotypes]
-    assert counted == parameters(genotypes, classes).tolist()
+    assert counted == count_nb201_parameters(genotypes, classes).tolist()
 
 
 def multiply_adds(network, images):
@@ -88,7 +88,7 @@ def test_flops_are_those_of_nas_bench_201():
     for genotype in genotypes:
         network = NB201Network(10, channels=4, cells=2, genotype=genotype)
         found = multiply_adds(network, torch.zeros(1, 3, 16, 16))
-        assert found == flops(genotype, 10, 16, 4, 2).item()
+        assert found == count_nb201_flops(genotype, 10, 16, 4, 2).item()
 
 
 def test_darts_has_the_published_number_of_parameters():

@@ -8,12 +8,12 @@ import torch
 
 from nas_gym.predictors.gcn import GCN, to_tensors
 from nas_gym.spaces.graphs import Graphs, to_graphs
-from nas_gym.tables import load
+from nas_gym.tables import load_table
 
 
 @pytest.fixture
 def graphs():
-    space = load("analog-nasbench").space
+    space = load_table("analog-nasbench").space
     return to_graphs(space, space.decode(np.arange(0, 400)))
 
 
@@ -48,7 +48,7 @@ def test_tells_different_graphs_apart_and_equal_ones_not(graphs, gcn):
 
 def test_learns_accuracy_of_cells_it_has_not_seen():
     torch.manual_seed(0)
-    table = load("analog-nasbench")
+    table = load_table("analog-nasbench")
     rng = np.random.default_rng(0)
     chosen = rng.permutation(table.space.size)[:3000]
     gather, kinds = to_tensors(to_graphs(table.space, table.space.decode(chosen)))

@@ -10,7 +10,7 @@ from nas_gym.predictors.config import Recipe, Schedule
 from nas_gym.predictors.gcn import to_tensors
 from nas_gym.predictors.meta_training import MetaTraining, Source
 from nas_gym.spaces.graphs import to_graphs
-from nas_gym.tables import load
+from nas_gym.tables import load_table
 from nas_gym.utils.ranks import spearman
 
 torch.set_num_threads(1)
@@ -19,7 +19,7 @@ SHORT = Schedule(epochs=4, steps=5, tasks=2, validation=16)
 
 @pytest.fixture(scope="module")
 def table():
-    return load("analog-nasbench")
+    return load_table("analog-nasbench")
 
 
 @pytest.fixture(scope="module")

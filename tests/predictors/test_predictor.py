@@ -16,7 +16,7 @@ from nas_gym.predictors.fine_tuning import STEPS, _folds
 from nas_gym.predictors.predictor import Predictor, SavedPredictor
 from nas_gym.spaces import CategoricalSpace
 from nas_gym.spaces.graphs import Graphs, to_graphs
-from nas_gym.tables import load
+from nas_gym.tables import load_table
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import write_tensors
 from nas_gym.utils.ranks import spearman
@@ -29,7 +29,7 @@ COLUMN = "analog_accuracy"
 @pytest.fixture(scope="module")
 def cells():
     """All of NAS-Bench-201 as graphs, and a metric of them."""
-    table = load("analog-nasbench")
+    table = load_table("analog-nasbench")
     return to_graphs(table.space, table.space.decode(np.arange(15625))), table.column(COLUMN)
 
 
@@ -179,7 +179,7 @@ def test_less_is_better_of_a_latency(cells, tmp_path):
 
 
 def test_evaluator_of_some(saved, cells):
-    evaluator = PredictorEvaluator(load("analog-nasbench").space, saved)
+    evaluator = PredictorEvaluator(load_table("analog-nasbench").space, saved)
     (name,) = evaluator.metrics
     assert name == f"predictor:{saved}"
     np.testing.assert_allclose(

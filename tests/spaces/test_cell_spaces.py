@@ -233,7 +233,7 @@ def test_a_table_of_ones_own_is_imported_and_searched(name, cache, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join(["arch,accuracy", *lines]))
     ids = import_table(path, "mine")
-    found = tables.load("mine").space
+    found = tables.load_table("mine").space
     assert type(found) is type(space)
     assert found.size == len(rows)
     assert found.to_text(found.decode(found.encode(found.from_text(texts)))) == texts
@@ -277,6 +277,6 @@ def test_a_file_of_all_of_nas_bench_asr_is_the_whole_space(cache, tmp_path):
     rows = "\n".join(f'"{text}",{row}' for row, text in enumerate(texts))
     path.write_text(f"arch,accuracy\n{rows}")
     import_table(path, "mine")
-    table = tables.load("mine")
+    table = tables.load_table("mine")
     assert table.space.tree is None
     np.testing.assert_array_equal(table.column("accuracy"), np.arange(8242))

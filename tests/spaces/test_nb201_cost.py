@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas_gym.spaces import NB201Space
-from nas_gym.spaces.nb201_cost import flops, parameters
+from nas_gym.spaces.nb201_cost import count_nb201_flops, count_nb201_parameters
 
 space = NB201Space()
 
@@ -38,9 +38,9 @@ ISSUE_134 = (
 def test_bounds(dataset, least_flops, most_flops, least_parameters, most_parameters):
     classes, size = DATASETS[dataset]
     every = space.decode(np.arange(space.size))
-    counted = flops(every, classes, size)
+    counted = count_nb201_flops(every, classes, size)
     assert (counted.min() / 1e6, counted.max() / 1e6) == (least_flops, most_flops)
-    counted = parameters(every, classes)
+    counted = count_nb201_parameters(every, classes)
     assert (counted.min() / 1e6, counted.max() / 1e6) == (least_parameters, most_parameters)
 
 
@@ -57,7 +57,9 @@ def test_bounds(dataset, least_flops, most_flops, least_parameters, most_paramet
 )
 def test_flops(text, dataset, published):
     classes, size = DATASETS[dataset]
-    assert flops(space.from_text([text]), classes, size) / 1e6 == pytest.approx(published, abs=1e-9)
+    assert count_nb201_flops(space.from_text([text]), classes, size) / 1e6 == pytest.approx(
+        published, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_flops(text, dataset, published):
     ],
 )
 def test_parameters(text, dataset, published):
-    millions = parameters(space.from_text([text]), DATASETS[dataset][0])[0] / 1e6
+    millions = count_nb201_parameters(space.from_text([text]), DATASETS[dataset][0])[0] / 1e6
     decimals = len(published.split(".")[1])
     assert f"{millions:.{decimals}f}" == published
 
@@ -87,18 +89,20 @@ def test_parameters(text, dataset, published):
 )
 def test_printed_flops(dataset, published):
     classes, size = DATASETS[dataset]
-    assert f"{flops(space.from_text([INDEX_1]), classes, size)[0] / 1e6:.2f}" == published
+    assert (
+        f"{count_nb201_flops(space.from_text([INDEX_1]), classes, size)[0] / 1e6:.2f}" == published
+    )
 
 
 def test_batch():
     every = space.decode(np.arange(space.size))
-    for count in (parameters, flops):
+    for count in (count_nb201_parameters, count_nb201_flops):
         counted = count(every)
         assert counted.shape == (space.size,)
         assert counted.dtype == np.int64
         # only the numbers of 1x1 and 3x3 convolutions matter: 28 pairs of at most six in all
         assert len(np.unique(counted)) == 28
-    assert parameters([0] * 6).shape == (1,)
+    assert count_nb201_parameters([0] * 6).shape == (1,)
 
 
 def test_against_a_network():
@@ -121,21 +125,22 @@ def test_against_a_network():
     modules += [nn.BatchNorm2d(width), nn.Linear(width, classes)]
     expected = sum(p.numel() for module in modules for p in module.parameters())
     cell = [[2, 3, 3, 0, 1, 4]]
-    assert parameters(cell, classes, channels=channels, cells=cells) == expected
+    assert count_nb201_parameters(cell, classes, channels=channels, cells=cells) == expected
 
 
 def test_flops_scale_with_pixels():
     cells = space.decode(np.arange(100))
     linear = (4 * 16 + 1) * 10
     np.testing.assert_array_equal(
-        flops(cells, image_size=64) - linear, 4 * (flops(cells, image_size=32) - linear)
+        count_nb201_flops(cells, image_size=64) - linear,
+        4 * (count_nb201_flops(cells, image_size=32) - linear),
     )
 
 
 def test_errors():
     with pytest.raises(ValueError, match="4 must divide it; got 30"):
-        flops([[0] * 6], image_size=30)
-    for count in (parameters, flops):
+        count_nb201_flops([[0] * 6], image_size=30)
+    for count in (count_nb201_parameters, count_nb201_flops):
         with pytest.raises(ValueError, match="have shape"):
             count([[0] * 5])
         with pytest.raises(ValueError, match="takes 0 to 4"):

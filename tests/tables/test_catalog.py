@@ -24,19 +24,19 @@ def test_every_table_opens(name, open_table):
     table = open_table(name)
     assert table.name == name
     assert table.values.shape == (table.space.size, len(table.metrics))
-    assert table is tables.load(name)
+    assert table is tables.load_table(name)
     for objective in table.objectives.values():
         assert not np.isnan(table.column(objective.signal)).any()
         assert not np.isnan(table.column(objective.report)).any()
     assert table.provenance["sha256"]
-    assert name not in tables.imported()
+    assert name not in tables.imported_tables()
 
 
 def test_an_unknown_table():
     with pytest.raises(KeyError, match=r"There is no table 'nope'.*analog-nasbench.*data import"):
-        tables.load("nope")
+        tables.load_table("nope")
     with pytest.raises(KeyError, match="There is no table 'nope' to fetch"):
-        tables.fetch("nope")
+        tables.fetch_table("nope")
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def no_data(cache, monkeypatch):
 @pytest.mark.parametrize("name", ["nats-bench", "help-latency"])
 def test_missing_data_names_the_command(name, no_data):
     with pytest.raises(MissingDataError, match=rf"`nas-gym data fetch {name}`.*NAS_GYM_DATA"):
-        tables.load(name)
-    assert not store.exists(name)
+        tables.load_table(name)
+    assert not store.is_stored(name)
 
 
 def test_missing_data_that_cannot_be_fetched(no_data):
-    for call in (tables.load, tables.fetch):
+    for call in (tables.load_table, tables.fetch_table):
         with pytest.raises(MissingDataError, match=r"NAS_GYM_DATA.*nas-gym data import"):
             call("nb201-12epochs")
 
@@ -102,10 +102,10 @@ def publisher(monkeypatch):
 
 
 def test_fetch_then_open(publisher, no_data):
-    assert tables.fetch("nats-bench").column("cifar100-test").max() == pytest.approx(73.5133)
-    store.remove("nats-bench")
+    assert tables.fetch_table("nats-bench").column("cifar100-test").max() == pytest.approx(73.5133)
+    store.remove_table("nats-bench")
     publisher.shutdown()
-    assert tables.load("nats-bench").space.size == 15_625  # from the download, offline
+    assert tables.load_table("nats-bench").space.size == 15_625  # from the download, offline
 
 
 def test_fetch_replaces_a_damaged_download(publisher, no_data):
@@ -113,8 +113,8 @@ def test_fetch_replaces_a_damaged_download(publisher, no_data):
     path.parent.mkdir(parents=True)
     path.write_text("cut short")
     with pytest.raises(DamagedDataError, match=r"nats_bench\.csv"):
-        tables.load("nats-bench")
-    assert tables.fetch("nats-bench").space.size == 15_625
+        tables.load_table("nats-bench")
+    assert tables.fetch_table("nats-bench").space.size == 15_625
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_latency_files_in_a_data_folder(inside, latency_files, no_data, tmp_path
     folder.parent.mkdir(parents=True)
     latency_files.rename(folder)
     monkeypatch.setenv("NAS_GYM_DATA", str(tmp_path / "data"))
-    assert len(tables.load("help-latency").metrics) == 27
+    assert len(tables.load_table("help-latency").metrics) == 27
 
 
 def test_fetch_repairs_downloads_without_sha256(latency_files, no_data, monkeypatch):
@@ -149,20 +149,20 @@ def test_fetch_repairs_downloads_without_sha256(latency_files, no_data, monkeypa
     shutil.copytree(latency_files, folder)
     (folder / "fpga.pt").write_bytes(b"cut short")
     with pytest.raises(DamagedDataError, match=r"fpga\.pt"):
-        tables.load("help-latency")
+        tables.load_table("help-latency")
     with serving(latency_files) as url:
         source = SOURCES["help-latency"]
         files = tuple(replace(f, url=f"{url}/{Path(f.name).name}") for f in source.files)
         monkeypatch.setitem(catalog.SOURCES, "help-latency", replace(source, files=files))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert len(tables.fetch("help-latency").metrics) == 27
+        assert len(tables.fetch_table("help-latency").metrics) == 27
 
 
 def test_fetch_does_not_download_what_is_damaged_in_the_cache(latency_csv, no_data, monkeypatch):
     monkeypatch.setenv("NAS_GYM_DATA", str(latency_csv.parent))
-    tables.load("help-latency")
+    tables.load_table("help-latency")
     catalog._opened.clear()
     (store.table_folder("help-latency") / "values.npy").unlink()
-    monkeypatch.setattr(download, "fetch", None)
+    monkeypatch.setattr(download, "fetch_files", None)
     with pytest.raises(DamagedDataError, match="nas-gym data remove help-latency"):
-        tables.fetch("help-latency")
+        tables.fetch_table("help-latency")

@@ -54,8 +54,8 @@ def leftovers(folder):
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_round_trip(space, cache):
     table = make_table(space())
-    store.save(table)
-    found = store.load("mine")
+    store.save_table(table)
+    found = store.load_stored_table("mine")
     assert (found.name, found.metrics) == (table.name, table.metrics)
     assert found.objectives == table.objectives
     assert found.provenance == table.provenance
@@ -67,31 +67,31 @@ def test_round_trip(space, cache):
     indices = np.arange(table.space.size)
     np.testing.assert_array_equal(found.space.decode(indices), table.space.decode(indices))
     assert store.stored_datasets("mine") == ["data", "other"]
-    assert tables.imported() == ["mine"]
+    assert tables.imported_tables() == ["mine"]
     assert leftovers(cache) == []
 
 
 def test_save_keeps_what_is_there_unless_told(cache):
     space = CategoricalSpace([list("ab")])
-    store.save(make_table(space))
+    store.save_table(make_table(space))
     other = Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {})
-    store.save(other)
-    assert store.load("mine").metrics[0].name == "acc"
-    store.save(other, replace=True)
-    assert store.load("mine").metrics[0].name == "new"
-    assert tables.load("mine").metrics[0].name == "new"
+    store.save_table(other)
+    assert store.load_stored_table("mine").metrics[0].name == "acc"
+    store.save_table(other, replace=True)
+    assert store.load_stored_table("mine").metrics[0].name == "new"
+    assert tables.load_table("mine").metrics[0].name == "new"
     assert leftovers(cache) == []
-    store.remove("mine")
-    assert not store.exists("mine")
+    store.remove_table("mine")
+    assert not store.is_stored("mine")
 
 
 def test_a_replaced_table_is_opened_anew(cache):
     space = CategoricalSpace([list("ab")])
-    store.save(make_table(space))
-    before = tables.load("mine")
-    assert tables.load("mine") is before
-    store.save(Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {}), replace=True)
-    assert tables.load("mine").metrics[0].name == "new"
+    store.save_table(make_table(space))
+    before = tables.load_table("mine")
+    assert tables.load_table("mine") is before
+    store.save_table(Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {}), replace=True)
+    assert tables.load_table("mine").metrics[0].name == "new"
     assert before.values.shape == (2, 2)  # whoever has it open keeps it
 
 
@@ -154,16 +154,18 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-@pytest.mark.parametrize("load", [store.load, tables.load], ids=["store", "catalog"])
+@pytest.mark.parametrize(
+    "load", [store.load_stored_table, tables.load_table], ids=["store", "catalog"]
+)
 def test_damage_is_found(damage, load, cache):
-    store.save(make_table(restricted_space()))
+    store.save_table(make_table(restricted_space()))
     damage(store.table_folder("mine"))
     with pytest.raises(DamagedDataError) as caught:
         load("mine")
     assert "`nas-gym data remove mine`" in str(caught.value)
     assert str(store.table_folder("mine")) in str(caught.value)
-    store.remove("mine")
-    store.save(make_table(restricted_space()))
+    store.remove_table("mine")
+    store.save_table(make_table(restricted_space()))
     load("mine")
 
 
@@ -172,24 +174,24 @@ def test_damage_of_a_catalogue_table_and_the_way_out(cache, open_table):
     flip(store.table_folder("nas-bench-graph-proteins"))
     tables.catalog._opened.clear()  # as a new process sees it
     with pytest.raises(DamagedDataError, match="converted again on next use"):
-        tables.load("nas-bench-graph-proteins")
-    store.remove("nas-bench-graph-proteins")
-    assert tables.load("nas-bench-graph-proteins").values.shape == (2021, 4)
+        tables.load_table("nas-bench-graph-proteins")
+    store.remove_table("nas-bench-graph-proteins")
+    assert tables.load_table("nas-bench-graph-proteins").values.shape == (2021, 4)
 
 
 @pytest.mark.parametrize(
     "name", ["", ".", "..", f"../tables-v{store.FORMAT}", "a/../mine", "mine/", ".mine.x"]
 )
 def test_names_do_not_lead_out_of_the_cache(name, cache):
-    store.save(make_table(CategoricalSpace([list("ab")])))
+    store.save_table(make_table(CategoricalSpace([list("ab")])))
     (store.table_folder("mine").parent / ".mine.x").mkdir()  # left by a process that was killed
-    assert not store.exists(name)
+    assert not store.is_stored(name)
     with pytest.raises(KeyError, match="There is no table"):
-        tables.load(name)
+        tables.load_table(name)
     with pytest.raises(KeyError, match="There is no table"):
-        store.remove(name)
-    assert tables.imported() == ["mine"]
-    assert store.load("mine")
+        store.remove_table(name)
+    assert tables.imported_tables() == ["mine"]
+    assert store.load_stored_table("mine")
 
 
 def test_cache_that_cannot_be_written_to(tmp_path, monkeypatch):
@@ -197,18 +199,18 @@ def test_cache_that_cannot_be_written_to(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(DataError, match=r"Could not write .*Choose a folder .*NAS_GYM_CACHE"):
-        store.save(make_table(CategoricalSpace([list("ab")])))
+        store.save_table(make_table(CategoricalSpace([list("ab")])))
     with pytest.raises(DataError, match="Could not write"):
-        tables.load("nas-bench-graph-proteins")
-    assert tables.imported() == []
+        tables.load_table("nas-bench-graph-proteins")
+    assert tables.imported_tables() == []
 
 
 SAVE = """
 import os, sys
-from nas_gym.tables import DataError, load, store
+from nas_gym.tables import DataError, load_table, store
 {before}
 try:
-    load("nas-bench-graph-proteins")
+    load_table("nas-bench-graph-proteins")
     print("stored")
 except DataError as error:
     print(error)
@@ -254,7 +256,7 @@ def test_full_or_read_only_disk(options, reason, tmp_path):
 def test_many_processes_fill_the_cache_at_once(cache):
     code = (
         "import hashlib; from nas_gym import tables;"
-        "t = [tables.load(n) for n in ('nas-bench-graph-proteins', 'nas-bench-graph-cora')];"
+        "t = [tables.load_table(n) for n in ('nas-bench-graph-proteins', 'nas-bench-graph-cora')];"
         "print([hashlib.sha256(x.values.tobytes()).hexdigest() for x in t])"
     )
     processes = [
@@ -280,7 +282,7 @@ def test_write_atomically(tmp_path):
 
 def test_an_interrupted_replacement_keeps_the_table(cache, monkeypatch):
     space = CategoricalSpace([list("ab")])
-    store.save(make_table(space))
+    store.save_table(make_table(space))
     rename = os.rename
 
     def interrupt(source, target):
@@ -290,13 +292,13 @@ def test_an_interrupted_replacement_keeps_the_table(cache, monkeypatch):
 
     monkeypatch.setattr(os, "rename", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        store.save(Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {}), replace=True)
-    assert store.load("mine").metrics[0].name == "acc"
+        store.save_table(Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {}), replace=True)
+    assert store.load_stored_table("mine").metrics[0].name == "acc"
     assert leftovers(cache) == []
 
 
 def test_stray_genotypes_are_not_taken_for_a_restriction(cache):
-    store.save(make_table(CategoricalSpace([list("ab")])))
+    store.save_table(make_table(CategoricalSpace([list("ab")])))
     np.save(store.table_folder("mine") / "genotypes.npy", [[0]])
     with pytest.raises(DamagedDataError, match=r"genotypes\.npy.*not those"):
-        store.load("mine")
+        store.load_stored_table("mine")

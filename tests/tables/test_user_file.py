@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
 from nas_gym.tables import DamagedDataError, Metric, Objective, Table, store
-from nas_gym.tables.user_file import UserFileError, formats, read
+from nas_gym.tables.user_file import UserFileError, formats, read_user_file
 
 Columns = dict[str, list[Any]]
 FORMATS = ("csv", "json", "parquet", "npz")
@@ -74,7 +74,7 @@ def content(tmp_path: Path, text: str | bytes, kind: str = "csv") -> Path:
 def message(path: Path, **arguments: Any) -> str:
     """The one clear error of a bad file: it is of the promised types and names the file."""
     with pytest.raises(UserFileError) as caught:
-        read(path, "mine", **arguments)
+        read_user_file(path, "mine", **arguments)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, DamagedDataError)
     assert path.name in str(caught.value)
@@ -84,7 +84,7 @@ def message(path: Path, **arguments: Any) -> str:
 def outcome(path: Path, **arguments: Any) -> Table | str:
     """The table, or the message of the one error that may come instead."""
     try:
-        return read(path, "mine", **arguments)
+        return read_user_file(path, "mine", **arguments)
     except UserFileError as error:
         return str(error)
 
@@ -130,7 +130,9 @@ def test_any_table_comes_back_from_each_format(
     path = write(
         {**dict(zip(names, decisions, strict=True)), "acc": numbers[0], "ms": numbers[1]}, kind
     )
-    table = read(path, "mine", signal="acc", report="ms", minimize="ms", units={"ms": "ms"})
+    table = read_user_file(
+        path, "mine", signal="acc", report="ms", minimize="ms", units={"ms": "ms"}
+    )
     expected = [",".join(row) for row in zip(*decisions, strict=True)]
     assert by_text(table) == dict(zip(expected, zip(*numbers, strict=True), strict=True))
     assert table.space.decision_names == tuple(names)
@@ -154,7 +156,7 @@ def test_any_table_comes_back_from_each_format(
 def test_digit_strings_keep_leading_zeros(
     write: Callable[..., Path], kind: str, digits: list[str]
 ) -> None:
-    table = read(write({"arch": digits, "acc": list(range(len(digits)))}, kind), "mine")
+    table = read_user_file(write({"arch": digits, "acc": list(range(len(digits)))}, kind), "mine")
     genotypes = np.array([[int(digit) for digit in text] for text in digits])
     assert table.lookup(table.space.encode(genotypes), "acc").tolist() == list(range(len(digits)))
     assert table.space.size == len(digits)
@@ -204,7 +206,7 @@ def test_whole_nb201_in_any_order(write: Callable[..., Path], kind: str, column:
     space = NB201Space()
     order = np.random.default_rng(0).permutation(space.size)
     texts = space.to_text(space.decode(order))
-    table = read(write({"index": order.tolist(), column: texts}, kind), "mine")
+    table = read_user_file(write({"index": order.tolist(), column: texts}, kind), "mine")
     assert type(table.space) is NB201Space
     assert table.column("index").tolist() == list(range(space.size))
 
@@ -212,7 +214,7 @@ def test_whole_nb201_in_any_order(write: Callable[..., Path], kind: str, column:
 def test_part_of_nb201_is_a_restricted_space_with_its_labels(write: Callable[..., Path]) -> None:
     space = NB201Space()
     genotypes = space.decode([7, 3, 5])
-    table = read(write({"arch": space.to_text(genotypes), "acc": [7, 3, 5]}), "mine")
+    table = read_user_file(write({"arch": space.to_text(genotypes), "acc": [7, 3, 5]}), "mine")
     assert type(table.space) is NB201Space
     assert table.space.size == 3
     assert table.space.to_text(genotypes) == space.to_text(genotypes)
@@ -224,7 +226,9 @@ def test_part_of_nb201_is_a_restricted_space_with_its_labels(write: Callable[...
 @pytest.mark.parametrize("space", [NBGraphSpace(), NBGraphSpace(PROTEINS_OPERATIONS)])
 def test_whole_nbgraph(write: Callable[..., Path], space: NBGraphSpace) -> None:
     texts = space.to_text(space.decode(np.arange(space.size)))
-    table = read(write({"index": list(range(space.size))[::-1], "arch": texts[::-1]}), "mine")
+    table = read_user_file(
+        write({"index": list(range(space.size))[::-1], "arch": texts[::-1]}), "mine"
+    )
     assert isinstance(table.space, NBGraphSpace)
     assert table.space.operations == space.operations
     assert table.column("index").tolist() == list(range(space.size))
@@ -232,7 +236,7 @@ def test_whole_nbgraph(write: Callable[..., Path], space: NBGraphSpace) -> None:
 
 def test_part_of_nbgraph(write: Callable[..., Path]) -> None:
     texts = ["[0,0,1,3] gcn gat skip fc", "[0,1,2,3] gcn gcn gcn gcn"]
-    table = read(write({"arch": texts, "acc": [1, 2]}), "mine")
+    table = read_user_file(write({"arch": texts, "acc": [1, 2]}), "mine")
     assert table.space.choices == NBGraphSpace().choices
     canonical = NBGraphSpace().canonical(NBGraphSpace().from_text(texts))
     assert table.lookup(table.space.encode(canonical), "acc").tolist() == [1, 2]
@@ -246,12 +250,12 @@ def test_part_of_a_known_space_is_stored(
     write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any
 ) -> None:
     texts = whole.to_text(whole.decode(np.arange(0, whole.size, 9)))
-    table = read(write({"arch": texts, "acc": list(range(len(texts)))}), "mine")
+    table = read_user_file(write({"arch": texts, "acc": list(range(len(texts)))}), "mine")
     assert type(table.space) is type(whole)
     assert table.space.name == "mine"
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "cache"))
-    store.save(table)
-    again = store.load("mine")
+    store.save_table(table)
+    again = store.load_stored_table("mine")
     assert type(again.space) is type(whole)
     assert again.space.name == "mine"
     assert by_text(again) == by_text(table) == {text: (i,) for i, text in enumerate(texts)}
@@ -272,7 +276,7 @@ def test_three_ways_of_labels(write: Callable[..., Path], kind: str) -> None:
         "rate": [0.1, 0.25, 0.5, 0.1],
         "acc": [1.0, 2.0, 3.0, 4.0],
     }
-    table = read(write(columns, kind), "mine", decisions=["rate", "act", "kernel"])
+    table = read_user_file(write(columns, kind), "mine", decisions=["rate", "act", "kernel"])
     assert table.space.decision_names == ("rate", "act", "kernel")
     assert table.space.choices == (("0.1", "0.25", "0.5"), ("gelu", "relu"), ("3", "5", "11"))
     assert by_text(table) == {
@@ -289,18 +293,18 @@ def test_more_combinations_than_64_bits_can_number(
     genotypes = np.random.default_rng(0).integers(0, 3, (500, 45))
     columns: Columns = {f"x{i}": genotypes[:, i].tolist() for i in range(45)}
     path = write({**columns, "acc": list(range(500))}, "parquet")
-    table = read(path, "mine")
+    table = read_user_file(path, "mine")
     assert table.space.size == 500
     assert table.lookup(table.space.encode(genotypes), "acc").tolist() == list(range(500))
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "cache"))
-    store.save(table)
-    again = store.load("mine")
+    store.save_table(table)
+    again = store.load_stored_table("mine")
     assert again.lookup(again.space.encode(genotypes), "acc").tolist() == list(range(500))
     digits = ["".join(map(str, row)) for row in genotypes.tolist()]
-    same = read(write({"arch": digits, "acc": list(range(500))}), "mine")
+    same = read_user_file(write({"arch": digits, "acc": list(range(500))}), "mine")
     assert (same.values == table.values).all()
     huge = CategoricalSpace([("0", "1", "2")] * 45)
-    assert read(path, "mine", decisions=list(columns), space=huge).space.size == 500
+    assert read_user_file(path, "mine", decisions=list(columns), space=huge).space.size == 500
     small = CategoricalSpace([("0", "1")] * 44 + [("0", "1", "2")] * 20)
     assert "64 decisions" in message(path, decisions=list(columns), space=small)
 
@@ -309,16 +313,16 @@ def test_genotypes_of_npz_are_kept_as_they_are(tmp_path: Path) -> None:
     genotypes = np.array([[2, 1], [0, 3], [2, 3]])
     path = tmp_path / "table.npz"
     np.savez(path, genotypes=genotypes, acc=[1.0, 2.0, 3.0])
-    table = read(path, "mine")
+    table = read_user_file(path, "mine")
     assert table.space.num_choices.tolist() == [3, 4]
     assert table.space.size == 3
     assert table.lookup(table.space.encode(genotypes), "acc").tolist() == [1, 2, 3]
     np.savez(path, genotypes=np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), acc=[1.0, 2, 3, 4])
-    assert not read(path, "mine").space.has_masks
+    assert not read_user_file(path, "mine").space.has_masks
     np.savez(path, genotypes=genotypes, arch=["a", "b", "b"], acc=[1.0, 2.0, 3.0])
     assert "ignore=" in message(path)
     assert "ignore=" in message(path, decisions="arch")
-    assert read(path, "mine", decisions="genotypes", ignore="arch").space.size == 3
+    assert read_user_file(path, "mine", decisions="genotypes", ignore="arch").space.size == 3
 
 
 @pytest.mark.parametrize("wrong", [[[0, -1]], [[0, 10**9]], [[0.5, 1]], [[np.nan, 1]], [[]]])
@@ -329,7 +333,7 @@ def test_genotypes_that_are_no_choices(tmp_path: Path, wrong: list[list[float]])
 
 def test_whole_numbers_from_0_are_codes_and_others_labels(write: Callable[..., Path]) -> None:
     path = write({"x0": [0, 4, 4], "x1": [3, 3, 7], "x2": [0, 64, 0], "acc": [1, 2, 3]})
-    table = read(path, "mine")
+    table = read_user_file(path, "mine")
     assert table.space.choices == (("0", "1", "2", "3", "4"), ("3", "7"), ("0", "64"))
 
 
@@ -347,7 +351,7 @@ def test_text_columns_are_decisions_where_they_are_named(write: Callable[..., Pa
     error = message(write(columns), decisions=["op", "act"])
     assert "'note', 'data' hold text" in error
     assert "ignore=" in error
-    table = read(write(columns), "mine", decisions=["op", "act"], ignore=["note", "data"])
+    table = read_user_file(write(columns), "mine", decisions=["op", "act"], ignore=["note", "data"])
     assert table.space.decision_names == ("op", "act")
     assert not table.space.has_masks
 
@@ -355,15 +359,15 @@ def test_text_columns_are_decisions_where_they_are_named(write: Callable[..., Pa
 def test_space_gives_labels_and_order(write: Callable[..., Path]) -> None:
     space = CategoricalSpace([("small", "large"), ("relu", "gelu", "none")], ["size", "act"])
     columns: Columns = {"act": ["gelu", "relu"], "acc": [1, 2], "size": ["small", "large"]}
-    table = read(write(columns), "mine", space=space)
+    table = read_user_file(write(columns), "mine", space=space)
     assert table.space.choices == space.choices
     assert by_text(table) == {"small,gelu": (1.0,), "large,relu": (2.0,)}
     texts: Columns = {"net": ["small,gelu", "large,relu"], "acc": [1, 2]}
-    assert by_text(read(write(texts), "mine", space=space)) == by_text(table)
+    assert by_text(read_user_file(write(texts), "mine", space=space)) == by_text(table)
     digits: Columns = {"arch": ["01", "10"], "acc": [1, 2]}
-    assert by_text(read(write(digits), "mine", space=space)) == by_text(table)
+    assert by_text(read_user_file(write(digits), "mine", space=space)) == by_text(table)
     every: Columns = {"arch": [f"{a}{b}" for a in "01" for b in "012"], "acc": list(range(6))}
-    assert read(write(every), "mine", space=space).space is space
+    assert read_user_file(write(every), "mine", space=space).space is space
     columns["act"][1] = "tanh"
     error = message(write(columns), space=space)
     assert "data row 2, column 'act'" in error
@@ -377,10 +381,10 @@ def test_space_gives_labels_and_order(write: Callable[..., Path]) -> None:
 
 def test_known_columns_can_be_named(write: Callable[..., Path]) -> None:
     columns: Columns = {"code": ["12", "21"], "x0": [5, 6], "acc": [1, 2]}
-    table = read(write(columns), "mine", arch="code", signal="acc")
+    table = read_user_file(write(columns), "mine", arch="code", signal="acc")
     assert table.space.num_decisions == 2
     assert table.position("x0") == 0
-    table = read(write(columns), "mine", decisions="x0", metrics=["acc"])
+    table = read_user_file(write(columns), "mine", decisions="x0", metrics=["acc"])
     assert table.space.choices == (("5", "6"),)
 
 
@@ -454,18 +458,18 @@ def test_missing_numbers(write: Callable[..., Path], kind: str) -> None:
     columns: Columns = {"arch": ["00", "01", "10"], "acc": [1.0, 2.0, 3.0], "ms": [1.0, None, 2.0]}
     path = write(columns, kind)
     assert "data row 2, column 'ms'" in message(path, signal="acc")
-    table = read(path, "mine", signal="acc", allow_missing=True)
+    table = read_user_file(path, "mine", signal="acc", allow_missing=True)
     assert np.isnan(table.column("ms")).tolist() == [False, True, False]
     for arguments in ({"signal": "ms"}, {"signal": "acc", "report": "ms"}):
         error = message(path, allow_missing=True, **arguments)
         assert "data row 2, column 'ms'" in error
         assert "every row" in error
-    assert read(path, "mine", metrics="acc").objectives["mine"] == Objective("acc", "acc")
+    assert read_user_file(path, "mine", metrics="acc").objectives["mine"] == Objective("acc", "acc")
 
 
 def test_seconds_belong_to_every_other_metric(write: Callable[..., Path]) -> None:
     path = write({"op0": ["a", "b"], "acc": [1.0, 2.0], "time": [30.0, 40.0]}, "csv")
-    table = read(path, "mine", signal="acc", seconds="time")
+    table = read_user_file(path, "mine", signal="acc", seconds="time")
     assert table.metrics == (Metric("acc", seconds="time"), Metric("time", "s", False))
 
 
@@ -507,7 +511,7 @@ RECORDS = [{"arch": "00", "acc": 1.0}, {"arch": "01", "acc": 2.0}]
     [RECORDS, {"arch": ["00", "01"], "acc": [1, 2]}, {"00": {"acc": 1}, "01": {"acc": 2}}],
 )
 def test_forms_of_json(tmp_path: Path, form: object) -> None:
-    table = read(content(tmp_path, json.dumps(form), "json"), "mine")
+    table = read_user_file(content(tmp_path, json.dumps(form), "json"), "mine")
     assert by_text(table) == {"0,0": (1.0,), "0,1": (2.0,)}
 
 
@@ -560,13 +564,13 @@ def test_csv_gone_wrong(tmp_path: Path, text: str | bytes, expected: str) -> Non
 
 def test_csv_with_a_mark_blank_lines_and_spaces(tmp_path: Path) -> None:
     path = content(tmp_path, "\ufeffarch, acc\r\n\r\n00, 1\r\n 01,2 \r\n\r\n")
-    assert by_text(read(path, "mine")) == {"0,0": (1.0,), "0,1": (2.0,)}
+    assert by_text(read_user_file(path, "mine")) == {"0,0": (1.0,), "0,1": (2.0,)}
 
 
 def test_numbers_that_turn_to_text_far_down_keep_their_text(tmp_path: Path) -> None:
     rows = "".join(f"{i % 5}.50,{i // 5},{i}\n" for i in range(4999))
     path = content(tmp_path, f"op,x,acc\n{rows}skip,0,1\n")
-    table = read(path, "mine", decisions=["op", "x"])
+    table = read_user_file(path, "mine", decisions=["op", "x"])
     assert table.space.choices[0] == ("0.50", "1.50", "2.50", "3.50", "4.50", "skip")
     assert "data row 5000, column 'op'" in message(path, decisions="x", metrics="op")
 
@@ -612,7 +616,7 @@ def test_parquet_categories_and_small_types(tmp_path: Path) -> None:
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "table.parquet")
-    found = by_text(read(tmp_path / "table.parquet", "mine"))
+    found = by_text(read_user_file(tmp_path / "table.parquet", "mine"))
     assert found == {"a,True": (1.0,), "b,True": (2.0,), "a,False": (3.0,)}
 
 
@@ -635,7 +639,7 @@ def test_npz_gone_wrong(write: Callable[..., Path], tmp_path: Path) -> None:
 
 
 def test_nothing_is_written(write: Callable[..., Path], tmp_path: Path) -> None:
-    read(write({"arch": ["00", "01"], "acc": [1, 2]}), "mine")
+    read_user_file(write({"arch": ["00", "01"], "acc": [1, 2]}), "mine")
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
@@ -647,4 +651,4 @@ def test_a_metric_with_a_colon_is_refused(write: Callable[..., Path]) -> None:
     path = write({"op0": ["a", "b"], "acc": [1, 2], "t:ms": [3, 4]})
     assert "'t:ms': a metric's name has no ':'" in message(path, signal="acc")
     assert "Rename" in message(path, signal="acc")
-    assert len(read(path, "mine", signal="acc", ignore=["t:ms"]).metrics) == 1
+    assert len(read_user_file(path, "mine", signal="acc", ignore=["t:ms"]).metrics) == 1

@@ -83,7 +83,7 @@ def test_eq_7_with_the_best_of_the_supernet(files):
 def test_report_of_a_table(files):
     report = "analog-nasbench:baseline_accuracy"
     task = NetworkTask("NB201", "digits", supernet=files["NB201"], report=report)
-    column = tables.load("analog-nasbench").column("baseline_accuracy")
+    column = tables.load_table("analog-nasbench").column("baseline_accuracy")
     everything = np.arange(15_625)
     np.testing.assert_array_equal(task.reported(everything), column)
     assert task.optimum == column.max()

@@ -54,7 +54,7 @@ def test_columns_of_other_tables(open_table):
     # a table of costs alone makes a task where both columns are given
     open_table("help-latency")
     task = TableTask("help-latency", "pixel3", signal="pixel3", report="pixel3")
-    assert task.optimum == tables.load("help-latency").column("pixel3").min()
+    assert task.optimum == tables.load_table("help-latency").column("pixel3").min()
 
 
 def test_describes_itself(open_table):
@@ -137,7 +137,7 @@ def test_incomplete_columns_are_refused(cache, open_table):
     values = np.array(proteins.values)
     values[5, 0] = np.nan
     broken = Table("holes", proteins.space, proteins.metrics, values, proteins.objectives)
-    store.save(broken)
+    store.save_table(broken)
     with pytest.raises(ValueError, match=r"holes:valid_perf has no value for 1 of 2,021"):
         TableTask("holes", "proteins")
     assert TableTask("holes", "proteins", signal="perf").reward(np.array([5])) == values[5, 1]
@@ -146,7 +146,7 @@ def test_incomplete_columns_are_refused(cache, open_table):
 def test_same_name_and_size_is_not_the_same_space(cache):
     for name, labels in (("one", "ab"), ("two", "cd")):
         space = CategoricalSpace([labels, labels], name="mine")
-        store.save(Table(name, space, (Metric("m"),), np.arange(4.0)[:, None], {}))
+        store.save_table(Table(name, space, (Metric("m"),), np.arange(4.0)[:, None], {}))
     with pytest.raises(ValueError, match="do not belong together"):
         TableTask("one", "x", signal="m", report="two:m")
 
@@ -167,5 +167,5 @@ def test_lookup_of_every_architecture_takes_less_than_a_millisecond(open_table):
 def test_own_columns_may_have_a_colon_in_their_name(cache):
     space = CategoricalSpace(["ab", "cd"], name="mine")
     objectives = {"x": Objective("a:b", "a:b")}
-    store.save(Table("one", space, (Metric("a:b"),), np.arange(4.0)[:, None], objectives))
+    store.save_table(Table("one", space, (Metric("a:b"),), np.arange(4.0)[:, None], objectives))
     assert TableTask("one", "x").optimum == TableTask("one", "x", signal="one:a:b").optimum == 3

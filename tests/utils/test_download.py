@@ -66,13 +66,13 @@ def files_below(folder):
 @pytest.mark.parametrize("sha256", [SHA256, ""])
 def test_fetches_once(server, downloads, sha256):
     file = server.file("/right", sha256)
-    assert download.find(file.name) is None
+    assert download.find_file(file.name) is None
     for _ in range(3):
-        download.fetch([file])
+        download.fetch_files([file])
     assert server.requests == ["/right"]
     target = downloads / "folder" / "file.bin"
     assert target.read_bytes() == CONTENT
-    assert download.find(file.name) == target
+    assert download.find_file(file.name) == target
     assert files_below(downloads) == [target]
 
 
@@ -80,7 +80,7 @@ def test_fetches_a_damaged_file_again(server, downloads):
     target = downloads / "folder" / "file.bin"
     target.parent.mkdir(parents=True)
     target.write_bytes(CONTENT[:-1])
-    download.fetch([server.file("/right")])
+    download.fetch_files([server.file("/right")])
     assert target.read_bytes() == CONTENT
 
 
@@ -88,14 +88,14 @@ def test_fetches_a_file_without_sha256_again_when_told(server, downloads):
     target = downloads / "folder" / "file.bin"
     target.parent.mkdir(parents=True)
     target.write_bytes(CONTENT[:-1])
-    download.fetch([server.file("/right", "")], again=True)
+    download.fetch_files([server.file("/right", "")], again=True)
     assert target.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("path", ["/wrong", "/empty"])
 def test_another_file_than_the_pinned_one(server, downloads, path):
     with pytest.raises(DamagedDataError, match=rf"{path} sent is not the pinned file.*{SHA256}"):
-        download.fetch([server.file(path)])
+        download.fetch_files([server.file(path)])
     assert files_below(downloads) == []
 
 
@@ -103,7 +103,7 @@ def test_another_file_than_the_pinned_one(server, downloads, path):
 @pytest.mark.parametrize("path", ["/short", "/gone"])
 def test_what_does_not_arrive(server, downloads, path, sha256):
     with pytest.raises(DataError, match=rf"Could not download .*{path}: .*NAS_GYM_DATA") as caught:
-        download.fetch([server.file(path, sha256)])
+        download.fetch_files([server.file(path, sha256)])
     assert not isinstance(caught.value, DamagedDataError)
     assert files_below(downloads) == []
 
@@ -114,14 +114,14 @@ def test_nobody_listens(downloads, monkeypatch):
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     with pytest.raises(DataError, match=r"Could not download .*Check the network"):
-        download.fetch([RemoteFile("x", f"http://127.0.0.1:{port}/x", SHA256)])
+        download.fetch_files([RemoteFile("x", f"http://127.0.0.1:{port}/x", SHA256)])
     assert files_below(downloads) == []
 
 
 def test_what_came_before_a_failure_stays(server, downloads):
     files = [server.file("/right", name="a"), server.file("/gone", name="b")]
     with pytest.raises(DataError):
-        download.fetch(files)
+        download.fetch_files(files)
     assert [path.name for path in files_below(downloads)] == ["a"]
 
 
@@ -129,7 +129,7 @@ def test_downloads_that_cannot_be_written(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"Could not write .*NAS_GYM_CACHE"):
-        download.fetch([server.file("/right")])
+        download.fetch_files([server.file("/right")])
 
 
 def test_find_looks_in_the_named_folders_first(downloads, tmp_path, monkeypatch):
@@ -137,10 +137,10 @@ def test_find_looks_in_the_named_folders_first(downloads, tmp_path, monkeypatch)
     for folder in (one / "a" / "b", two, downloads):
         folder.mkdir(parents=True)
         (folder / "x.csv").write_text(str(folder))
-    assert download.find("x.csv") == downloads / "x.csv"
+    assert download.find_file("x.csv") == downloads / "x.csv"
     monkeypatch.setenv("NAS_GYM_DATA", f"{tmp_path / 'none'}:{two}:{one}")
-    assert download.find("x.csv") == two / "x.csv"
+    assert download.find_file("x.csv") == two / "x.csv"
     monkeypatch.setenv("NAS_GYM_DATA", str(one))
-    assert download.find("x.csv") == one / "a" / "b" / "x.csv"
-    assert download.find("y.csv") is None
+    assert download.find_file("x.csv") == one / "a" / "b" / "x.csv"
+    assert download.find_file("y.csv") is None
     assert download.data_folders() == [Path(one)]

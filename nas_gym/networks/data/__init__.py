@@ -27,7 +27,7 @@ def fetch(name: str) -> None:
     from nas_gym.utils import download
 
     kind = {"cifar10": cifar.CIFAR10, "cifar100": cifar.CIFAR100}[name]
-    download.fetch([kind.archive])
+    download.fetch_files([kind.archive])
 
 
 def load(name: str, size: int | None = None) -> ImageData:
@@ -75,14 +75,14 @@ def _load(name: str, size: int | None) -> ImageData:
 
 def _cifar(name: str) -> ImageData:
     from nas_gym.networks.data import cifar, folder
-    from nas_gym.utils.download import find
+    from nas_gym.utils.download import find_file
 
     kind = {"cifar10": cifar.CIFAR10, "cifar100": cifar.CIFAR100}[name]
     for file in (kind.archive.name, kind.binary):
-        path = find(file)
+        path = find_file(file)
         if path is not None:
             return cifar.read(path, kind)
-    zips = [find(f"{name}_{part}.zip") for part in ("train", "test")]
+    zips = [find_file(f"{name}_{part}.zip") for part in ("train", "test")]
     if zips[0] is None or zips[1] is None:
         raise MissingDataError(
             f"The images of {name} are not on this machine. Run `nas-gym data fetch "
@@ -95,9 +95,9 @@ def _cifar(name: str) -> ImageData:
 
 def _imagenet16() -> ImageData:
     from nas_gym.networks.data import imagenet16
-    from nas_gym.utils.download import find
+    from nas_gym.utils.download import find_file
 
-    path = find(imagenet16.FOLDER)
+    path = find_file(imagenet16.FOLDER)
     if path is None:
         raise MissingDataError(
             "The images of ImageNet16-120 are not on this machine. Set NAS_GYM_DATA to a folder "

@@ -118,7 +118,7 @@ def _members(path: Path) -> dict[str, bytes]:
 
 
 def _read_pickle(content: bytes, name: str, kind: Cifar) -> Split:
-    batch = pickles.load(content, pickles.NUMPY, name, encoding="bytes")
+    batch = pickles.load_pickle(content, pickles.NUMPY, name, encoding="bytes")
     try:
         return _split(np.asarray(batch[b"data"], np.uint8), np.array(batch[kind.labels], np.int64))
     except (KeyError, TypeError, ValueError) as error:
@@ -140,5 +140,5 @@ def _split(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
 def _classes(content: bytes, name: str, kind: Cifar, binary: bool) -> tuple[str, ...]:
     if binary:
         return tuple(content.decode().split())
-    names = pickles.load(content, pickles.NUMPY, name, encoding="bytes")[kind.classes[0]]
+    names = pickles.load_pickle(content, pickles.NUMPY, name, encoding="bytes")[kind.classes[0]]
     return tuple(each.decode() for each in names)

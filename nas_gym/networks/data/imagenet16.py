@@ -44,7 +44,7 @@ def read(folder: Path) -> ImageData:
 
 def _read(path: Path) -> Split:
     # keys are texts of Python 3, or of Python 2, which arrive as bytes
-    batch = pickles.load(path, pickles.NUMPY, encoding="bytes")
+    batch = pickles.load_pickle(path, pickles.NUMPY, encoding="bytes")
     try:
         batch = {k.decode() if isinstance(k, bytes) else k: value for k, value in batch.items()}
         labels = np.array(batch["labels"], np.int64) - 1

@@ -54,7 +54,7 @@ _ALLOWED = {
 }
 
 
-def read() -> Table:
+def read_analog() -> Table:
     """The table ``analog-nasbench`` of the installed package ``analog-nasbench`` 0.1.3.
 
     15,625 cells x 21 metrics: 13 accuracies in %, named as in the package, and the spread of the
@@ -67,15 +67,15 @@ def read() -> Table:
         MissingDataError: the package is not installed.
         DamagedDataError: the package's file is not that of version 0.1.3.
     """
-    path = reading.package_file("analognasbench", "data.anb", REQUIREMENT)
-    content = reading.read_file(path, PUBLISHER)
+    path = reading.find_package_file("analognasbench", "data.anb", REQUIREMENT)
+    content = reading.read_published_file(path, PUBLISHER)
     version = reading.installed_version("analog-nasbench")
     advice = (
         f"Installed is analog-nasbench {version}; bring the right one with "
         f"`pip install --force-reinstall --no-deps {REQUIREMENT}`."
     )
     reading.check_sha256(content, SHA256, path, advice)
-    return _table(pickles.load(content, _ALLOWED, str(path)), path)
+    return _table(pickles.load_pickle(content, _ALLOWED, str(path)), path)
 
 
 def _table(cells: dict[tuple[int, ...], Any], path: Path) -> Table:

@@ -53,7 +53,7 @@ It pins what a file says, not its bytes: the CSV file and the publisher's files 
 """
 
 
-def read_csv(path: str | Path) -> Table:
+def read_help_csv(path: str | Path) -> Table:
     """The table ``help-latency`` from ``help_nb201_latency_ms.csv``.
 
     15,625 cells x 27 devices, in milliseconds, less is better. It holds costs only, so that it
@@ -65,18 +65,18 @@ def read_csv(path: str | Path) -> Table:
         MissingDataError: no such file.
         DamagedDataError: not that file.
     """
-    content = reading.read_file(path, URL)
+    content = reading.read_published_file(path, URL)
     advice = "Delete it and copy it again, or read the publisher's own files."
     reading.check_sha256(content, CSV_SHA256, path, advice)
-    values = reading.nb201_csv(content, "ArchitectureString", list(CONTENT_SHA256), path)
+    values = reading.read_nb201_csv(content, "ArchitectureString", list(CONTENT_SHA256), path)
     return _table(values)
 
 
-def read_files(folder: str | Path) -> Table:
+def read_help_files(folder: str | Path) -> Table:
     """The table ``help-latency`` from a folder of the publisher's files ``<device>.pt``.
 
-    Equal to what :func:`read_csv` gives: the numbers are rounded to four decimals. Their content
-    is checked against :data:`CONTENT_SHA256`.
+    The numbers are rounded to four decimals, so that the table equals that of
+    :func:`read_help_csv`. Their content is checked against :data:`CONTENT_SHA256`.
 
     Source: ``data/nasbench201/latency`` of https://github.com/HayeonLee/HELP (MIT).
 
@@ -97,7 +97,7 @@ def read_files(folder: str | Path) -> Table:
 
 
 def _read_device(path: Path, expected: str) -> NDArray[np.float64]:
-    measured = _to_array(pickles.load_torch(path), path)
+    measured = _to_array(pickles.load_torch_file(path), path)
     # numbers near the middle between two decimals round apart in float32 and float64
     for numbers in (measured, measured.astype(np.float32)):
         for rounded in (numbers, numbers.round(4)):

@@ -14,7 +14,7 @@ URL = "https://github.com/D-X-Y/NAS-Bench-201"
 _EPOCHS = {"less": 12, "full": 200}
 
 
-def read(path: str | Path, name: str = "nas-bench-201") -> Table:
+def read_nas201_pth(path: str | Path, name: str = "nas-bench-201") -> Table:
     """The table of an official file such as ``NAS-Bench-201-v1_1-096897.pth``.
 
     15,625 cells; the columns are described at :class:`~.nb201_results.Collector`. Cells that are
@@ -33,7 +33,7 @@ def read(path: str | Path, name: str = "nas-bench-201") -> Table:
             its code ran), or covers no architecture.
         DataError: torch or ``nas-bench-201`` is not installed, or memory ran out.
     """
-    content = pickles.load_torch(path)
+    content = pickles.load_torch_file(path)
     try:
         archs, infos = content["meta_archs"], dict(content["arch2infos"])
         numbers = sorted(infos)
@@ -44,7 +44,7 @@ def read(path: str | Path, name: str = "nas-bench-201") -> Table:
         ) from error
     del content  # so that each architecture is freed once it is read
     # NASBench201API would copy the whole file and hold it three times; its ArchResults do not
-    api = reading.reading_package("nas_201_api.api_utils", "nas-bench-201")
+    api = reading.import_reader("nas_201_api.api_utils", "nas-bench-201")
     collector = Collector(archs, api.ArchResults, path)
     for number in numbers:
         info = infos.pop(number)

@@ -34,7 +34,7 @@ def _metrics(dataset: str) -> tuple[Metric, ...]:
     )
 
 
-def read(dataset: str) -> Table:
+def read_nas_bench_graph(dataset: str) -> Table:
     """The table ``nas-bench-graph-<dataset>`` of the installed ``nas-bench-graph`` 1.4.0.
 
     26,206 architectures (2,021 on ``proteins``) x 4 metrics: ``valid_perf`` and ``perf``,
@@ -51,15 +51,15 @@ def read(dataset: str) -> Table:
     if dataset not in SHA256:
         raise ValueError(f"NAS-Bench-Graph has no data set {dataset!r}, only {', '.join(SHA256)}.")
     inside = f"light/{dataset}.bench"
-    path = reading.package_file("nas_bench_graph", inside, REQUIREMENT)
-    content = reading.read_file(path, PUBLISHER)
+    path = reading.find_package_file("nas_bench_graph", inside, REQUIREMENT)
+    content = reading.read_published_file(path, PUBLISHER)
     version = reading.installed_version("nas-bench-graph")
     advice = (
         f"Installed is nas-bench-graph {version}; bring the right one with "
         f"`pip install --force-reinstall --no-deps {REQUIREMENT}`."
     )
     reading.check_sha256(content, SHA256[dataset], path, advice)
-    bench = pickles.load(content, pickles.NUMPY, str(path))
+    bench = pickles.load_pickle(content, pickles.NUMPY, str(path))
 
     space = NBGraphSpace(PROTEINS_OPERATIONS if dataset == "proteins" else GNN_OPERATIONS)
     keys = space.keys.tolist()

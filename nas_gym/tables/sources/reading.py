@@ -21,7 +21,7 @@ from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
 GET_AGAIN = "Delete it and get it again from {url}."
 
 
-def package_file(module: str, inside: str, requirement: str) -> Path:
+def find_package_file(module: str, inside: str, requirement: str) -> Path:
     """The path of a data file of an installed package, found without importing the package.
 
     Args:
@@ -51,7 +51,7 @@ def installed_version(distribution: str) -> str:
         return "unknown"
 
 
-def read_file(path: str | Path, url: str) -> bytes:
+def read_published_file(path: str | Path, url: str) -> bytes:
     """The content of a file.
 
     Raises:
@@ -82,7 +82,7 @@ def check_sha256(content: bytes, expected: str, path: str | Path, advice: str) -
         )
 
 
-def reading_package(module: str, distribution: str) -> Any:
+def import_reader(module: str, distribution: str) -> Any:
     """Import the package that knows a file format.
 
     Raises:
@@ -97,7 +97,7 @@ def reading_package(module: str, distribution: str) -> Any:
         ) from error
 
 
-def nb201_csv(
+def read_nb201_csv(
     content: bytes, texts: str, columns: Sequence[str], path: str | Path
 ) -> NDArray[np.float64]:
     """Columns of a CSV file with one row for each cell of NAS-Bench-201, in index order.

@@ -45,17 +45,17 @@ import numpy as np
 
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables.table import Table
-from nas_gym.tables.user_file.archs import find
-from nas_gym.tables.user_file.columns import UserFileError, check_arguments, fault
+from nas_gym.tables.user_file.archs import find_architecture_columns
+from nas_gym.tables.user_file.columns import UserFileError, check_arguments, file_error
 from nas_gym.tables.user_file.formats import read_columns
-from nas_gym.tables.user_file.genotypes import genotypes_of
+from nas_gym.tables.user_file.genotypes import read_genotypes
 from nas_gym.tables.user_file.metrics import read_metrics
-from nas_gym.tables.user_file.space import fit
+from nas_gym.tables.user_file.space import fit_space
 
-__all__ = ["UserFileError", "read"]
+__all__ = ["UserFileError", "read_user_file"]
 
 
-def read(
+def read_user_file(
     path: str | Path,
     name: str,
     *,
@@ -105,7 +105,7 @@ def read(
         >>> from pathlib import Path
         >>> path = Path(tempfile.mkdtemp(), "mine.csv")
         >>> _ = path.write_text("conv,act,acc\\n3x3,relu,90\\n5x5,relu,91\\n3x3,gelu,92\\n")
-        >>> table = read(path, "mine", decisions=["conv", "act"])
+        >>> table = read_user_file(path, "mine", decisions=["conv", "act"])
         >>> table
         <Table 'mine': 3 architectures x 1 metrics>
         >>> table.space.to_text(table.space.decode([0, 1, 2]))
@@ -116,7 +116,7 @@ def read(
     path = Path(path)
     try:
         if arch is not None and decisions is not None:
-            raise fault("Give either arch= or decisions=, not both.")
+            raise file_error("Give either arch= or decisions=, not both.")
         content = _read_bytes(path)
         columns = read_columns(path, content)
         named = {"arch": arch, "decisions": decisions, "metrics": metrics, "ignore": ignore}
@@ -125,8 +125,8 @@ def read(
         archs, whole = given["arch"] or given["decisions"], arch is not None
         free = [each for each in columns if each not in given["ignore"] + given["metrics"]]
         if not archs:
-            archs, whole = find([columns[each] for each in free], space)
-        found = genotypes_of([columns[each] for each in archs], whole, space)
+            archs, whole = find_architecture_columns([columns[each] for each in free], space)
+        found = read_genotypes([columns[each] for each in archs], whole, space)
         measured = [each for each in free if each not in archs]
         if metrics is not None:
             measured = given["metrics"]
@@ -139,7 +139,7 @@ def read(
             seconds,
             allow_missing,
         )
-        table_space, indices = fit(found, name)
+        table_space, indices = fit_space(found, name)
     except UserFileError as error:
         error.args = (f"{path}: {error}",)
         raise
@@ -167,6 +167,6 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise fault("there is no such file. Check the name and the folder.") from error
+        raise file_error("there is no such file. Check the name and the folder.") from error
     except OSError as error:
-        raise fault(f"the file could not be read: {error.strerror}.") from error
+        raise file_error(f"the file could not be read: {error.strerror}.") from error

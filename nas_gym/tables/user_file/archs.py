@@ -6,14 +6,16 @@ import re
 from collections.abc import Sequence
 
 from nas_gym.spaces import SearchSpace
-from nas_gym.tables.user_file.columns import Column, fault, quoted
-from nas_gym.tables.user_file.genotypes import readers
+from nas_gym.tables.user_file.columns import FileColumn, file_error, quoted
+from nas_gym.tables.user_file.genotypes import spaces_that_read
 
 _ARCH_NAME = re.compile(r"(arch(itecture)?|genotype|cell)(str(ing)?|code|encoding)?")
 _DECISION_NAME = re.compile(r"(x|op|ops|operation|decision|choice|gene|edge)[_-]?\d+", re.I)
 
 
-def find(columns: Sequence[Column], space: SearchSpace | None) -> tuple[list[str], bool]:
+def find_architecture_columns(
+    columns: Sequence[FileColumn], space: SearchSpace | None
+) -> tuple[list[str], bool]:
     """Names of the columns of the architectures, and whether it is one that holds them whole.
 
     Raises:
@@ -27,19 +29,19 @@ def find(columns: Sequence[Column], space: SearchSpace | None) -> tuple[list[str
     if decisions:
         answers.append(decisions)
     if len(answers) > 1:
-        raise fault(
+        raise file_error(
             f"the architecture may be in {'; or '.join(map(quoted, answers))}. Say which: arch= "
             "or decisions= names its columns, ignore= leaves others out."
         )
     if not answers:
-        raise fault(
+        raise file_error(
             f"no column gives the architecture; the columns are {quoted(names)}. Name one of "
             "arch strings or digit strings with arch=, or one for each decision with decisions=."
         )
     return answers[0], not decisions
 
 
-def _holds_archs(column: Column, space: SearchSpace | None) -> bool:
+def _holds_archs(column: FileColumn, space: SearchSpace | None) -> bool:
     name = re.sub(r"[\W_]", "", column.name.lower())
     named = _ARCH_NAME.fullmatch(name) is not None
-    return named or column.is_matrix or bool(readers(column.texts, space))
+    return named or column.is_matrix or bool(spaces_that_read(column.texts, space))

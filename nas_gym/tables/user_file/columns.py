@@ -19,21 +19,23 @@ class UserFileError(DamagedDataError, ValueError):
     """A file, or what was asked of it, does not make a table; the message says what to do."""
 
 
-def fault(message: str, row: int | None = None, column: str | None = None) -> UserFileError:
+def file_error(message: str, row: int | None = None, column: str | None = None) -> UserFileError:
     """The error of a place in the file; ``row`` counts from 0, the message from 1."""
     places = [] if row is None else [f"data row {row + 1}"]
     places += [] if column is None else [f"column {column!r}"]
     return UserFileError(": ".join(filter(None, [", ".join(places), message])))
 
 
-def first_fault(check: Callable[[Any], object], rows: Any, column: str | None) -> UserFileError:
+def first_file_error(
+    check: Callable[[Any], object], rows: Any, column: str | None
+) -> UserFileError:
     """The error of the first row of which, as a batch of one, ``check`` complains."""
     row = 0
     try:
         for row in range(len(rows)):
             check(rows[row : row + 1])
     except ValueError as error:
-        return fault(str(error), row, column)
+        return file_error(str(error), row, column)
     raise AssertionError("Every row is right by itself.")
 
 
@@ -54,7 +56,7 @@ def floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
 
 
 @dataclass(frozen=True)
-class Column:
+class FileColumn:
     """One cell for each row.
 
     Attributes:
@@ -96,24 +98,24 @@ class Column:
         return not isinstance(self.cells, list) and self.cells.ndim == 2
 
 
-def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, Column]:
+def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, FileColumn]:
     """Columns by name, once every name is there and different, and every length the same."""
-    named: dict[str, Column] = {}
+    named: dict[str, FileColumn] = {}
     for number, (name, cells) in enumerate(columns, start=1):
         name = name.strip()
         if not name:
-            raise fault(
+            raise file_error(
                 f"column {number} has no name. Name it or delete it "
                 "(pandas writes its row numbers so unless told index=False)."
             )
         if name in named:
-            raise fault(f"two columns are named {name!r}. Rename or delete one.")
-        named[name] = Column(name, cells)
+            raise file_error(f"two columns are named {name!r}. Rename or delete one.")
+        named[name] = FileColumn(name, cells)
     lengths = {name: len(column.cells) for name, column in named.items()}
     if len(set(lengths.values())) > 1:
-        raise fault(f"every column needs as many rows as the others, there are {lengths}.")
+        raise file_error(f"every column needs as many rows as the others, there are {lengths}.")
     if not any(lengths.values()):
-        raise fault("there are no rows. One row for each architecture was expected.")
+        raise file_error("there are no rows. One row for each architecture was expected.")
     return named
 
 
@@ -122,7 +124,7 @@ def check_names(argument: str, names: Iterable[str], there: Iterable[str]) -> No
     there = list(there)
     unknown = [name for name in names if name not in there]
     if unknown:
-        raise fault(
+        raise file_error(
             f"{argument}= names {quoted(unknown)}, which is not there. Expected: {quoted(there)}."
         )
 
@@ -135,6 +137,6 @@ def check_arguments(columns: Iterable[str], arguments: Mapping[str, Sequence[str
     every = [name for names in arguments.values() for name in names]
     repeated = [name for name in dict.fromkeys(every) if every.count(name) > 1]
     if repeated:
-        raise fault(
+        raise file_error(
             f"{quoted(repeated)}: a column can be named once in {'=, '.join(arguments)}= together."
         )

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from nas_gym.tables.user_file.columns import (
     Cells,
-    Column,
+    FileColumn,
     UserFileError,
-    fault,
+    file_error,
     floats,
     named_columns,
 )
@@ -32,7 +32,7 @@ _NUMBERS = {int, float, Decimal, type(None)}
 NamedCells = list[tuple[str, Cells]]
 
 
-def read_columns(path: Path, content: bytes) -> dict[str, Column]:
+def read_columns(path: Path, content: bytes) -> dict[str, FileColumn]:
     """The columns of a file, by name.
 
     Args:
@@ -44,19 +44,19 @@ def read_columns(path: Path, content: bytes) -> dict[str, Column]:
     """
     suffix = path.suffix.lower()
     if suffix not in READERS:
-        raise fault(
+        raise file_error(
             f"files that end in {', '.join(READERS)} can be read, this one ends in {suffix!r}. "
             "Save it as one of them."
         )
     if not content or content.isspace():
-        raise fault("the file is empty.")
+        raise file_error("the file is empty.")
     try:
         return named_columns(READERS[suffix](content))
     except (UserFileError, MemoryError):
         raise
     except Exception as error:  # readers of damaged files can raise nearly anything
         kind = {".parquet": "Parquet", ".npz": "a .npz of arrays"}.get(suffix, suffix[1:].upper())
-        raise fault(f"the file is not {kind}, or was cut short: {error}.") from error
+        raise file_error(f"the file is not {kind}, or was cut short: {error}.") from error
 
 
 def _check_utf8(content: bytes) -> None:
@@ -64,7 +64,7 @@ def _check_utf8(content: bytes) -> None:
         content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise fault(
+        raise file_error(
             f"line {line} is not UTF-8 text. Save the file with the encoding UTF-8."
         ) from error
 
@@ -78,7 +78,7 @@ def _cells(name: str, values: list[Any]) -> Cells:
     if not kinds <= _NUMBERS | {str, bool}:
         row = next(i for i, value in enumerate(values) if type(value) not in _NUMBERS | {str, bool})
         kind = type(values[row]).__name__
-        raise fault(
+        raise file_error(
             f"a number or a text was expected, got a {kind}: {values[row]!r:.60}.", row, name
         )
     return ["" if value is None else str(value) for value in values]
@@ -103,7 +103,7 @@ def _csv_columns(content: bytes, as_text: set[int]) -> NamedCells:
         rows = filter(None, reader)  # an empty line is no row
         header: list[str] = next(rows, [])
         if len(header) < 2:
-            raise fault(f"a header of names separated by commas was expected, got {header}.")
+            raise file_error(f"a header of names separated by commas was expected, got {header}.")
         parts: list[list[Any]] = [[] for _ in header]
         for number, chunk in enumerate(_chunks(rows)):
             _check_widths(chunk, len(header), number * _ROWS_AT_ONCE)
@@ -113,7 +113,9 @@ def _csv_columns(content: bytes, as_text: set[int]) -> NamedCells:
                     as_text.add(k)
                 parts[k].append(cells if numbers is None else numbers)
     except csv.Error as error:
-        raise fault(f"line {reader.line_num}: {error}. Is a quotation mark not closed?") from error
+        raise file_error(
+            f"line {reader.line_num}: {error}. Is a quotation mark not closed?"
+        ) from error
     if any(k not in first and isinstance(parts[k][0], np.ndarray) for k in as_text):
         del parts
         return _csv_columns(content, as_text)  # numbers that turned to text need theirs again
@@ -139,7 +141,7 @@ def _check_widths(rows: list[list[str]], width: int, before: int) -> None:
     if set(map(len, rows)) == {width}:
         return
     row, cells = next((i, len(cells)) for i, cells in enumerate(rows) if len(cells) != width)
-    raise fault(
+    raise file_error(
         f"{width} cells were expected as in the header, there are {cells}. Put quotation marks "
         "around a cell that has a comma in it.",
         before + row,
@@ -159,7 +161,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for key, value in pairs:
         if key in content:
-            raise fault(f"the key {key!r} stands twice in one object. Rename or delete one.")
+            raise file_error(f"the key {key!r} stands twice in one object. Rename or delete one.")
         content[key] = value
     return content
 
@@ -170,10 +172,10 @@ def _json_columns(content: Any) -> dict[str, list[Any]]:
             return content
         if all(isinstance(value, dict) for value in content.values()):
             if any("arch" in record for record in content.values()):
-                raise fault("the keys are the column 'arch', records have another. Rename it.")
+                raise file_error("the keys are the column 'arch', records have another. Rename it.")
             content = [{"arch": key, **record} for key, record in content.items()]
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
-        raise fault(
+        raise file_error(
             "a list of records, a dict of columns or a dict {architecture: {metric: value}} was "
             "expected."
         )
@@ -188,7 +190,9 @@ def _read_parquet(content: bytes) -> NamedCells:
     try:
         arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
-        raise fault("reading Parquet needs pyarrow. Run: pip install nas-gym[parquet]") from error
+        raise file_error(
+            "reading Parquet needs pyarrow. Run: pip install nas-gym[parquet]"
+        ) from error
     table = parquet.ParquetFile(arrow.BufferReader(content)).read()
     return [
         (name, _cells(name, column.to_pylist()))
@@ -202,7 +206,9 @@ def _read_parquet(content: bytes) -> NamedCells:
 def _read_npz(content: bytes) -> NamedCells:
     arrays = np.load(io.BytesIO(content), allow_pickle=False)
     if not isinstance(arrays, np.lib.npyio.NpzFile):
-        raise fault("the file holds one bare array. Save with np.savez, each array by its name.")
+        raise file_error(
+            "the file holds one bare array. Save with np.savez, each array by its name."
+        )
     return [(name, _array_cells(name, arrays)) for name in arrays.files]
 
 
@@ -212,18 +218,18 @@ def _array_cells(name: str, arrays: Any) -> Cells:
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise
-        raise fault(
+        raise file_error(
             "the array holds Python objects, which are not read, as that could run any code. "
             "Save numbers, or text with astype(str).",
             column=name,
         ) from error
     if array.ndim != 1 and not (name == "genotypes" and array.ndim == 2):
-        raise fault(f"an array of shape (n,) was expected, got {array.shape}.", column=name)
+        raise file_error(f"an array of shape (n,) was expected, got {array.shape}.", column=name)
     if array.dtype.kind in "iuf":
         return np.asarray(array, np.float64)
     if array.dtype.kind in "Ub" and array.ndim == 1:
         return _cells(name, array.tolist())
-    raise fault(f"numbers or text were expected, the array is of {array.dtype}.", column=name)
+    raise file_error(f"numbers or text were expected, the array is of {array.dtype}.", column=name)
 
 
 READERS: dict[str, Callable[[bytes], NamedCells]] = {

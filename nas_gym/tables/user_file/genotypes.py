@@ -19,7 +19,7 @@ from nas_gym.spaces import (
     TransNASSpace,
 )
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
-from nas_gym.tables.user_file.columns import Column, fault, first_fault, quoted
+from nas_gym.tables.user_file.columns import FileColumn, file_error, first_file_error, quoted
 
 MAX_CHOICES = 1000  # of a decision; more are measurements, and a prefix tree of them fills memory
 MAX_CODE = 31  # a column of whole numbers from 0 to at most this numbers its choices
@@ -42,8 +42,8 @@ class Architectures:
     column: str | None = None
 
 
-def genotypes_of(
-    columns: Sequence[Column], whole: bool, space: SearchSpace | None
+def read_genotypes(
+    columns: Sequence[FileColumn], whole: bool, space: SearchSpace | None
 ) -> Architectures:
     """The architectures of columns.
 
@@ -63,19 +63,19 @@ def genotypes_of(
 # -- digits ----------------------------------------------------------------------------------------
 
 
-def _from_column(column: Column, space: SearchSpace | None) -> Architectures:
+def _from_column(column: FileColumn, space: SearchSpace | None) -> Architectures:
     texts = column.texts
     if column.is_matrix:
         return _from_codes(column.name, _whole_numbers(column), space)
     if not texts:
-        raise fault(
+        raise file_error(
             "the column reads as numbers, in which leading zeros of digit strings would be lost. "
             "Store it as text, in CSV with digits only, or say what gives the architecture with "
             "arch= or decisions=.",
             column=column.name,
         )
     if "" in texts:
-        raise fault("the architecture is missing.", texts.index(""), column.name)
+        raise file_error("the architecture is missing.", texts.index(""), column.name)
     if _are_digits(texts) and (space is None or space.num_decisions > 1):
         return _from_codes(column.name, _split_digits(column.name, texts), space)
     return _from_texts(column.name, texts, space)
@@ -90,7 +90,7 @@ def _split_digits(name: str, texts: list[str]) -> NDArray[np.int64]:
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     if (lengths != lengths[0]).any():
         row = int(np.argmax(lengths != lengths[0]))
-        raise fault(
+        raise file_error(
             f"{texts[row]!r} has {lengths[row]} digits, data row 1 has {lengths[0]}. One digit for "
             "each decision was expected. Did leading zeros get lost, as in a spreadsheet?",
             row,
@@ -99,11 +99,11 @@ def _split_digits(name: str, texts: list[str]) -> NDArray[np.int64]:
     return np.array(texts).view(np.uint32).reshape(len(texts), -1).astype(np.int64) - ord("0")
 
 
-def _whole_numbers(column: Column) -> NDArray[np.int64]:
+def _whole_numbers(column: FileColumn) -> NDArray[np.int64]:
     numbers = column.numbers
     right = (numbers >= 0) & (numbers < MAX_CHOICES) & (numbers == np.floor(numbers))
     if numbers.shape[1] == 0 or not right.all():
-        raise fault(
+        raise file_error(
             "the choice of each decision was expected, whole numbers from 0 to "
             f"{MAX_CHOICES - 1} in shape (n, L) with L of 1 or more.",
             int(np.argmin(right.all(axis=1))),
@@ -118,7 +118,7 @@ def _from_codes(
     if space is None:
         space = CategoricalSpace([list(map(str, range(n + 1))) for n in genotypes.max(axis=0)])
     elif genotypes.shape[1] != space.num_decisions:
-        raise fault(
+        raise file_error(
             f"{genotypes.shape[1]} choices are given, {space.name} has {space.num_decisions} "
             "decisions.",
             column=column,
@@ -142,7 +142,7 @@ def _known_spaces() -> tuple[SearchSpace, ...]:
     )
 
 
-def readers(texts: Sequence[str], space: SearchSpace | None) -> list[SearchSpace]:
+def spaces_that_read(texts: Sequence[str], space: SearchSpace | None) -> list[SearchSpace]:
     """Of ``space``, or of all known where that is None, those that read one of the first texts.
 
     One is enough, so that a wrong row does not hide what a column holds.
@@ -161,7 +161,7 @@ def _reads(space: SearchSpace, texts: Sequence[str]) -> bool:
 
 
 def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Architectures:
-    candidates = readers(texts, None) if space is None else [space]
+    candidates = spaces_that_read(texts, None) if space is None else [space]
     for candidate in candidates:
         if _reads(candidate, texts):
             genotypes = candidate.from_text(texts)
@@ -169,9 +169,9 @@ def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Archi
                 candidate = NB101Space(genotypes)  # there is no whole one
             return Architectures(candidate, genotypes, name)
     if candidates:
-        raise first_fault(candidates[-1].from_text, texts, name)
+        raise first_file_error(candidates[-1].from_text, texts, name)
     row = next(row for row, text in enumerate(texts) if not _are_digits([text]))
-    raise fault(
+    raise file_error(
         f"{texts[row]!r} is not an architecture. Expected an arch string of NAS-Bench-201 "
         "('|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'), NAS-Bench-Graph ('[0,0,1,3] gcn gat skip fc'), "
         "TransNAS-Bench-101 micro ('64-41414-1_02_333'), NAS-Bench-ASR ('[[1, 0], [5, 0, 1], "
@@ -185,13 +185,13 @@ def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Archi
 # -- a column for each decision --------------------------------------------------------------------
 
 
-def _from_decisions(columns: Sequence[Column], space: SearchSpace | None) -> Architectures:
+def _from_decisions(columns: Sequence[FileColumn], space: SearchSpace | None) -> Architectures:
     names = [column.name for column in columns]
     if space is None:
         labels, codes = zip(*map(_labels, columns), strict=True)
         return Architectures(CategoricalSpace(labels, names), np.column_stack(codes))
     if len(columns) != space.num_decisions:
-        raise fault(
+        raise file_error(
             f"{space.name} has {space.num_decisions} decisions, the file gives {len(columns)}: "
             f"{quoted(names)}."
         )
@@ -199,37 +199,37 @@ def _from_decisions(columns: Sequence[Column], space: SearchSpace | None) -> Arc
     return Architectures(space, np.column_stack(given))
 
 
-def _codes_of_choices(column: Column, choices: Sequence[str]) -> NDArray[np.int64]:
+def _codes_of_choices(column: FileColumn, choices: Sequence[str]) -> NDArray[np.int64]:
     labels, codes = _labels(column)
     positions = {label: position for position, label in enumerate(choices)}
     found = np.array([positions.get(label, -1) for label in labels])[codes]
     if (found < 0).any():
         row = int(np.argmax(found < 0))
         expected = ", ".join(choices)
-        raise fault(
+        raise file_error(
             f"one of {expected} was expected, got {labels[codes[row]]!r}.", row, column.name
         )
     return found
 
 
-def _labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
+def _labels(column: FileColumn) -> tuple[list[str], NDArray[np.int64]]:
     """The labels of a decision, in order, and the choice of each row."""
     if column.is_matrix:
-        raise fault("the column holds whole genotypes. Name it alone.", column=column.name)
+        raise file_error("the column holds whole genotypes. Name it alone.", column=column.name)
     missing = np.isnan(column.numbers) & ~column.is_text
     if missing.any():
         row = int(np.argmax(missing))
-        raise fault("the choice of this decision is missing.", row, column.name)
+        raise file_error("the choice of this decision is missing.", row, column.name)
     labels, codes = _text_labels(column) if column.is_text.any() else _number_labels(column)
     if len(labels) > MAX_CHOICES:
-        raise fault(
+        raise file_error(
             f"a decision may have {MAX_CHOICES} choices, this one has {len(labels)}. Is it a "
             "metric, or a label of the row? Name the decisions with decisions=.",
             column=column.name,
         )
     for code, label in enumerate(labels):
         if "," in label:
-            raise fault(
+            raise file_error(
                 f"{label!r} has a comma, which separates decisions when an architecture is "
                 "written as text. Write the label without.",
                 int(np.argmax(codes == code)),
@@ -238,7 +238,7 @@ def _labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
     return labels, codes
 
 
-def _number_labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
+def _number_labels(column: FileColumn) -> tuple[list[str], NDArray[np.int64]]:
     numbers, codes = np.unique(column.numbers, return_inverse=True)
     if (numbers != np.floor(numbers)).any() or np.isinf(numbers).any():
         return list(map(repr, numbers.tolist())), codes
@@ -247,7 +247,7 @@ def _number_labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
     return [str(int(number)) for number in numbers.tolist()], codes
 
 
-def _text_labels(column: Column) -> tuple[list[str], NDArray[np.int64]]:
+def _text_labels(column: FileColumn) -> tuple[list[str], NDArray[np.int64]]:
     labels = sorted(set(column.texts))
     codes = {label: code for code, label in enumerate(labels)}
     return labels, np.array([codes[text] for text in column.texts])

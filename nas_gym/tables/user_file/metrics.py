@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.tables.table import Metric, Objective
-from nas_gym.tables.user_file.columns import Column, check_names, fault, quoted
+from nas_gym.tables.user_file.columns import FileColumn, check_names, file_error, quoted
 
 
 def read_metrics(
-    columns: Sequence[Column],
+    columns: Sequence[FileColumn],
     signal: str | None,
     report: str | None,
     minimize: Sequence[str],
@@ -38,7 +38,7 @@ def read_metrics(
         needed = not allow_missing or column.name in (objective.signal, objective.report, seconds)
         _check_numbers(column, needed)
         if ":" in column.name:
-            raise fault(
+            raise file_error(
                 "a metric's name has no ':', which stands between table and metric where tasks "
                 "name one. Rename the column, or leave it out with ignore=.",
                 column=column.name,
@@ -54,10 +54,10 @@ def read_metrics(
 
 def _objective(names: Sequence[str], signal: str | None, report: str | None) -> Objective:
     if not names:
-        raise fault("there is no metric. A column of numbers was expected.")
+        raise file_error("there is no metric. A column of numbers was expected.")
     if signal is None:
         if len(names) > 1:
-            raise fault(f"say with signal= which metric to search by: {quoted(names)}.")
+            raise file_error(f"say with signal= which metric to search by: {quoted(names)}.")
         signal = names[0]
     report = signal if report is None else report
     check_names("signal", [signal], names)
@@ -65,17 +65,19 @@ def _objective(names: Sequence[str], signal: str | None, report: str | None) -> 
     return Objective(signal, report)
 
 
-def _check_no_labels(columns: Sequence[Column]) -> None:
+def _check_no_labels(columns: Sequence[FileColumn]) -> None:
     """Name all columns of nothing but text in one error, so that they can be ignored at once."""
     for column in columns:
         if column.is_matrix:
-            raise fault("it gives architectures. Leave it out with ignore=.", column=column.name)
+            raise file_error(
+                "it gives architectures. Leave it out with ignore=.", column=column.name
+            )
     labels = [
         column for column in columns if column.is_text.any() and np.isnan(column.numbers).all()
     ]
     if labels:
         row = int(np.argmax(labels[0].is_text))
-        raise fault(
+        raise file_error(
             f"{quoted(column.name for column in labels)} hold text, such as "
             f"{labels[0].texts[row]!r} in data row {row + 1}, where metrics were expected. Leave "
             "such columns out with ignore=, or name those of the architecture with arch= or "
@@ -83,7 +85,7 @@ def _check_no_labels(columns: Sequence[Column]) -> None:
         )
 
 
-def _check_numbers(column: Column, needed: bool) -> None:
+def _check_numbers(column: FileColumn, needed: bool) -> None:
     """Every cell is a finite number, or missing where that is allowed."""
     wrong = np.isinf(column.numbers) | column.is_text
     if needed:
@@ -100,4 +102,4 @@ def _check_numbers(column: Column, needed: bool) -> None:
             "the number is missing. The signal and the reported metric need one in every row, "
             "others may be kept as NaN with allow_missing=True. Fill it in, delete the row"
         )
-    raise fault(f"{problem}, or leave the column out with ignore=.", row, column.name)
+    raise file_error(f"{problem}, or leave the column out with ignore=.", row, column.name)

@@ -13,11 +13,11 @@ from nas_gym.spaces import (
     NBGraphSpace,
     SearchSpace,
 )
-from nas_gym.tables.user_file.columns import fault, first_fault
+from nas_gym.tables.user_file.columns import file_error, first_file_error
 from nas_gym.tables.user_file.genotypes import Architectures
 
 
-def fit(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.int64]]:
+def fit_space(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.int64]]:
     """The space that has just the architectures of the file, and the index of each row.
 
     Where it is a part of ``found.space`` it is called ``name``.
@@ -30,7 +30,7 @@ def fit(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.int64]
         genotypes = _canonical(space, found.genotypes)
     except ValueError:
         check = partial(_canonical, space)
-        raise first_fault(check, found.genotypes, found.column) from None
+        raise first_file_error(check, found.genotypes, found.column) from None
     if len(genotypes) != space.size:
         space = _part(space, genotypes, name)
     indices = space.encode(genotypes)
@@ -64,7 +64,7 @@ def _check_distinct(indices: NDArray[np.int64], found: Architectures) -> None:
     place = again[np.argmin(order[again + 1])]
     rows = order[place : place + 2]
     texts = dict.fromkeys(found.space.to_text(found.genotypes[rows]))
-    raise fault(
+    raise file_error(
         f"data rows {rows[0] + 1} and {rows[1] + 1} are the same architecture, "
         f"{' and '.join(texts)}. One row for each was expected: delete one or take the mean. "
         "If a further column is a decision, name them all with decisions=."

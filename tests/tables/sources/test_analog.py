@@ -16,7 +16,7 @@ from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
 @pytest.fixture(scope="module")
 def table():
-    return analog.read()
+    return analog.read_analog()
 
 
 def test_contents(table):
@@ -32,7 +32,7 @@ def test_contents(table):
 
 def test_the_package_is_not_imported(run_python):
     run_python(
-        "import sys; from nas_gym.tables.sources import analog; analog.read(); "
+        "import sys; from nas_gym.tables.sources import analog; analog.read_analog(); "
         "assert 'analognasbench' not in sys.modules"
     )
 
@@ -83,7 +83,7 @@ def _ranks(values):
 
 
 def test_the_reading_of_the_code_agrees_best_with_nas_bench_201(table, data):
-    test = nats_csv.read(data("nb201/nats_bench.csv")).column("cifar10-test")
+    test = nats_csv.read_nats_csv(data("nb201/nats_bench.csv")).column("cifar10-test")
     baseline = table.column("baseline_accuracy")
     best = np.corrcoef(baseline, test)[0, 1]
     assert best >= 0.999
@@ -102,17 +102,17 @@ def test_the_reading_of_the_code_agrees_best_with_nas_bench_201(table, data):
 def test_another_version_or_a_damaged_file_is_refused(tmp_path, monkeypatch, hostile):
     thing, ran = hostile
     path = tmp_path / "data.anb"
-    monkeypatch.setattr(analog.reading, "package_file", lambda *_: path)
+    monkeypatch.setattr(analog.reading, "find_package_file", lambda *_: path)
     for content in (b"", pickle.dumps([thing])):
         path.write_bytes(content)
         with pytest.raises(
             DamagedDataError, match=r"sha256.*pip install.*analog-nasbench==0\.1\.3"
         ):
-            analog.read()
+            analog.read_analog()
     # even where the sha256 would agree, nothing runs
     monkeypatch.setattr(analog, "SHA256", hashlib.sha256(content).hexdigest())
     with pytest.raises(DamagedDataError, match=r"system.*executed"):
-        analog.read()
+        analog.read_analog()
     assert not ran.exists()
 
 
@@ -120,4 +120,4 @@ def test_a_package_that_is_not_installed(monkeypatch):
     for spec in (None, ModuleSpec("analognasbench", None, is_package=True)):
         monkeypatch.setattr(importlib.util, "find_spec", lambda _, spec=spec: spec)
         with pytest.raises(MissingDataError, match=r"pip install analog-nasbench==0\.1\.3"):
-            analog.read()
+            analog.read_analog()

@@ -17,7 +17,7 @@ def torch():
 @pytest.fixture
 def folder(data, torch, tmp_path):
     """The publisher's files, in each form that a file may have."""
-    table = help_latency.read_csv(data(CSV))
+    table = help_latency.read_help_csv(data(CSV))
     noise = np.random.default_rng(0).uniform(-4e-5, 4e-5, table.values.shape)
     forms = (
         np.ndarray.tolist,
@@ -37,7 +37,7 @@ def folder(data, torch, tmp_path):
 
 
 def test_csv(data):
-    table = help_latency.read_csv(data(CSV))
+    table = help_latency.read_help_csv(data(CSV))
     assert table.values.shape == (15625, 27)
     assert (table.values > 0).all()
     assert {(metric.unit, metric.maximize) for metric in table.metrics} == {("ms", False)}
@@ -46,7 +46,7 @@ def test_csv(data):
 
 
 def test_both_ways_give_the_same_table(data, folder):
-    first, second = help_latency.read_csv(data(CSV)), help_latency.read_files(folder)
+    first, second = help_latency.read_help_csv(data(CSV)), help_latency.read_help_files(folder)
     np.testing.assert_array_equal(first.values, second.values)
     assert first.metrics == second.metrics
     assert first.provenance == second.provenance
@@ -65,25 +65,25 @@ def test_other_content_is_refused(torch, folder):
     ):
         torch.save(content, path)
         with pytest.raises(DamagedDataError, match=reason):
-            help_latency.read_files(folder)
+            help_latency.read_help_files(folder)
 
 
 def test_damaged_files_are_refused(torch, folder, hostile):
     path = folder / "fpga.pt"
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(DamagedDataError, match=r"fpga\.pt could not be read"):
-        help_latency.read_files(folder)
+        help_latency.read_help_files(folder)
     thing, ran = hostile
     torch.save(thing, path)
     with pytest.raises(DamagedDataError, match=r"system.*executed"):
-        help_latency.read_files(folder)
+        help_latency.read_help_files(folder)
     assert not ran.exists()
 
 
 def test_missing_files_are_named(folder):
     (folder / "fpga.pt").unlink()
     with pytest.raises(MissingDataError, match=r"1 of the 27.*fpga\.pt.*HayeonLee"):
-        help_latency.read_files(folder)
+        help_latency.read_help_files(folder)
 
 
 def test_an_altered_csv_is_refused(data, tmp_path):
@@ -91,4 +91,4 @@ def test_an_altered_csv_is_refused(data, tmp_path):
     shutil.copyfile(data(CSV), path)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DamagedDataError, match="sha256"):
-        help_latency.read_csv(path)
+        help_latency.read_help_csv(path)

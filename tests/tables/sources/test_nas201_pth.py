@@ -42,7 +42,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("zipped", [True, False])
 def test_values_are_those_of_the_package(content, path, zipped):
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    table = nas201_pth.read(path)
+    table = nas201_pth.read_nas201_pth(path)
     reference = nas_201_api.NASBench201API(content, verbose=False)
     assert table.name == "nas-bench-201"
     for number in (0, 7, 15624, 9):
@@ -73,7 +73,7 @@ def test_values_are_those_of_the_package(content, path, zipped):
 
 def test_what_was_not_trained_is_nan(content, path):
     torch.save(content, path)
-    table = nas201_pth.read(path)
+    table = nas201_pth.read_nas201_pth(path)
     trained = ~np.isnan(table.values).all(axis=1)
     assert np.flatnonzero(trained).tolist() == [0, 7, 9, 15624]
     names = {metric.name for metric in table.metrics}
@@ -121,14 +121,14 @@ def test_objectives_are_columns_without_nan(collector, content, path):
     fill(collector, 200, but=["cifar10-valid-valid", "cifar100-test"])
     assert set(collector.table("x", {}).objectives) == {"ImageNet16-120"}
     torch.save(content, path)  # of four architectures
-    assert nas201_pth.read(path).objectives == {}
+    assert nas201_pth.read_nas201_pth(path).objectives == {}
 
 
 def test_a_file_of_12_epochs_only(content, path):
     for info in content["arch2infos"].values():
         del info["full"]
     torch.save(content, path)
-    table = nas201_pth.read(path, "short")
+    table = nas201_pth.read_nas201_pth(path, "short")
     assert table.name == "short"
     assert not [metric.name for metric in table.metrics if "-200" in metric.name]
 
@@ -144,7 +144,7 @@ def test_seeds_that_some_architectures_lack(content, path, arch_strings, make_re
     one = make_results(api, 0, arch_strings[0], 200, {"cifar10": (888,)})
     content["arch2infos"][0] = {"full": one.state_dict()}
     torch.save(content, path)
-    table = nas201_pth.read(path)
+    table = nas201_pth.read_nas201_pth(path)
     assert np.isnan(table.lookup([0], "cifar10-test-200@777"))
     assert table.lookup([0], "cifar10-test-200@888") == table.lookup([0], "cifar10-test-200")
     three = [table.lookup([7], f"cifar10-test-200@{seed}")[0] for seed in (777, 888, 999)]
@@ -153,24 +153,24 @@ def test_seeds_that_some_architectures_lack(content, path, arch_strings, make_re
 
 def test_another_order_of_architectures(content, path):
     torch.save(content, path)
-    expected = nas201_pth.read(path)
+    expected = nas201_pth.read_nas201_pth(path)
     content["meta_archs"] = content["meta_archs"][::-1]
     infos = content["arch2infos"]
     content["arch2infos"] = {15624 - number: info for number, info in infos.items()}
     torch.save(content, path)
-    np.testing.assert_array_equal(nas201_pth.read(path).values, expected.values)
+    np.testing.assert_array_equal(nas201_pth.read_nas201_pth(path).values, expected.values)
 
 
 def test_provenance(content, path):
     torch.save(content, path)
-    provenance = nas201_pth.read(path).provenance
+    provenance = nas201_pth.read_nas201_pth(path).provenance
     assert provenance["file"] == path.name
     assert len(provenance["sha256"]) == 64
 
 
 def test_other_files_are_refused(content, path, tmp_path):
     with pytest.raises(MissingDataError, match="no file"):
-        nas201_pth.read(path)
+        nas201_pth.read_nas201_pth(path)
     infos = content["arch2infos"]
     archs = content["meta_archs"]
     first = infos[0]
@@ -188,10 +188,10 @@ def test_other_files_are_refused(content, path, tmp_path):
     ):
         torch.save(content | change, path)
         with pytest.raises(DamagedDataError, match=reason):
-            nas201_pth.read(path)
+            nas201_pth.read_nas201_pth(path)
     torch.save([1, 2], path)
     with pytest.raises(DamagedDataError, match="not a file of NAS-Bench-201"):
-        nas201_pth.read(path)
+        nas201_pth.read_nas201_pth(path)
 
 
 def test_damaged_and_hostile_files_are_refused(content, path, hostile):
@@ -199,9 +199,9 @@ def test_damaged_and_hostile_files_are_refused(content, path, hostile):
         torch.save(content, path, _use_new_zipfile_serialization=zipped)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.raises(DamagedDataError, match="could not be read"):
-            nas201_pth.read(path)
+            nas201_pth.read_nas201_pth(path)
         thing, ran = hostile
         torch.save(content | {"basestr": thing}, path, _use_new_zipfile_serialization=zipped)
         with pytest.raises(DamagedDataError, match=r"system.*executed"):
-            nas201_pth.read(path)
+            nas201_pth.read_nas201_pth(path)
         assert not ran.exists()

@@ -15,13 +15,13 @@ from nas_gym.utils.errors import DamagedDataError
 def test_the_package_is_not_imported(run_python):
     run_python(
         "import sys; from nas_gym.tables.sources import nas_bench_graph as source; "
-        "source.read('proteins'); assert 'nas_bench_graph' not in sys.modules"
+        "source.read_nas_bench_graph('proteins'); assert 'nas_bench_graph' not in sys.modules"
     )
 
 
 @pytest.mark.parametrize("dataset", nas_bench_graph.SHA256)
 def test_every_value_is_that_of_the_package(dataset):
-    table = nas_bench_graph.read(dataset)
+    table = nas_bench_graph.read_nas_bench_graph(dataset)
     rows = 2021 if dataset == "proteins" else 26206
     assert table.name == f"nas-bench-graph-{dataset}"
     assert table.values.shape == (rows, 4)
@@ -46,7 +46,7 @@ def test_rows_are_found_by_their_architecture():
     )
     command = [sys.executable, "-c", script]
     key, perf = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    table = nas_bench_graph.read("cora")
+    table = nas_bench_graph.read_nas_bench_graph("cora")
     [row] = table.space.encode(table.space.from_text(["[0,1,2,1] gcn gin fc cheb"]))
     assert table.space.keys[row] == int(key) == 61237
     assert table.lookup([row], "perf")[0] == float(perf)
@@ -54,17 +54,17 @@ def test_rows_are_found_by_their_architecture():
 
 def test_unknown_data_sets_are_named():
     with pytest.raises(ValueError, match=r"'mnist'.*cora, citeseer"):
-        nas_bench_graph.read("mnist")
+        nas_bench_graph.read_nas_bench_graph("mnist")
 
 
 def test_damaged_files_are_refused(tmp_path, monkeypatch, hostile):
     thing, ran = hostile
     path = tmp_path / "cora.bench"
-    monkeypatch.setattr(nas_bench_graph.reading, "package_file", lambda *_: path)
+    monkeypatch.setattr(nas_bench_graph.reading, "find_package_file", lambda *_: path)
     for content in (b"", pickle.dumps([thing])):
         path.write_bytes(content)
         with pytest.raises(DamagedDataError, match=r"sha256.*nas-bench-graph==1\.4\.0"):
-            nas_bench_graph.read("cora")
+            nas_bench_graph.read_nas_bench_graph("cora")
 
     def accept(content):
         path.write_bytes(content)
@@ -73,9 +73,9 @@ def test_damaged_files_are_refused(tmp_path, monkeypatch, hostile):
 
     accept(pickle.dumps([thing]))
     with pytest.raises(DamagedDataError, match=r"system.*executed"):
-        nas_bench_graph.read("cora")
+        nas_bench_graph.read_nas_bench_graph("cora")
     assert not ran.exists()
 
     accept(pickle.dumps({0: {}}))
     with pytest.raises(DamagedDataError, match="26,206 expected"):
-        nas_bench_graph.read("cora")
+        nas_bench_graph.read_nas_bench_graph("cora")

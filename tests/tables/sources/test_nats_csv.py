@@ -12,7 +12,7 @@ DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 
 
 def test_optima_of_the_200_epochs(data):
-    table = nats_csv.read(data("nb201/nats_bench.csv"))
+    table = nats_csv.read_nats_csv(data("nb201/nats_bench.csv"))
     best = [table.column(f"{dataset}-test").max() for dataset in DATASETS]
     np.testing.assert_allclose(best, [94.3733, 73.5133, 47.3111], atol=5e-5)
     assert table.values.shape == (15625, 3)
@@ -22,7 +22,7 @@ def test_optima_of_the_200_epochs(data):
 
 
 def test_first_row_of_the_12_epochs(data):
-    table = nats_csv.read_12_epochs(data("nb201/nb201_12epochs.csv"))
+    table = nats_csv.read_nb201_12_epochs(data("nb201/nb201_12epochs.csv"))
     assert table.values[0].tolist() == [63.364, 69.55, 31.84, 31.26, 18.4667, 17.0]
     assert [metric.name for metric in table.metrics[:2]] == [
         "cifar10-val",
@@ -35,8 +35,8 @@ def test_first_row_of_the_12_epochs(data):
 @pytest.mark.parametrize(
     ("read", "name"),
     [
-        (nats_csv.read, "nb201/nats_bench.csv"),
-        (nats_csv.read_12_epochs, "nb201/nb201_12epochs.csv"),
+        (nats_csv.read_nats_csv, "nb201/nats_bench.csv"),
+        (nats_csv.read_nb201_12_epochs, "nb201/nb201_12epochs.csv"),
     ],
 )
 def test_altered_files_are_refused(read, name, data, tmp_path):
@@ -69,7 +69,7 @@ def _csv(archs, order):
 
 def test_rows_may_come_in_any_order(arch_strings):
     order = random.Random(0).sample(range(15625), 15625)
-    values = reading.nb201_csv(_csv(arch_strings, order), "arch", ["m", "n"], "x.csv")
+    values = reading.read_nb201_csv(_csv(arch_strings, order), "arch", ["m", "n"], "x.csv")
     np.testing.assert_array_equal(values, np.arange(15625)[:, None] * [-1, 1])
 
 
@@ -86,10 +86,10 @@ def test_tables_of_another_form_are_refused(arch_strings, tmp_path, monkeypatch)
         (b"\xff\xfe", "columns arch, m"),
     ):
         with pytest.raises(DamagedDataError, match=reason):
-            reading.nb201_csv(content, "arch", ["m"], "x.csv")
+            reading.read_nb201_csv(content, "arch", ["m"], "x.csv")
 
     path = tmp_path / "x.csv"
     path.write_bytes(whole)
     monkeypatch.setattr(nats_csv, "SHA256", hashlib.sha256(whole).hexdigest())
     with pytest.raises(DamagedDataError, match="CIFAR10TestAccuracy200Epochs"):
-        nats_csv.read(path)
+        nats_csv.read_nats_csv(path)

@@ -37,7 +37,7 @@ def folder(tmp_path, arch_strings, make_results):
 
 
 def test_values_are_those_of_the_package(folder):
-    table = nats_folder.read(folder)
+    table = nats_folder.read_nats_folder(folder)
     reference = nats_bench.create(str(folder), "tss", fast_mode=True, verbose=False)
     for number in (0, 7, 15624):
         row = dict(zip((m.name for m in table.metrics), table.values[number], strict=True))
@@ -67,7 +67,7 @@ def test_flops_on_which_seeds_disagree(folder, arch_strings, make_results):
     made.query("cifar10", 777).params = 98.0
     save({"200": made.state_dict()}, folder / "000003.pickle.pbz2")
     cost = made.get_compute_costs("cifar10")
-    table = nats_folder.read(folder)
+    table = nats_folder.read_nats_folder(folder)
     assert table.lookup([3], "cifar10-flops-200")[0] == cost["flops"] == 10.5
     assert table.lookup([3], "cifar10-params-200")[0] == cost["params"]
 
@@ -76,18 +76,18 @@ def test_a_folder_without_results(folder):
     for path in folder.glob("0*"):
         path.unlink()
     with pytest.raises(DamagedDataError, match="no results of any architecture"):
-        nats_folder.read(folder)
+        nats_folder.read_nats_folder(folder)
     (folder / "meta.pickle.pbz2").unlink()
     for wrong in (folder, folder / "none"):
         with pytest.raises(MissingDataError, match=r"NATS-tss-v1_0-3ffb9-simple\.tar"):
-            nats_folder.read(wrong)
+            nats_folder.read_nats_folder(wrong)
 
 
 def test_the_size_search_space_is_refused(folder):
     meta = {"meta_archs": ["8:8:8:8:8", "8:8:8:8:16"], "evaluated_indexes": set()}
     save(meta, folder / "meta.pickle.pbz2")
     with pytest.raises(DamagedDataError, match=r"size search space.*Only the topology"):
-        nats_folder.read(folder)
+        nats_folder.read_nats_folder(folder)
 
 
 def test_damaged_and_hostile_files_are_refused(folder, hostile):
@@ -114,14 +114,14 @@ def test_damaged_and_hostile_files_are_refused(folder, hostile):
         ):
             path.write_bytes(content)
             with pytest.raises(DamagedDataError, match=reason):
-                nats_folder.read(folder)
+                nats_folder.read_nats_folder(folder)
         path.write_bytes(good)
     assert not ran.exists()
 
 
 def test_provenance_changes_with_the_content(folder, arch_strings, make_results):
-    before = nats_folder.read(folder).provenance
-    assert before == nats_folder.read(folder).provenance
+    before = nats_folder.read_nats_folder(folder).provenance
+    assert before == nats_folder.read_nats_folder(folder).provenance
     made = make_results(api, 3, arch_strings[3], 12, {"cifar10": (777,)})
     save({"12": made.state_dict()}, folder / "000003.pickle.pbz2")
-    assert before["sha256"] != nats_folder.read(folder).provenance["sha256"]
+    assert before["sha256"] != nats_folder.read_nats_folder(folder).provenance["sha256"]

@@ -47,7 +47,7 @@ def test_numpy_and_plain_containers_are_read(protocol):
         "order": OrderedDict(a=1),
     }
     allowed = {**pickles.NUMPY, **pickles.ORDERED_DICT}
-    loaded = pickles.load(pickle.dumps(content, protocol), allowed)
+    loaded = pickles.load_pickle(pickle.dumps(content, protocol), allowed)
     assert loaded["scalar"] == 1.5
     assert loaded["order"] == OrderedDict(a=1)
     np.testing.assert_array_equal(loaded["array"], np.arange(3))
@@ -56,46 +56,46 @@ def test_numpy_and_plain_containers_are_read(protocol):
 def test_a_pickle_can_be_read_from_its_path(tmp_path):
     path = tmp_path / "plain.pickle"
     path.write_bytes(pickle.dumps(PLAIN, 4))
-    assert pickles.load(path, {}) == PLAIN
+    assert pickles.load_pickle(path, {}) == PLAIN
 
 
 def test_names_of_numpy_1_and_2_are_read():
     content = pickle.dumps(np.float64(2.5), 2)
     for old, new in ((b"numpy.core", b"numpy._core"), (b"numpy._core", b"numpy.core")):
-        assert pickles.load(content.replace(old, new), pickles.NUMPY) == 2.5
+        assert pickles.load_pickle(content.replace(old, new), pickles.NUMPY) == 2.5
 
 
 def test_a_program_is_named_and_not_run(hostile):
     thing, ran = hostile
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(DamagedDataError, match=r"(posix|nt)\.system.*executed"):
-            pickles.load(pickle.dumps([thing], protocol), pickles.NUMPY)
+            pickles.load_pickle(pickle.dumps([thing], protocol), pickles.NUMPY)
     assert not ran.exists()
 
 
 def test_builtins_and_other_codecs_are_refused():
     with pytest.raises(DamagedDataError, match=r"builtins\.eval"):
-        pickles.load(b"cbuiltins\neval\n(V1\ntR.", pickles.NUMPY)
+        pickles.load_pickle(b"cbuiltins\neval\n(V1\ntR.", pickles.NUMPY)
     with pytest.raises(DamagedDataError, match="latin1 was expected"):
-        pickles.load(b"c_codecs\nencode\n(Vx\nVrot13\ntR.", pickles.NUMPY)
+        pickles.load_pickle(b"c_codecs\nencode\n(Vx\nVrot13\ntR.", pickles.NUMPY)
 
 
 def test_no_allowance_reaches_into_attributes():
     with pytest.raises(DamagedDataError, match=r"numpy\.ndarray\.dump"):
-        pickles.load(b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93.", pickles.NUMPY)
+        pickles.load_pickle(b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93.", pickles.NUMPY)
 
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
 def test_numpy_stand_ins_make_numbers_only(forged, tmp_path):
     good = _ARRAY % (1, _F8 + b"(I3\nV>\nNNNI-1\nI-1\nI0\ntb", b"C\x08\x3f\xf0" + bytes(6))
-    assert pickles.load(good, pickles.NUMPY).tolist() == [1.0]
+    assert pickles.load_pickle(good, pickles.NUMPY).tolist() == [1.0]
     with pytest.raises(DamagedDataError, match="could not be read"):
-        pickles.load(forged, pickles.NUMPY)
+        pickles.load_pickle(forged, pickles.NUMPY)
     path = tmp_path / "x.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x/data.pkl", forged)
     with pytest.raises(DamagedDataError, match="could not be read"):
-        pickles.load_torch(path)
+        pickles.load_torch_file(path)
 
 
 class Call:
@@ -131,24 +131,24 @@ def test_a_tensor_does_not_open_the_door_to_more_of_numpy(forged, reason, tmp_pa
     torch = pytest.importorskip("torch")
     path = tmp_path / "x.pth"
     torch.save([torch.zeros(1), np.arange(2)], path)
-    assert pickles.load_torch(path)[1].tolist() == [0, 1]
+    assert pickles.load_torch_file(path)[1].tolist() == [0, 1]
     torch.save([torch.zeros(1), forged], path)
     with pytest.raises(DamagedDataError, match=reason):
-        pickles.load_torch(path)
+        pickles.load_torch_file(path)
 
 
 def test_every_cut_of_a_pickle_is_reported():
     content = pickle.dumps({"scalar": np.float64(1.5), "plain": PLAIN}, 4)
     for length in range(len(content)):
         with pytest.raises(DamagedDataError, match=r"f\.bench could not be read"):
-            pickles.load(content[:length], pickles.NUMPY, "f.bench")
+            pickles.load_pickle(content[:length], pickles.NUMPY, "f.bench")
 
 
 def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(MissingDataError, match="no file"):
-        pickles.load(tmp_path / "none", {})
+        pickles.load_pickle(tmp_path / "none", {})
     with pytest.raises(MissingDataError, match="no file"):
-        pickles.load_torch(tmp_path / "none")
+        pickles.load_torch_file(tmp_path / "none")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -163,7 +163,7 @@ def test_files_of_torch(zipped, tmp_path, hostile):
     }
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     before = set(torch.serialization.get_safe_globals())
-    loaded = pickles.load_torch(path)
+    loaded = pickles.load_torch_file(path)
     assert set(torch.serialization.get_safe_globals()) == before
     assert loaded["t"].tolist() == loaded["a"].tolist() == [0, 1, 2]
     assert loaded["s"] == 2
@@ -171,12 +171,12 @@ def test_files_of_torch(zipped, tmp_path, hostile):
 
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DamagedDataError, match="could not be read"):
-        pickles.load_torch(path)
+        pickles.load_torch_file(path)
 
     thing, ran = hostile
     torch.save([thing], path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(DamagedDataError, match=r"system.*executed"):
-        pickles.load_torch(path)
+        pickles.load_torch_file(path)
     assert not ran.exists()
 
 
@@ -189,11 +189,11 @@ def test_too_little_memory_is_not_called_damage(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "load", load)
     torch.save([torch.zeros(1)], tmp_path / "x.pt")
     with pytest.raises(DataError, match="does not fit into the memory"):
-        pickles.load_torch(tmp_path / "x.pt")
+        pickles.load_torch_file(tmp_path / "x.pt")
     torch.save([1], tmp_path / "x.pt")
     monkeypatch.setattr(pickles._TorchUnpickler, "load", load)
     with pytest.raises(DataError, match="does not fit into the memory"):
-        pickles.load_torch(tmp_path / "x.pt")
+        pickles.load_torch_file(tmp_path / "x.pt")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -207,22 +207,22 @@ def test_files_without_tensors_need_no_torch(zipped, tmp_path, monkeypatch, host
     torch.save([thing], tmp_path / "hostile.pt", _use_new_zipfile_serialization=zipped)
     torch.save([torch.zeros(1), thing], path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(DamagedDataError, match=r"system.*executed"):
-        pickles.load_torch(path)  # the tensor before does not open the door
+        pickles.load_torch_file(path)  # the tensor before does not open the door
     monkeypatch.delattr(torch, "load")
     with pytest.raises(DamagedDataError, match=r"system.*executed"):
-        pickles.load_torch(tmp_path / "hostile.pt")
+        pickles.load_torch_file(tmp_path / "hostile.pt")
     assert not ran.exists()
     path.write_bytes(whole)
-    loaded = pickles.load_torch(path)
+    loaded = pickles.load_torch_file(path)
     assert loaded["a"].tolist() == [0, 1, 2]
     assert loaded["s"] == {2}
     assert loaded["o"] == {"x": [1, None]}
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
         with pytest.raises(DamagedDataError, match="could not be read"):
-            pickles.load_torch(path)
+            pickles.load_torch_file(path)
 
 
 def test_a_package_that_is_not_installed_is_named():
     with pytest.raises(DataError, match="pip install nats-bench"):
-        reading.reading_package("no_such_module", "nats-bench")
+        reading.import_reader("no_such_module", "nats-bench")
