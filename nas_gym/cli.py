@@ -73,9 +73,9 @@ def _table_state(table: str) -> str:
 def _supernet_state(space: str, dataset: str) -> str:
     from nas_gym.networks import supernet
 
-    if supernet.is_cached(space, dataset):
+    if supernet.is_supernet_cached(space, dataset):
         return "ready"
-    if dataset in supernet.QUICK:
+    if dataset in supernet.TRAINED_ON_DEMAND:
         return "trained on first use"
     return f"nas-gym train-supernet {space} {dataset}"
 
@@ -516,8 +516,8 @@ def data_fetch(
 
     for name in names:
         dataset = name.removesuffix("-images")
-        if dataset != name and dataset in images.FETCHED:
-            images.fetch(dataset)
+        if dataset != name and dataset in images.DOWNLOADABLE:
+            images.fetch_images(dataset)
             console.print(f"The images of {dataset} are here.")
         else:
             console.print(f"{tables.fetch_table(name)!r}", markup=False)

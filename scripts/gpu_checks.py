@@ -22,11 +22,11 @@ from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.train_supernet import train_supernet
 from nas_gym.networks import data as images
-from nas_gym.networks.batches import Resident
-from nas_gym.networks.device import arranged, find_device, placed, precision
-from nas_gym.networks.memory import memory_of_methods
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.device import find_device, mixed_precision, move_to_device, to_fast_layout
+from nas_gym.networks.memory import measure_method_memory
 from nas_gym.networks.network import Network
-from nas_gym.networks.plans import Plan, supernet_plan
+from nas_gym.networks.plans import NetworkPlan, supernet_plan
 from nas_gym.networks.supernet import Supernet
 from nas_gym.networks.training import Training
 from nas_gym.utils.errors import MissingDataError
@@ -37,7 +37,7 @@ LARGEST = np.full(6, 3)  # all edges with 3x3 convolutions
 def cifar10() -> images.ImageData:
     """CIFAR-10, or noise of its shape."""
     try:
-        return images.load("cifar10")
+        return images.load_images("cifar10")
     except MissingDataError:
         return noise(5000)
 
@@ -70,10 +70,10 @@ def seconds(call: Callable[[], object], device: torch.device, times: int) -> flo
 
 
 def evaluations(
-    plan: Plan, data: images.ImageData, device: torch.device, count: int, valid: int
+    plan: NetworkPlan, data: images.ImageData, device: torch.device, count: int, valid: int
 ) -> None:
     """Evaluations a second of a supernet on some validation images."""
-    supernet = Supernet(placed(plan.build(), device), plan.describe(), 0.0)
+    supernet = Supernet(move_to_device(plan.build(), device), plan.describe(), 0.0)
     for calibration in (1000, 0):
         evaluator = SupernetEvaluator(supernet, data, calibration, valid)
         indices = evaluator.space.encode(
@@ -97,7 +97,7 @@ class Convolution(NamedTuple):
 
     def output(self) -> torch.Tensor:
         """Its result."""
-        with precision(self.inputs.device):
+        with mixed_precision(self.inputs.device):
             result: torch.Tensor = self.layer(self.inputs)
         return result
 
@@ -127,22 +127,24 @@ def convolutions(network: Network, batch: torch.Tensor) -> list[Convolution]:
 
     layers = [each for each in network.modules() if isinstance(each, nn.Conv2d)]
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
-    with precision(batch.device):
-        network(arranged(batch))
+    with mixed_precision(batch.device):
+        network(to_fast_layout(batch))
     for hook in hooks:
         hook.remove()
     return found
 
 
-def step_against_convolutions(plan: Plan, train: Resident, batch: int, times: int) -> None:
+def step_against_convolutions(
+    plan: NetworkPlan, train: DeviceImages, batch: int, times: int
+) -> None:
     """A step of the largest path of the supernet, and its convolutions forward and back alone."""
     device = train.device
-    network = placed(plan.build(), device)
-    training = Training(network, train, plan.recipe, 0, lambda _: LARGEST)
+    network = move_to_device(plan.build(), device)
+    training = Training(network, train, plan.training, 0, lambda _: LARGEST)
     given, labels = next(train.in_order(batch))
     drawn = torch.Generator().manual_seed(0)
     batches = seconds(
-        lambda: next(train.shuffled(batch, plan.recipe.augmentation, drawn)), device, times
+        lambda: next(train.shuffled(batch, plan.training.augmentation, drawn)), device, times
     )
     step = seconds(lambda: training.step(given, labels), device, times)
     parts = convolutions(network.subnet(LARGEST), given)
@@ -199,11 +201,13 @@ def profile(call: Callable[[], object], device: torch.device) -> None:
         print(f"GPU busy {busy / wall:.0%} of the time, the profiler's own included")
 
 
-def memory(plan: Plan, data: images.ImageData, device: torch.device, batch: int) -> None:
+def memory(plan: NetworkPlan, data: images.ImageData, device: torch.device, batch: int) -> None:
     """Memory of a step: the largest single network, the supernet's path, and each method."""
-    train, valid = (Resident.of(data, split, device) for split in (data.train, data.valid))
+    train, valid = (
+        DeviceImages.from_split(data, split, device) for split in (data.train, data.valid)
+    )
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-    found = memory_of_methods(plan, train, valid, LARGEST, batch)
+    found = measure_method_memory(plan, train, valid, LARGEST, batch)
     whole = found["largest network"]
     for name, each in found.items():
         print(
@@ -246,7 +250,7 @@ def main() -> None:
     if arguments.quick:
         plan = plan.with_settings(channels=4, cells=1)
     evaluations(plan, data, device, count, valid)
-    step_against_convolutions(plan, Resident.of(data, data.train, device), batch, times)
+    step_against_convolutions(plan, DeviceImages.from_split(data, data.train, device), batch, times)
     memory(plan, data, device, batch)
     if arguments.full:
         full(arguments.device)

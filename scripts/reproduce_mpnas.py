@@ -167,10 +167,10 @@ def column(name: str) -> NDArray[np.float64]:
 
 def random_start(seed: int) -> Predictor:
     """A network that learned nothing; all of it is fine-tuned."""
-    from nas_gym.predictors.config import Recipe
+    from nas_gym.predictors.config import PredictorConfig
     from nas_gym.predictors.predictor import Predictor
 
-    return Predictor(Recipe(algorithm="maml"), seed=seed)
+    return Predictor(PredictorConfig(algorithm="maml"), seed=seed)
 
 
 def start(target: str, variant: str, index: int) -> Predictor:
@@ -191,10 +191,10 @@ def transfer(target: str, variant: str, index: int) -> dict[str, dict[str, list[
 
 def naive(source: str, index: int) -> dict[str, dict[str, list[float]]]:
     """How well a predictor of one column alone ranks the columns of all other targets."""
-    from nas_gym.predictors.config import Recipe, Schedule
+    from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
     from nas_gym.predictors.gcn import to_tensors
     from nas_gym.predictors.meta_training import MetaTraining as Training
-    from nas_gym.predictors.meta_training import Source
+    from nas_gym.predictors.meta_training import MetricSource
 
     quiet()
     seed = FIRST_SEED + index
@@ -203,9 +203,9 @@ def naive(source: str, index: int) -> dict[str, dict[str, list[float]]]:
     audience = Audience.unknown(space, seed)
     labels = column(TARGETS[source][0])[known]
     learning = Training(
-        Recipe(algorithm="maml"),
-        Schedule(epochs=15, joint=1.0),
-        [Source(to_tensors(part_of(audience.graphs, known)), labels[None])],
+        PredictorConfig(algorithm="maml"),
+        MetaTrainingConfig(epochs=15, joint=1.0),
+        [MetricSource(to_tensors(part_of(audience.graphs, known)), labels[None])],
         seed,
     )
     for _ in range(learning.schedule.epochs):
@@ -340,10 +340,10 @@ SETTINGS = list(
 def synthetic(correlation: float, count: int, uncorrelated: int) -> dict[str, list[float]]:
     """Spearman's correlation after 5 shots on a task of CIFAR-100's accuracies and noise, meta-
     trained on others of the kind; and from a random network."""
-    from nas_gym.predictors.config import Recipe, Schedule
+    from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
     from nas_gym.predictors.gcn import to_tensors
     from nas_gym.predictors.meta_training import MetaTraining as Training
-    from nas_gym.predictors.meta_training import Source
+    from nas_gym.predictors.meta_training import MetricSource
 
     quiet()
     space = tables.load_table("nats-bench").space
@@ -360,9 +360,9 @@ def synthetic(correlation: float, count: int, uncorrelated: int) -> dict[str, li
         )
         labels = np.concatenate([tasks[:-1], noise])[:, known]
         learning = Training(
-            Recipe(),
-            Schedule(epochs=6, steps=50),
-            [Source(to_tensors(part_of(unified, known)), labels)],
+            PredictorConfig(),
+            MetaTrainingConfig(epochs=6, steps=50),
+            [MetricSource(to_tensors(part_of(unified, known)), labels)],
             FIRST_SEED + run,
         )
         for _ in range(learning.schedule.epochs):

@@ -33,8 +33,8 @@ from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
 from nas_gym.networks import data as images
-from nas_gym.networks.batches import Resident
-from nas_gym.networks.memory import memory_of_methods
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.memory import measure_method_memory
 from nas_gym.networks.plans import supernet_plan, training_plan
 from nas_gym.networks.supernet import train_supernet
 from nas_gym.tasks import TableTask
@@ -91,7 +91,7 @@ class Measurement(Result):
 def from_nothing(seed: int) -> dict[str, Any]:
     """Train a supernet, search with it, train what was found: seconds, and accuracies of what was
     found, ``(TRAININGS,)``, and of random cells, ``(RANDOM, TRAININGS)``."""
-    data = images.load("digits")
+    data = images.load_images("digits")
     folder = FOLDER / f"digits-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     supernet = folder / "supernet.safetensors"
@@ -119,7 +119,7 @@ def from_nothing(seed: int) -> dict[str, Any]:
 
 def accuracies(genotypes: NDArray[np.int64], seed: int, folder: Path) -> NDArray[np.float64]:
     """On test images, %, after trainings from scratch, ``(n, L)`` -> ``(n, TRAININGS)``."""
-    data, columns = images.load("digits"), []
+    data, columns = images.load_images("digits"), []
     for training in range(TRAININGS):
         plan = training_plan("NB201", data, seed=TRAININGS * seed + training)
         evaluator = TrainingEvaluator(plan, data, CPU, folder / f"training-{training}")
@@ -138,7 +138,7 @@ def audited() -> list[dict[str, Any]]:
 
 def trained() -> dict[str, Any]:
     """How well training from scratch for minutes ranks cells: rank correlations with tables."""
-    data = images.load("cifar10")
+    data = images.load_images("cifar10")
     plan = training_plan("NB201", data).with_settings(**TRAINED)
     evaluator = TrainingEvaluator(plan, data, CPU, FOLDER / "trained")
     drawn = np.random.default_rng(0).permutation(evaluator.space.size)[:TRAINED_CELLS]
@@ -201,10 +201,10 @@ LARGEST = np.full(6, 3)  # all edges with 3x3 convolutions
 def memory() -> dict[str, Any]:
     """Bytes of a training step: the largest single network, a path through the supernet, and what
     methods that mix operations take."""
-    data = images.load("digits")
-    train, valid = (Resident.of(data, split, CPU) for split in (data.train, data.valid))
+    data = images.load_images("digits")
+    train, valid = (DeviceImages.from_split(data, split, CPU) for split in (data.train, data.valid))
     plan = supernet_plan("NB201", data).with_settings(channels=16)
-    found = memory_of_methods(plan, train, valid, LARGEST, BATCH)
+    found = measure_method_memory(plan, train, valid, LARGEST, BATCH)
     return {name: {**each._asdict(), "total": each.total} for name, each in found.items()}
 
 

@@ -68,7 +68,7 @@ def supernet_files(tmp_path_factory):
     paths = {space: folder / f"{space}.safetensors" for space in ("NB201", "DARTS")}
     for space, path in paths.items():
         plan = small_supernet(space, {"NB201": 20, "DARTS": 2}[space])
-        train_supernet(plan, data.load("digits"), path, torch.device("cpu"))
+        train_supernet(plan, data.load_images("digits"), path, torch.device("cpu"))
     return paths
 
 

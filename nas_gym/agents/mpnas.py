@@ -16,7 +16,7 @@ from nas_gym import tables
 from nas_gym.agents.common.base import Callback, State, part
 from nas_gym.agents.common.meta_agent import MetaAgent, describe
 from nas_gym.agents.common.queried import Remembering, drawn_indices, unseen
-from nas_gym.predictors.config import Recipe, Schedule
+from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks import task_sets
 from nas_gym.tasks.task_sets import TaskSet, dataset_of
@@ -25,10 +25,10 @@ from nas_gym.utils.errors import DamagedDataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nas_gym.predictors.meta_training import MetaTraining, Source
+    from nas_gym.predictors.meta_training import MetaTraining, MetricSource
     from nas_gym.predictors.predictor import Predictor
 
-_OF_SCHEDULE = {name: v for name, v in asdict(Schedule()).items() if name != "epochs"}
+_OF_SCHEDULE = {name: v for name, v in asdict(MetaTrainingConfig()).items() if name != "epochs"}
 
 
 class MPNAS(Remembering, MetaAgent):
@@ -62,12 +62,12 @@ class MPNAS(Remembering, MetaAgent):
         "refit_every": 4,
         "num_candidates": 10_000,
         "num_random": 5,
-        **asdict(Recipe()),
+        **asdict(PredictorConfig()),
         **_OF_SCHEDULE,
         "pretrained": "",
     }
     uses_torch = True
-    meta_epochs = Schedule.epochs
+    meta_epochs = MetaTrainingConfig.epochs
     meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3
     refit_every: int
     num_candidates: int
@@ -98,11 +98,15 @@ class MPNAS(Remembering, MetaAgent):
         if self.pretrained:
             self._take_over(self.read_pretrained(self.pretrained), self.pretrained)
 
-    def _recipe(self) -> Recipe:
-        return Recipe(**{each.name: getattr(self, each.name) for each in fields(Recipe)})
+    def _recipe(self) -> PredictorConfig:
+        return PredictorConfig(
+            **{each.name: getattr(self, each.name) for each in fields(PredictorConfig)}
+        )
 
-    def _schedule(self, epochs: int) -> Schedule:
-        return Schedule(epochs=epochs, **{name: getattr(self, name) for name in _OF_SCHEDULE})
+    def _schedule(self, epochs: int) -> MetaTrainingConfig:
+        return MetaTrainingConfig(
+            epochs=epochs, **{name: getattr(self, name) for name in _OF_SCHEDULE}
+        )
 
     def _forget(self) -> None:
         """Begin the search with what was meta-learned."""
@@ -134,7 +138,7 @@ class MPNAS(Remembering, MetaAgent):
 
         Args:
             tasks: over the search space of this agent's environment; a task set or its name.
-            epochs: of :class:`~nas_gym.predictors.meta_training.Schedule`.
+            epochs: of :class:`~nas_gym.predictors.meta_training.MetaTrainingConfig`.
             queries: of how many architectures, drawn at random for each trial, all metrics are
                 known; all of them where the space has fewer.
             callback: called with the agent after each epoch; returning ``False`` stops.
@@ -163,8 +167,12 @@ class MPNAS(Remembering, MetaAgent):
     def _note(self, trainings: list[MetaTraining]) -> None:
         """Know what has been learned in one epoch more."""
         self._meta_epoch = np.array(self.epochs + 1)
-        self.start = [each.learned for each in trainings]
-        every = [each.arrays() for each in trainings] if self.epochs < self._meta_plan[0] else [{}]
+        self.start = [each.current_predictor for each in trainings]
+        every = (
+            [each.state_arrays() for each in trainings]
+            if self.epochs < self._meta_plan[0]
+            else [{}]
+        )
         self._unfinished = {name: np.stack([each[name] for each in every]) for name in every[0]}
 
     def check_tasks(self, tasks: TaskSet, epochs: int, queries: int) -> None:
@@ -196,7 +204,9 @@ class MPNAS(Remembering, MetaAgent):
             self._recipe(), self._schedule(epochs), _sources(tasks, inputs, known), seed
         )
         if self.epochs:
-            training.set_arrays({k: v[trial] for k, v in self._unfinished.items()}, self.epochs)
+            training.load_state_arrays(
+                {k: v[trial] for k, v in self._unfinished.items()}, self.epochs
+            )
         return training
 
     def meta_diagnostics(self) -> dict[str, float]:
@@ -288,7 +298,7 @@ class MPNAS(Remembering, MetaAgent):
 
     def state_dict(self) -> State:
         """As :meth:`Agent.state_dict`, networks included."""
-        every = [each.arrays() for each in self.start]
+        every = [each.state_arrays() for each in self.start]
         networks = {f"networks/{k}": np.stack([each[k] for each in every]) for k in every[0]}
         training = {f"training/{name}": each.copy() for name, each in self._unfinished.items()}
         return super().state_dict() | networks | training
@@ -302,7 +312,9 @@ class MPNAS(Remembering, MetaAgent):
 
     def _set_networks(self, arrays: State, chosen: NDArray[np.int64]) -> None:
         every = ({name: each[i] for name, each in arrays.items()} for i in chosen)
-        self.start = [own.with_arrays(each) for own, each in zip(self.start, every, strict=True)]
+        self.start = [
+            own.with_state_arrays(each) for own, each in zip(self.start, every, strict=True)
+        ]
 
     def _check_start(self, state: State, whose: str | Path) -> None:
         """Any agent of this kind will do: what it learned serves other search spaces, too."""
@@ -334,14 +346,16 @@ def known_architectures(size: int, seed: int, queries: int) -> NDArray[np.int64]
     return np.random.default_rng([seed, 1]).permutation(size)[:queries]
 
 
-def _sources(tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64]) -> list[Source]:
+def _sources(
+    tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64]
+) -> list[MetricSource]:
     """What is known of a task set's columns: those of one data set are one source, as are those of
     one table where that names none.
 
     Sources in a unit of the test tasks have two thirds of all draws: without a single label, the
     network predicts what most tasks agree on, and accuracies and latencies do not.
     """
-    from nas_gym.predictors.meta_training import Source
+    from nas_gym.predictors.meta_training import MetricSource
 
     tested = [tasks.test_task(name) for name in tasks.test]
     wanted = {task.metric(task.signal).unit for task in tested}
@@ -353,4 +367,6 @@ def _sources(tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64
         groups.setdefault(group, []).append(found.column(name)[known])
     like = sum(is_like for is_like, _ in groups)
     weights = {True: 2 / 3 / max(like, 1), False: 1 / 3 / max(len(groups) - like, 1)}
-    return [Source(inputs, np.stack(each), weights[group[0]]) for group, each in groups.items()]
+    return [
+        MetricSource(inputs, np.stack(each), weights[group[0]]) for group, each in groups.items()
+    ]

@@ -48,7 +48,7 @@ class OneShot(Agent):
     batch_size: int
     device: str
     method: ClassVar[str]
-    """The name of the search, of :data:`nas_gym.networks.one_shot.SEARCHES`."""
+    """The name of the search, of :data:`nas_gym.networks.one_shot.ONE_SHOT_SEARCHES`."""
 
     def _setup(self) -> None:
         for name in ("epochs", "channels", "batch_size"):
@@ -60,21 +60,23 @@ class OneShot(Agent):
 
     def _search(self, seed: int) -> OneShotSearch:
         from nas_gym.networks import data as images
-        from nas_gym.networks.batches import Resident
-        from nas_gym.networks.device import find_device, placed
-        from nas_gym.networks.one_shot import SEARCHES
+        from nas_gym.networks.batches import DeviceImages
+        from nas_gym.networks.device import find_device, move_to_device
+        from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
         from nas_gym.networks.plans import check_space, supernet_plan
 
         check_space(self.space.name)
-        data = images.load(self.images or self.task.dataset)
+        data = images.load_images(self.images or self.task.dataset)
         given = {name: getattr(self, name) for name in ("epochs", "channels", "batch_size")}
         plan = supernet_plan(self.space.name, data, seed).with_settings(
             **{name: value for name, value in given.items() if value}
         )
         device = find_device(self.device)
-        train, valid = (Resident.of(data, split, device) for split in (data.train, data.valid))
-        network = placed(plan.build(), device)
-        return SEARCHES[self.method](network, train, valid, plan.recipe, seed)
+        train, valid = (
+            DeviceImages.from_split(data, split, device) for split in (data.train, data.valid)
+        )
+        network = move_to_device(plan.build(), device)
+        return ONE_SHOT_SEARCHES[self.method](network, train, valid, plan.training, seed)
 
     def _ask(self) -> NDArray[np.int64]:
         self._latest = np.array([search.run_epoch() for search in self._searches])
@@ -94,7 +96,7 @@ class OneShot(Agent):
         searches = {
             f"searches/{trial}/{name}": array
             for trial, search in enumerate(self._searches)
-            for name, array in search.arrays().items()
+            for name, array in search.state_arrays().items()
         }
         return super().state_dict() | searches
 
@@ -102,7 +104,7 @@ class OneShot(Agent):
         """As :meth:`Agent.load_state_dict`, supernets included."""
         super().load_state_dict(state, began=began)
         for trial, search in enumerate(self._searches):
-            search.set_arrays(part(state, f"searches/{trial}/"))
+            search.load_state_arrays(part(state, f"searches/{trial}/"))
 
 
 class RandomSearchWS(OneShot):

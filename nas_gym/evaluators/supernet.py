@@ -15,9 +15,9 @@ from nas_gym.evaluators.network import (
     images_metrics,
     parameters,
 )
-from nas_gym.networks.batches import Resident
+from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData
-from nas_gym.networks.evaluation import Score, calibrated, measure
+from nas_gym.networks.evaluation import NetworkScore, evaluate_network, recalibrated_batch_norm
 from nas_gym.networks.supernet import Supernet
 
 _EVALUATED = 1000  # images at a time
@@ -66,9 +66,10 @@ class SupernetEvaluator(NetworkEvaluator):
         train = data.train.first(max(calibration, 1))
         splits = {"train": train, "valid": valid, "test": data.test}
         self._splits = {
-            name: Resident.of(data, split, self.device) for name, split in splits.items()
+            name: DeviceImages.from_split(data, split, self.device)
+            for name, split in splits.items()
         }
-        self._scores: dict[tuple[str, int], tuple[Score, float]] = {}
+        self._scores: dict[tuple[str, int], tuple[NetworkScore, float]] = {}
         self._params: dict[int, float] = {}
 
     def values(self, metric: str, indices: Indices) -> Values:
@@ -87,15 +88,17 @@ class SupernetEvaluator(NetworkEvaluator):
             return seconds
         return score.loss if metric == "valid_loss" else score.accuracy
 
-    def _score(self, split: str, index: int) -> tuple[Score, float]:
+    def _score(self, split: str, index: int) -> tuple[NetworkScore, float]:
         key = (split, index)
         if key not in self._scores:
             begun = time.perf_counter()
             network = self.supernet.network
             genotype = self.space.decode([index])[0]
             forward = partial(network, genotype=genotype)
-            with calibrated(network, forward, self._splits["train"], self._calibration, _EVALUATED):
-                score = measure(forward, self._splits[split], _EVALUATED)
+            with recalibrated_batch_norm(
+                network, forward, self._splits["train"], self._calibration, _EVALUATED
+            ):
+                score = evaluate_network(forward, self._splits[split], _EVALUATED)
             self._scores[key] = score, time.perf_counter() - begun
         return self._scores[key]
 

@@ -21,11 +21,11 @@ from nas_gym.evaluators.network import (
     parameters,
 )
 from nas_gym.evaluators.results_store import ResultsStore
-from nas_gym.networks.batches import Resident
+from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData
-from nas_gym.networks.device import placed
-from nas_gym.networks.evaluation import Score, measure
-from nas_gym.networks.plans import NETWORKS, Plan
+from nas_gym.networks.device import move_to_device
+from nas_gym.networks.evaluation import NetworkScore, evaluate_network
+from nas_gym.networks.plans import NETWORKS, NetworkPlan
 from nas_gym.networks.training import Training
 from nas_gym.spaces import NB201Space
 from nas_gym.utils.errors import DivergedError
@@ -60,13 +60,13 @@ class TrainingEvaluator(NetworkEvaluator):
     name = "training"
 
     def __init__(
-        self, plan: Plan, data: ImageData, device: torch.device, folder: Path | None = None
+        self, plan: NetworkPlan, data: ImageData, device: torch.device, folder: Path | None = None
     ) -> None:
         if plan.data != data.digest:
             raise ValueError(f"The plan is for other images than those of {data.name} here.")
         self.plan = plan
         self.space = plan.search_space
-        self.metrics = images_metrics(f"after {plan.recipe.epochs} epochs")
+        self.metrics = images_metrics(f"after {plan.training.epochs} epochs")
         if folder is None:
             from nas_gym.utils.cache import cache_folder
 
@@ -76,7 +76,8 @@ class TrainingEvaluator(NetworkEvaluator):
         self._checkpoints = folder / name
         self._guessing = 100 / len(data.classes)
         self._splits = {
-            name: Resident.of(data, split, device) for name, split in data.splits.items()
+            name: DeviceImages.from_split(data, split, device)
+            for name, split in data.splits.items()
         }
         self.device = device
         self._rows: dict[int, dict[str, float]] = {}
@@ -134,18 +135,19 @@ class TrainingEvaluator(NetworkEvaluator):
 
     def _train(self, index: int) -> dict[str, float]:
         genotype = self.space.decode([index])[0]
-        network = placed(self.plan.build(genotype), self.device)
-        training = Training(network, self._splits["train"], self.plan.recipe, self.plan.seed)
+        network = move_to_device(self.plan.build(genotype), self.device)
+        training = Training(network, self._splits["train"], self.plan.training, self.plan.seed)
         begun = time.perf_counter() - self._take_up(training, index)
         try:
             self._finish(training, index, begun)
             network.eval()
             valid, test = (
-                measure(network, self._splits[name], _EVALUATED) for name in ("valid", "test")
+                evaluate_network(network, self._splits[name], _EVALUATED)
+                for name in ("valid", "test")
             )
         except DivergedError as error:
             warnings.warn(f"{self.space.to_text([genotype])[0]}: {error}", stacklevel=2)
-            valid = test = Score(self._guessing, float(np.log(100 / self._guessing)))
+            valid = test = NetworkScore(self._guessing, float(np.log(100 / self._guessing)))
         return {
             "valid_accuracy": valid.accuracy,
             "test_accuracy": test.accuracy,
@@ -156,11 +158,11 @@ class TrainingEvaluator(NetworkEvaluator):
     def _finish(self, training: Training, index: int, begun: float) -> None:
         """Train to the end, with a checkpoint now and then."""
         written = time.perf_counter()
-        while training.epoch < self.plan.recipe.epochs:
+        while training.epoch < self.plan.training.epochs:
             training.run_epoch()
             now = time.perf_counter()
             if now - written > _SECONDS:
-                arrays = training.arrays() | {"seconds": np.array(now - begun)}
+                arrays = training.state_arrays() | {"seconds": np.array(now - begun)}
                 write_tensors(self._file(index, ".safetensors"), arrays)
                 written = now
 
@@ -170,7 +172,7 @@ class TrainingEvaluator(NetworkEvaluator):
         if not path.exists():
             return 0.0
         arrays = read_tensors(path)
-        training.set_arrays(arrays)
+        training.load_state_arrays(arrays)
         return float(arrays["seconds"])
 
     def _file(self, index: int, ending: str) -> Path:

@@ -141,20 +141,22 @@ def _mpnas() -> Iterator[Row]:
     """MP-NAS's meta-training and predictions, on one core."""
     import torch
 
-    from nas_gym.predictors.config import Recipe, Schedule
+    from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
     from nas_gym.predictors.gcn import to_tensors
-    from nas_gym.predictors.meta_training import MetaTraining, Source
+    from nas_gym.predictors.meta_training import MetaTraining, MetricSource
     from nas_gym.spaces.graphs import to_graphs
 
     torch.set_num_threads(1)
     table = load_table("analog-nasbench")
     everything = table.space.decode(np.arange(table.space.size))
-    source = Source(to_tensors(to_graphs(table.space, everything[::2])), table.values[::2].T)
-    training = MetaTraining(Recipe(), Schedule(), [source], seed=0)
-    seconds = _seconds(lambda: [training.run_epoch() for _ in range(training.schedule.epochs)])
-    what = f"mpnas, one meta-training of width {Recipe().width}"
+    source = MetricSource(to_tensors(to_graphs(table.space, everything[::2])), table.values[::2].T)
+    training = MetaTraining(PredictorConfig(), MetaTrainingConfig(), [source], seed=0)
+    seconds = _seconds(lambda: [training.run_epoch() for _ in range(training.config.epochs)])
+    what = f"mpnas, one meta-training of width {PredictorConfig().width}"
     yield (what, f"{seconds:.1f} s", "<= 60 s")
-    seconds = _seconds(lambda: training.learned.predict(to_graphs(table.space, everything)))
+    seconds = _seconds(
+        lambda: training.current_predictor.predict(to_graphs(table.space, everything))
+    )
     yield ("mpnas, 15,625 genotypes as graphs and their scores", f"{seconds:.2f} s", "<= 1 s")
 
 

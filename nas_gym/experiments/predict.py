@@ -82,8 +82,8 @@ def _start(task: Task, pretrained: str | Path, seed: int) -> Predictor:
         learned = json.loads(str(state["settings"]))
     except (KeyError, ValueError) as error:
         raise DamagedDataError(f"{pretrained} is not a whole saved agent.") from error
-    from nas_gym.predictors.config import Recipe
+    from nas_gym.predictors.config import PredictorConfig
 
-    recipe = {each.name: learned[each.name] for each in fields(Recipe)}
+    recipe = {each.name: learned[each.name] for each in fields(PredictorConfig)}
     envs = SequentialVectorEnv(1, task=task)
     return MPNAS(envs, seed=seed, pretrained=str(pretrained), **recipe).start[0]

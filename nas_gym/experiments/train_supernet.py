@@ -9,7 +9,7 @@ from nas_gym.networks import data as images
 from nas_gym.networks.device import find_device
 from nas_gym.networks.plans import supernet_plan
 from nas_gym.networks.progress import progress_bar
-from nas_gym.networks.supernet import Supernet, default_path
+from nas_gym.networks.supernet import Supernet, supernet_path
 from nas_gym.networks.supernet import train_supernet as train
 
 
@@ -47,11 +47,11 @@ def train_supernet(
     from stable_baselines3.common.logger import configure
 
     where = find_device(device)
-    data = images.load(dataset, size)
+    data = images.load_images(dataset, size)
     plan = supernet_plan(space, data, seed).with_settings(**settings)
-    path = default_path(plan, data.name) if out is None else _named(out)
+    path = supernet_path(plan, data.name) if out is None else _named(out)
     logger = configure(str(path.with_suffix("")), ["tensorboard"])
-    with progress_bar(f"{space} on {data.name}", plan.recipe.epochs) as show:
+    with progress_bar(f"{space} on {data.name}", plan.training.epochs) as show:
 
         def report(epoch: int, values: dict[str, float]) -> None:
             show(epoch, values)

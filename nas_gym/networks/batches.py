@@ -27,7 +27,7 @@ class Augmentation:
     cutout: int = 0
 
 
-def augmentation_of(name: str) -> Augmentation:
+def default_augmentation(name: str) -> Augmentation:
     """The usual one of a data set: crops and mirror images as in NAS-Bench-201; digits are cropped
     only, for a mirrored one is another character."""
     if name == "digits":
@@ -36,7 +36,7 @@ def augmentation_of(name: str) -> Augmentation:
 
 
 @dataclass(frozen=True)
-class Resident:
+class DeviceImages:
     """A split that lies on a device as it is, bytes, and becomes numbers batch by batch.
 
     Attributes:
@@ -51,7 +51,7 @@ class Resident:
     deviation: Tensor
 
     @classmethod
-    def of(cls, data: ImageData, split: Split, device: torch.device) -> Resident:
+    def from_split(cls, data: ImageData, split: Split, device: torch.device) -> DeviceImages:
         """A split of a data set, moved to a device as a whole, or batch by batch where that lacks
         memory."""
         mean, deviation = (torch.from_numpy(each)[:, None, None] for each in data.moments)
@@ -81,7 +81,7 @@ class Resident:
         result: Tensor = (images.to(self.device).float() - self.mean) / self.deviation
         return result
 
-    def subset(self, rows: Tensor) -> Resident:
+    def subset(self, rows: Tensor) -> DeviceImages:
         """Some of the images; ``rows`` is on the CPU."""
         images = self.images[rows.to(self.images.device)]
         return replace(self, images=images, labels=self.labels[rows.to(self.device)])

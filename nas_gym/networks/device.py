@@ -37,7 +37,7 @@ def find_device(name: str = "auto") -> torch.device:
     return device
 
 
-def precision(device: torch.device) -> AbstractContextManager[object]:
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
     """bfloat16 where it is fast, on CUDA; float32 elsewhere."""
     if device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
@@ -45,7 +45,7 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def full_float32() -> Iterator[None]:
+def without_tf32() -> Iterator[None]:
     """No TensorFloat-32 on CUDA: all digits of float32, as finite differences need them."""
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = False
@@ -57,7 +57,7 @@ def full_float32() -> Iterator[None]:
         torch.set_float32_matmul_precision(products)
 
 
-def placed(network: _Module, device: torch.device) -> _Module:
+def move_to_device(network: _Module, device: torch.device) -> _Module:
     """A network on a device, its weights in the order that convolutions are fastest with."""
     network = network.to(device)
     if device.type == "cuda":
@@ -65,7 +65,7 @@ def placed(network: _Module, device: torch.device) -> _Module:
     return network
 
 
-def arranged(images: Tensor) -> Tensor:
+def to_fast_layout(images: Tensor) -> Tensor:
     """Images in the order that convolutions are fastest with: channels last on CUDA."""
     if images.device.type == "cuda":
         return images.contiguous(memory_format=torch.channels_last)
@@ -79,7 +79,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     )
 
 
-def within_memory(attempt: Callable[[int], _T], size: int) -> _T:
+def halve_on_out_of_memory(attempt: Callable[[int], _T], size: int) -> _T:
     """The result of a computation on so many images at a time, or on half as many.
 
     Raises:

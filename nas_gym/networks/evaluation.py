@@ -9,50 +9,50 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nas_gym.networks.batches import Resident
-from nas_gym.networks.device import arranged, precision, within_memory
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.device import halve_on_out_of_memory, mixed_precision, to_fast_layout
 from nas_gym.utils.errors import DivergedError
 
 Forward = Callable[[Tensor], Tensor]
 
 
-class Score(NamedTuple):
+class NetworkScore(NamedTuple):
     """Accuracy in %, and mean cross entropy."""
 
     accuracy: float
     loss: float
 
 
-def measure(forward: Forward, split: Resident, batch_size: int) -> Score:
+def evaluate_network(forward: Forward, split: DeviceImages, batch_size: int) -> NetworkScore:
     """Accuracy and loss of a network on all images of a split.
 
     Raises:
         DivergedError: the loss is no number.
         TrainingError: memory does not do, not for half a batch, either.
     """
-    return within_memory(lambda size: _measure(forward, split, size), batch_size)
+    return halve_on_out_of_memory(lambda size: _measure(forward, split, size), batch_size)
 
 
 @torch.no_grad()
-def _measure(forward: Forward, split: Resident, batch_size: int) -> Score:
+def _measure(forward: Forward, split: DeviceImages, batch_size: int) -> NetworkScore:
     device = split.device
     right = torch.zeros((), device=device)
     loss = torch.zeros((), device=device)
     for images, labels in split.in_order(batch_size):
-        with precision(device):
-            logits = forward(arranged(images)).float()
+        with mixed_precision(device):
+            logits = forward(to_fast_layout(images)).float()
         right += (logits.argmax(dim=1) == labels).sum()
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
     if not loss.isfinite():
         raise DivergedError(
             f"The loss on images is {loss.item()}: training diverged. Lower the learning rate."
         )
-    return Score(100 * right.item() / len(split), loss.item() / len(split))
+    return NetworkScore(100 * right.item() / len(split), loss.item() / len(split))
 
 
 @contextmanager
-def calibrated(
-    network: nn.Module, forward: Forward, split: Resident, images: int, batch_size: int
+def recalibrated_batch_norm(
+    network: nn.Module, forward: Forward, split: DeviceImages, images: int, batch_size: int
 ) -> Iterator[None]:
     """Let batch norms know their statistics on the first images of a training split.
 
@@ -80,7 +80,9 @@ def calibrated(
         norm.train()
     try:
         if images:
-            within_memory(lambda size: _calibrate(norms, forward, split, images, size), batch_size)
+            halve_on_out_of_memory(
+                lambda size: _calibrate(norms, forward, split, images, size), batch_size
+            )
         yield
     finally:
         for norm, momentum, (mean, variance) in zip(norms, momenta, statistics, strict=True):
@@ -90,7 +92,7 @@ def calibrated(
 
 @torch.no_grad()
 def _calibrate(
-    norms: list[nn.BatchNorm2d], forward: Forward, split: Resident, images: int, batch_size: int
+    norms: list[nn.BatchNorm2d], forward: Forward, split: DeviceImages, images: int, batch_size: int
 ) -> None:
     for norm in norms:
         size = norm.num_features
@@ -100,8 +102,8 @@ def _calibrate(
     for step, (batch, _) in enumerate(split.in_order(min(batch_size, left))):
         for norm in norms:
             norm.momentum = 1 / (step + 1)  # the mean over all batches
-        with precision(device):
-            forward(arranged(batch[:left]))
+        with mixed_precision(device):
+            forward(to_fast_layout(batch[:left]))
         left -= len(batch)
         if left <= 0:
             break

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas_gym.networks.batches import Resident
-from nas_gym.networks.device import placed
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.device import move_to_device
 from nas_gym.networks.network import Network
-from nas_gym.networks.one_shot import SEARCHES
-from nas_gym.networks.plans import Plan
+from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
+from nas_gym.networks.plans import NetworkPlan
 from nas_gym.networks.training import Training
 
 
@@ -40,7 +40,7 @@ class Memory(NamedTuple):
         return self.weights + self.optimizer + self.activations
 
 
-def memory_of_step(training: Training, images: int) -> Memory:
+def measure_step_memory(training: Training, images: int) -> Memory:
     """What a step of a training takes, on the first of its images.
 
     Tensors that a backward pass will need are counted as long as they are held, so that the figure
@@ -67,14 +67,18 @@ def memory_of_step(training: Training, images: int) -> Memory:
     own = {each.untyped_storage().data_ptr() for each in parameters}
     return Memory(
         weights=sum(each.nbytes for each in (*parameters, *network.buffers())),
-        optimizer=gradients + copies + sum(each.nbytes for each in training.momenta()),
+        optimizer=gradients + copies + sum(each.nbytes for each in training.momentum_buffers()),
         activations=held.peak_without(own),
         allocated=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
     )
 
 
-def memory_of_methods(
-    plan: Plan, train: Resident, valid: Resident, largest: NDArray[np.int64], images: int
+def measure_method_memory(
+    plan: NetworkPlan,
+    train: DeviceImages,
+    valid: DeviceImages,
+    largest: NDArray[np.int64],
+    images: int,
 ) -> dict[str, Memory]:
     """What a step takes: of the largest single network, of its path through the supernet, and of
     each one-shot search, where it draws that path, too.
@@ -88,23 +92,23 @@ def memory_of_methods(
     """
 
     def fresh(genotype: NDArray[np.int64] | None = None) -> Network:
-        return placed(plan.build(genotype), train.device)
+        return move_to_device(plan.build(genotype), train.device)
 
     def search(name: str) -> Training:
-        found = SEARCHES[name](fresh(), train, valid, plan.recipe, 0)
-        found.train_only(largest)
+        found = ONE_SHOT_SEARCHES[name](fresh(), train, valid, plan.training, 0)
+        found.fix_architecture(largest)
         found.begin_epoch()
         return found
 
     def path(_: np.random.Generator) -> NDArray[np.int64]:
         return largest
 
-    single = Training(fresh(largest), train, plan.recipe, 0)
-    found = {"largest network": memory_of_step(single, images)}
-    single = Training(fresh(), train, plan.recipe, 0, path)
-    found["the same path of the supernet"] = memory_of_step(single, images)
+    single = Training(fresh(largest), train, plan.training, 0)
+    found = {"largest network": measure_step_memory(single, images)}
+    single = Training(fresh(), train, plan.training, 0, path)
+    found["the same path of the supernet"] = measure_step_memory(single, images)
     del single  # its memory is none of the searches'
-    return found | {name: memory_of_step(search(name), images) for name in SEARCHES}
+    return found | {name: measure_step_memory(search(name), images) for name in ONE_SHOT_SEARCHES}
 
 
 class _Held:

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas_gym.networks.batches import Resident
-from nas_gym.networks.device import arranged, full_float32, precision
-from nas_gym.networks.evaluation import Score, calibrated, measure
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.device import mixed_precision, to_fast_layout, without_tf32
+from nas_gym.networks.evaluation import NetworkScore, evaluate_network, recalibrated_batch_norm
 from nas_gym.networks.network import Network
-from nas_gym.networks.training import Recipe, Training, tensors
+from nas_gym.networks.training import Training, TrainingConfig, tensors
 
 Genotype = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor]  # normalized images, and their labels
@@ -38,14 +38,19 @@ class OneShotSearch(Training):
         network: a supernet, on its device.
         train: images that weights are trained on, on the same device.
         valid: images that architectures are chosen by.
-        recipe: how weights are trained.
+        config: how weights are trained.
         seed: of everything drawn.
     """
 
     def __init__(
-        self, network: Network, train: Resident, valid: Resident, recipe: Recipe, seed: int
+        self,
+        network: Network,
+        train: DeviceImages,
+        valid: DeviceImages,
+        config: TrainingConfig,
+        seed: int,
     ) -> None:
-        super().__init__(network, train, recipe, seed, self._draw)
+        super().__init__(network, train, config, seed, self._draw)
         self.space = network.space
         self.valid = valid
         self._batches: Iterator[tuple[Tensor, Tensor]] = iter(())
@@ -59,7 +64,7 @@ class OneShotSearch(Training):
         drawn: Genotype = self.space.sample(1, rng)[0]
         return drawn
 
-    def train_only(self, genotype: Genotype) -> None:
+    def fix_architecture(self, genotype: Genotype) -> None:
         """Let every batch train this architecture, as far as the method draws any: how much a step
         takes depends on it."""
         self._choose = lambda _: genotype
@@ -72,7 +77,7 @@ class OneShotSearch(Training):
         """Batches of validation images in random order, again and again, augmented alike."""
         while True:
             yield from self.valid.shuffled(
-                self.recipe.batch_size, self.recipe.augmentation, self._generator
+                self.config.batch_size, self.config.augmentation, self._generator
             )
 
     def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -80,23 +85,23 @@ class OneShotSearch(Training):
 
     def _best(self, genotypes: Genotype) -> Genotype:
         """The one of highest accuracy on one and the same batch of validation images."""
-        rows = self._rng.permutation(len(self.valid))[: max(self.recipe.batch_size, 256)]
+        rows = self._rng.permutation(len(self.valid))[: max(self.config.batch_size, 256)]
         part = self.valid.subset(torch.from_numpy(rows))
         scores = []
         for genotype in genotypes:
             forward = partial(self.network, genotype=genotype)
-            with calibrated(self.network, forward, self.split, 0, len(part)):
-                scores.append(measure(forward, part, len(part)))
+            with recalibrated_batch_norm(self.network, forward, self.split, 0, len(part)):
+                scores.append(evaluate_network(forward, part, len(part)))
         best: Genotype = genotypes[max(range(len(scores)), key=lambda i: _order(scores[i]))]
         return best
 
 
-def _order(score: Score) -> tuple[float, float]:
+def _order(score: NetworkScore) -> tuple[float, float]:
     """The better the higher; accuracies of few images are often equal."""
     return score.accuracy, -score.loss
 
 
-class RandomSearchWS(OneShotSearch):
+class SinglePathSearch(OneShotSearch):
     """Random search with weight sharing (Li and Talwalkar, UAI 2019).
 
     Batches train architectures drawn uniformly; the best of 100 others is chosen.
@@ -107,7 +112,7 @@ class RandomSearchWS(OneShotSearch):
         return self._best(self.space.sample(_SAMPLES, self._rng))
 
 
-class AlphaSearch(OneShotSearch):
+class DifferentiableSearch(OneShotSearch):
     """A search that learns alpha by gradients of the validation loss (DARTS, Algorithm 1).
 
     Before each step of the weights comes one of alpha: Adam with a rate of 3e-4 and a weight
@@ -115,9 +120,14 @@ class AlphaSearch(OneShotSearch):
     """
 
     def __init__(
-        self, network: Network, train: Resident, valid: Resident, recipe: Recipe, seed: int
+        self,
+        network: Network,
+        train: DeviceImages,
+        valid: DeviceImages,
+        config: TrainingConfig,
+        seed: int,
     ) -> None:
-        super().__init__(network, train, valid, recipe, seed)
+        super().__init__(network, train, valid, config, seed)
         start = 1e-3 * torch.randn(network.alpha_shape, generator=self._generator)
         self.logits = nn.Parameter(start.to(train.device))
         self._adam = torch.optim.Adam([self.logits], lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
@@ -136,7 +146,7 @@ class AlphaSearch(OneShotSearch):
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """As :meth:`Training.step`, after one of alpha."""
         train, valid = (images, labels), next(self._batches)
-        self.logits.grad = self.within_memory(lambda: self._alpha_gradient(train, valid))
+        self.logits.grad = self.retry_in_halves(lambda: self._alpha_gradient(train, valid))
         self._adam.step()
         return super().step(images, labels)
 
@@ -158,21 +168,23 @@ class AlphaSearch(OneShotSearch):
         return total
 
     def _precision(self, device: torch.device) -> AbstractContextManager[object]:
-        return precision(device)
+        return mixed_precision(device)
 
     def _alpha_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         return self._loss_of(self.network.forward_mixed(images, self.alpha), labels)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """As :meth:`Training.arrays`, alpha included."""
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """As :meth:`Training.state_arrays`, alpha included."""
         found = {"alpha/logits": self.logits.detach()}
         for name, value in self._adam.state[self.logits].items():
             found[f"alpha/{name}"] = torch.as_tensor(value)
-        return super().arrays() | {name: each.cpu().numpy().copy() for name, each in found.items()}
+        return super().state_arrays() | {
+            name: each.cpu().numpy().copy() for name, each in found.items()
+        }
 
-    def set_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """As :meth:`Training.set_arrays`."""
-        super().set_arrays(arrays)
+    def load_state_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """As :meth:`Training.load_state_arrays`."""
+        super().load_state_arrays(arrays)
         found = tensors(arrays, "alpha/")
         with torch.no_grad():
             self.logits.copy_(found.pop("logits"))
@@ -183,14 +195,14 @@ class AlphaSearch(OneShotSearch):
             }
 
 
-class DARTS(AlphaSearch):
+class DARTSSearch(DifferentiableSearch):
     """DARTS, first order: the weights of the mixture are taken as they are (Liu et al., 2019)."""
 
     def _loss(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
         return self._loss_of(self.network.forward_mixed(images, self.alpha.detach()), labels)
 
 
-class SecondOrderDARTS(DARTS):
+class SecondOrderDARTSSearch(DARTSSearch):
     """DARTS, second order: alpha looks one step of the weights ahead (Eqs. 6 to 8)."""
 
     copies = 3  # what weights were, the gradient one step behind, and that one step ahead
@@ -203,7 +215,7 @@ class SecondOrderDARTS(DARTS):
     def _alpha_gradient(self, train: Batch, valid: Batch) -> Tensor:
         weights = [each for each in self.network.parameters() if each.requires_grad]
         rate = self._optimizer.param_groups[0]["lr"]
-        with full_float32(), _restored(weights) as kept:
+        with without_tf32(), _restored(weights) as kept:
             ahead = self._gradients(train, weights)
             _move(weights, kept, self._steps(weights, ahead), -rate)
             gradient, *vector = self._gradients(valid, [self.logits, *weights])
@@ -220,9 +232,9 @@ class SecondOrderDARTS(DARTS):
         """What the optimizer would subtract for a rate of 1, but for Nesterov's look ahead."""
         steps = []
         for weight, gradient in zip(weights, gradients, strict=True):
-            step = gradient + self.recipe.weight_decay * weight.detach()
+            step = gradient + self.config.weight_decay * weight.detach()
             momentum = self._optimizer.state[weight].get("momentum_buffer")
-            steps.append(step if momentum is None else step + self.recipe.momentum * momentum)
+            steps.append(step if momentum is None else step + self.config.momentum * momentum)
         return steps
 
 
@@ -243,7 +255,7 @@ def _move(weights: list[Any], start: list[Tensor], directions: list[Tensor], by:
         weight.copy_(before + by * direction)
 
 
-class GDAS(AlphaSearch):
+class GDASSearch(DifferentiableSearch):
     """GDAS: each batch sees one architecture, drawn by Gumbel noise (Dong and Yang, CVPR 2019).
 
     Its gradient reaches alpha through a softmax whose temperature falls from 10 to 0.1. In the
@@ -251,15 +263,15 @@ class GDAS(AlphaSearch):
     edges that its cells will have; GDAS' own code keeps all of them.
     """
 
-    def train_only(self, genotype: Genotype) -> None:
-        """As :meth:`OneShotSearch.train_only`."""
+    def fix_architecture(self, genotype: Genotype) -> None:
+        """As :meth:`OneShotSearch.fix_architecture`."""
         alpha = torch.from_numpy(self.space.genotype_to_alpha(genotype[None])[0])
         with torch.no_grad():  # no noise makes up for so much
             self.logits.copy_(100 * (alpha > 0).reshape(self.logits.shape))
 
     def _sample(self) -> tuple[Genotype, Tensor]:
         first, last = _TAU
-        tau = first + (last - first) * min(self.epoch / max(self.recipe.epochs - 1, 1), 1.0)
+        tau = first + (last - first) * min(self.epoch / max(self.config.epochs - 1, 1), 1.0)
         uniform = torch.rand(self.logits.shape, generator=self._generator).clamp(1e-10, 1 - 1e-7)
         gumbel = -torch.log(-torch.log(uniform)).to(self.logits.device)
         noisy = self.logits.log_softmax(dim=-1) + gumbel
@@ -281,7 +293,7 @@ class GDAS(AlphaSearch):
         return self._loss_of(self.network(images, genotype, scales), labels)
 
 
-class SETN(AlphaSearch):
+class SETNSearch(DifferentiableSearch):
     """SETN: weights of uniformly drawn architectures, alpha of the mixture (Dong and Yang, ICCV
     2019). Of 100 architectures drawn by alpha, the best is chosen."""
 
@@ -292,7 +304,7 @@ class SETN(AlphaSearch):
         return self._best(self.space.alpha_to_genotype(np.log(alpha) + noise))
 
 
-class ENAS(OneShotSearch):
+class ENASSearch(OneShotSearch):
     """ENAS: a recurrent controller draws architectures, and is rewarded with the accuracy of
     shared weights (Pham et al., ICML 2018).
 
@@ -305,12 +317,17 @@ class ENAS(OneShotSearch):
     _ENTROPY, _DECAY = 1e-4, 0.99
 
     def __init__(
-        self, network: Network, train: Resident, valid: Resident, recipe: Recipe, seed: int
+        self,
+        network: Network,
+        train: DeviceImages,
+        valid: DeviceImages,
+        config: TrainingConfig,
+        seed: int,
     ) -> None:
-        super().__init__(network, train, valid, recipe, seed)
+        super().__init__(network, train, valid, config, seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch's would seed every GPU, too
-            self.controller = Controller(self.space.num_choices.tolist())
+            self.controller = ENASController(self.space.num_choices.tolist())
         self._adam = torch.optim.Adam(self.controller.parameters(), lr=1e-3, betas=(0.0, 0.999))
         self._baseline = float("nan")
 
@@ -348,10 +365,10 @@ class ENAS(OneShotSearch):
     def _accuracy(self, genotype: Genotype, images: Tensor, labels: Tensor) -> float:
         forward = partial(self.network, genotype=genotype)
         with (
-            calibrated(self.network, forward, self.split, 0, len(images)),
-            precision(images.device),
+            recalibrated_batch_norm(self.network, forward, self.split, 0, len(images)),
+            mixed_precision(images.device),
         ):
-            logits = forward(arranged(images))
+            logits = forward(to_fast_layout(images))
         return float((logits.argmax(dim=1) == labels).float().mean())
 
     def derive(self) -> Genotype:
@@ -360,18 +377,18 @@ class ENAS(OneShotSearch):
             genotypes, _, _ = self.controller.sample(_SAMPLES, self._generator)
         return self._best(genotypes)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """As :meth:`Training.arrays`, the controller included."""
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """As :meth:`Training.state_arrays`, the controller included."""
         found = {f"controller/{k}": v for k, v in self.controller.state_dict().items()}
         for name, parameter in self.controller.named_parameters():
             for kind, value in self._adam.state[parameter].items():
                 found[f"adam/{kind}/{name}"] = torch.as_tensor(value)
         arrays = {name: each.detach().numpy().copy() for name, each in found.items()}
-        return super().arrays() | arrays | {"baseline": np.array(self._baseline)}
+        return super().state_arrays() | arrays | {"baseline": np.array(self._baseline)}
 
-    def set_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """As :meth:`Training.set_arrays`."""
-        super().set_arrays(arrays)
+    def load_state_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """As :meth:`Training.load_state_arrays`."""
+        super().load_state_arrays(arrays)
         self.controller.load_state_dict(tensors(arrays, "controller/"))
         for name, parameter in self.controller.named_parameters():
             kinds = ("step", "exp_avg", "exp_avg_sq")
@@ -381,7 +398,7 @@ class ENAS(OneShotSearch):
         self._baseline = float(arrays["baseline"])
 
 
-class Controller(nn.Module):
+class ENASController(nn.Module):
     """ENAS' controller: an LSTM that makes one decision after the other.
 
     Args:
@@ -420,12 +437,12 @@ class Controller(nn.Module):
         return genotypes, total, entropy
 
 
-SEARCHES: dict[str, type[OneShotSearch]] = {
-    "rsws": RandomSearchWS,
-    "darts-v1": DARTS,
-    "darts-v2": SecondOrderDARTS,
-    "gdas": GDAS,
-    "setn": SETN,
-    "enas": ENAS,
+ONE_SHOT_SEARCHES: dict[str, type[OneShotSearch]] = {
+    "rsws": SinglePathSearch,
+    "darts-v1": DARTSSearch,
+    "darts-v2": SecondOrderDARTSSearch,
+    "gdas": GDASSearch,
+    "setn": SETNSearch,
+    "enas": ENASSearch,
 }
 """By the names that CATCH's Table 1 and NAS-Bench-201 call them."""

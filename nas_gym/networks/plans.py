@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from nas_gym.networks.batches import Augmentation, augmentation_of
+from nas_gym.networks.batches import Augmentation, default_augmentation
 from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.networks.data import ImageData
 from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.networks.network import Network
-from nas_gym.networks.training import Recipe
+from nas_gym.networks.training import TrainingConfig
 from nas_gym.spaces import SearchSpace
 
 NETWORKS: dict[str, Callable[..., Network]] = {"NB201": NB201Network, "DARTS": DARTSNetwork}
@@ -25,21 +25,21 @@ _OF_IMAGES = ("num_classes", "in_channels")
 
 
 @dataclass(frozen=True)
-class Plan:
+class NetworkPlan:
     """What is trained, and how.
 
     Attributes:
         space: the name of a search space, a key of :data:`NETWORKS`.
         data: the digest of the images (:attr:`ImageData.digest`).
         network: arguments of the network, those of the data set among them.
-        recipe: of the training.
+        training: of the training.
         seed: of initial weights and of the training.
     """
 
     space: str
     data: str
     network: dict[str, Any]
-    recipe: Recipe
+    training: TrainingConfig
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Plan:
             "space": self.space,
             "data": self.data,
             "network": self.network,
-            "recipe": self.recipe.describe(),
+            "recipe": self.training.describe(),
             "seed": self.seed,
         }
 
@@ -70,14 +70,14 @@ class Plan:
             torch.default_generator.manual_seed(self.seed)  # torch's would seed every GPU, too
             return NETWORKS[self.space](**self.network, genotype=genotype)
 
-    def with_settings(self, **changes: Any) -> Plan:
-        """The same with other numbers of the recipe or of the network, such as ``epochs`` or
+    def with_settings(self, **changes: Any) -> NetworkPlan:
+        """The same with other numbers of the training or of the network, such as ``epochs`` or
         ``channels``.
 
         Raises:
             ValueError: there is no such number, or a value of another kind.
         """
-        known = {name: v for name, v in asdict(self.recipe).items() if isinstance(v, int | float)}
+        known = {name: v for name, v in asdict(self.training).items() if isinstance(v, int | float)}
         known |= {name: v for name, v in self.network.items() if name not in _OF_IMAGES}
         for name, value in changes.items():
             if name not in known:
@@ -88,16 +88,16 @@ class Plan:
             kinds = (int, float) if type(known[name]) is float else (type(known[name]),)
             if type(value) not in kinds:
                 raise ValueError(f"{name} is a {kinds[-1].__name__}, got {value!r}.")
-        recipe = {k: v for k, v in changes.items() if k not in self.network}
+        training = {k: v for k, v in changes.items() if k not in self.network}
         network = {k: v for k, v in changes.items() if k in self.network}
         return replace(
             self,
-            recipe=replace(self.recipe, **recipe),
+            training=replace(self.training, **training),
             network={**self.network, **network},
         )
 
 
-def supernet_plan(space: str, data: ImageData, seed: int = 0) -> Plan:
+def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
     """The supernet of a search space on a data set.
 
     - NB201: NAS-Bench-201's one-shot settings: 250 epochs, 16 channels, 5 cells in a stage (but
@@ -110,22 +110,27 @@ def supernet_plan(space: str, data: ImageData, seed: int = 0) -> Plan:
         ValueError: a search space without networks.
     """
     check_space(space)
-    augmentation = augmentation_of(data.name)
+    augmentation = default_augmentation(data.name)
     if data.name == "digits":
-        network, recipe = {
-            "NB201": ({"channels": 8, "cells": 1}, Recipe(100, 64, 0.05, 1e-3)),
-            "DARTS": ({"channels": 8, "layers": 4, "partial": 2}, Recipe(60, 64, 0.05, 1e-3)),
+        network, training = {
+            "NB201": ({"channels": 8, "cells": 1}, TrainingConfig(100, 64, 0.05, 1e-3)),
+            "DARTS": (
+                {"channels": 8, "layers": 4, "partial": 2},
+                TrainingConfig(60, 64, 0.05, 1e-3),
+            ),
         }[space]
     elif space == "NB201":
-        network, recipe = {"channels": 16, "cells": 5}, Recipe(250, 64, 0.025, 1e-3)
+        network, training = {"channels": 16, "cells": 5}, TrainingConfig(250, 64, 0.025, 1e-3)
     else:
         network = {"channels": 16, "layers": 8, "partial": 4}
-        recipe = Recipe(600, 250, 0.025, weight_decay=3e-4)
+        training = TrainingConfig(600, 250, 0.025, weight_decay=3e-4)
         augmentation = replace(augmentation, cutout=data.shape[1] // 2)
-    return _plan(space, data, network, recipe, augmentation, seed)
+    return _plan(space, data, network, training, augmentation, seed)
 
 
-def training_plan(space: str, data: ImageData, epochs: int | None = None, seed: int = 0) -> Plan:
+def training_plan(
+    space: str, data: ImageData, epochs: int | None = None, seed: int = 0
+) -> NetworkPlan:
     """A genotype's own network, trained from scratch on a data set.
 
     - NB201: NAS-Bench-201's settings (Dong and Yang, 2020, Table 4) for 12 epochs, as CATCH
@@ -139,23 +144,23 @@ def training_plan(space: str, data: ImageData, epochs: int | None = None, seed: 
         ValueError: a search space without networks.
     """
     check_space(space)
-    augmentation = augmentation_of(data.name)
+    augmentation = default_augmentation(data.name)
     network: dict[str, Any]
     if data.name == "digits":
         network = {
             "NB201": {"channels": 8, "cells": 1},
             "DARTS": {"channels": 8, "layers": 4, "affine": True},
         }[space]
-        recipe = Recipe(5, 64, 0.05)
+        training = TrainingConfig(5, 64, 0.05)
     elif space == "NB201":
-        network, recipe = {"channels": 16, "cells": 5}, Recipe(12, 256, 0.1)
+        network, training = {"channels": 16, "cells": 5}, TrainingConfig(12, 256, 0.1)
     else:
         network = {
             "channels": 36, "layers": 20, "affine": True, "auxiliary": True, "drop_path": 0.2,
         }  # fmt: skip
-        recipe = Recipe(1000, 96, 0.025, weight_decay=3e-4)
+        training = TrainingConfig(1000, 96, 0.025, weight_decay=3e-4)
         augmentation = replace(augmentation, cutout=data.shape[1] // 2)
-    plan = _plan(space, data, network, recipe, augmentation, seed)
+    plan = _plan(space, data, network, training, augmentation, seed)
     return plan if epochs is None else plan.with_settings(epochs=epochs)
 
 
@@ -173,10 +178,10 @@ def _plan(
     space: str,
     data: ImageData,
     network: dict[str, Any],
-    recipe: Recipe,
+    training: TrainingConfig,
     augmentation: Augmentation,
     seed: int,
-) -> Plan:
+) -> NetworkPlan:
     images = {"num_classes": len(data.classes), "in_channels": data.shape[0]}
-    recipe = replace(recipe, augmentation=augmentation)
-    return Plan(space, data.digest, {**network, **images}, recipe, seed)
+    training = replace(training, augmentation=augmentation)
+    return NetworkPlan(space, data.digest, {**network, **images}, training, seed)

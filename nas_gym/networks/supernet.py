@@ -15,12 +15,12 @@ import torch
 from filelock import FileLock
 
 from nas_gym.networks import data as images
-from nas_gym.networks.batches import Resident
+from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData
-from nas_gym.networks.device import placed
-from nas_gym.networks.evaluation import calibrated, measure
+from nas_gym.networks.device import move_to_device
+from nas_gym.networks.evaluation import evaluate_network, recalibrated_batch_norm
 from nas_gym.networks.network import Network
-from nas_gym.networks.plans import NETWORKS, Plan, supernet_plan
+from nas_gym.networks.plans import NETWORKS, NetworkPlan, supernet_plan
 from nas_gym.networks.progress import Report, progress_bar
 from nas_gym.networks.training import Training, tensors
 from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
@@ -29,7 +29,7 @@ from nas_gym.utils.files import read_tensors, write_tensors, writing
 _PROBES = 4  # architectures whose validation accuracy is looked at after an epoch,
 _PROBED = 2000  # and on how many images
 _EVALUATED = 1000  # images at a time
-QUICK = ("digits",)
+TRAINED_ON_DEMAND = ("digits",)
 """The data sets that a supernet is trained on whenever one is missing: it takes a minute or two."""
 
 
@@ -50,7 +50,7 @@ class Supernet:
 
 
 def train_supernet(
-    plan: Plan,
+    plan: NetworkPlan,
     data: ImageData,
     path: Path,
     device: torch.device,
@@ -86,65 +86,65 @@ def train_supernet(
 
 
 def _train(
-    plan: Plan,
+    plan: NetworkPlan,
     data: ImageData,
     path: Path,
     device: torch.device,
     report: Report | None,
     seconds: float,
 ) -> Supernet:
-    network = placed(plan.build(), device)
-    split = Resident.of(data, data.train, device)
-    valid = Resident.of(data, data.valid.first(_PROBED), device)
+    network = move_to_device(plan.build(), device)
+    split = DeviceImages.from_split(data, data.train, device)
+    valid = DeviceImages.from_split(data, data.valid.first(_PROBED), device)
     training = Training(
-        network, split, plan.recipe, plan.seed, lambda rng: network.space.sample(1, rng)[0]
+        network, split, plan.training, plan.seed, lambda rng: network.space.sample(1, rng)[0]
     )
     best = _go_on(training, plan, path) if path.exists() else 0.0
     written = time.monotonic()
-    while training.epoch < plan.recipe.epochs:
+    while training.epoch < plan.training.epochs:
         loss = training.run_epoch()
         accuracy = _probe(network, split, valid, [plan.seed, training.epoch])
         best = max(best, float(accuracy.max()))
         if report is not None:
             values = {"loss": loss, "valid_accuracy": float(accuracy.mean())}
             report(training.epoch, {**values, "best_accuracy": best})
-        if time.monotonic() - written > seconds or training.epoch == plan.recipe.epochs:
+        if time.monotonic() - written > seconds or training.epoch == plan.training.epochs:
             _write(path, training, plan, best)
             written = time.monotonic()
     return Supernet(network, plan.describe(), best)
 
 
 def _probe(
-    network: Network, split: Resident, valid: Resident, seed: list[int]
+    network: Network, split: DeviceImages, valid: DeviceImages, seed: list[int]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Validation accuracy of some architectures, each with the statistics of its batches."""
     accuracy = []
     for genotype in network.space.sample(_PROBES, np.random.default_rng(seed)):
         forward = partial(network, genotype=genotype)
-        with calibrated(network, forward, split, 0, _EVALUATED):
-            accuracy.append(measure(forward, valid, _EVALUATED).accuracy)
+        with recalibrated_batch_norm(network, forward, split, 0, _EVALUATED):
+            accuracy.append(evaluate_network(forward, valid, _EVALUATED).accuracy)
     return np.array(accuracy)
 
 
-def _write(path: Path, training: Training, plan: Plan, best: float) -> None:
-    arrays = training.arrays()
-    if training.epoch == plan.recipe.epochs:  # done: the weights are all that is of use
+def _write(path: Path, training: Training, plan: NetworkPlan, best: float) -> None:
+    arrays = training.state_arrays()
+    if training.epoch == plan.training.epochs:  # done: the weights are all that is of use
         arrays = {k: v for k, v in arrays.items() if k.startswith("network/") or k == "epoch"}
     described = np.array(json.dumps(plan.describe(), sort_keys=True))
     write_tensors(path, {**arrays, "plan": described, "best_accuracy": np.array(best)})
 
 
-def _go_on(training: Training, plan: Plan, path: Path) -> float:
+def _go_on(training: Training, plan: NetworkPlan, path: Path) -> float:
     arrays = _read(path)
     if json.loads(str(arrays["plan"])) != json.loads(json.dumps(plan.describe())):
         raise ValueError(
             f"{path} holds a supernet with other settings. Give another path, or delete it."
         )
-    if int(arrays["epoch"]) < plan.recipe.epochs:
-        training.set_arrays(arrays)
+    if int(arrays["epoch"]) < plan.training.epochs:
+        training.load_state_arrays(arrays)
     else:
         training.network.load_state_dict(tensors(arrays, "network/"))
-        training.epoch = plan.recipe.epochs
+        training.epoch = plan.training.epochs
     return float(arrays["best_accuracy"])
 
 
@@ -157,7 +157,7 @@ def _read(path: Path) -> dict[str, Any]:
     return arrays
 
 
-def load(path: Path, device: torch.device) -> Supernet:
+def load_supernet(path: Path, device: torch.device) -> Supernet:
     """A trained supernet from its file.
 
     Raises:
@@ -186,20 +186,22 @@ def load(path: Path, device: torch.device) -> Supernet:
         network.load_state_dict(tensors(arrays, "network/"))
     except RuntimeError as error:
         raise DamagedDataError(f"{path} lacks weights of its network: {error}") from error
-    return Supernet(placed(network, device).eval(), plan, best)
+    return Supernet(move_to_device(network, device).eval(), plan, best)
 
 
-def default_path(plan: Plan, name: str) -> Path:
+def supernet_path(plan: NetworkPlan, name: str) -> Path:
     """Where the supernet of a plan on a data set of that name is cached."""
     return _folder() / f"{plan.space}-{name}-{plan.digest}.safetensors"
 
 
-def is_cached(space: str, name: str) -> bool:
-    """Whether :func:`of` finds a trained supernet of a search space on a data set of that name."""
+def is_supernet_cached(space: str, name: str) -> bool:
+    """Return whether the cache holds the trained supernet of a search space on a data set."""
     if not any(_folder().glob(f"{space}-{name}-*.safetensors")):
         return False  # images need not be read
     try:
-        load(default_path(supernet_plan(space, images.load(name)), name), torch.device("cpu"))
+        load_supernet(
+            supernet_path(supernet_plan(space, images.load_images(name)), name), torch.device("cpu")
+        )
     except DataError:
         return False
     return True
@@ -211,10 +213,11 @@ def _folder() -> Path:
     return cache_folder() / "supernets"
 
 
-def of(space: str, data: ImageData, device: torch.device) -> Supernet:
+def find_supernet(space: str, data: ImageData, device: torch.device) -> Supernet:
     """The supernet of a search space on a data set, from the cache.
 
-    On :data:`QUICK` data sets it is trained when it is first asked for, with a progress bar.
+    The supernets of :data:`TRAINED_ON_DEMAND` data sets are trained at the first call, with a
+    progress bar.
 
     Raises:
         MissingDataError: it is not there, and training takes long.
@@ -222,17 +225,17 @@ def of(space: str, data: ImageData, device: torch.device) -> Supernet:
         DataError: it cannot be kept.
     """
     plan = supernet_plan(space, data)
-    path = default_path(plan, data.name)
-    if data.name not in QUICK:
+    path = supernet_path(plan, data.name)
+    if data.name not in TRAINED_ON_DEMAND:
         if not path.exists():
             raise MissingDataError(
                 f"The supernet of {space} on {data.name} is not trained yet. Run `nas-gym "
                 f"train-supernet {space} {data.name}` (hours on a GPU), or give a file of your own "
                 "with supernet=."
             )
-        return load(path, device)
+        return load_supernet(path, device)
     with suppress(MissingDataError):  # where it is there, the folder may be read-only
-        return load(path, device)
-    with progress_bar(f"supernet of {space} on {data.name}", plan.recipe.epochs) as report:
+        return load_supernet(path, device)
+    with progress_bar(f"supernet of {space} on {data.name}", plan.training.epochs) as report:
         train_supernet(plan, data, path, device, report)
-    return load(path, device)
+    return load_supernet(path, device)

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas_gym.networks.batches import Augmentation, Resident
-from nas_gym.networks.device import arranged, is_out_of_memory, precision
+from nas_gym.networks.batches import Augmentation, DeviceImages
+from nas_gym.networks.device import is_out_of_memory, mixed_precision, to_fast_layout
 from nas_gym.networks.network import Network
 from nas_gym.utils.errors import DivergedError, TrainingError
 
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingConfig:
     """How a network is trained: SGD with Nesterov's momentum, its rate annealed by a cosine.
 
     Attributes:
@@ -73,12 +73,12 @@ class Recipe:
 
 
 class Training:
-    """A network on its way; :meth:`arrays` and :meth:`set_arrays` cut it off and go on.
+    """Training of a network, epoch by epoch.
 
     Args:
         network: to be trained, on its device.
         split: training images, on the same device.
-        recipe: how.
+        config: how.
         seed: of the order of images, augmentation and choice. (The network's initial weights
             are the caller's to seed.)
         choose: what each batch trains of a supernet; a stand-alone network needs none.
@@ -90,18 +90,18 @@ class Training:
     def __init__(
         self,
         network: Network,
-        split: Resident,
-        recipe: Recipe,
+        split: DeviceImages,
+        config: TrainingConfig,
         seed: int,
         choose: Choose | None = None,
     ) -> None:
-        self.network, self.split, self.recipe = network, split, recipe
+        self.network, self.split, self.config = network, split, config
         self._choose = choose
         self._optimizer = torch.optim.SGD(
             network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
             nesterov=True,
         )
         self._rng = np.random.default_rng(seed)
@@ -109,13 +109,13 @@ class Training:
         network.generator = self._generator
         self._parts = 1  # that a batch is divided into, where memory does not do for all of it
         self.epoch = 0
-        self.steps = max(len(split) // recipe.batch_size, 1)
+        self.steps = max(len(split) // config.batch_size, 1)
         """In an epoch."""
 
     def run_epoch(self) -> float:
         """Train on all images once; the mean loss.
 
-        The learning rate reaches its end with the recipe's last epoch, and stays there.
+        The learning rate reaches its end with the config's last epoch, and stays there.
 
         Raises:
             DivergedError: the loss is no number any more.
@@ -125,18 +125,18 @@ class Training:
         self.begin_epoch()
         total = torch.zeros((), device=self.split.device)
         batches = self.split.shuffled(
-            self.recipe.batch_size, self.recipe.augmentation, self._generator
+            self.config.batch_size, self.config.augmentation, self._generator
         )
         for step, (images, labels) in enumerate(batches):
-            self._set_rate((self.epoch + step / self.steps) / self.recipe.epochs)
+            self._set_rate((self.epoch + step / self.steps) / self.config.epochs)
             total += self.step(images, labels)
         self.epoch += 1
         loss = total.item() / self.steps
         if not math.isfinite(loss):
             raise DivergedError(
                 f"The loss was {loss} in epoch {self.epoch}: training diverged. Lower the learning "
-                f"rate ({self.recipe.learning_rate:g}), or clip gradients at less than "
-                f"{self.recipe.clip:g}."
+                f"rate ({self.config.learning_rate:g}), or clip gradients at less than "
+                f"{self.config.clip:g}."
             )
         return loss
 
@@ -150,22 +150,22 @@ class Training:
             TrainingError: memory does not do.
         """
         genotype = None if self._choose is None else self._choose(self._rng)
-        return self.within_memory(lambda: self._try_step(images, labels, genotype))
+        return self.retry_in_halves(lambda: self._try_step(images, labels, genotype))
 
-    def momenta(self) -> list[Tensor]:
+    def momentum_buffers(self) -> list[Tensor]:
         """What the optimizer remembers of each parameter that it has met."""
         found = (state.get("momentum_buffer") for state in self._optimizer.state.values())
         return [each for each in found if each is not None]
 
     def _set_rate(self, progress: float) -> None:
         progress = min(progress, 1.0)
-        first, last = self.recipe.learning_rate, self.recipe.final_rate
+        first, last = self.config.learning_rate, self.config.final_rate
         rate = last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.network.set_progress(progress)
 
-    def within_memory(self, attempt: Callable[[], _T]) -> _T:
+    def retry_in_halves(self, attempt: Callable[[], _T]) -> _T:
         """The result of a computation on :meth:`parts` of a batch, which may be halved once.
 
         Raises:
@@ -178,27 +178,27 @@ class Training:
                 raise
             if self._parts > 1:
                 raise TrainingError(
-                    f"Memory does not do for half a batch of {self.recipe.batch_size} images. "
+                    f"Memory does not do for half a batch of {self.config.batch_size} images. "
                     "Lower batch_size, or the network's channels."
                 ) from error
         self._parts = 2
-        return self.within_memory(attempt)
+        return self.retry_in_halves(attempt)
 
     def parts(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
         """A batch in parts that memory does for, images as convolutions like them; the share that
         each has of the whole."""
         for part, own in zip(images.chunk(self._parts), labels.chunk(self._parts), strict=True):
-            yield arranged(part), own, len(own) / len(labels)
+            yield to_fast_layout(part), own, len(own) / len(labels)
 
     def _try_step(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=images.device)
         for part, own, share in self.parts(images, labels):
-            with precision(images.device):
+            with mixed_precision(images.device):
                 loss = self._loss(part, own, genotype) * share
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         self._optimizer.step()
         return total
 
@@ -207,11 +207,11 @@ class Training:
         auxiliary = self.network.auxiliary_logits
         if auxiliary is None:
             return loss
-        return loss + self.recipe.auxiliary_weight * nn.functional.cross_entropy(auxiliary, labels)
+        return loss + self.config.auxiliary_weight * nn.functional.cross_entropy(auxiliary, labels)
 
     # -- keeping ----------------------------------------------------------------------------------
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything that the next epochs depend on."""
         found = {f"network/{k}": v for k, v in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
@@ -225,8 +225,8 @@ class Training:
             "numpy_generator": np.array(json.dumps(self._rng.bit_generator.state)),
         }
 
-    def set_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` gave."""
+    def load_state_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`state_arrays` gave."""
         self.network.load_state_dict(tensors(arrays, "network/"))
         momenta = tensors(arrays, "momentum/")
         for name, parameter in self.network.named_parameters():

@@ -12,7 +12,7 @@ ANIL: the last layer (Raghu et al., ICLR 2020); BOIL: all but it (Oh et al., ICL
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PredictorConfig:
     """How a predictor is built, and how it adapts.
 
     Attributes:
@@ -47,7 +47,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class MetaTrainingConfig:
     """How long and in what portions a predictor is meta-trained.
 
     Attributes:

@@ -16,7 +16,7 @@ from torch.func import functional_call, vmap
 from nas_gym.predictors.maml import Parameters, adapt
 from nas_gym.utils.ranks import spearman
 
-STEPS = (5, 10, 20, 50, 100)
+STEP_CHOICES = (5, 10, 20, 50, 100)
 """Of the inner loop, to choose from."""
 
 _FOLDS = 5
@@ -34,7 +34,7 @@ def fine_tune(
 ) -> tuple[dict[str, Tensor], int]:
     """Parameters adapted to labelled architectures, and after how many steps.
 
-    The number of steps is that of :data:`STEPS` whose predictions of shots left out have the
+    The number of steps is that of :data:`STEP_CHOICES` whose predictions of shots left out have the
     highest Spearman correlation with their labels; the least of those that are equal. Nothing but
     the shots is looked at.
 
@@ -59,12 +59,12 @@ def _choose_steps(
 ) -> int:
     learned, left_out = _folds(len(shots[-1]))
     if not left_out.size:
-        return STEPS[0]
+        return STEP_CHOICES[0]
 
     def predictions(support: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> Tensor:
         """Of what was left out, after each of the steps."""
         adapted, done, found = parameters, 0, []
-        for steps in STEPS:
+        for steps in STEP_CHOICES:
             adapted = step(parameters=adapted, support=support, steps=steps - done)
             done = steps
             found.append(functional_call(model, adapted, inputs))
@@ -76,7 +76,7 @@ def _choose_steps(
         )
     labels = shots[-1][left_out].reshape(-1).numpy()
     scores = [spearman(each, labels) for each in found.transpose(0, 1).flatten(1).numpy()]
-    return STEPS[int(np.argmax(scores))]
+    return STEP_CHOICES[int(np.argmax(scores))]
 
 
 def _folds(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

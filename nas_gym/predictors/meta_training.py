@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from nas_gym.predictors.config import Recipe, Schedule
+from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
 from nas_gym.predictors.maml import meta_loss
 from nas_gym.predictors.predictor import Predictor
 from nas_gym.utils.ranks import rank_scores
@@ -26,7 +26,7 @@ _RISING = 0.3  # share of a phase in which the learning rate goes up; it comes d
 Arrays = dict[str, NDArray[np.float32]]
 
 
-class Source:
+class MetricSource:
     """Tasks that share their architectures, such as all metrics measured on one data set.
 
     Args:
@@ -49,22 +49,26 @@ class MetaTraining:
     Every epoch draws from a stream of its own, so that training can go on where it was cut off.
 
     Args:
-        recipe: of the predictor.
-        schedule: of its training.
+        predictor_config: of the predictor.
+        config: of its training.
         sources: what it learns from; their tasks are drawn equally often.
         seed: of the first parameters and of all that is drawn.
     """
 
     def __init__(
-        self, recipe: Recipe, schedule: Schedule, sources: Sequence[Source], seed: int
+        self,
+        predictor_config: PredictorConfig,
+        config: MetaTrainingConfig,
+        sources: Sequence[MetricSource],
+        seed: int,
     ) -> None:
-        self.schedule = schedule
+        self.config = config
         self.sources = sources
         weights = np.array([source.weight for source in sources])
         self._shares = weights / weights.sum()
         self.seed = seed
         self.epoch = 0
-        self.predictor = Predictor(recipe, seed=seed)
+        self.predictor = Predictor(predictor_config, seed=seed)
         for parameter in self.predictor.parameters.values():
             parameter.requires_grad_()
         self._new_optimizer()
@@ -74,13 +78,13 @@ class MetaTraining:
 
     def run_epoch(self) -> float:
         """One epoch more; gives its mean loss."""
-        if self.epoch in (0, self.schedule.joint_epochs):
+        if self.epoch in (0, self.config.joint_epochs):
             self._new_optimizer()
         rng = np.random.default_rng([self.seed, self.epoch])
         self.predictor.model.train()
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**31)))  # of dropout
-            losses = [self._step(step, rng) for step in range(self.schedule.steps)]
+            losses = [self._step(step, rng) for step in range(self.config.steps)]
         self.predictor.model.eval()
         self.epoch += 1
         return float(np.mean(losses))
@@ -96,7 +100,7 @@ class MetaTraining:
         return float(loss.detach())
 
     @property
-    def learned(self) -> Predictor:
+    def current_predictor(self) -> Predictor:
         """The predictor as it is now; training goes on without it."""
         parameters = self.predictor.parameters
         return self.predictor.with_parameters(
@@ -105,41 +109,39 @@ class MetaTraining:
 
     @property
     def _is_joint(self) -> bool:
-        return self.epoch < self.schedule.joint_epochs
+        return self.epoch < self.config.joint_epochs
 
     def _learning_rate(self, step: int) -> float:
-        schedule = self.schedule
-        joint = schedule.joint_epochs
-        first, last = (0, joint) if self._is_joint else (joint, schedule.epochs)
-        done = (step + 1 + (self.epoch - first) * schedule.steps) / (
-            (last - first) * schedule.steps
-        )
-        return schedule.outer_rate * max(0.0, min(done / _RISING, (1 - done) / (1 - _RISING)))
+        config = self.config
+        joint = config.joint_epochs
+        first, last = (0, joint) if self._is_joint else (joint, config.epochs)
+        done = (step + 1 + (self.epoch - first) * config.steps) / ((last - first) * config.steps)
+        return config.outer_rate * max(0.0, min(done / _RISING, (1 - done) / (1 - _RISING)))
 
     def _joint_loss(self, rng: np.random.Generator) -> Tensor:
-        *inputs, labels = self._draw(self.schedule.validation, rng)
+        *inputs, labels = self._draw(self.config.validation, rng)
         flat = tuple(each.flatten(0, 1) for each in inputs)
         predicted = functional_call(self.predictor.model, self.predictor.parameters, flat)
         return torch.square(predicted.reshape(labels.shape) - labels).mean()
 
     def _meta_loss(self, rng: np.random.Generator) -> Tensor:
-        shots = self.schedule.shots
-        drawn = self._draw(shots + self.schedule.validation, rng)
+        shots = self.config.shots
+        drawn = self._draw(shots + self.config.validation, rng)
         return meta_loss(
             self.predictor.model,
             self.predictor.parameters,
             tuple(each[:, :shots] for each in drawn),
             tuple(each[:, shots:] for each in drawn),
-            algorithm=self.predictor.recipe.algorithm,
-            learning_rate=self.predictor.recipe.inner_rate,
-            steps=self.schedule.inner_steps,
-            first_order=self.schedule.first_order,
+            algorithm=self.predictor.config.algorithm,
+            learning_rate=self.predictor.config.inner_rate,
+            steps=self.config.inner_steps,
+            first_order=self.config.first_order,
         )
 
     def _draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """Architectures of some tasks and their labels, ``(tasks, count, ...)`` each."""
         drawn = []
-        for _ in range(self.schedule.tasks):
+        for _ in range(self.config.tasks):
             source = self.sources[int(rng.choice(len(self.sources), p=self._shares))]
             labels = source.labels[int(rng.integers(len(source.labels)))]
             rows = torch.from_numpy(rng.choice(len(labels), count, replace=False))
@@ -148,7 +150,7 @@ class MetaTraining:
 
     # -- keeping --------------------------------------------------------------------------------
 
-    def arrays(self) -> Arrays:
+    def state_arrays(self) -> Arrays:
         """All that going on needs besides the epoch: parameters, and what AdamW keeps."""
         kept = self._optimizer.state_dict()["state"]
         names = list(self.predictor.parameters)
@@ -157,10 +159,10 @@ class MetaTraining:
             for i, state in kept.items()
             for key, each in state.items()
         }
-        return {**{f"parameters/{k}": v for k, v in self.predictor.arrays().items()}, **adam}
+        return {**{f"parameters/{k}": v for k, v in self.predictor.state_arrays().items()}, **adam}
 
-    def set_arrays(self, arrays: Arrays, epoch: int) -> None:
-        """Go on from what :meth:`arrays` gave after so many epochs."""
+    def load_state_arrays(self, arrays: Arrays, epoch: int) -> None:
+        """Go on from what :meth:`state_arrays` gave after so many epochs."""
         self.epoch = epoch
         names = list(self.predictor.parameters)
         for name, parameter in self.predictor.parameters.items():

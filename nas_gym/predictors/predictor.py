@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 from typing_extensions import Self
 
-from nas_gym.predictors.config import Recipe
+from nas_gym.predictors.config import PredictorConfig
 from nas_gym.predictors.fine_tuning import fine_tune
 from nas_gym.predictors.gcn import GCN, to_tensors
 from nas_gym.predictors.maml import Parameters
@@ -32,7 +32,7 @@ class Predictor:
     Scores rank; they have no unit. A new one has random parameters.
 
     Args:
-        recipe: how it is built.
+        config: how it is built.
         seed: of its parameters.
 
     Attributes:
@@ -44,16 +44,17 @@ class Predictor:
         >>> from nas_gym.spaces import NB201Space
         >>> space = NB201Space()
         >>> graphs = to_graphs(space, space.decode([7, 8, 9, 10, 11]))
-        >>> fitted = Predictor(Recipe(), seed=0).fit(graphs, [91.0, 90.2, 88.4, 93.1, 10.0])
+        >>> accuracies = [91.0, 90.2, 88.4, 93.1, 10.0]
+        >>> fitted = Predictor(PredictorConfig(), seed=0).fit(graphs, accuracies)
         >>> fitted.predict(graphs).shape
         (5,)
     """
 
-    def __init__(self, recipe: Recipe, seed: int = 0) -> None:
-        self.recipe = recipe
+    def __init__(self, config: PredictorConfig, seed: int = 0) -> None:
+        self.config = config
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.model = GCN(recipe.width, recipe.layers, recipe.dropout)
+            self.model = GCN(config.width, config.layers, config.dropout)
         self.model.eval()
         self.parameters = {name: each.detach() for name, each in self.model.named_parameters()}
         self.steps = 0
@@ -98,16 +99,16 @@ class Predictor:
             self.model,
             self.parameters,
             (*to_tensors(graphs), scores),
-            algorithm=self.recipe.algorithm,
-            learning_rate=self.recipe.inner_rate,
+            algorithm=self.config.algorithm,
+            learning_rate=self.config.inner_rate,
         )
         return self.with_parameters(parameters, steps)
 
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
+    def state_arrays(self) -> dict[str, NDArray[np.float32]]:
         """The parameters, by name."""
         return {name: each.detach().numpy() for name, each in self.parameters.items()}
 
-    def with_arrays(self, arrays: dict[str, NDArray[np.float32]]) -> Self:
+    def with_state_arrays(self, arrays: dict[str, NDArray[np.float32]]) -> Self:
         """Such a predictor with other parameters.
 
         Raises:
@@ -129,8 +130,8 @@ class Predictor:
             maximize: whether more is better of the metric that it predicts.
             what: what it was fitted to, in a few words.
         """
-        about = {"recipe": asdict(self.recipe), "maximize": maximize, "what": what}
-        arrays = {f"parameters/{name}": each for name, each in self.arrays().items()}
+        about = {"recipe": asdict(self.config), "maximize": maximize, "what": what}
+        arrays = {f"parameters/{name}": each for name, each in self.state_arrays().items()}
         write_tensors(Path(path), {"predictor": np.array(json.dumps(about)), **arrays})
 
 
@@ -159,9 +160,9 @@ class SavedPredictor:
         arrays = read_tensors(Path(path))
         try:
             about = json.loads(str(arrays["predictor"]))
-            begun = Predictor(Recipe(**about["recipe"]))
+            begun = Predictor(PredictorConfig(**about["recipe"]))
             found = {name.removeprefix("parameters/"): each for name, each in arrays.items()}
-            return cls(begun.with_arrays(found), bool(about["maximize"]), str(about["what"]))
+            return cls(begun.with_state_arrays(found), bool(about["maximize"]), str(about["what"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedDataError(
                 f"{path} holds no predictor. `nas-gym predict --save FILE` writes one."

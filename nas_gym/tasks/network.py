@@ -36,7 +36,7 @@ class NetworkTask(Task):
     Args:
         space: ``"NB201"`` or ``"DARTS"``.
         dataset: images by name, or a folder or zip file of images
-            (:func:`nas_gym.networks.data.load`).
+            (:func:`nas_gym.networks.data.load_images`).
         evaluator: ``"supernet"``, with inherited weights, or ``"training"``, from scratch;
             ``"training(epochs=12)"`` sets for how long. ``"supernet(calibration=0,images=500)"``
             sets on how many training images batch norms are calibrated (1000 by default; 0: on
@@ -282,8 +282,12 @@ def _inheriting(
     from nas_gym.networks.plans import check_space
 
     check_space(space)
-    data, where = image_data.load(dataset, size), find_device(device)
-    found = supernets.of(space, data, where) if file is None else supernets.load(file, where)
+    data, where = image_data.load_images(dataset, size), find_device(device)
+    found = (
+        supernets.find_supernet(space, data, where)
+        if file is None
+        else supernets.load_supernet(file, where)
+    )
     if found.plan["space"] != space:
         raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
     return SupernetEvaluator(found, data, **dict(settings))
@@ -298,6 +302,6 @@ def _from_scratch(
     from nas_gym.networks.device import find_device
     from nas_gym.networks.plans import training_plan
 
-    data = image_data.load(dataset, size)
+    data = image_data.load_images(dataset, size)
     plan = training_plan(space, data, **dict(settings))
     return TrainingEvaluator(plan, data, find_device(device))

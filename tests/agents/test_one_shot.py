@@ -11,28 +11,30 @@ from networks.small import small_supernet
 from nas_gym.agents import ONE_SHOT
 from nas_gym.networks import data, one_shot
 from nas_gym.networks import training as trainings
-from nas_gym.networks.batches import Resident
-from nas_gym.networks.one_shot import SEARCHES, Controller
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES, ENASController
 from nas_gym.spaces import NB201Space
 from nas_gym.utils.errors import TrainingError
 
 CPU = torch.device("cpu")
-DIGITS = data.load("digits")
-TRAIN, VALID = (Resident.of(DIGITS, split, CPU) for split in (DIGITS.train, DIGITS.valid))
+DIGITS = data.load_images("digits")
+TRAIN, VALID = (
+    DeviceImages.from_split(DIGITS, split, CPU) for split in (DIGITS.train, DIGITS.valid)
+)
 SPACE = NB201Space()
 
-every_method = pytest.mark.parametrize("name", SEARCHES)
+every_method = pytest.mark.parametrize("name", ONE_SHOT_SEARCHES)
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(one_shot, "_SAMPLES", 6)
-    monkeypatch.setattr(one_shot.ENAS, "_STEPS", 2)
+    monkeypatch.setattr(one_shot.ENASSearch, "_STEPS", 2)
 
 
 def make(name, space="NB201", epochs=2):
     plan = small_supernet(space, epochs)
-    return SEARCHES[name](plan.build(), TRAIN, VALID, plan.recipe, 0)
+    return ONE_SHOT_SEARCHES[name](plan.build(), TRAIN, VALID, plan.training, 0)
 
 
 def agent(name, env="NB201-digits-v0", n=2, **task):
@@ -41,11 +43,11 @@ def agent(name, env="NB201-digits-v0", n=2, **task):
 
 
 def weights(search):
-    return {name: each.copy() for name, each in search.arrays().items()}
+    return {name: each.copy() for name, each in search.state_arrays().items()}
 
 
 @pytest.mark.parametrize(
-    ("name", "space"), [*((name, "NB201") for name in SEARCHES), ("gdas", "DARTS")]
+    ("name", "space"), [*((name, "NB201") for name in ONE_SHOT_SEARCHES), ("gdas", "DARTS")]
 )
 def test_an_epoch_leads_to_an_architecture(name, space):
     search = make(name, space)
@@ -66,9 +68,9 @@ def test_cut_off_and_taken_up_is_the_same(name):
     first = make(name)
     first.run_epoch()
     second = make(name)
-    second.set_arrays(first.arrays())
+    second.load_state_arrays(first.state_arrays())
     second.run_epoch()
-    arrays = second.arrays()
+    arrays = second.state_arrays()
     for key, value in weights(straight).items():
         np.testing.assert_array_equal(value, arrays[key], err_msg=key)
 
@@ -88,7 +90,7 @@ def test_second_order_gradient_looks_one_step_ahead():
     """Against the same by differentiating through the step."""
     plan = small_supernet("NB201")
     network = plan.build().double()
-    search = one_shot.SecondOrderDARTS(network, TRAIN, VALID, plan.recipe, 0)
+    search = one_shot.SecondOrderDARTSSearch(network, TRAIN, VALID, plan.training, 0)
     search.logits.data = search.logits.data.double()
     (images, labels), held = (next(split.in_order(64)) for split in (TRAIN, VALID))
     images, held = images.double(), (held[0].double(), held[1])
@@ -100,7 +102,7 @@ def test_second_order_gradient_looks_one_step_ahead():
     gradients = torch.autograd.grad(
         search._alpha_loss(images, labels), list(network.parameters()), create_graph=True
     )
-    rate, decay = plan.recipe.learning_rate, plan.recipe.weight_decay
+    rate, decay = plan.training.learning_rate, plan.training.weight_decay
     ahead = {
         f"network.{name}": weight - rate * (gradient + decay * weight)
         for (name, weight), gradient in zip(network.named_parameters(), gradients, strict=True)
@@ -121,7 +123,7 @@ def test_second_order_looks_ahead_in_float32(monkeypatch):
 
     exact = gradient()
     low = lambda device: torch.autocast(device.type, torch.bfloat16)  # noqa: E731
-    monkeypatch.setattr(one_shot, "precision", low)
+    monkeypatch.setattr(one_shot, "mixed_precision", low)
     torch.testing.assert_close(gradient(), exact)
 
 
@@ -209,7 +211,7 @@ def test_gdas_draws_all_edges_alike_at_the_lowest_temperature():
 
 
 def test_controller_learns_by_reinforcement():
-    controller = Controller(SPACE.num_choices.tolist())
+    controller = ENASController(SPACE.num_choices.tolist())
     generator = torch.Generator().manual_seed(0)
     genotypes, logs, entropy = controller.sample(200, generator)
     assert SPACE.contains(genotypes).all()
@@ -246,8 +248,8 @@ def test_saved_and_loaded(tmp_path):
     np.testing.assert_array_equal(loaded.best_genotypes, straight.best_genotypes)
     assert loaded._searches[0].epoch == 2
     np.testing.assert_array_equal(
-        loaded._searches[0].arrays()["alpha/logits"],
-        straight._searches[0].arrays()["alpha/logits"],
+        loaded._searches[0].state_arrays()["alpha/logits"],
+        straight._searches[0].state_arrays()["alpha/logits"],
     )
     loaded.learn(1)
 
@@ -273,9 +275,9 @@ def test_steps_as_on_a_gpu(name, space, monkeypatch):
     exact = loss()
     for module in (one_shot, trainings):
         monkeypatch.setattr(
-            module, "precision", lambda device: torch.autocast(device.type, torch.bfloat16)
+            module, "mixed_precision", lambda device: torch.autocast(device.type, torch.bfloat16)
         )
     monkeypatch.setattr(
-        trainings, "arranged", lambda images: images.to(memory_format=torch.channels_last)
+        trainings, "to_fast_layout", lambda images: images.to(memory_format=torch.channels_last)
     )
     torch.testing.assert_close(loss(), exact, rtol=0.1, atol=0.0)

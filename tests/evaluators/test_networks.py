@@ -24,12 +24,12 @@ from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.networks import data
 from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.networks.plans import training_plan
-from nas_gym.networks.supernet import load
+from nas_gym.networks.supernet import load_supernet
 from nas_gym.spaces import DARTSSpace, NB201Space
 from nas_gym.utils.errors import DamagedDataError, DataError
 
 CPU = torch.device("cpu")
-DIGITS = data.load("digits")
+DIGITS = data.load_images("digits")
 SPACE = NB201Space()
 DARTS_GENOTYPE = DARTSSpace().sample(1, np.random.default_rng(0))[0]
 
@@ -40,7 +40,7 @@ def drawn(space, n):
 
 @pytest.fixture(params=["NB201", "DARTS"])
 def inheriting(request, supernet_files):
-    return SupernetEvaluator(load(supernet_files[request.param], CPU), DIGITS)
+    return SupernetEvaluator(load_supernet(supernet_files[request.param], CPU), DIGITS)
 
 
 @pytest.fixture
@@ -101,19 +101,19 @@ def test_test_images_are_looked_at_on_request_only(inheriting):
 
 
 def test_a_trained_supernet_tells_good_from_bad(supernet_files):
-    evaluator = SupernetEvaluator(load(supernet_files["NB201"], CPU), DIGITS)
+    evaluator = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS)
     none, conv = SPACE.encode([[0] * 6, [3] * 6])
     worst, best = evaluator.values("valid_accuracy", np.array([none, conv]))
     assert worst < 25
     assert best > 60
-    few = SupernetEvaluator(load(supernet_files["NB201"], CPU), DIGITS, images=100)
+    few = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS, images=100)
     assert few.values("valid_accuracy", np.array([conv]))[0] % 1 == pytest.approx(0, abs=1e-4)
 
 
 def test_another_data_set_is_refused(supernet_files):
     others = data.ImageData("others", DIGITS.classes, DIGITS.valid, DIGITS.train, DIGITS.test)
     with pytest.raises(ValueError, match="trained on other images"):
-        SupernetEvaluator(load(supernet_files["NB201"], CPU), others)
+        SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), others)
 
 
 # -- training -------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nas_gym.networks import data
-from nas_gym.networks.plans import Plan, supernet_plan, training_plan
+from nas_gym.networks.plans import NetworkPlan, supernet_plan, training_plan
 
 NETWORKS = {
     "NB201": {"channels": 8, "cells": 1},
@@ -13,15 +13,15 @@ NETWORKS = {
 }
 
 
-def small(plan: Plan, epochs: int = 2) -> Plan:
+def small(plan: NetworkPlan, epochs: int = 2) -> NetworkPlan:
     """A plan with fewer epochs and channels."""
     plan = replace(plan, network={**plan.network, **NETWORKS[plan.space]})
     return plan.with_settings(epochs=epochs)
 
 
-def small_supernet(space: str, epochs: int = 2) -> Plan:
-    return small(supernet_plan(space, data.load("digits")), epochs)
+def small_supernet(space: str, epochs: int = 2) -> NetworkPlan:
+    return small(supernet_plan(space, data.load_images("digits")), epochs)
 
 
-def small_training(space: str, epochs: int = 1) -> Plan:
-    return small(training_plan(space, data.load("digits")), epochs)
+def small_training(space: str, epochs: int = 1) -> NetworkPlan:
+    return small(training_plan(space, data.load_images("digits")), epochs)

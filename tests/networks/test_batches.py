@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from nas_gym.networks import data
-from nas_gym.networks.batches import Augmentation, Resident, augment, augmentation_of
+from nas_gym.networks.batches import Augmentation, DeviceImages, augment, default_augmentation
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def digits():
-    found = data.load("digits")
-    return Resident.of(found, found.train, CPU)
+    found = data.load_images("digits")
+    return DeviceImages.from_split(found, found.train, CPU)
 
 
 def generator(seed=0):
@@ -42,8 +42,8 @@ def test_images_that_a_device_has_no_room_for_come_batch_by_batch(digits, monkey
         return move(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.Tensor, "to", limited)
-    found = data.load("digits")
-    waiting = Resident.of(found, found.train, CPU)
+    found = data.load_images("digits")
+    waiting = DeviceImages.from_split(found, found.train, CPU)
     assert waiting.device == CPU
     for mine, theirs in zip(waiting.in_order(64), digits.in_order(64), strict=True):
         assert torch.equal(mine[0], theirs[0])
@@ -101,5 +101,5 @@ def test_cutout():
 def test_nothing_is_augmented_by_default():
     images = torch.randn(4, 3, 8, 8)
     assert torch.equal(augment(images, Augmentation(), generator()), images)
-    assert augmentation_of("digits") == Augmentation(pad=1)
-    assert augmentation_of("cifar10") == Augmentation(pad=4, flip=True)
+    assert default_augmentation("digits") == Augmentation(pad=1)
+    assert default_augmentation("cifar10") == Augmentation(pad=4, flip=True)

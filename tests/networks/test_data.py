@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from nas_gym.networks import data
-from nas_gym.networks.batches import augmentation_of
+from nas_gym.networks.batches import default_augmentation
 from nas_gym.networks.data import cifar, folder, imagenet16
-from nas_gym.networks.data.images import ImageData, Split, divide
+from nas_gym.networks.data.images import ImageData, Split, split_by_class
 from nas_gym.tables.sources import pickles
 from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
@@ -42,8 +42,8 @@ def random_images(n, side=32):
 
 
 def test_digits():
-    digits = data.load("digits")
-    assert data.load("digits", None) is digits
+    digits = data.load_images("digits")
+    assert data.load_images("digits", None) is digits
     assert digits.shape == (1, 8, 8)
     assert [len(split) for split in digits.splits.values()] == [898, 449, 450]
     assert digits.digest.startswith("5426159cb237")  # the same on every machine
@@ -59,15 +59,15 @@ def test_digits():
 
 def test_divisions_are_disjoint_and_keep_the_classes():
     labels = RNG.integers(0, 5, 1000)
-    parts = divide(labels, (0.5, 0.3, 0.2))
+    parts = split_by_class(labels, (0.5, 0.3, 0.2))
     assert sorted(np.concatenate(parts)) == list(range(1000))
     for part, share in zip(parts, (0.5, 0.3, 0.2), strict=True):
         counts, whole = np.bincount(labels[part]), np.bincount(labels)
         np.testing.assert_allclose(counts, share * whole, atol=1)
     for part in parts:  # the first of a part are a sample of it
         assert len(np.unique(labels[part[:50]])) == 5
-    np.testing.assert_array_equal(parts[0], divide(labels, (0.5, 0.3, 0.2))[0])
-    assert not np.array_equal(parts[0], divide(labels, (0.5, 0.3, 0.2), seed=1)[0])
+    np.testing.assert_array_equal(parts[0], split_by_class(labels, (0.5, 0.3, 0.2))[0])
+    assert not np.array_equal(parts[0], split_by_class(labels, (0.5, 0.3, 0.2), seed=1)[0])
 
 
 # -- CIFAR, written as its publisher does ---------------------------------------------------------
@@ -117,7 +117,7 @@ def test_cifar_archives(kind, form, found_in):
         write_python(found_in / kind.archive.name, kind, batches, classes)
     else:
         write_binary(found_in / kind.binary, kind, batches, classes)
-    found = data.load(kind.name)
+    found = data.load_images(kind.name)
     assert found.classes == tuple(f"class{number}" for number in range(classes))
     images, labels = batches[kind.test]
     expected = {(each.tobytes(), label) for each, label in zip(images, labels, strict=True)}
@@ -152,7 +152,7 @@ def test_cifar_pickles_run_nothing(found_in):
         for name in (*kind.training, kind.test, kind.classes[1]):
             add(archive, name, pickle.dumps(Evil()))
     with pytest.raises(DamagedDataError, match="was refused"):
-        data.load("cifar10")
+        data.load_images("cifar10")
     assert not (found_in / "ran").exists()
 
 
@@ -164,19 +164,19 @@ def test_damaged_cifar(found_in):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DamagedDataError, match="get it again"):
-        data.load("cifar10")
+        data.load_images("cifar10")
     path.write_bytes(b"no archive")
     with pytest.raises(DamagedDataError, match="get it again"):
-        data.load("cifar10")
+        data.load_images("cifar10")
     del batches["data_batch_3"]
     write_python(path, kind, batches, classes)
     with pytest.raises(DamagedDataError, match="lacks data_batch_3"):
-        data.load("cifar10")
+        data.load_images("cifar10")
     batches, classes = cifar_batches(kind)
     batches["test_batch"] = (batches["test_batch"][0], np.full(40, 10))
     write_python(path, kind, batches, classes)
     with pytest.raises(DamagedDataError, match="labels from 10 to 10"):
-        data.load("cifar10")
+        data.load_images("cifar10")
 
 
 # -- image folders --------------------------------------------------------------------------------
@@ -203,7 +203,10 @@ def as_zip(path, compression=zipfile.ZIP_STORED):
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_folder_and_its_zip_are_the_same(mode, tmp_path):
     write_folder(tmp_path / "mine", mode=mode)
-    one, other = data.load(str(tmp_path / "mine")), data.load(str(as_zip(tmp_path / "mine")))
+    one, other = (
+        data.load_images(str(tmp_path / "mine")),
+        data.load_images(str(as_zip(tmp_path / "mine"))),
+    )
     assert one.digest == other.digest
     assert one.classes == ("ant", "bee")
     assert one.shape == (3 if mode == "RGB" else 1, 8, 8)
@@ -218,26 +221,26 @@ def test_sizes(tmp_path):
     write_folder(tmp_path / "mine")
     Image.new("RGB", (9, 9)).save(tmp_path / "mine" / "ant" / "odd.png")
     with pytest.raises(DamagedDataError, match="Give a size"):
-        data.load(str(tmp_path / "mine"))
-    assert data.load(str(tmp_path / "mine"), 4).shape == (3, 4, 4)
+        data.load_images(str(tmp_path / "mine"))
+    assert data.load_images(str(tmp_path / "mine"), 4).shape == (3, 4, 4)
 
 
 def test_hidden_files_and_folders_with_endings_are_no_images(tmp_path):
     write_folder(tmp_path / "mine")
-    plain = data.load(str(tmp_path / "mine")).digest
+    plain = data.load_images(str(tmp_path / "mine")).digest
     (tmp_path / "mine" / "ant" / "._0.png").write_bytes(b"of macOS")
     (tmp_path / "mine" / "ant" / "folder.png").mkdir()
     (tmp_path / "mine" / "__MACOSX" / "ant").mkdir(parents=True)
     (tmp_path / "mine" / "__MACOSX" / "ant" / "0.png").write_bytes(b"of macOS")
     data._load.cache_clear()
-    assert data.load(str(tmp_path / "mine")).digest == plain
-    assert data.load(str(as_zip(tmp_path / "mine"))).digest == plain
+    assert data.load_images(str(tmp_path / "mine")).digest == plain
+    assert data.load_images(str(as_zip(tmp_path / "mine"))).digest == plain
 
 
 def test_grey_images_among_colours(tmp_path):
     write_folder(tmp_path / "mine")
     Image.new("L", (8, 8), 77).save(tmp_path / "mine" / "ant" / "grey.png")
-    found = data.load(str(tmp_path / "mine"))
+    found = data.load_images(str(tmp_path / "mine"))
     assert found.shape == (3, 8, 8)
     images = np.concatenate([split.images for split in found.splits.values()])
     assert (images == 77).all(axis=(1, 2, 3)).sum() == 1
@@ -245,9 +248,9 @@ def test_grey_images_among_colours(tmp_path):
 
 def test_a_folder_named_like_a_data_set_is_none(tmp_path):
     write_folder(tmp_path / "digits")
-    found = data.load(str(tmp_path / "digits"))
+    found = data.load_images(str(tmp_path / "digits"))
     assert found.name == "digits-folder"
-    assert augmentation_of(found.name).flip
+    assert default_augmentation(found.name).flip
 
 
 def test_damaged_folders(tmp_path):
@@ -256,28 +259,28 @@ def test_damaged_folders(tmp_path):
     with pytest.raises(
         DamagedDataError, match=r"bee/3\.png in .* could not be read .*: no known format"
     ):
-        data.load(str(tmp_path / "mine"))
+        data.load_images(str(tmp_path / "mine"))
     with pytest.raises(MissingDataError, match="neither a data set"):
-        data.load(str(tmp_path / "nowhere"))
+        data.load_images(str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingDataError, match="holds no images"):
-        data.load(str(tmp_path / "empty"))
+        data.load_images(str(tmp_path / "empty"))
     (tmp_path / "no.zip").write_bytes(b"no zip")
     with pytest.raises(DamagedDataError, match="not a whole zip file"):
-        data.load(str(tmp_path / "no.zip"))
+        data.load_images(str(tmp_path / "no.zip"))
     with pytest.raises(DamagedDataError, match="not a whole zip file"):
-        folder.read(tmp_path / "no.zip")
+        folder.read_image_folder(tmp_path / "no.zip")
     deflated = as_zip(tmp_path / "mine", zipfile.ZIP_DEFLATED)
     content = bytearray(deflated.read_bytes())
     content[60:72] = b"x" * 12
     deflated.write_bytes(content)
     with pytest.raises(DamagedDataError, match="not a whole zip file"):
-        folder.read(deflated)
+        folder.read_image_folder(deflated)
     with pytest.raises(ValueError, match="size is at least 1 pixel"):
-        data.load(str(tmp_path / "mine"), 0)
+        data.load_images(str(tmp_path / "mine"), 0)
     shutil.rmtree(tmp_path / "mine" / "bee")
     with pytest.raises(DamagedDataError, match="class ant only: there is nothing to tell apart"):
-        data.load(str(tmp_path / "mine"))
+        data.load_images(str(tmp_path / "mine"))
 
 
 def test_a_class_without_images(tmp_path):
@@ -285,10 +288,10 @@ def test_a_class_without_images(tmp_path):
     (tmp_path / "empty" / "cat").mkdir()
     for path in (tmp_path / "empty", as_zip(tmp_path / "empty")):
         with pytest.raises(DamagedDataError, match="has no images of class cat"):
-            data.load(str(path))
+            data.load_images(str(path))
     write_folder(tmp_path / "mine", per_class=1)
     with pytest.raises(DamagedDataError, match=r"has no .* images of class ant, bee"):
-        data.load(str(tmp_path / "mine"))
+        data.load_images(str(tmp_path / "mine"))
     split = Split(random_images(4), np.array([0, 1, 0, 1]))
     with pytest.raises(DamagedDataError, match="different shapes"):
         ImageData("x", ("a", "b"), split, split, Split(random_images(4, 16), split.labels))
@@ -296,9 +299,9 @@ def test_a_class_without_images(tmp_path):
 
 def test_missing_names_the_command(found_in):
     with pytest.raises(MissingDataError, match="nas-gym data fetch cifar100-images"):
-        data.load("cifar100")
+        data.load_images("cifar100")
     with pytest.raises(MissingDataError, match="ImageNet16"):
-        data.load("ImageNet16-120")
+        data.load_images("ImageNet16-120")
 
 
 # -- ImageNet16 -----------------------------------------------------------------------------------
@@ -314,14 +317,14 @@ def test_imagenet16(protocol, found_in):
         content = {"data": random_images(len(labels), 16).reshape(len(labels), -1)}
         content["labels"] = labels.tolist()
         (files / name).write_bytes(pickle.dumps(content, protocol=protocol))
-    found = data.load("ImageNet16-120")
+    found = data.load_images("ImageNet16-120")
     assert len(found.classes) == 120
     assert [len(split) for split in found.splits.values()] == [1200, 240, 240]
     assert found.shape == (3, 16, 16)
     (files / "val_data").unlink()
     data._load.cache_clear()
     with pytest.raises(MissingDataError, match="lacks val_data"):
-        data.load("ImageNet16-120")
+        data.load_images("ImageNet16-120")
 
 
 # -- the real images ------------------------------------------------------------------------------
@@ -329,7 +332,7 @@ def test_imagenet16(protocol, found_in):
 
 def test_cifar10_as_jpeg():
     try:
-        found = data.load("cifar10")
+        found = data.load_images("cifar10")
     except MissingDataError as error:
         pytest.skip(str(error))
     assert found.classes[0] == "airplane"

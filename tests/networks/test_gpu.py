@@ -14,27 +14,29 @@ from networks.small import small_supernet, small_training
 from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.networks import data
-from nas_gym.networks.batches import Resident
-from nas_gym.networks.device import placed
-from nas_gym.networks.one_shot import SEARCHES
-from nas_gym.networks.supernet import load
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.device import move_to_device
+from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
+from nas_gym.networks.supernet import load_supernet
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "gpu_checks.py"
-DIGITS = data.load("digits")
+DIGITS = data.load_images("digits")
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 @needs_cuda
 @pytest.mark.parametrize("space", ["NB201", "DARTS"])
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", ONE_SHOT_SEARCHES)
 def test_steps(name, space):
     def loss(device):
         plan = small_supernet(space)
         train, valid = (
-            Resident.of(DIGITS, split, device) for split in (DIGITS.train, DIGITS.valid)
+            DeviceImages.from_split(DIGITS, split, device) for split in (DIGITS.train, DIGITS.valid)
         )
-        search = SEARCHES[name](placed(plan.build(), device), train, valid, plan.recipe, 0)
+        search = ONE_SHOT_SEARCHES[name](
+            move_to_device(plan.build(), device), train, valid, plan.training, 0
+        )
         search.begin_epoch()
         search.step(*next(train.in_order(64)))  # so that what comes next depends on gradients
         return search.step(*next(train.in_order(64))).cpu()
@@ -46,7 +48,7 @@ def test_steps(name, space):
 @pytest.mark.parametrize("space", ["NB201", "DARTS"])
 def test_inherited_weights(space, supernet_files):
     def losses(device):
-        evaluator = SupernetEvaluator(load(supernet_files[space], device), DIGITS)
+        evaluator = SupernetEvaluator(load_supernet(supernet_files[space], device), DIGITS)
         genotypes = evaluator.space.sample(5, np.random.default_rng(0))
         return evaluator.values("valid_loss", evaluator.space.encode(genotypes))
 

@@ -9,16 +9,18 @@ from networks.small import small_supernet
 from torch import Tensor, nn
 
 from nas_gym.networks import data
-from nas_gym.networks.batches import Resident
-from nas_gym.networks.memory import memory_of_methods, memory_of_step
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.memory import measure_method_memory, measure_step_memory
 from nas_gym.networks.network import Network
-from nas_gym.networks.one_shot import SEARCHES
-from nas_gym.networks.training import Recipe, Training
+from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
+from nas_gym.networks.training import Training, TrainingConfig
 from nas_gym.spaces import NB201Space
 
 CPU = torch.device("cpu")
-DIGITS = data.load("digits")
-TRAIN, VALID = (Resident.of(DIGITS, split, CPU) for split in (DIGITS.train, DIGITS.valid))
+DIGITS = data.load_images("digits")
+TRAIN, VALID = (
+    DeviceImages.from_split(DIGITS, split, CPU) for split in (DIGITS.train, DIGITS.valid)
+)
 
 
 class Linear(Network):
@@ -37,7 +39,7 @@ class Linear(Network):
 
 
 def test_counted_by_hand():
-    found = memory_of_step(Training(Linear(), TRAIN, Recipe(1, 64, 0.1), 0), 16)
+    found = measure_step_memory(Training(Linear(), TRAIN, TrainingConfig(1, 64, 0.1), 0), 16)
     weights = 4 * (64 * 32 + 32 * 10)
     assert found.weights == weights
     assert found.optimizer == 2 * weights  # gradients and momentum
@@ -51,7 +53,7 @@ def test_counted_by_hand():
 def test_a_path_takes_what_a_network_takes():
     """The point of AT-NAS, Table 1."""
     largest = np.full(6, 3)
-    found = memory_of_methods(small_supernet("NB201"), TRAIN, VALID, largest, 64)
+    found = measure_method_memory(small_supernet("NB201"), TRAIN, VALID, largest, 64)
     single = found.pop("largest network").total
     relative = {name: each.total / single for name, each in found.items()}
     for name in ("the same path of the supernet", "rsws", "enas"):
@@ -62,10 +64,10 @@ def test_a_path_takes_what_a_network_takes():
     assert relative["darts-v2"] > relative["darts-v1"]
 
 
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", ONE_SHOT_SEARCHES)
 def test_a_search_trains_only_what_it_is_told(name):
     plan = small_supernet("NB201")
-    search = SEARCHES[name](plan.build(), TRAIN, VALID, plan.recipe, 0)
+    search = ONE_SHOT_SEARCHES[name](plan.build(), TRAIN, VALID, plan.training, 0)
     forward, seen, genotype = search.network.forward, [], np.array([1, 2, 3, 4, 0, 3])
 
     def spied(images, genotype=None, scales=None):
@@ -73,7 +75,7 @@ def test_a_search_trains_only_what_it_is_told(name):
         return forward(images, genotype, scales)
 
     search.network.forward = spied
-    search.train_only(genotype)
+    search.fix_architecture(genotype)
     search.begin_epoch()
     search.step(*next(TRAIN.in_order(64)))
     for each in seen:

@@ -12,12 +12,12 @@ from networks.small import small_supernet
 
 from nas_gym.networks import data, supernet
 from nas_gym.networks.plans import supernet_plan, training_plan
-from nas_gym.networks.supernet import load, train_supernet
+from nas_gym.networks.supernet import load_supernet, train_supernet
 from nas_gym.utils.errors import DamagedDataError, DivergedError, MissingDataError
 from nas_gym.utils.files import read_tensors, write_tensors
 
 CPU = torch.device("cpu")
-DIGITS = data.load("digits")
+DIGITS = data.load_images("digits")
 
 
 class KilledError(Exception):
@@ -38,7 +38,7 @@ def weights(found):
 
 def test_trained_and_read_again(supernet_files):
     before = torch.get_rng_state()
-    found = load(supernet_files["NB201"], CPU)
+    found = load_supernet(supernet_files["NB201"], CPU)
     found.network.subnet([0, 1, 2, 3, 4, 0])
     assert torch.equal(torch.get_rng_state(), before)  # torch's own stream is left alone
     assert found.plan == read_plan(small_supernet("NB201", 20))
@@ -66,12 +66,12 @@ def test_cut_off_and_taken_up_is_the_same(space, tmp_path):
     with pytest.raises(KilledError):
         train_supernet(plan, DIGITS, path, CPU, killer(2), seconds=-1.0)
     with pytest.raises(MissingDataError, match=r"for 1 of 2 epochs\. Run the same"):
-        load(path, CPU)
+        load_supernet(path, CPU)
     gone_on = train_supernet(plan, DIGITS, path, CPU, seconds=-1.0)
     found = weights(gone_on)
     for name, value in weights(straight).items():
         assert torch.equal(value, found[name]), name
-    assert gone_on.best_accuracy == straight.best_accuracy == load(path, CPU).best_accuracy
+    assert gone_on.best_accuracy == straight.best_accuracy == load_supernet(path, CPU).best_accuracy
     # what is done is not done again
     again = train_supernet(plan, DIGITS, path, CPU, killer(2))
     assert again.best_accuracy == straight.best_accuracy
@@ -104,21 +104,21 @@ def test_trained_twice_at_a_time_is_trained_once(tmp_path):
 def test_files_that_are_something_else(tmp_path, supernet_files):
     path = tmp_path / "x.safetensors"
     with pytest.raises(MissingDataError, match="nas-gym train-supernet"):
-        load(path, CPU)
+        load_supernet(path, CPU)
     path.write_bytes(supernet_files["NB201"].read_bytes()[:1000])
     with pytest.raises(DamagedDataError, match="not a whole safetensors file"):
-        load(path, CPU)
+        load_supernet(path, CPU)
     write_tensors(path, {"x": np.zeros(3)})
     with pytest.raises(DamagedDataError, match="is no supernet"):
-        load(path, CPU)
+        load_supernet(path, CPU)
     arrays = read_tensors(supernet_files["NB201"])
     for wrong in ("{}", "no plan", '{"recipe": {"epochs": 1}, "space": "X", "network": {}}'):
         write_tensors(path, arrays | {"plan": np.array(wrong)})
         with pytest.raises(DamagedDataError, match="holds no plan"):
-            load(path, CPU)
+            load_supernet(path, CPU)
     write_tensors(path, {k: v for k, v in arrays.items() if "head" not in k})
     with pytest.raises(DamagedDataError, match="lacks weights"):
-        load(path, CPU)
+        load_supernet(path, CPU)
     with pytest.raises(ValueError, match="with other settings"):
         train_supernet(small_supernet("NB201", 9), DIGITS, supernet_files["NB201"], CPU)
 
@@ -132,22 +132,22 @@ def test_other_images_are_refused(tmp_path):
 
 def test_of_the_cache(cache, monkeypatch, capsys):
     monkeypatch.setattr(supernet, "supernet_plan", lambda space, _: small_supernet(space, 2))
-    assert not supernet.is_cached("NB201", "digits")
-    first = supernet.of("NB201", DIGITS, CPU)
+    assert not supernet.is_supernet_cached("NB201", "digits")
+    first = supernet.find_supernet("NB201", DIGITS, CPU)
     assert "supernet of NB201 on digits" in capsys.readouterr().err.replace("\n", "")
-    assert supernet.is_cached("NB201", "digits")
-    second = supernet.of("NB201", DIGITS, CPU)
+    assert supernet.is_supernet_cached("NB201", "digits")
+    second = supernet.find_supernet("NB201", DIGITS, CPU)
     assert capsys.readouterr().err == ""  # not trained again
     assert torch.equal(first.network.head.weight, second.network.head.weight)
     monkeypatch.setattr(supernet, "FileLock", pytest.fail)  # it needs none, once it is trained
-    supernet.of("NB201", DIGITS, CPU)
+    supernet.find_supernet("NB201", DIGITS, CPU)
     file = next((cache / "supernets").glob("*.safetensors"))
     assert file.stat().st_mode & 0o777 == 0o666 & ~umask()
     file.rename(file.with_name("NB201-digits-abc.safetensors"))  # of other settings
-    assert not supernet.is_cached("NB201", "digits")
+    assert not supernet.is_supernet_cached("NB201", "digits")
     slow = data.ImageData("slow", DIGITS.classes, DIGITS.train, DIGITS.valid, DIGITS.test)
     with pytest.raises(MissingDataError, match="nas-gym train-supernet NB201 slow"):
-        supernet.of("NB201", slow, CPU)
+        supernet.find_supernet("NB201", slow, CPU)
 
 
 def umask():
@@ -170,7 +170,7 @@ def test_plans_are_told_apart():
     same = [supernet_plan("NB201", DIGITS).build() for _ in range(2)]
     assert torch.equal(*(each.head.weight for each in same))
     narrow = plans[0].with_settings(channels=3, learning_rate=1)
-    assert (narrow.build().settings["channels"], narrow.recipe.learning_rate) == (3, 1)
+    assert (narrow.build().settings["channels"], narrow.training.learning_rate) == (3, 1)
     with pytest.raises(
         ValueError, match=r"no setting 'width' of a NB201 .*epochs.*channels, cells"
     ):
@@ -193,10 +193,14 @@ def test_plans_of_the_papers():
     assert plan.network == {
         "channels": 16, "layers": 8, "partial": 4, "num_classes": 10, "in_channels": 3
     }  # fmt: skip
-    assert (plan.recipe.batch_size, plan.recipe.learning_rate) == (250, 0.025)
-    assert plan.recipe.augmentation.cutout == 16
+    assert (plan.training.batch_size, plan.training.learning_rate) == (250, 0.025)
+    assert plan.training.augmentation.cutout == 16
     plan = training_plan("DARTS", cifar)
     assert (plan.network["channels"], plan.network["layers"]) == (36, 20)
-    assert (plan.recipe.epochs, plan.recipe.batch_size) == (1000, 96)
+    assert (plan.training.epochs, plan.training.batch_size) == (1000, 96)
     plan = training_plan("NB201", cifar)
-    assert (plan.recipe.epochs, plan.recipe.batch_size, plan.recipe.learning_rate) == (12, 256, 0.1)
+    assert (plan.training.epochs, plan.training.batch_size, plan.training.learning_rate) == (
+        12,
+        256,
+        0.1,
+    )

@@ -11,30 +11,30 @@ import torch
 from networks.small import small_supernet, small_training
 
 from nas_gym.networks import data
-from nas_gym.networks.batches import Resident
+from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.device import is_out_of_memory
-from nas_gym.networks.evaluation import calibrated, measure
-from nas_gym.networks.training import Recipe, Training
+from nas_gym.networks.evaluation import evaluate_network, recalibrated_batch_norm
+from nas_gym.networks.training import Training, TrainingConfig
 from nas_gym.spaces import DARTSSpace
 from nas_gym.utils.errors import DivergedError, TrainingError
 
 CPU = torch.device("cpu")
-DIGITS = data.load("digits")
-TRAIN = Resident.of(DIGITS, DIGITS.train, CPU)
-VALID = Resident.of(DIGITS, DIGITS.valid, CPU)
+DIGITS = data.load_images("digits")
+TRAIN = DeviceImages.from_split(DIGITS, DIGITS.train, CPU)
+VALID = DeviceImages.from_split(DIGITS, DIGITS.valid, CPU)
 GENOTYPE = [3, 1, 2, 3, 2, 4]
 
 
 def make(epochs=3, **changes):
     plan = small_training("NB201", epochs)
-    recipe = replace(plan.recipe, **changes)
-    return Training(plan.build(GENOTYPE), TRAIN, recipe, seed=0)
+    config = replace(plan.training, **changes)
+    return Training(plan.build(GENOTYPE), TRAIN, config, seed=0)
 
 
 def sampling(epochs=2):
     plan = small_supernet("NB201", epochs)
     network = plan.build()
-    return Training(network, TRAIN, plan.recipe, 0, lambda rng: network.space.sample(1, rng)[0])
+    return Training(network, TRAIN, plan.training, 0, lambda rng: network.space.sample(1, rng)[0])
 
 
 def weights(training):
@@ -46,7 +46,7 @@ def test_learns():
     losses = [training.run_epoch() for _ in range(8)]
     assert losses[-1] < 0.5 < losses[0]
     training.network.eval()
-    score = measure(training.network, VALID, 100)
+    score = evaluate_network(training.network, VALID, 100)
     assert score.accuracy > 85
     assert 0 < score.loss < 1
 
@@ -59,7 +59,7 @@ def test_cut_off_and_taken_up_is_the_same(begin):
     first = begin()
     first.run_epoch()
     second = begin()
-    second.set_arrays(first.arrays())
+    second.load_state_arrays(first.state_arrays())
     assert second.epoch == 1
     second.run_epoch()
     found = weights(second)
@@ -110,7 +110,7 @@ def test_diverging_is_an_error():
     once = make(learning_rate=1e38, clip=1e38, batch_size=898)  # its only loss comes before
     assert once.run_epoch() < 4
     with pytest.raises(DivergedError, match="The loss on images is nan"):
-        measure(once.network, VALID, 100)
+        evaluate_network(once.network, VALID, 100)
 
 
 def test_dropped_paths_are_drawn_from_the_seed():
@@ -120,7 +120,7 @@ def test_dropped_paths_are_drawn_from_the_seed():
 
     def losses(seed):
         torch.manual_seed(seed)
-        training = Training(plan.build(genotype), TRAIN, plan.recipe, seed=0)
+        training = Training(plan.build(genotype), TRAIN, plan.training, seed=0)
         return [training.run_epoch() for _ in range(2)]
 
     assert losses(1) == losses(2)
@@ -170,12 +170,12 @@ def test_out_of_memory_halves_the_batch_of_an_evaluation():
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return network(images)
 
-    with calibrated(network, limited, TRAIN, 500, 448):
-        whole = measure(network, VALID, 224)
-        assert measure(limited, VALID, 448) == whole
+    with recalibrated_batch_norm(network, limited, TRAIN, 500, 448):
+        whole = evaluate_network(network, VALID, 224)
+        assert evaluate_network(limited, VALID, 448) == whole
     limit = 223
     with pytest.raises(TrainingError, match="does not do for 224 images"):
-        measure(limited, VALID, 448)
+        evaluate_network(limited, VALID, 448)
 
 
 def test_weights_are_drawn_without_seeding_gpus(monkeypatch):
@@ -208,7 +208,7 @@ def test_other_errors_are_not_taken_for_memory():
 )
 def test_senseless_recipes(wrong, message):
     with pytest.raises(ValueError, match=message):
-        Recipe(**{"epochs": 1, "batch_size": 1, "learning_rate": 1, **wrong})
+        TrainingConfig(**{"epochs": 1, "batch_size": 1, "learning_rate": 1, **wrong})
 
 
 # -- batch norms ----------------------------------------------------------------------------------
@@ -235,11 +235,11 @@ def test_calibration_knows_one_architecture():
     with torch.no_grad():
         for images, _ in TRAIN.in_order(300):
             alone.train()(images)
-    with calibrated(network, forward, TRAIN, len(TRAIN), 300):
+    with recalibrated_batch_norm(network, forward, TRAIN, len(TRAIN), 300):
         assert not network.training
-        found = measure(forward, VALID, 200)
-        again = measure(forward, VALID, 449)
-    assert found == pytest.approx(measure(alone.eval(), VALID, 200))
+        found = evaluate_network(forward, VALID, 200)
+        again = evaluate_network(forward, VALID, 449)
+    assert found == pytest.approx(evaluate_network(alone.eval(), VALID, 200))
     assert again == pytest.approx(found, abs=1e-4)  # whatever the batches
     assert network.training
     assert {norm.momentum for norm in norms(network)} == {0.1}
@@ -253,7 +253,7 @@ def test_statistics_of_the_batch():
     def forward(images):
         return network(images, GENOTYPE)
 
-    with calibrated(network, forward, TRAIN, 0, 300), torch.no_grad():
+    with recalibrated_batch_norm(network, forward, TRAIN, 0, 300), torch.no_grad():
         images, _ = next(VALID.in_order(100))
         small = forward(images[:50])
         assert not torch.allclose(forward(images)[:50], small)
@@ -263,7 +263,7 @@ def test_statistics_of_the_batch():
 def test_afterwards_statistics_are_those_of_before(images):
     network = sampling().network
     kept = {name: each.clone() for name, each in network.named_buffers() if "running" in name}
-    with calibrated(network, partial(network, genotype=GENOTYPE), TRAIN, images, 300):
-        measure(partial(network, genotype=GENOTYPE), VALID, 300)
+    with recalibrated_batch_norm(network, partial(network, genotype=GENOTYPE), TRAIN, images, 300):
+        evaluate_network(partial(network, genotype=GENOTYPE), VALID, 300)
     for name, each in network.named_buffers():
         assert "running" not in name or torch.equal(each, kept[name]), name

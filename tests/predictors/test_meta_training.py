@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from nas_gym.predictors.config import Recipe, Schedule
+from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
 from nas_gym.predictors.gcn import to_tensors
-from nas_gym.predictors.meta_training import MetaTraining, Source
+from nas_gym.predictors.meta_training import MetaTraining, MetricSource
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tables import load_table
 from nas_gym.utils.ranks import spearman
 
 torch.set_num_threads(1)
-SHORT = Schedule(epochs=4, steps=5, tasks=2, validation=16)
+SHORT = MetaTrainingConfig(epochs=4, steps=5, tasks=2, validation=16)
 
 
 @pytest.fixture(scope="module")
@@ -28,44 +28,49 @@ def sources(table):
     inputs = to_tensors(to_graphs(table.space, table.space.decode(known)))
     groups = (["ptq_accuracy", "qat_accuracy"], ["noisy_accuracy"])
     return [
-        Source(inputs, np.stack([table.column(name)[known] for name in names])) for names in groups
+        MetricSource(inputs, np.stack([table.column(name)[known] for name in names]))
+        for names in groups
     ]
 
 
 def trained(sources, schedule=SHORT, seed=0, **recipe):
-    training = MetaTraining(Recipe(**{"width": 16, "layers": 2} | recipe), schedule, sources, seed)
+    training = MetaTraining(
+        PredictorConfig(**{"width": 16, "layers": 2} | recipe), schedule, sources, seed
+    )
     losses = [training.run_epoch() for _ in range(schedule.epochs)]
     return training, losses
 
 
 def test_same_seed_same_network(sources):
     first, second, other = (trained(sources, seed=seed, dropout=0.2)[0] for seed in (0, 0, 1))
-    for name, each in first.arrays().items():
-        np.testing.assert_array_equal(each, second.arrays()[name])
-    assert any((each != other.arrays()[name]).any() for name, each in first.arrays().items())
+    for name, each in first.state_arrays().items():
+        np.testing.assert_array_equal(each, second.state_arrays()[name])
+    assert any(
+        (each != other.state_arrays()[name]).any() for name, each in first.state_arrays().items()
+    )
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_cut_off_and_taken_up_is_the_same(sources, cut):
     straight, _ = trained(sources)
-    first = MetaTraining(Recipe(width=16, layers=2), SHORT, sources, 0)
+    first = MetaTraining(PredictorConfig(width=16, layers=2), SHORT, sources, 0)
     for _ in range(cut):
         first.run_epoch()
-    second = MetaTraining(Recipe(width=16, layers=2), SHORT, sources, 0)
-    second.set_arrays(first.arrays(), first.epoch)
+    second = MetaTraining(PredictorConfig(width=16, layers=2), SHORT, sources, 0)
+    second.load_state_arrays(first.state_arrays(), first.epoch)
     while second.epoch < SHORT.epochs:
         second.run_epoch()
-    for name, each in straight.arrays().items():
-        np.testing.assert_array_equal(each, second.arrays()[name], err_msg=name)
+    for name, each in straight.state_arrays().items():
+        np.testing.assert_array_equal(each, second.state_arrays()[name], err_msg=name)
 
 
 @pytest.mark.parametrize("algorithm", ["boil", "maml", "anil"])
 @pytest.mark.parametrize("joint", [0.0, 0.5, 1.0])
 def test_every_kind_runs(sources, algorithm, joint):
-    schedule = Schedule(epochs=2, steps=2, tasks=2, validation=8, joint=joint)
+    schedule = MetaTrainingConfig(epochs=2, steps=2, tasks=2, validation=8, joint=joint)
     _, losses = trained(sources, schedule, algorithm=algorithm)
     assert np.isfinite(losses).all()
-    first_order = Schedule(epochs=1, steps=2, tasks=2, joint=0.0, first_order=True)
+    first_order = MetaTrainingConfig(epochs=1, steps=2, tasks=2, joint=0.0, first_order=True)
     trained(sources, first_order, algorithm=algorithm)
 
 
@@ -73,18 +78,22 @@ def test_it_learns(sources, table):
     others = np.arange(7, 15625, 15)
     graphs = to_graphs(table.space, table.space.decode(others))
     truth = table.column("baseline_accuracy")[others]
-    training, losses = trained(sources, Schedule(epochs=6, steps=40), width=32, layers=4)
+    training, losses = trained(sources, MetaTrainingConfig(epochs=6, steps=40), width=32, layers=4)
     assert losses[2] < losses[0]
-    assert spearman(training.learned.predict(graphs), truth) > 0.6  # without a single label
+    assert (
+        spearman(training.current_predictor.predict(graphs), truth) > 0.6
+    )  # without a single label
     shots = np.random.default_rng(0).choice(len(others), 25, replace=False)
-    adapted = training.learned.fit(
+    adapted = training.current_predictor.fit(
         to_graphs(table.space, table.space.decode(others[shots])), truth[shots]
     )
     assert spearman(adapted.predict(graphs), truth) > 0.7
 
 
 def test_rate_rises_and_falls_in_each_phase(sources):
-    training = MetaTraining(Recipe(width=4, layers=1), Schedule(epochs=4, steps=10), sources, 0)
+    training = MetaTraining(
+        PredictorConfig(width=4, layers=1), MetaTrainingConfig(epochs=4, steps=10), sources, 0
+    )
     rates = []
     for training.epoch in range(4):
         rates += [training._learning_rate(step) for step in range(10)]
@@ -106,4 +115,4 @@ def test_rate_rises_and_falls_in_each_phase(sources):
 )
 def test_bad_schedules(settings, message):
     with pytest.raises(ValueError, match=message):
-        Schedule(**settings)
+        MetaTrainingConfig(**settings)

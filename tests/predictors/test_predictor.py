@@ -11,8 +11,8 @@ import torch
 
 import nas_gym  # noqa: F401
 from nas_gym.evaluators import PredictorEvaluator
-from nas_gym.predictors.config import Recipe
-from nas_gym.predictors.fine_tuning import STEPS, _folds
+from nas_gym.predictors.config import PredictorConfig
+from nas_gym.predictors.fine_tuning import STEP_CHOICES, _folds
 from nas_gym.predictors.predictor import Predictor, SavedPredictor
 from nas_gym.spaces import CategoricalSpace
 from nas_gym.spaces.graphs import Graphs, to_graphs
@@ -22,7 +22,7 @@ from nas_gym.utils.files import write_tensors
 from nas_gym.utils.ranks import spearman
 
 torch.set_num_threads(1)
-SMALL = Recipe(width=16, layers=3)
+SMALL = PredictorConfig(width=16, layers=3)
 COLUMN = "analog_accuracy"
 
 
@@ -57,11 +57,11 @@ def test_same_seed_same_scores(cells):
 def test_fit_learns_a_ranking(cells):
     graphs, labels = drawn(cells, 60)
     others, truth = drawn(cells, 1000, seed=1)
-    begun = Predictor(Recipe(algorithm="maml", inner_rate=0.06))
+    begun = Predictor(PredictorConfig(algorithm="maml", inner_rate=0.06))
     before = begun.predict(graphs)
     fitted = begun.fit(graphs, labels)
     np.testing.assert_array_equal(begun.predict(graphs), before)
-    assert fitted.steps in STEPS
+    assert fitted.steps in STEP_CHOICES
     assert spearman(fitted.predict(graphs), labels) > 0.7
     assert spearman(fitted.predict(others), truth) > 0.5
 
@@ -114,7 +114,7 @@ def test_bad_labels(cells, labels, message):
 )
 def test_bad_recipes(settings, message):
     with pytest.raises(ValueError, match=message):
-        Recipe(**settings)
+        PredictorConfig(**settings)
 
 
 def test_saved_and_loaded(cells, tmp_path):
@@ -122,7 +122,7 @@ def test_saved_and_loaded(cells, tmp_path):
     fitted = Predictor(SMALL).fit(graphs, labels)
     fitted.save(tmp_path / "fitted.safetensors", maximize=False, what="ten of them")
     found = SavedPredictor.load(tmp_path / "fitted.safetensors")
-    assert (found.maximize, found.what, found.predictor.recipe) == (False, "ten of them", SMALL)
+    assert (found.maximize, found.what, found.predictor.config) == (False, "ten of them", SMALL)
     np.testing.assert_array_equal(found.predictor.predict(graphs), fitted.predict(graphs))
 
 

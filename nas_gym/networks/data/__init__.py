@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from nas_gym.networks.data.images import ImageData, Split, divide, from_official
+from nas_gym.networks.data.images import ImageData, Split, from_published_splits, split_by_class
 from nas_gym.utils.errors import MissingDataError
 
-__all__ = ["FETCHED", "NAMES", "ImageData", "Split", "fetch", "load"]
+__all__ = ["DATA_SETS", "DOWNLOADABLE", "ImageData", "Split", "fetch_images", "load_images"]
 
-FETCHED = ("cifar10", "cifar100")
-"""Whose images :func:`fetch` downloads."""
+DOWNLOADABLE = ("cifar10", "cifar100")
+"""Whose images :func:`fetch_images` downloads."""
 
-NAMES = ("digits", "cifar10", "cifar100", "ImageNet16-120")
+DATA_SETS = ("digits", "cifar10", "cifar100", "ImageNet16-120")
 
 
-def fetch(name: str) -> None:
+def fetch_images(name: str) -> None:
     """Download the images of a data set of CIFAR, ``"cifar10"`` or ``"cifar100"``.
 
     Raises:
@@ -30,7 +30,7 @@ def fetch(name: str) -> None:
     download.fetch_files([kind.archive])
 
 
-def load(name: str, size: int | None = None) -> ImageData:
+def load_images(name: str, size: int | None = None) -> ImageData:
     """A data set by name, or a folder or zip file of images.
 
     ``digits`` comes with scikit-learn. The others are looked for in the folders of
@@ -45,7 +45,7 @@ def load(name: str, size: int | None = None) -> ImageData:
     validation and test. Divisions are the same on every machine.
 
     Args:
-        name: one of :data:`NAMES`, or a path.
+        name: one of :data:`DATA_SETS`, or a path.
         size: images of a folder are scaled to so many pixels in height and width.
 
     Raises:
@@ -53,7 +53,7 @@ def load(name: str, size: int | None = None) -> ImageData:
         MissingDataError: it is not on this machine.
         DamagedDataError: a file that cannot be read, or a class without images.
     """
-    if size is not None and name in NAMES:
+    if size is not None and name in DATA_SETS:
         raise ValueError(
             f"Images of {name} have a size of their own; size is for folders of images."
         )
@@ -65,7 +65,7 @@ def _load(name: str, size: int | None) -> ImageData:
     if name == "digits":
         from nas_gym.networks.data import digits
 
-        return digits.load()
+        return digits.read_digits()
     if name in ("cifar10", "cifar100"):
         return _cifar(name)
     if name == "ImageNet16-120":
@@ -81,16 +81,16 @@ def _cifar(name: str) -> ImageData:
     for file in (kind.archive.name, kind.binary):
         path = find_file(file)
         if path is not None:
-            return cifar.read(path, kind)
+            return cifar.read_cifar(path, kind)
     zips = [find_file(f"{name}_{part}.zip") for part in ("train", "test")]
     if zips[0] is None or zips[1] is None:
         raise MissingDataError(
             f"The images of {name} are not on this machine. Run `nas-gym data fetch "
             f"{name}-images`, or set NAS_GYM_DATA to a folder that holds {kind.archive.name}."
         )
-    training, classes = folder.read(zips[0])
-    test, _ = folder.read(zips[1])
-    return from_official(name, classes, training, test)
+    training, classes = folder.read_image_folder(zips[0])
+    test, _ = folder.read_image_folder(zips[1])
+    return from_published_splits(name, classes, training, test)
 
 
 def _imagenet16() -> ImageData:
@@ -104,7 +104,7 @@ def _imagenet16() -> ImageData:
             f"that holds {imagenet16.FOLDER}, the folder of pickles that NAS-Bench-201's authors "
             "publish."
         )
-    return imagenet16.read(path)
+    return imagenet16.read_imagenet16(path)
 
 
 def _folder(path: Path, size: int | None) -> ImageData:
@@ -112,12 +112,14 @@ def _folder(path: Path, size: int | None) -> ImageData:
 
     if not path.exists():
         raise MissingDataError(
-            f"{str(path)!r} is neither a data set ({', '.join(NAMES)}) nor a folder or zip file of "
-            "images."
+            f"{str(path)!r} is neither a data set ({', '.join(DATA_SETS)}) nor a folder or zip "
+            "file of images."
         )
     if size is not None and size < 1:
         raise ValueError(f"size is at least 1 pixel, got {size}.")
-    whole, classes = folder.read(path, size)
-    train, valid, test = (whole.part(rows) for rows in divide(whole.labels, (0.5, 0.25, 0.25)))
-    name = f"{path.stem}-folder" if path.stem in NAMES else path.stem  # it is another data set
+    whole, classes = folder.read_image_folder(path, size)
+    train, valid, test = (
+        whole.part(rows) for rows in split_by_class(whole.labels, (0.5, 0.25, 0.25))
+    )
+    name = f"{path.stem}-folder" if path.stem in DATA_SETS else path.stem  # it is another data set
     return ImageData(name, classes, train, valid, test)

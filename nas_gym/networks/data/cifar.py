@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.networks.data.images import ImageData, Split, from_official
+from nas_gym.networks.data.images import ImageData, Split, from_published_splits
 from nas_gym.tables.sources import pickles
 from nas_gym.utils.download import RemoteFile
 from nas_gym.utils.errors import DamagedDataError
@@ -73,7 +73,7 @@ CIFAR100 = Cifar(
 )
 
 
-def read(path: Path, kind: Cifar) -> ImageData:
+def read_cifar(path: Path, kind: Cifar) -> ImageData:
     """Read an archive, of either form.
 
     Raises:
@@ -97,7 +97,7 @@ def read(path: Path, kind: Cifar) -> ImageData:
         np.concatenate([each.images for each in splits[:-1]]),
         np.concatenate([each.labels for each in splits[:-1]]),
     )
-    return from_official(kind.name, classes, training, splits[-1])
+    return from_published_splits(kind.name, classes, training, splits[-1])
 
 
 def _members(path: Path) -> dict[str, bytes]:

@@ -67,7 +67,7 @@ def _open(path: Path) -> Iterator[_Files]:
         raise DamagedDataError(f"{path} is not a whole zip file: {error}.") from error
 
 
-def read(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
+def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
     """All images of a folder or zip file, and the names of their classes.
 
     The folder that an image lies in is its class; classes and images are in alphabetical order.

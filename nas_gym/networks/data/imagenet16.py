@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas_gym.networks.data.images import ImageData, Split, divide
+from nas_gym.networks.data.images import ImageData, Split, split_by_class
 from nas_gym.tables.sources import pickles
 from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
@@ -15,7 +15,7 @@ CLASSES = 120
 _TRAINING = tuple(f"train_data_batch_{number}" for number in range(1, 11))
 
 
-def read(folder: Path) -> ImageData:
+def read_imagenet16(folder: Path) -> ImageData:
     """Read the folder of pickles that NAS-Bench-201's authors publish.
 
     The official validation images are halved into ``valid`` and ``test``, as NAS-Bench-201 does
@@ -37,7 +37,7 @@ def read(folder: Path) -> ImageData:
         np.concatenate([part.labels for part in parts]),
     )
     others = _read(folder / "val_data")
-    valid, test = (others.part(rows) for rows in divide(others.labels, (0.5, 0.5)))
+    valid, test = (others.part(rows) for rows in split_by_class(others.labels, (0.5, 0.5)))
     classes = tuple(str(number) for number in range(1, CLASSES + 1))
     return ImageData("ImageNet16-120", classes, training, valid, test)
 

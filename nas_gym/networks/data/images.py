@@ -124,7 +124,9 @@ class ImageData:
         return [self.train.images[:, c].reshape(-1) for c in range(self.shape[0])]
 
 
-def divide(labels: Labels, shares: tuple[float, ...], seed: int = 0) -> list[NDArray[np.int64]]:
+def split_by_class(
+    labels: Labels, shares: tuple[float, ...], seed: int = 0
+) -> list[NDArray[np.int64]]:
     """Rows of disjoint parts that have the same share of each class, in random order.
 
     Published files are often sorted by class. In random order, the first images of a part are a
@@ -145,13 +147,13 @@ def divide(labels: Labels, shares: tuple[float, ...], seed: int = 0) -> list[NDA
     return [rng.permutation(np.concatenate(part)) for part in parts]
 
 
-def from_official(
+def from_published_splits(
     name: str, classes: tuple[str, ...], training: Split, test: Split, valid_share: float = 0.5
 ) -> ImageData:
     """A data set that is published as a training and a test split; the first is divided.
 
     Half of it is for validation, as DARTS, NAS-Bench-201 and L2NAS divide CIFAR-10.
     """
-    train, valid = divide(training.labels, (1 - valid_share, valid_share))
-    (held,) = divide(test.labels, (1.0,))
+    train, valid = split_by_class(training.labels, (1 - valid_share, valid_share))
+    (held,) = split_by_class(test.labels, (1.0,))
     return ImageData(name, classes, training.part(train), training.part(valid), test.part(held))
