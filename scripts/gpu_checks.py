@@ -20,7 +20,7 @@ from torch import nn
 
 from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.experiments.audit import audit
-from nas_gym.experiments.train_supernet import train_supernet
+from nas_gym.experiments.train_supernet import run_supernet_training
 from nas_gym.networks import data as images
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.device import find_device, mixed_precision, move_to_device, to_fast_layout
@@ -219,7 +219,7 @@ def memory(plan: NetworkPlan, data: images.ImageData, device: torch.device, batc
 
 def full(device: str) -> None:
     """Train the supernet of CIFAR-10 with the full budget; how it and 12 epochs rank cells."""
-    train_supernet("NB201", "cifar10", device=device)
+    run_supernet_training("NB201", "cifar10", device=device)
     arguments = {"table": "nats-bench", "dataset": "cifar10"}
     for row in audit("NB201-cifar10-v0", ["supernet(images=5000)"], arguments, device=device):
         print(row)

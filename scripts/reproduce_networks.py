@@ -31,7 +31,7 @@ from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.experiments.train_supernet import train_supernet as train_on_cifar
+from nas_gym.experiments.train_supernet import run_supernet_training
 from nas_gym.networks import data as images
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.memory import measure_method_memory
@@ -132,7 +132,7 @@ def accuracies(genotypes: NDArray[np.int64], seed: int, folder: Path) -> NDArray
 
 def audited() -> list[dict[str, Any]]:
     """How well a supernet that was trained for minutes ranks 200 cells."""
-    path, _ = train_on_cifar("NB201", "cifar10", SUPERNET, device="cpu", **BUDGET)
+    path, _ = run_supernet_training("NB201", "cifar10", SUPERNET, device="cpu", **BUDGET)
     return audit("NB201-cifar10-v0", AUDITED, TABLE, supernet=str(path), device="cpu")
 
 

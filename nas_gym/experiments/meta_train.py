@@ -21,7 +21,7 @@ META_AGENTS: dict[str, type[MetaAgent]] = {
 """The agents that learn from task sets."""
 
 
-def find(name: str, test: str | None = None) -> TaskSet:
+def find_task_set(name: str, test: str | None = None) -> TaskSet:
     """The task set of a name, or of environment IDs separated by commas.
 
     Args:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from nas_gym.agents import AGENTS
 from nas_gym.agents.sb3.models import ALGORITHMS
-
-# name, or name(setting=value,...)
-_AGENT = re.compile(r"([\w-]+)(?:\((.*)\))?")
+from nas_gym.utils.expressions import parse_calls
 
 
 @dataclass(frozen=True)
@@ -57,51 +53,12 @@ class SearchSettings:
 
 
 def parse_agents(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Agents of a list such as ``"random,rea(population_size=10),ppo"``: their text -> name and
-    settings.
+    """Parse a list of agents such as ``"random,rea(population_size=10),ppo"``.
+
+    Returns:
+        Names and settings by label; the labels are the parts of the text.
 
     Raises:
-        ValueError: a text that is not so written, or an agent that is listed twice.
+        ValueError: If the text has another form, or an agent is listed twice.
     """
-    agents: dict[str, tuple[str, dict[str, Any]]] = {}
-    for label in _split(text):
-        match = _AGENT.fullmatch(label)
-        if not match:
-            raise ValueError(
-                f"Agents are listed as name,name(setting=value,...), got {label!r} in {text!r}."
-            )
-        agent = match[1], parse_settings(_split(match[2]) if match[2] else [])
-        if agent in agents.values():
-            raise ValueError(f"{label!r} is listed twice.")
-        agents[label] = agent
-    return agents
-
-
-def _split(text: str) -> list[str]:
-    """The parts between commas that are inside no brackets."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
-
-
-def parse_settings(texts: list[str]) -> dict[str, Any]:
-    """Settings of texts ``NAME=VALUE``; values are JSON, or else text.
-
-    Raises:
-        ValueError: a text without a name or an equals sign.
-    """
-    settings = {}
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not name:
-            raise ValueError(f"A setting is NAME=VALUE, got {text!r}.")
-        try:
-            settings[name] = json.loads(value)
-        except ValueError:
-            settings[name] = value
-    return settings
+    return {label: (call.name, dict(call.arguments)) for label, call in parse_calls(text).items()}

@@ -9,11 +9,10 @@ from nas_gym.networks import data as images
 from nas_gym.networks.device import find_device
 from nas_gym.networks.plans import supernet_plan
 from nas_gym.networks.progress import progress_bar
-from nas_gym.networks.supernet import Supernet, supernet_path
-from nas_gym.networks.supernet import train_supernet as train
+from nas_gym.networks.supernet import Supernet, supernet_path, train_supernet
 
 
-def train_supernet(
+def run_supernet_training(
     space: str,
     dataset: str,
     out: Path | None = None,
@@ -59,7 +58,7 @@ def train_supernet(
                 logger.record(f"supernet/{name}", value)
             logger.dump(epoch)
 
-        found = train(plan, data, path, where, report)
+        found = train_supernet(plan, data, path, where, report)
     logger.close()
     return path, found
 

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from nas_gym.cli import console, main
+from nas_gym.cli import main
+from nas_gym.cli.output import console
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def process(here):
     """The command line as a process of its own."""
 
     def run(*arguments, fails=False):
-        command = [sys.executable, "-m", "nas_gym.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "nas_gym", *map(str, arguments)]
         result = subprocess.run(command, capture_output=True, text=True)
         assert (result.returncode != 0) == fails, result.stdout + result.stderr
         assert "Traceback" not in result.stderr

@@ -181,7 +181,7 @@ def test_spaces_that_are_exhausted(agents, tmp_path, cache, write_csv):
 
 
 def test_killed_twice_and_taken_up_is_the_same(tmp_path):
-    command = [sys.executable, "-m", "nas_gym.cli", "compare", ENV, "--agents"]
+    command = [sys.executable, "-m", "nas_gym", "compare", ENV, "--agents"]
     command += ["random,rea,ddpg", "--queries", "20", "--seeds", "2", "--out"]
     subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
     folder = tmp_path / "killed"

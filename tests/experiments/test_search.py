@@ -133,7 +133,7 @@ def test_saved_agent_starts_another_search(tmp_path):
 
 
 def test_killed_and_taken_up_is_the_same(tmp_path):
-    command = [sys.executable, "-m", "nas_gym.cli", "search", "NB201-cifar10-v0", "--agent"]
+    command = [sys.executable, "-m", "nas_gym", "search", "NB201-cifar10-v0", "--agent"]
     command += ["local", "--queries", "1000", "--seeds", "20", "--out"]
     subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
     folder = tmp_path / "killed"

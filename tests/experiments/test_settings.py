@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nas_gym.experiments.settings import SearchSettings, parse_agents, parse_settings
+from nas_gym.experiments.settings import SearchSettings, parse_agents
+from nas_gym.utils.expressions import parse_settings
 
 
 def test_agents_with_settings():

@@ -16,7 +16,7 @@ from nas_gym.experiments import contenders
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.contenders import Contender
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.experiments.train_supernet import train_supernet
+from nas_gym.experiments.train_supernet import run_supernet_training
 from nas_gym.tasks import NetworkTask
 from nas_gym.tasks.network import _from_scratch
 from nas_gym.utils.errors import MissingDataError
@@ -168,7 +168,7 @@ def test_images_of_a_folder_are_scaled(tmp_path, cache):
             pixels = rng.integers(0, 256, (9, 9, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "mine" / name / f"{number}.png")
     settings = {"epochs": 1, "channels": 4, "cells": 1, "batch_size": 8}
-    path, _ = train_supernet(
+    path, _ = run_supernet_training(
         "NB201", str(tmp_path / "mine"), tmp_path / "lr0.05", size=8, device="cpu", **settings
     )
     assert path == tmp_path / "lr0.05.safetensors"

@@ -1,0 +1,5 @@
+"""``python -m nas_gym``: the command line."""
+
+from nas_gym.cli import main
+
+main()

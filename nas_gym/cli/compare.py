@@ -1,0 +1,92 @@
+"""``nas-gym compare``: run several agents with the same seeds and the same number of queries."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas_gym.cli.options import FirstSeedOption, QueriesOption, environment_options, resumable
+from nas_gym.cli.output import (
+    console,
+    format_optimum,
+    make_grid,
+    print_failures,
+    print_tensorboard_command,
+    wrap_first_column_only,
+)
+
+app = typer.Typer()
+
+
+@app.command("compare")
+@environment_options()
+def compare_command(
+    envs: Annotated[list[str], typer.Argument(help="Environment IDs, such as NB201-cifar10-v0.")],
+    agents: Annotated[
+        str,
+        typer.Option(
+            help='Names, with settings where needed: "random,rea(sample_size=5),ppo"; your own '
+            "agents are module:Class or module:function."
+        ),
+    ] = "random,local,rea,reinforce",
+    queries: QueriesOption = 500,
+    seeds: Annotated[
+        int, typer.Option(help="Number of trials of each agent in each environment.")
+    ] = 20,
+    first_seed: FirstSeedOption = 0,
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("runs/compare"),
+    *,
+    env_arguments: dict[str, Any],
+) -> None:
+    """Compare agents on equal budgets and seeds, over all cores.
+
+    Resumes if OUT holds the same comparison; agents and seeds can be added.
+    """
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments.compare import Comparison
+    from nas_gym.experiments.compare import compare as run
+
+    comparison = Comparison(envs, agents, queries, seeds, first_seed, env_arguments)
+    with resumable():
+        summary = run(comparison, out, command=shlex.join(["nas-gym", *sys.argv[1:]]))
+    _print_comparison(summary, out)
+    entries = [a for env in summary["environments"].values() for a in env["agents"].values()]
+    if any(entry["failures"] for entry in entries):
+        raise typer.Exit(1)
+
+
+def _print_comparison(summary: dict[str, Any], folder: Path) -> None:
+    """Print the state of each agent after its last query, and where the report is."""
+    for env, found in summary["environments"].items():
+        metric, queries = found["metric"], str(found["queries"])
+        best = format_optimum(found["optimum"], metric["unit"])
+        console.print(f"{env} after {queries} queries; best {metric['name']}: {best}")
+        grid = make_grid("agent", "mean ± std", "regret [95 %]", "best", "unique", "s/trial")
+        wrap_first_column_only(grid)
+        for agent, entry in found["agents"].items():
+            grid.add_row(agent, *_last_query_cells(entry, queries))
+        console.print(grid)
+        for agent, entry in found["agents"].items():
+            print_failures(agent, entry["failures"])
+    console.print(f"Report: {folder / 'report.html'}", markup=False)
+    print_tensorboard_command(folder / "tensorboard")
+
+
+def _last_query_cells(entry: dict[str, Any], queries: str) -> list[str]:
+    """Return the cells of an agent's row, without its name."""
+    if not entry["trials"]:
+        return ["failed"]
+    at_end = entry["at_queries"][queries]
+    report, regret = at_end["report"], at_end["regret"]
+    low, high = regret["mean_interval"]
+    return [
+        f"{report['mean']:.5g} ± {report['std']:.2g}",
+        f"{regret['mean']:.3g} [{low:.3g}, {high:.3g}]",
+        "-" if entry["reached"]["best"] is None else f"{100 * entry['reached']['best']:.0f} %",
+        f"{entry['unique_queries']:.0f}",
+        f"{entry['agent_seconds']:.2g}",
+    ]

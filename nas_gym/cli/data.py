@@ -1,0 +1,148 @@
+"""``nas-gym data``: list, fetch, import, describe and delete tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas_gym.cli.options import given
+from nas_gym.cli.output import console, make_grid
+
+app = typer.Typer(help="List, fetch, import, describe and delete tables.", no_args_is_help=True)
+
+TableArgument = Annotated[str, typer.Argument(help="Name of the table.")]
+
+
+@app.command("list")
+def data_list_command() -> None:
+    """List the tables, where they come from, and whether they are on this machine."""
+    from nas_gym.tables import SOURCES, imported_tables, store
+
+    grid = make_grid("table", "here", "content", "source")
+    for source in SOURCES.values():
+        here = "yes" if store.is_stored(source.name) else "-"
+        grid.add_row(source.name, here, source.summary, source.origin)
+    for name in imported_tables():
+        grid.add_row(name, "yes", "imported by you", str(store.table_folder(name)))
+    console.print(grid)
+
+
+@app.command("fetch")
+def data_fetch_command(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Tables, as `nas-gym data list` names them, or images, such as cifar10-images."
+        ),
+    ],
+) -> None:
+    """Download the files of tables or images, check their sha256, and convert them."""
+    from nas_gym import tables
+    from nas_gym.networks import data as images
+
+    for name in names:
+        dataset = name.removesuffix("-images")
+        if dataset != name and dataset in images.DOWNLOADABLE:
+            images.fetch_images(dataset)
+            console.print(f"The images of {dataset} are on this machine.")
+        else:
+            console.print(f"{tables.fetch_table(name)!r}", markup=False)
+
+
+@app.command("import")
+def data_import_command(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, JSON, Parquet or .npz file, NAS-Bench-201 .pth file, or NATS-Bench folder."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the table; its environment IDs begin so.")],
+    signal: Annotated[
+        str | None, typer.Option(help="Metric that rewards are computed from.")
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(help="Metric to report; the signal if omitted.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option(help="Column that holds the architecture.")] = None,
+    decisions: Annotated[
+        str | None, typer.Option(help="Columns that hold one decision each, separated by commas.")
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Metric columns, separated by commas; all numeric ones if omitted."),
+    ] = None,
+    ignore: Annotated[
+        str | None, typer.Option(help="Columns to leave out, separated by commas.")
+    ] = None,
+    minimize: Annotated[
+        str | None, typer.Option(help="Metrics where lower is better, separated by commas.")
+    ] = None,
+    seconds: Annotated[
+        str | None, typer.Option(help="Column of training times in seconds.")
+    ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing", help="Accept missing values in metrics that no task needs."
+        ),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite an imported table of the same name.")
+    ] = False,
+) -> None:
+    """Convert a file into a table and register its environments in all three modes."""
+    from nas_gym import import_table
+
+    lists = given(decisions=decisions, metrics=metrics, ignore=ignore, minimize=minimize)
+    columns: dict[str, Any] = {
+        **given(signal=signal, report=report, arch=arch, seconds=seconds),
+        **{option: text.split(",") for option, text in lists.items()},
+        **given(allow_missing=allow_missing or None),
+    }
+    ids = import_table(path, name, replace=replace, **columns)
+    if ids:
+        console.print("Registered: " + ", ".join(ids))
+    else:
+        console.print("Imported. The table has only costs, so no environment is registered.")
+
+
+@app.command("info")
+def data_info_command(table: TableArgument) -> None:
+    """Show a table's search space, metrics, tasks and provenance."""
+    import numpy as np
+
+    from nas_gym.tables import load_table
+
+    found = load_table(table)
+    console.print(f"{found!r} over {found.space!r}", markup=False)
+    grid = make_grid("metric", "unit", "better", "values", "lowest", "mean", "highest")
+    for metric in found.metrics:
+        values = found.column(metric.name)
+        present = values[~np.isnan(values)]
+        numbers = (present.min(), present.mean(), present.max()) if len(present) else ("-",) * 3
+        grid.add_row(
+            metric.name,
+            metric.unit,
+            "higher" if metric.maximize else "lower",
+            f"{len(present):,}",
+            *(f"{number:.6g}" if number != "-" else "-" for number in numbers),
+        )
+    console.print(grid)
+    for dataset, objective in found.objectives.items():
+        console.print(f"task {dataset}: signal {objective.signal}, report {objective.report}")
+    for key, value in found.provenance.items():
+        console.print(f"{key}: {value}", markup=False)
+
+
+@app.command("remove")
+def data_remove_command(table: TableArgument) -> None:
+    """Delete a converted table from the cache. To get an imported table back, import it again."""
+    from nas_gym.tables import store
+
+    if not store.is_stored(table):
+        raise KeyError(f"There is no table {table!r} in the cache; `nas-gym data list` shows all.")
+    store.remove_table(table)
+    console.print(f"Deleted {store.table_folder(table)}.")

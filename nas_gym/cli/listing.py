@@ -1,0 +1,66 @@
+"""``nas-gym envs`` and ``nas-gym bench``: what the package offers, and how fast it is."""
+
+from __future__ import annotations
+
+import typer
+
+from nas_gym.cli.output import console, make_grid
+
+app = typer.Typer()
+
+
+@app.command("envs")
+def envs_command() -> None:
+    """List the environment IDs and whether their data is on this machine."""
+    from nas_gym.registration import environments
+
+    grid = make_grid("ID", "evaluated by", "data")
+    for name, arguments in environments().items():
+        if "table" in arguments:
+            grid.add_row(f"{name}-v0", arguments["table"], _table_state(arguments["table"]))
+        else:
+            grid.add_row(f"{name}-v0", "supernet", _supernet_state(**arguments))
+    console.print(grid)
+    console.print("Each also as NAME-alpha-v0 and NAME-population-v0.")
+
+
+def _table_state(table: str) -> str:
+    """Return ``ready``, or the command that brings a table to this machine."""
+    from nas_gym.tables import SOURCES, store
+
+    source = SOURCES.get(table)
+    if store.is_stored(table) or source is None or not _is_missing(table):
+        return "ready"
+    return f"nas-gym data fetch {table}" if source.files else "missing"
+
+
+def _is_missing(table: str) -> bool:
+    from nas_gym.tables import MissingDataError, load_table
+
+    try:
+        load_table(table)
+    except MissingDataError:
+        return True
+    return False
+
+
+def _supernet_state(space: str, dataset: str) -> str:
+    """Return ``ready``, or how the supernet of a space and a data set comes to be."""
+    from nas_gym.networks import supernet
+
+    if supernet.is_supernet_cached(space, dataset):
+        return "ready"
+    if dataset in supernet.TRAINED_ON_DEMAND:
+        return "trained on first use"
+    return f"nas-gym train-supernet {space} {dataset}"
+
+
+@app.command("bench")
+def bench_command() -> None:
+    """Measure this machine: steps per second against Gymnasium's CartPole, imports, look-ups."""
+    from nas_gym.experiments.bench import measure_speed
+
+    grid = make_grid("measured", "what")
+    for what, measured in measure_speed():
+        grid.add_row(measured, what)
+    console.print(grid)

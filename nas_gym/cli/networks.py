@@ -1,0 +1,112 @@
+"""``nas-gym train-supernet`` and ``nas-gym audit``: neural networks, and signals that rank them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas_gym.cli.options import DeviceOption, EnvArgument, environment_options, given, resumable
+from nas_gym.cli.output import (
+    console,
+    make_grid,
+    print_tensorboard_command,
+    wrap_first_column_only,
+)
+
+app = typer.Typer()
+
+
+@app.command("train-supernet")
+def train_supernet_command(
+    space: Annotated[str, typer.Argument(help="NB201 or DARTS.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="digits, cifar10, cifar100, ImageNet16-120, or a folder or zip file of images."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to save the supernet to, .safetensors; by default the cache, where "
+            "environments find it."
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="NAME=VALUE: batch_size, learning_rate, channels, cells, ... May be given "
+            "several times.",
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Height and width in pixels that images of a folder are scaled to."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the training.")] = 0,
+    device: DeviceOption = None,
+) -> None:
+    """Train a weight-sharing network of a search space. Resumes from the last saved epoch."""
+    from nas_gym.experiments.train_supernet import run_supernet_training
+    from nas_gym.utils.expressions import parse_settings
+
+    changed = given(epochs=epochs) | parse_settings(settings or [])
+    with resumable("The same command continues from the last saved epoch."):
+        path, found = run_supernet_training(
+            space, dataset, out, size=size, device=device or "auto", seed=seed, **changed
+        )
+    console.print(f"{path}: best validation accuracy {found.best_accuracy:.2f} %", markup=False)
+    if out is not None or changed or seed or size:
+        console.print(f"Use it in an environment with --supernet {path}.", markup=False)
+    print_tensorboard_command(path.with_suffix(""))
+
+
+@app.command("audit")
+@environment_options("table", "report", "supernet", "device")
+def audit_command(
+    env: EnvArgument,
+    signals: Annotated[
+        list[str],
+        typer.Argument(
+            help="One or more signals: METRIC, TABLE:METRIC, predictor:FILE, supernet, "
+            "training(epochs=12)."
+        ),
+    ],
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of random architectures; by default all, or 200 if a signal comes from "
+            "neural networks."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the results to.")] = None,
+    *,
+    env_arguments: dict[str, Any],
+) -> None:
+    """Measure how well signals rank architectures, compared with what an environment reports."""
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments.audit import BEST, audit
+    from nas_gym.utils.files import write_atomically
+
+    for_networks = {
+        name: env_arguments.pop(name) for name in ("supernet", "device") if name in env_arguments
+    }
+    rows = audit(env, signals, env_arguments, sample=sample, seed=seed, **for_networks)
+    precisions = [f"precision_at_{k}" for k in BEST if f"precision_at_{k}" in rows[0]]
+    short = (name.replace("precision_at_", "P@") for name in precisions)
+    grid = make_grid("signal", "Spearman", "Kendall", *short, "regret")
+    wrap_first_column_only(grid)
+    for row in rows:
+        shares = (f"{100 * row[name]:.0f} %" for name in precisions)
+        correlations = (f"{row[name]:.3f}" for name in ("spearman", "kendall"))
+        grid.add_row(row["signal"], *correlations, *shares, f"{row['regret']:.3g}")
+    console.print(grid)
+    console.print(f"Over {rows[0]['architectures']:,} architectures.")
+    if out is not None:
+        write_atomically(out, (json.dumps(rows, indent=1) + "\n").encode())

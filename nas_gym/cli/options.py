@@ -1,0 +1,114 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas_gym.cli.output import console
+
+EnvArgument = Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")]
+QueriesOption = Annotated[int, typer.Option(help="Architecture evaluations per trial.")]
+FirstSeedOption = Annotated[int, typer.Option(help="Seed of the first trial.")]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE, a setting of the agent. May be given several times."),
+]
+
+_ENVIRONMENT_OPTIONS: dict[str, Any] = {
+    "table": Annotated[str | None, typer.Option(help="Table to search instead of the default.")],
+    "signal": Annotated[
+        str | None, typer.Option(help="METRIC or TABLE:METRIC that rewards are computed from.")
+    ],
+    "report": Annotated[
+        str | None, typer.Option(help="METRIC or TABLE:METRIC that results are reported in.")
+    ],
+    "noise": Annotated[
+        float | None,
+        typer.Option(help="Standard deviation of the noise on the signal, in the signal's unit."),
+    ],
+    "reward": Annotated[
+        str | None,
+        typer.Option(
+            help="signal, exponential, rescaled(best=0.94), or "
+            "latency(column=TABLE:METRIC,target=5,weight=-0.07)."
+        ),
+    ],
+    "evaluator": Annotated[
+        str | None,
+        typer.Option(
+            help="supernet or training(epochs=12), in environments that evaluate neural networks."
+        ),
+    ],
+    "supernet": Annotated[
+        Path | None,
+        typer.Option(help="File written by `nas-gym train-supernet`, instead of the cached one."),
+    ],
+    "device": DeviceOption,
+}
+
+
+def environment_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds the options of environments to a command.
+
+    The command receives the options that were given as the dictionary ``env_arguments``.
+
+    Args:
+        *names: Names of the options to add; all of them by default.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        added = names or tuple(_ENVIRONMENT_OPTIONS)
+
+        @functools.wraps(command)
+        def with_options(**arguments: Any) -> None:
+            env_arguments = given(**{name: arguments.pop(name) for name in added})
+            command(**arguments, env_arguments=env_arguments)
+
+        signature = inspect.signature(command, eval_str=True)
+        parameters = [
+            *(each for each in signature.parameters.values() if each.name != "env_arguments"),
+            *(
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=_ENVIRONMENT_OPTIONS[name],
+                )
+                for name in added
+            ),
+        ]
+        parameters.sort(key=lambda parameter: parameter.kind)
+        # Typer reads the options from both
+        with_options.__dict__["__signature__"] = signature.replace(parameters=parameters)
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        return with_options
+
+    return decorate
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Return the values that are not ``None``, paths as text."""
+    texts = {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
+    return {name: value for name, value in texts.items() if value is not None}
+
+
+@contextmanager
+def resumable(advice: str = "The same command continues the work.") -> Iterator[None]:
+    """Exit with status 130 and an advice when the user presses Ctrl-C.
+
+    Args:
+        advice: What to type to continue.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"Stopped. {advice}")
+        raise typer.Exit(130) from None

@@ -1,0 +1,93 @@
+"""``nas-gym search``: run one agent in one environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas_gym.cli.options import (
+    EnvArgument,
+    FirstSeedOption,
+    QueriesOption,
+    SettingsOption,
+    environment_options,
+    resumable,
+)
+from nas_gym.cli.output import console, format_optimum, make_grid, print_tensorboard_command
+
+app = typer.Typer()
+
+_SHOWN = (".jsonl", ".json", ".png", ".safetensors")
+
+
+@app.command("search")
+@environment_options()
+def search_command(
+    env: EnvArgument,
+    agent: Annotated[
+        str,
+        typer.Option(
+            help="random, local, rea, tpe, l2nas, catch, mpnas, ppo, sac, ... (see "
+            "`nas-gym agents`), or your own: module:Class, module:function. Settings may follow: "
+            '"rea(sample_size=5)".'
+        ),
+    ] = "rea",
+    queries: QueriesOption = 500,
+    seeds: Annotated[int, typer.Option(help="Number of trials.")] = 10,
+    first_seed: FirstSeedOption = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder; runs/<ENV>/<AGENT> by default.")
+    ] = None,
+    settings: SettingsOption = None,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(help="Saved agent to start from: a file, or the shipped catch-nb201."),
+    ] = None,
+    *,
+    env_arguments: dict[str, Any],
+) -> None:
+    """Search with one agent. Resumes if OUT holds the same search."""
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments.search import run_search
+    from nas_gym.experiments.settings import SearchSettings
+    from nas_gym.utils.expressions import parse_calls, parse_settings
+
+    (label, call), *others = parse_calls(agent).items()
+    if others:
+        raise ValueError("search runs one agent; `nas-gym compare` runs several.")
+    agent_settings = {**call.arguments, **parse_settings(settings or [])}
+    if pretrained is not None:
+        agent_settings["pretrained"] = str(pretrained)
+    search = SearchSettings(
+        env, call.name, queries, seeds, first_seed, env_arguments, agent_settings
+    )
+    folder = out or Path("runs") / env / label
+    with resumable():
+        summary = run_search(search, folder)
+    _print_summary(label, summary)
+    files = [each.name for each in sorted(folder.iterdir()) if each.suffix in _SHOWN]
+    console.print(f"{folder}: {', '.join(files)}", markup=False)
+    print_tensorboard_command(folder)
+
+
+def _print_summary(agent: str, summary: dict[str, Any]) -> None:
+    """Print one row for each number of queries in the summary of a search."""
+    task = summary["task"]
+    console.print(
+        f"{summary['env']}, {summary['seeds']} seeds, signal {task['signal']}, "
+        f"report {task['report']} (best of the space: {format_optimum(summary['optimum'])})"
+    )
+    grid = make_grid("agent", "queries", "unique", "report: mean ± std", "regret: mean", "IQM")
+    for queries, at in summary["at_queries"].items():
+        report, regret = at["report"], at["regret"]
+        grid.add_row(
+            agent,
+            queries,
+            f"{at['unique_queries']:.1f}",
+            f"{report['mean']:.5g} ± {report['std']:.2g}",
+            f"{regret['mean']:.3g}",
+            f"{regret['iqm']:.3g}",
+        )
+    console.print(grid)
