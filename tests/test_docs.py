@@ -1,8 +1,12 @@
-"""The examples of the README and of the docstrings run."""
+"""README and docs: programs run, command lines parse, links and figures exist."""
 
 import doctest
+import os
 import pkgutil
 import re
+import shlex
+import shutil
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -10,34 +14,155 @@ import pytest
 
 import nas_gym
 
-MODULES = [
+ROOT = Path(__file__).parents[1]
+MANUAL = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*MANUAL, *sorted((ROOT / "docs" / "results").glob("*.md"))]
+DOCTESTS = [
     module.name
     for module in pkgutil.walk_packages(nas_gym.__path__, "nas_gym.")
     if ">>>" in Path(str(module.module_finder.find_spec(module.name).origin)).read_text()
 ]
-README = Path(__file__).parents[1] / "README.md"
+
+# A Python block, and the comments before it: `<!-- needs: TABLE -->`, `<!-- long -->`,
+# `<!-- file: NAME -->` (a program of its own, saved as NAME).
+BLOCK = re.compile(r"((?:^<!-- .*? -->\n)*)^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("module", MODULES)
+def page_id(page):
+    return str(page.relative_to(ROOT))
+
+
+def python_blocks(page):
+    """The Python blocks of a page: (names of tables needed, whether long, file name, code)."""
+    for comments, code in BLOCK.findall(page.read_text()):
+        needs = re.findall(r"<!-- needs: (.*?) -->", comments)
+        file = re.findall(r"<!-- file: (.*?) -->", comments)
+        yield needs, "<!-- long -->" in comments, file[0] if file else None, code
+
+
+def commands(page):
+    """The ``nas-gym`` command lines of a page, as lists of words."""
+    for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["nas-gym"]:
+                yield words[1:]
+
+
+def with_blocks(long):
+    return [
+        pytest.param(page, id=page_id(page))
+        for page in MANUAL
+        if any(is_long is long and file is None for _, is_long, file, _ in python_blocks(page))
+    ]
+
+
+def run_blocks(page, folder, monkeypatch, *, long):
+    """Run the blocks of a page in order, in one namespace, as a reader would type them."""
+    monkeypatch.chdir(folder)
+    names = {"__name__": "__main__"}
+    left_out = []
+    for needs, is_long, file, code in python_blocks(page):
+        if file is not None or is_long and not long:
+            continue
+        missing = [table for table in needs if not is_available(table)]
+        if missing:
+            left_out += missing
+            continue
+        exec(compile(code, page_id(page), "exec"), names)
+    if left_out:
+        pytest.skip(f"ran all but the programs that need {', '.join(left_out)}")
+
+
+def is_available(table):
+    try:
+        nas_gym.load_table(table)
+    except nas_gym.tables.MissingDataError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("module", DOCTESTS)
 def test_docstring_examples(module):
     result = doctest.testmod(import_module(module))
     assert result.attempted > 0
     assert result.failed == 0
 
 
-def test_readme_examples(open_table, capsys, tmp_path, monkeypatch):
-    open_table("nats-bench")  # two of them report it
-    monkeypatch.chdir(tmp_path)  # some write to runs/
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL):
-        exec(compile(block, str(README), "exec"), names)
-    # an arch string, its reward and its regret; which one it is, an unseeded sample decides
-    assert (tmp_path / "runs" / "ppo").exists()
+@pytest.mark.parametrize("page", with_blocks(long=False))
+def test_programs(page, cache, tmp_path, monkeypatch):
+    run_blocks(page, tmp_path, monkeypatch, long=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", with_blocks(long=True))
+def test_long_programs(page, cache, tmp_path, monkeypatch):
+    run_blocks(page, tmp_path, monkeypatch, long=True)
+
+
+def test_readme_prints_an_architecture(tmp_path, monkeypatch, capsys):
+    run_blocks(ROOT / "README.md", tmp_path, monkeypatch, long=False)
     assert re.search(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\S+ \d+\.\d+ \d+\.\d+", capsys.readouterr().out)
 
 
-def test_readme_names_every_command_as_it_is(run_python):
-    commands = set(re.findall(r"^nas-gym ([\w-]+)", README.read_text(), re.MULTILINE))
-    assert {"search", "compare"} <= commands
-    helped = "app([command, '--help'], standalone_mode=False)"
-    run_python(f"from nas_gym.cli import app\nfor command in {commands}: {helped}")
+# -- extending.md --------------------------------------------------------------------------------
+
+EXTENDING = ROOT / "docs" / "extending.md"
+PROGRAMS = {file: code for _, _, file, code in python_blocks(EXTENDING) if file}
+
+
+@pytest.fixture
+def extending(tmp_path, monkeypatch):
+    """A folder with the programs of extending.md, as a reader saves them."""
+    for name, code in PROGRAMS.items():
+        (tmp_path / name).write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return tmp_path
+
+
+# -- command lines -------------------------------------------------------------------------------
+
+
+def parse(words):
+    """Parse a command line without running it; returns the command's name and its arguments."""
+    import typer
+
+    from nas_gym.cli import app
+
+    command, words, context = typer.main.get_command(app), list(words), None
+    names = []
+    while True:
+        context = command.make_context(names[-1] if names else "nas-gym", words, parent=context)
+        if not hasattr(command, "resolve_command"):
+            return " ".join(names), context.params
+        words = [*context.protected_args, *context.args]
+        name, command, words = command.resolve_command(context, words)
+        names.append(name)
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page_id(page)) for page in PAGES])
+def test_command_lines_parse(page):
+    for words in commands(page):
+        parse(words)
+
+
+# -- links ---------------------------------------------------------------------------------------
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page_id(page)) for page in PAGES])
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith("http"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page_id(page)} links to {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{page_id(page)} links to {link}"
