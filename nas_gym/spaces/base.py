@@ -1,127 +1,557 @@
-"""What every search space offers, whatever is behind it."""
+"""The base class of all search spaces."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
+
+from nas_gym.spaces.prefix_tree import PrefixTree
+
+Genotypes = NDArray[np.int64]
+Indices = NDArray[np.int64]
+
+# below every alpha and above the -inf of an invalid choice
+_LOWEST = np.finfo(np.float32).min
 
 
 class RandomSource(Protocol):
-    """Anything that draws uniform numbers: a NumPy ``Generator``, or one stream for each trial."""
+    """A source of uniform random numbers: a NumPy ``Generator``, or one stream for each trial."""
 
     def random(self, size: tuple[int, int], /) -> NDArray[np.float64]:
-        """Uniform numbers in ``[0, 1)`` of the given shape."""
+        """Return uniform numbers in ``[0, 1)`` of the given shape."""
         ...
 
 
-class SearchSpace(Protocol):
-    """An ordered list of decisions; a genotype is one choice (an int) for each.
+class SearchSpace:
+    """An ordered list of categorical decisions.
 
-    Every method works on a batch: genotypes have shape ``(n, num_decisions)``, indices ``(n,)``.
-    Distinct indices are distinct rows of a table; several genotypes share an index where the
-    benchmark counts them as one architecture.
+    A **genotype** has one choice (an int) for each decision. Every method works on a batch:
+    genotypes have shape ``(n, num_decisions)``, indices have shape ``(n,)``. An **index** is the
+    row of an architecture in a table. Several genotypes may share an index if the benchmark counts
+    them as one architecture.
+
+    To write a search space of your own, subclass this class. The simplest subclass passes its
+    choices to ``super().__init__`` and takes ``genotypes`` and ``name``::
+
+        class HexSpace(SearchSpace):
+            def __init__(self, genotypes=None, name="Hex"):
+                super().__init__([("relu", "gelu"), ("3x3", "5x5")], None, genotypes, name)
+
+    Everything else follows from the choices. A subclass may override:
+
+    - :meth:`to_text` and :meth:`from_text`, for the notation of a benchmark;
+    - :meth:`to_graph` and :attr:`node_labels`, for graph predictors and drawings;
+    - :meth:`leaf_to_index` and :meth:`index_to_leaf`, for another order of the indices;
+    - :meth:`genotype_to_alpha` and :meth:`alpha_to_genotype`, for another discretization;
+    - :meth:`describe` and :meth:`from_description`, if the constructor has more parameters than
+      ``genotypes`` and ``name``.
+
+    If several genotypes share an index, the constructor calls :meth:`share_indices`.
+    :func:`nas_gym.spaces.check_consistency` checks that these methods fit together. Register the
+    class (:func:`nas_gym.spaces.register_space`) so that its tables can be stored.
+
+    Args:
+        choices: Labels of the choices, one sequence for each decision. The labels of a decision
+            are distinct, without commas and without spaces at their ends.
+        names: Names of the decisions; ``decision0``, ``decision1``, … by default.
+        genotypes: Architectures of the space, shape ``(n, num_decisions)``; duplicates are merged.
+            All combinations of choices by default.
+        name: Name of the space in histories and messages; :attr:`kind` by default.
+
+    Attributes:
+        kind: Name of the class in stored tables; the class's name without ``Space`` by default.
+        name: Name of the space in histories and messages.
+        choices: Labels of the choices of each decision.
+        decision_names: Names of the decisions.
+        num_decisions: Number of decisions.
+        num_choices: Numbers of choices, shape ``(num_decisions,)`` int64.
+        max_choices: Largest number of choices of a decision.
+        one_hot_size: Sum of the numbers of choices.
+        one_hot_offsets: Position of each decision's first choice in a one-hot row, shape
+            ``(num_decisions,)`` int64.
+        alpha_size: Length of a relaxed architecture.
+        size: Number of architectures.
+        is_partial: Whether the space covers only some of the architectures of its kind.
+        tree: Prefix tree of the valid genotypes; ``None`` if every combination is valid.
+
+    Raises:
+        ValueError: If there is no decision, a decision has no choice, a label is not allowed, or a
+            genotype is outside the choices.
+
+    Example:
+        >>> space = SearchSpace([("conv", "pool"), ("relu", "gelu", "tanh")])
+        >>> space.size
+        6
+        >>> space.to_text([[1, 2]])
+        ['pool,tanh']
     """
 
-    name: str
-    choices: tuple[tuple[str, ...], ...]
-    decision_names: tuple[str, ...]
-    num_decisions: int
-    num_choices: NDArray[np.int64]
-    max_choices: int
-    one_hot_size: int
-    one_hot_offsets: NDArray[np.int64]
-    alpha_size: int
-    size: int
+    kind: ClassVar[str] = ""
 
-    def __hash__(self) -> int:
-        """Spaces are told apart by identity."""
-        ...
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" not in cls.__dict__:
+            cls.kind = cls.__name__.removesuffix("Space")
+
+    def __init__(
+        self,
+        choices: Sequence[Sequence[str]],
+        names: Sequence[str] | None = None,
+        genotypes: ArrayLike | None = None,
+        name: str = "",
+    ) -> None:
+        self.name = name or self.kind
+        self.choices = tuple(tuple(str(label) for label in labels) for labels in choices)
+        self.num_choices = np.array([len(labels) for labels in self.choices], np.int64)
+        if len(self.choices) == 0 or self.num_choices.min() < 1:
+            raise ValueError("A search space needs at least one decision with at least one choice.")
+        self.decision_names = tuple(names or (f"decision{i}" for i in range(len(self.choices))))
+        if len(self.decision_names) != len(self.choices):
+            raise ValueError(
+                f"{len(self.choices)} decisions need as many names, got {self.decision_names}."
+            )
+        for decision, labels in zip(self.decision_names, self.choices, strict=True):
+            _check_labels(decision, labels)
+        self.num_decisions = len(self.choices)
+        self.max_choices = int(self.num_choices.max())
+        self.one_hot_size = self.alpha_size = int(self.num_choices.sum())
+        self.one_hot_offsets = np.concatenate([[0], np.cumsum(self.num_choices)[:-1]])
+        self.tree: PrefixTree | None = None
+        self.size = self._num_combinations = int(np.prod(self.num_choices.astype(object)))
+        self.is_partial = False
+        self._index_of_leaf: Indices | None = None
+        self._leaf_of_index: Indices | None = None
+        if genotypes is not None:
+            self.restrict(genotypes)
+
+    def restrict(self, genotypes: ArrayLike) -> None:
+        """Remove all architectures but those of ``genotypes``. Call it in a constructor only.
+
+        Args:
+            genotypes: Shape ``(n, num_decisions)``. If genotypes share an index, one of them is
+                enough to keep them all.
+
+        Raises:
+            ValueError: If there is no genotype, or one is not in the space.
+        """
+        array = np.asarray(genotypes)
+        if len(array) == 0:
+            raise ValueError("A restricted search space needs at least one genotype.")
+        if self._index_of_leaf is None or self._leaf_of_index is None:
+            valid = np.unique(self.check(array), axis=0)
+            if len(valid) == self.size:
+                return
+            size = len(valid)
+        else:
+            indices = np.unique(self.encode(array))
+            if len(indices) == self.size:
+                return
+            leaves = np.flatnonzero(np.isin(self._index_of_leaf, indices))
+            valid = self._decode_leaves(leaves)
+            self._index_of_leaf = np.searchsorted(indices, self._index_of_leaf[leaves])
+            self._leaf_of_index = np.searchsorted(leaves, self._leaf_of_index[indices])
+            size = len(indices)
+        self.tree = PrefixTree(valid, self.num_choices)
+        self.size = size
+        self.is_partial = True
+
+    def share_indices(self, index_of_leaf: Indices, leaf_of_index: Indices) -> None:
+        """Give several genotypes the same index. Call it in a constructor only.
+
+        Leaves are the valid genotypes in lexicographic order.
+
+        Args:
+            index_of_leaf: Index of each leaf, shape ``(number of leaves,)``.
+            leaf_of_index: Leaf that :meth:`decode` returns for each index, shape ``(size,)``.
+        """
+        self._index_of_leaf, self._leaf_of_index = index_of_leaf, leaf_of_index
+        self.size = len(leaf_of_index)
+
+    def __repr__(self) -> str:
+        size = f"{self.num_decisions} decisions, {self.size:,} architectures"
+        return f"<{type(self).__name__} {self.name!r}: {size}>"
+
+    # -- storage -----------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Return the space without its genotypes, as JSON values; a table is stored with them.
+
+        The keys ``kind`` and ``name`` are required.
+        """
+        return {"kind": self.kind, "name": self.name}
+
+    @classmethod
+    def from_description(
+        cls, description: Mapping[str, Any], genotypes: ArrayLike | None = None
+    ) -> Self:
+        """Build a space from a description.
+
+        Args:
+            description: Return value of :meth:`describe`.
+            genotypes: Architectures of a partial space; ``None`` for the whole space.
+        """
+        # by keyword: a subclass may have these two parameters at any position
+        arguments: dict[str, Any] = {"genotypes": genotypes, "name": description["name"]}
+        return cls(**arguments)
+
+    def subset(self, genotypes: ArrayLike, name: str) -> SearchSpace:
+        """Return a space of the given architectures only.
+
+        Args:
+            genotypes: Shape ``(n, num_decisions)``.
+            name: Name of the new space.
+        """
+        return self.from_description({**self.describe(), "name": name}, genotypes)
+
+    # -- genotypes, indices, text ------------------------------------------------------------
+
+    def check(self, genotypes: ArrayLike) -> Genotypes:
+        """Return genotypes as an int64 array of shape ``(n, num_decisions)``.
+
+        This checks the shape and the range of each choice. :meth:`contains` says whether a
+        combination of choices is valid.
+
+        Raises:
+            TypeError: If the genotypes are not integers.
+            ValueError: If the shape is wrong, or a choice is out of range.
+        """
+        array = np.atleast_2d(np.asarray(genotypes))
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"Genotypes are integers, got an array of {array.dtype}.")
+        if array.ndim != 2 or array.shape[1] != self.num_decisions:
+            raise ValueError(
+                f"Genotypes of {self.name} have shape (n, {self.num_decisions}), got {array.shape}."
+            )
+        array = array.astype(np.int64)
+        wrong = (array < 0) | (array >= self.num_choices)
+        if wrong.any():
+            row, decision = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"Genotype {array[row].tolist()} of {self.name}: decision {decision} "
+                f"({self.decision_names[decision]}) takes 0 to {self.num_choices[decision] - 1}, "
+                f"got {array[row, decision]}."
+            )
+        return array
+
+    def contains(self, genotypes: ArrayLike) -> NDArray[np.bool_]:
+        """Return whether each genotype is in the space; ``(n, L)`` -> ``(n,)`` bool."""
+        array = self.check(genotypes)
+        if self.tree is None:
+            return np.ones(len(array), bool)
+        return self.tree.find(array) >= 0
+
+    def encode(self, genotypes: ArrayLike) -> Indices:
+        """Return the indices of genotypes, ``(n, L)`` -> ``(n,)`` int64 in ``[0, size)``.
+
+        Raises:
+            ValueError: If a genotype is not in the space.
+            OverflowError: If the space is too large to be numbered with 64 bits.
+        """
+        array = self.check(genotypes)
+        if self.tree is None:
+            return self.leaf_to_index(array @ self._strides)
+        leaves = self.tree.find(array)
+        if (leaves < 0).any():
+            missing = array[np.argmax(leaves < 0)].tolist()
+            raise ValueError(f"{missing} is not an architecture of {self.name}.")
+        return self.leaf_to_index(leaves)
+
+    def decode(self, indices: ArrayLike) -> Genotypes:
+        """Return one genotype for each index, ``(n,)`` -> ``(n, L)`` int64.
+
+        This is the inverse of :meth:`encode`.
+
+        Raises:
+            IndexError: If an index is outside ``[0, size)``.
+        """
+        array = np.atleast_1d(np.asarray(indices, np.int64))
+        if len(array) and (array.min() < 0 or array.max() >= self.size):
+            raise IndexError(
+                f"Indices of {self.name} are 0 to {self.size - 1}, "
+                f"got {array.min()} to {array.max()}."
+            )
+        return self._decode_leaves(self.index_to_leaf(array))
+
+    def to_text(self, genotypes: ArrayLike) -> list[str]:
+        """Return each genotype as text: the labels of its choices, separated by commas."""
+        return [
+            ",".join(labels[choice] for labels, choice in zip(self.choices, row, strict=True))
+            for row in self.check(genotypes).tolist()
+        ]
+
+    def from_text(self, texts: Sequence[str]) -> Genotypes:
+        """Return the genotypes of texts in the notation of :meth:`to_text`.
+
+        Raises:
+            ValueError: If a text has another number of labels, or an unknown label.
+        """
+        lookup = [{label: i for i, label in enumerate(labels)} for labels in self.choices]
+        rows = []
+        for text in texts:
+            labels = [label.strip() for label in text.split(",")]
+            if len(labels) != self.num_decisions:
+                raise ValueError(
+                    f"{text!r} has {len(labels)} choices, "
+                    f"{self.name} has {self.num_decisions} decisions."
+                )
+            for decision, label in enumerate(labels):
+                if label not in lookup[decision]:
+                    raise ValueError(
+                        f"{text!r}: unknown choice {label!r} of {self.decision_names[decision]}; "
+                        f"one of {', '.join(self.choices[decision])} was expected."
+                    )
+            rows.append([lookup[decision][label] for decision, label in enumerate(labels)])
+        return np.array(rows, np.int64).reshape(-1, self.num_decisions)
+
+    # -- prefixes ----------------------------------------------------------------------------
+    #
+    # A sequential environment makes one decision a step. It keeps the decisions so far as one
+    # integer, a node. If every combination is valid, a node is the prefix in mixed radix;
+    # otherwise it is a node of the prefix tree. A node of the last depth is a leaf.
+
+    def extend(self, depth: int, nodes: Indices, choices: Indices) -> Indices:
+        """Make one more decision.
+
+        Args:
+            depth: Number of decisions made so far.
+            nodes: Nodes of that depth; an integer or an array of shape ``(n,)``.
+            choices: Choices in ``[0, num_choices[depth])``, of the same shape.
+
+        Returns:
+            Nodes of depth ``depth + 1``; -1 for an invalid choice.
+        """
+        if self.tree is None:
+            after = nodes * self._radix[depth]
+            after += choices
+            return after
+        return self.tree.children[depth][nodes, choices].astype(np.int64)
+
+    def prefix_masks(self, depth: int, nodes: Indices) -> NDArray[np.bool_]:
+        """Return which choices are valid at nodes; ``(n,)`` -> ``(n, max_choices)`` bool."""
+        masks = np.zeros((*np.shape(nodes), self.max_choices), bool)
+        width = int(self.num_choices[depth])
+        masks[..., :width] = True if self.tree is None else self.tree.children[depth][nodes] >= 0
+        return masks
+
+    @cached_property
+    def has_masks(self) -> bool:
+        """Whether some action of a sequential environment is invalid at some node."""
+        return self.tree is not None or bool((self.num_choices != self.max_choices).any())
+
+    def num_prefixes(self, depth: int) -> int:
+        """Return the number of nodes of a depth."""
+        if self.tree is None:
+            return int(np.prod(self.num_choices[:depth].astype(object)))
+        return (
+            len(self.tree.children[depth]) - 1 if depth < self.num_decisions else self._num_leaves
+        )
+
+    def decode_prefixes(self, depth: int, nodes: ArrayLike) -> Genotypes:
+        """Return the decisions of nodes, ``(n,)`` -> ``(n, depth)`` int64."""
+        nodes = np.asarray(nodes, np.int64)
+        if self.tree is None:
+            strides = np.concatenate([np.cumprod(self.num_choices[1:depth][::-1])[::-1], [1]])[
+                :depth
+            ]
+            digits: Genotypes = nodes[:, None] // strides % self.num_choices[:depth]
+            return digits
+        return self.tree.genotypes[self.tree.first_leaves[depth][nodes], :depth]
+
+    def leaf_to_index(self, leaves: Indices) -> Indices:
+        """Return the indices of leaves, ``(n,)`` -> ``(n,)``; by default they are the same.
+
+        A leaf is the rank of a valid genotype in lexicographic order. Override this method
+        together with :meth:`index_to_leaf` to number architectures in another order.
+        """
+        return leaves if self._index_of_leaf is None else self._index_of_leaf.take(leaves)
+
+    def index_to_leaf(self, indices: Indices) -> Indices:
+        """Return one leaf for each index, the inverse of :meth:`leaf_to_index`; ``(n,)``."""
+        return indices if self._leaf_of_index is None else self._leaf_of_index.take(indices)
+
+    @cached_property
+    def _radix(self) -> list[NDArray[np.int64]]:
+        # NumPy multiplies faster with arrays of no dimension than with Python's numbers
+        return [np.array(choices) for choices in self.num_choices]
+
+    @cached_property
+    def _strides(self) -> NDArray[np.int64]:
+        if self.tree is None and self._num_combinations > np.iinfo(np.int64).max:
+            raise OverflowError(
+                f"{self.name} has {self.size:.1e} architectures, too many to number with 64 bits."
+            )
+        return np.concatenate([np.cumprod(self.num_choices[1:][::-1])[::-1], [1]])
 
     @property
-    def has_masks(self) -> bool:
-        """Whether some choice of some prefix is ever invalid."""
-        ...
+    def _num_leaves(self) -> int:
+        return self._num_combinations if self.tree is None else len(self.tree.genotypes)
+
+    def _decode_leaves(self, leaves: Indices) -> Genotypes:
+        if self.tree is None:
+            return leaves[:, None] // self._strides % self.num_choices
+        return self.tree.genotypes[leaves].copy()
+
+    # -- search operators --------------------------------------------------------------------
+
+    def sample(self, n: int, rng: RandomSource) -> Genotypes:
+        """Return ``n`` genotypes, drawn uniformly; shape ``(n, L)``."""
+        if self.tree is None:
+            return (rng.random((n, self.num_decisions)) * self.num_choices).astype(np.int64)
+        leaves = (rng.random((n, 1))[:, 0] * self._num_leaves).astype(np.int64)
+        return self._decode_leaves(leaves)
+
+    def neighbors(self, genotypes: ArrayLike) -> tuple[Genotypes, NDArray[np.bool_]]:
+        """Return all genotypes that differ in exactly one decision.
+
+        Returns:
+            Neighbours, shape ``(n, num_neighbors, L)`` with ``num_neighbors = sum(num_choices -
+            1)``, and whether each of them is in the space, shape ``(n, num_neighbors)``.
+        """
+        array = self.check(genotypes)
+        decision = np.repeat(np.arange(self.num_decisions), self.num_choices - 1)
+        shift = np.concatenate([np.arange(1, k) for k in self.num_choices]).astype(np.int64)
+        result = np.repeat(array[:, None, :], len(decision), axis=1)
+        row = np.arange(len(decision))
+        result[:, row, decision] = (array[:, decision] + shift) % self.num_choices[decision]
+        valid = self.contains(result.reshape(-1, self.num_decisions))
+        return result, valid.reshape(result.shape[:2])
+
+    def mutate(self, genotypes: ArrayLike, rng: RandomSource) -> Genotypes:
+        """Change exactly one decision of each genotype, ``(n, L)`` -> ``(n, L)``.
+
+        The decision is drawn uniformly, then another choice of it. In a restricted space, the draw
+        is uniform over the valid neighbours. A genotype without valid neighbours (possible in a
+        partial table) is replaced by a sample of the space.
+        """
+        array = self.check(genotypes)
+        if self.tree is None:
+            open_decisions = np.flatnonzero(self.num_choices > 1)
+            if len(open_decisions) == 0:
+                return array
+            draws = rng.random((len(array), 2))
+            decision = open_decisions[(draws[:, 0] * len(open_decisions)).astype(np.int64)]
+            shift = 1 + (draws[:, 1] * (self.num_choices[decision] - 1)).astype(np.int64)
+            rows = np.arange(len(array))
+            array[rows, decision] = (array[rows, decision] + shift) % self.num_choices[decision]
+            return array
+        neighbors, valid = self.neighbors(array)
+        draws = rng.random((len(array), 2))
+        count = valid.sum(axis=1)
+        # the (rank + 1)-th valid neighbour of each row
+        rank = (draws[:, 0] * count).astype(np.int64)
+        pick = np.argmax(np.cumsum(valid, axis=1) > rank[:, None], axis=1)
+        mutated = neighbors[np.arange(len(array)), pick]
+        fresh = self._decode_leaves((draws[:, 1] * self._num_leaves).astype(np.int64))
+        return np.where((count > 0)[:, None], mutated, fresh)
+
+    def crossover(self, first: ArrayLike, second: ArrayLike, rng: RandomSource) -> Genotypes:
+        """Return children of pairs of parents, ``(n, L)`` and ``(n, L)`` -> ``(n, L)``.
+
+        Each decision comes from either parent with equal probability. If the child is not in a
+        restricted space, the first parent is returned instead.
+        """
+        a, b = self.check(first), self.check(second)
+        child = np.where(rng.random(a.shape) < 0.5, a, b)
+        return child if self.tree is None else np.where(self.contains(child)[:, None], child, a)
+
+    # -- continuous relaxation ---------------------------------------------------------------
+
+    def one_hot(self, genotypes: ArrayLike) -> NDArray[np.float32]:
+        """Return concatenated one-hot rows of decisions, ``(n, L)`` -> ``(n, one_hot_size)``."""
+        array = self.check(genotypes)
+        rows = np.zeros((len(array), self.one_hot_size), np.float32)
+        np.put_along_axis(rows, array + self.one_hot_offsets, 1.0, axis=1)
+        return rows
+
+    def genotype_to_alpha(self, genotypes: ArrayLike) -> NDArray[np.float32]:
+        """Return the relaxation of genotypes, ``(n, L)`` -> ``(n, alpha_size)``.
+
+        By default it is :meth:`one_hot`: the rows of the alpha matrix, concatenated.
+        """
+        return self.one_hot(genotypes)
+
+    def alpha_to_genotype(self, alpha: ArrayLike) -> Genotypes:
+        """Discretize relaxed architectures, ``(n, alpha_size)`` -> ``(n, L)``.
+
+        By default the genotype has the argmax of each row of the alpha matrix (L2NAS, Algorithm
+        1). The first of equal values wins. In a restricted space, the decisions are made in order,
+        and the argmax is among the choices that are valid after the earlier decisions.
+
+        Raises:
+            ValueError: If the shape is wrong, or a value is NaN.
+        """
+        alpha = self.check_alpha(alpha)
+        nodes = np.zeros(len(alpha), np.int64)
+        genotypes = np.empty((len(alpha), self.num_decisions), np.int64)
+        for decision, offset in enumerate(self.one_hot_offsets):
+            row = alpha[:, offset : offset + self.num_choices[decision]]
+            if self.tree is not None:
+                valid = self.tree.children[decision][nodes] >= 0
+                row = np.where(valid, np.maximum(row, _LOWEST), -np.inf)
+            genotypes[:, decision] = row.argmax(axis=1)
+            nodes = self.extend(decision, nodes, genotypes[:, decision])
+        return genotypes
+
+    def check_alpha(self, alpha: ArrayLike) -> NDArray[Any]:
+        """Return alpha as an array of shape ``(n, alpha_size)``.
+
+        Raises:
+            ValueError: If the shape is wrong, or a value is NaN.
+        """
+        array = np.atleast_2d(np.asarray(alpha))
+        if array.ndim != 2 or array.shape[1] != self.alpha_size:
+            raise ValueError(
+                f"Alpha of {self.name} has shape (n, {self.alpha_size}), got {array.shape}."
+            )
+        if np.isnan(array).any():
+            raise ValueError(f"Alpha of {self.name} has a value that is NaN.")
+        return array
+
+    # -- graphs ------------------------------------------------------------------------------
 
     @property
     def node_labels(self) -> tuple[str, ...]:
-        """What the node operations of :meth:`to_graph` stand for."""
-        ...
-
-    def contains(self, genotypes: ArrayLike) -> NDArray[np.bool_]:
-        """Whether each genotype is an architecture of the space."""
-        ...
-
-    def encode(self, genotypes: ArrayLike) -> NDArray[np.int64]:
-        """Indices of genotypes."""
-        ...
-
-    def decode(self, indices: ArrayLike) -> NDArray[np.int64]:
-        """One genotype for each index."""
-        ...
-
-    def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Each genotype as text, in the notation of its benchmark."""
-        ...
-
-    def from_text(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """The genotypes of texts."""
-        ...
-
-    def extend(
-        self, depth: int, nodes: NDArray[np.int64], choices: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """One decision more: the prefix nodes that choices lead to, -1 where one is invalid."""
-        ...
-
-    def prefix_masks(self, depth: int, nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which choices are valid after each prefix, shape ``(n, max_choices)``."""
-        ...
-
-    def num_prefixes(self, depth: int) -> int:
-        """The number of prefixes of ``depth`` decisions."""
-        ...
-
-    def decode_prefixes(self, depth: int, nodes: ArrayLike) -> NDArray[np.int64]:
-        """The decisions behind prefix nodes, shape ``(n, depth)``."""
-        ...
-
-    def leaf_to_index(self, leaves: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Indices of prefix nodes of full depth."""
-        ...
-
-    def sample(self, n: int, rng: RandomSource) -> NDArray[np.int64]:
-        """Uniformly drawn genotypes."""
-        ...
-
-    def neighbors(self, genotypes: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Every genotype one decision away, and which of them are valid."""
-        ...
-
-    def mutate(self, genotypes: ArrayLike, rng: RandomSource) -> NDArray[np.int64]:
-        """One decision of each genotype changed."""
-        ...
-
-    def crossover(
-        self, first: ArrayLike, second: ArrayLike, rng: RandomSource
-    ) -> NDArray[np.int64]:
-        """Children of two parents each."""
-        ...
-
-    def one_hot(self, genotypes: ArrayLike) -> NDArray[np.float32]:
-        """The choices of genotypes, one-hot and laid end to end, shape ``(n, one_hot_size)``."""
-        ...
-
-    def genotype_to_alpha(self, genotypes: ArrayLike) -> NDArray[np.float32]:
-        """The continuous relaxation at genotypes: 1 at what they have, ``(n, alpha_size)``."""
-        ...
-
-    def alpha_to_genotype(self, alpha: ArrayLike) -> NDArray[np.int64]:
-        """Discretization of relaxed architectures."""
-        ...
+        """Names of the node operations of :meth:`to_graph`."""
+        labels = (
+            f"{name}={label}"
+            for name, row in zip(self.decision_names, self.choices, strict=True)
+            for label in row
+        )
+        return ("input", "output", *labels)
 
     def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Adjacency matrices and node operations."""
-        ...
+        """Return genotypes as graphs with operations on the nodes.
+
+        By default the graph is a chain: input, one node for each decision, output.
+
+        Returns:
+            Adjacency matrices, shape ``(n, V, V)`` int8, with 1 at ``[i, u, v]`` for an edge u ->
+            v; nodes are in topological order. Operations of the nodes, shape ``(n, V)`` int64,
+            indices of :attr:`node_labels`.
+        """
+        array = self.check(genotypes)
+        nodes = self.num_decisions + 2
+        adjacency = np.zeros((len(array), nodes, nodes), np.int8)
+        adjacency[:, np.arange(nodes - 1), np.arange(1, nodes)] = 1
+        operations = np.ones((len(array), nodes), np.int64)
+        operations[:, 0] = 0
+        operations[:, 1:-1] = 2 + self.one_hot_offsets + array
+        return adjacency, operations
+
+
+def _check_labels(decision: str, labels: Sequence[str]) -> None:
+    """Raise an error if texts of genotypes could not be parsed with these labels."""
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(f"Two choices of {decision} are labelled {twice!r}. Rename one.")
+    for label in labels:
+        if "," in label or label != label.strip():
+            raise ValueError(
+                f"{label!r}, a choice of {decision}: a label has no comma, and no space at its "
+                "ends. Rename it."
+            )

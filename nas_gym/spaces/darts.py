@@ -1,4 +1,4 @@
-"""The cells of DARTS (Liu, Simonyan and Yang, ICLR 2019), as L2NAS searches them."""
+"""The search space of DARTS (Liu, Simonyan and Yang, ICLR 2019), as in L2NAS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_gym.spaces.categorical import CategoricalSpace, Genotypes
+from nas_gym.spaces.base import Genotypes, SearchSpace
+from nas_gym.spaces.categorical import CategoricalSpace
 
 OPERATIONS = (
     "max_pool_3x3",
@@ -22,28 +23,26 @@ OPERATIONS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
-"""Without DARTS' ``none``, which no discrete architecture has (L2NAS, section 3.2)."""
+"""Operations of DARTS except ``none``, which no discrete architecture has (L2NAS, section 3.2)."""
 
 CELLS = ("normal", "reduce")
-INPUTS = 2  # of a cell: the outputs of the two cells before
+INPUTS = 2  # a cell reads the outputs of the two previous cells
 STEPS = 4  # intermediate nodes
 PAIRS = tuple(tuple(combinations(range(INPUTS + step), 2)) for step in range(STEPS))
-"""What an intermediate node may take for its inputs."""
+"""Possible pairs of inputs of each intermediate node."""
 
 EDGES = tuple((source, INPUTS + step) for step in range(STEPS) for source in range(INPUTS + step))
-"""All that a cell of the supernet has, in the order of the rows of alpha."""
+"""Edges of a cell of the supernet, in the order of the rows of alpha."""
 
-_FIRST_EDGE = np.array([0, 2, 5, 9])  # of each intermediate node
-_DECISIONS = 3 * STEPS - 1  # of a cell: the first node has but one pair of inputs
+_FIRST_EDGE = np.array([0, 2, 5, 9])  # row in EDGES of each node's first edge
+_DECISIONS = 3 * STEPS - 1  # of a cell; the inputs of the first node are fixed
 _NOTATION = re.compile(
     r"Genotype\(normal=(\[.*?\]), normal_concat=.*?, reduce=(\[.*?\]), reduce_concat=.*?\)"
 )
 
-_Nodes = list[list[tuple[int, int]]]  # of a cell: for each node, its two (input, operation)
-
 
 class Genotype(NamedTuple):
-    """The field's notation: ``(operation, input)``, two in a row for each intermediate node."""
+    """An architecture in DARTS' notation: two ``(operation, input)`` for each intermediate node."""
 
     normal: list[tuple[str, int]]
     normal_concat: list[int]
@@ -51,16 +50,19 @@ class Genotype(NamedTuple):
     reduce_concat: list[int]
 
 
-class DARTSSpace(CategoricalSpace):
-    """A normal and a reduction cell, each of four nodes that take two inputs with an operation.
+class DARTSSpace(SearchSpace):
+    """A normal and a reduction cell of four nodes; each node has two inputs with an operation.
 
-    A genotype has 22 decisions, 11 for each cell: the operations on both inputs of the first node
-    (they are the outputs of the two cells before); then, for the second to the fourth node, which
-    two of all earlier nodes are its inputs, in the order of :data:`PAIRS`, and the operation on
-    either. That is 1.08 * 10^18 genotypes.
+    A genotype has 22 decisions, 11 for each cell. The first two are the operations on the inputs
+    of the first node, which are the outputs of the two previous cells. Each other node has three
+    decisions: the pair of earlier nodes that it reads, an index of :data:`PAIRS`, and the operation
+    on each of them. There are 1.08 * 10^18 genotypes.
 
-    Alpha is ``(2, 14, 7)``: the normal and the reduction cell, their edges (:data:`EDGES`) and
-    :data:`OPERATIONS`.
+    Alpha has shape ``(2, 14, 7)``: the normal and the reduction cell, their edges (:data:`EDGES`)
+    and :data:`OPERATIONS`.
+
+    Args:
+        name: Name of the space in histories and messages.
 
     Example:
         >>> space = DARTSSpace()
@@ -80,17 +82,25 @@ class DARTSSpace(CategoricalSpace):
         super().__init__(choices, names, None, name)
         self.alpha_size = len(CELLS) * len(EDGES) * len(OPERATIONS)
 
-    # -- as nodes, from which all else is written -------------------------------------------------
+    def subset(self, genotypes: ArrayLike, name: str) -> SearchSpace:
+        """Return a :class:`CategoricalSpace` of the given architectures.
+
+        Algorithm 2 of L2NAS chooses among all architectures, so that it is not defined on a part.
+        """
+        return CategoricalSpace(self.choices, self.decision_names, genotypes, name)
+
+    # -- edges -----------------------------------------------------------------------------------
 
     def edges(self, genotypes: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The edges that cells have, and the operations on them.
+        """Return the edges of cells, and the operations on them.
 
         Returns:
-            rows of :data:`EDGES`, ``(n, 2, 8)``, ascending, and indices of :data:`OPERATIONS` of
-            the same shape: normal and reduction cells, two edges for each node.
+            Edges as ascending indices of :data:`EDGES`, shape ``(n, 2, 8)``: normal and reduction
+            cell, two edges for each node. Operations as indices of :data:`OPERATIONS`, of the same
+            shape.
         """
         array = self.check(genotypes).reshape(-1, len(CELLS), _DECISIONS)
-        pairs = np.insert(array[..., 2::3], 0, 0, axis=-1)  # of the first node, the only one
+        pairs = np.insert(array[..., 2::3], 0, 0, axis=-1)  # the first node has only one pair
         operations = np.delete(array, np.s_[2::3], axis=-1)
         sources = np.stack(
             [np.array(PAIRS[step])[pairs[..., step]] for step in range(STEPS)], axis=-2
@@ -98,7 +108,7 @@ class DARTSSpace(CategoricalSpace):
         return (sources + _FIRST_EDGE[:, None]).reshape(operations.shape), operations
 
     def _from_edges(self, rows: NDArray[np.int64], operations: NDArray[np.int64]) -> Genotypes:
-        """Genotypes of what :meth:`edges` gives."""
+        """Return genotypes: the inverse of :meth:`edges`."""
         cells = np.empty((len(rows), len(CELLS), _DECISIONS), np.int64)
         cells[..., np.setdiff1d(np.arange(_DECISIONS), np.arange(2, _DECISIONS, 3))] = operations
         sources = rows.reshape(len(rows), len(CELLS), STEPS, 2) - _FIRST_EDGE[:, None]
@@ -112,22 +122,22 @@ class DARTSSpace(CategoricalSpace):
     # -- continuous relaxation --------------------------------------------------------------------
 
     def genotype_to_alpha(self, genotypes: ArrayLike) -> NDArray[np.float32]:
-        """Ones at the operations of the cells' edges; ``(n, 22)`` -> ``(n, 196)``."""
+        """Return 1 at the operation of each edge, 0 elsewhere; ``(n, 22)`` -> ``(n, 196)``."""
         rows, operations = self.edges(genotypes)
         alpha = np.zeros((len(rows), len(CELLS), len(EDGES) * len(OPERATIONS)), np.float32)
         np.put_along_axis(alpha, rows * len(OPERATIONS) + operations, 1.0, axis=2)
         return alpha.reshape(len(rows), self.alpha_size)
 
     def alpha_to_genotype(self, alpha: ArrayLike) -> Genotypes:
-        """L2NAS, Algorithm 2; ``(n, 196)`` -> ``(n, 22)``.
+        """Discretize relaxed architectures (L2NAS, Algorithm 2), ``(n, 196)`` -> ``(n, 22)``.
 
-        Each node keeps the two edges whose largest weight is highest, with the operation of that
-        weight. The first of equals wins.
+        An edge has its operation of the largest weight. A node has the two edges for which this
+        weight is largest. The first of equal values wins.
 
         Raises:
-            ValueError: wrong shape, or NaN.
+            ValueError: If the shape is wrong, or a value is NaN.
         """
-        weights = self._check_alpha(alpha).reshape(-1, len(CELLS), len(EDGES), len(OPERATIONS))
+        weights = self.check_alpha(alpha).reshape(-1, len(CELLS), len(EDGES), len(OPERATIONS))
         best, operations = weights.max(axis=3), weights.argmax(axis=3)
         rows = []
         for first, pairs in zip(_FIRST_EDGE, PAIRS, strict=True):
@@ -140,7 +150,7 @@ class DARTSSpace(CategoricalSpace):
     # -- text -------------------------------------------------------------------------------------
 
     def to_notation(self, genotypes: ArrayLike) -> list[Genotype]:
-        """Genotypes as DARTS writes them, inputs of a node ascending."""
+        """Return genotypes in DARTS' notation; the inputs of a node are in ascending order."""
         every, concat = [], list(range(INPUTS, INPUTS + STEPS))
         for rows, operations in zip(*self.edges(genotypes), strict=True):
             cells = [
@@ -151,27 +161,29 @@ class DARTSSpace(CategoricalSpace):
         return every
 
     def from_notation(self, notations: Sequence[Any]) -> Genotypes:
-        """Genotypes of what has ``normal`` and ``reduce`` as DARTS' ``Genotype`` does.
+        """Return the genotypes of architectures in DARTS' notation.
 
-        A node's two inputs may come in either order.
+        Args:
+            notations: Objects with the attributes ``normal`` and ``reduce`` of DARTS' ``Genotype``.
+                The two inputs of a node may be in either order.
 
         Raises:
-            ValueError: other than eight pairs in a cell, an unknown operation, a node that takes
-                one input twice, or one that is not there yet.
+            ValueError: If a cell does not have eight pairs, an operation is unknown, or a node
+                reads one input twice or a later node.
         """
         read = [[_read_cell(cell) for cell in (each.normal, each.reduce)] for each in notations]
         array = np.array(read, np.int64).reshape(-1, len(CELLS), 2 * STEPS, 2)
         return self._from_edges(array[..., 0], array[..., 1])
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Genotypes in DARTS' notation, ``Genotype(normal=[('sep_conv_3x3', 0), ...``."""
+        """Return texts in DARTS' notation, ``Genotype(normal=[('sep_conv_3x3', 0), ...``."""
         return [repr(each) for each in self.to_notation(genotypes)]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Genotypes of texts in DARTS' notation.
+        """Return the genotypes of texts in DARTS' notation.
 
         Raises:
-            ValueError: a text that is not in this notation, or as of :meth:`from_notation`.
+            ValueError: If a text is not in this notation, or as in :meth:`from_notation`.
         """
         return self.from_notation([_parse(text) for text in texts])
 
@@ -179,16 +191,16 @@ class DARTSSpace(CategoricalSpace):
 
     @property
     def node_labels(self) -> tuple[str, ...]:
-        """What the node operations of :meth:`to_graph` stand for."""
+        """Names of the node operations of :meth:`to_graph`."""
         return ("input", "output", "sum", *OPERATIONS)
 
     def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Both cells as graphs with operations on the nodes, side by side.
+        """Return both cells as one graph of two unconnected parts.
 
         Returns:
-            adjacency, ``(n, 30, 30)``, and node operations, ``(n, 30)``, indices of
-            :attr:`node_labels`: for each cell two inputs, then two operations and a sum for each
-            intermediate node, and its output.
+            Adjacency matrices, ``(n, 30, 30)``, and operations of the nodes, ``(n, 30)``, indices
+            of :attr:`node_labels`. A cell has 15 nodes: two inputs, then two operations and a sum
+            for each intermediate node, and the output.
         """
         rows, operations = self.edges(genotypes)
         size = INPUTS + 3 * STEPS + 1
@@ -205,10 +217,10 @@ class DARTSSpace(CategoricalSpace):
             adjacency[n, cell, place[..., number], own] = 1
             adjacency[..., own, total] = 1
             adjacency[..., total, -1] = 1
-        return _side_by_side(adjacency), nodes.reshape(len(rows), len(CELLS) * size)
+        return _block_diagonal(adjacency), nodes.reshape(len(rows), len(CELLS) * size)
 
 
-def _side_by_side(adjacency: NDArray[np.int8]) -> NDArray[np.int8]:
+def _block_diagonal(adjacency: NDArray[np.int8]) -> NDArray[np.int8]:
     n, cells, size, _ = adjacency.shape
     result = np.zeros((n, cells * size, cells * size), np.int8)
     for cell in range(cells):
@@ -232,7 +244,7 @@ def _parse(text: str) -> Genotype:
 
 
 def _read_cell(cell: Sequence[tuple[str, int]]) -> list[tuple[int, int]]:
-    """The row of EDGES and the operation of each pair, both inputs of a node ascending."""
+    """Return the index in EDGES and the operation of each pair, sorted by input within a node."""
     if len(cell) != 2 * STEPS:
         raise ValueError(f"A cell of DARTS has {2 * STEPS} operations, got {len(cell)}.")
     found = []

@@ -1,4 +1,4 @@
-"""Cells whose operations sit on edges, and their graphs, whose operations sit on nodes."""
+"""Search spaces of cells with operations on the edges."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_gym.spaces.categorical import CategoricalSpace
+from nas_gym.spaces.base import SearchSpace
 
 Edges = Sequence[tuple[int, int]]
-"""Source and target of each edge. Node 0 is the input, the highest one the output; nodes sum what
-their edges give them."""
+"""Source and target node of each edge.
+
+Node 0 is the input, the highest node is the output. A node is the sum of its incoming edges.
+"""
 
 
-class EdgeCellSpace(CategoricalSpace):
-    """A search space of one operation on each edge of a cell.
+class EdgeCellSpace(SearchSpace):
+    """A search space that chooses one operation for each edge of a cell.
 
     Args:
-        edges: of the cell.
-        choices: the operations that each edge may have.
-        names: the names of the edges.
-        genotypes, name: as of :class:`~nas_gym.spaces.CategoricalSpace`.
+        edges: Edges of the cell.
+        choices: Operations that each edge may have.
+        names: Names of the edges.
+        genotypes: See :class:`~nas_gym.spaces.SearchSpace`.
+        name: Name of the space in histories and messages.
     """
 
     def __init__(
@@ -39,19 +42,20 @@ class EdgeCellSpace(CategoricalSpace):
         self._node_codes = np.zeros((len(edges), self.max_choices), np.int64)
         for codes, operations in zip(self._node_codes, choices, strict=True):
             codes[: len(operations)] = [2 + labels.index(each) for each in operations]
-        self._adjacency = adjacency(edges)
+        self._adjacency = _line_graph(edges)
 
     @property
     def node_labels(self) -> tuple[str, ...]:
-        """What the node operations of :meth:`to_graph` stand for."""
+        """Names of the node operations of :meth:`to_graph`."""
         return self._node_labels
 
     def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Cells with operations on the nodes: input, the edges of the cell, output.
+        """Return cells as graphs with one node for each edge of the cell.
 
         Returns:
-            adjacency, shape ``(n, edges + 2, edges + 2)`` (the same for every cell), and node
-            operations, shape ``(n, edges + 2)``, indices of :attr:`node_labels`.
+            Adjacency matrices, shape ``(n, edges + 2, edges + 2)``, the same for every cell.
+            Operations of the nodes, shape ``(n, edges + 2)``, indices of :attr:`node_labels`.
+            The first node is the input, the last one is the output.
         """
         array = self.check(genotypes)
         nodes = np.empty((len(array), len(self._adjacency)), np.int64)
@@ -60,10 +64,10 @@ class EdgeCellSpace(CategoricalSpace):
         return np.repeat(self._adjacency[None], len(array), axis=0), nodes
 
 
-def adjacency(edges: Edges) -> NDArray[np.int8]:
-    """The graph of input, edges and output, ``(edges + 2, edges + 2)``.
+def _line_graph(edges: Edges) -> NDArray[np.int8]:
+    """Return the adjacency of input, edges and output, ``(edges + 2, edges + 2)``.
 
-    An edge leads to those that begin in the node that it ends in.
+    An edge precedes the edges that begin at its target.
     """
     source, target = np.array(edges).T
     result = np.zeros((len(edges) + 2, len(edges) + 2), np.int8)

@@ -1,7 +1,7 @@
-"""Architectures of different cell-based search spaces as graphs of one kind, for predictors.
+"""Unified graphs: architectures of all cell-based search spaces in one format, for predictors.
 
-MP-NAS (Loya et al., NeurIPS 2023), section 3.3 and appendix A: eleven operations, and a node each
-for input, output and the whole graph.
+The format is that of MP-NAS (Loya et al., NeurIPS 2023), section 3.3 and appendix A: eleven
+operations, and one node each for the input, the output and the whole graph.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ OPERATIONS = (
     "conv1", "conv3", "conv5", "conv5_d2", "conv7", "conv7_d2", "linear", "avg_pool", "max_pool",
     "skip", "zero",
 )  # fmt: skip
-"""Kernel size; ``d2`` for a dilation of 2 (Table 8)."""
+"""Operations, named by kernel size; ``d2`` means a dilation of 2 (Table 8)."""
 
 NODES = ("input", "output", "global", *OPERATIONS)
-"""What a node can be."""
+"""Types of nodes."""
 
 _NAMES = {
     "input": "input",
@@ -61,23 +61,26 @@ _NAMES = {
     "dil_conv_3x3": "conv5_d2",
     "dil_conv_5x5": "conv7_d2",
 }
-"""Node labels of search spaces, in the words of :data:`NODES`.
+"""Type of node (one of :data:`NODES`) for each node label of a search space.
 
-DARTS' separable and dilated convolutions stand for the plain ones that come next to them, the
-larger for the larger. MP-NAS has no graph networks. Those of NAS-Bench-Graph are read by a
-convention of this package, not by an equivalence: what looks at a node alone is a convolution of
-one pixel (``fc``), what weighs neighbours a larger one, ``sage`` takes their mean, ``gat`` attends
-to some of them. No two operations become one.
+A separable or dilated convolution of DARTS becomes the most similar plain convolution. MP-NAS does
+not cover graph neural networks. The operations of NAS-Bench-Graph are mapped by a convention of
+this package, so that no two of them become the same: ``fc``, which reads one node only, becomes
+a 1x1 convolution; operations that weight neighbours become larger convolutions; ``sage``, which
+averages neighbours, becomes average pooling; ``gat``, which attends to some of them, becomes max
+pooling.
 """
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """Graphs of one kind, padded to one size.
+    """A batch of unified graphs, padded to one size.
 
     Attributes:
-        adjacency: ``(n, nodes, nodes)`` bool, true at ``[u, v]`` for an edge from u to v.
-        nodes: what each node is, ``(n, nodes)`` int64 indices of :data:`NODES`; -1 for none.
+        adjacency: Adjacency matrices, shape ``(n, nodes, nodes)`` bool; true at ``[i, u, v]`` for
+            an edge from u to v.
+        nodes: Types of the nodes, shape ``(n, nodes)`` int64, indices of :data:`NODES`; -1 for
+            padding.
     """
 
     adjacency: NDArray[np.bool_]
@@ -85,58 +88,52 @@ class Graphs:
 
 
 def to_graphs(space: SearchSpace, genotypes: ArrayLike) -> Graphs:
-    """Genotypes as graphs of one kind, ``(n, L)`` -> ``n`` graphs.
+    """Return genotypes as unified graphs, ``(n, L)`` -> ``n`` graphs.
 
-    What cannot change the output is left out: ``zero``, and nodes that lie on no path from the
-    input to the output. The last node is the global one; every other leads to it.
+    ``zero`` operations and nodes on no path from the input to the output are removed, because they
+    cannot change the output. The last node is the global node; all other nodes have an edge to it.
 
     Raises:
-        ValueError: a search space with operations that are none of :data:`OPERATIONS`.
+        ValueError: If the search space has node labels that have no unified operation.
     """
     adjacency, codes = space.to_graph(genotypes)
-    return prune(adjacency.astype(bool), _unified(space)[codes])
-
-
-def prune(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> Graphs:
-    """Graphs without what cannot change the output, and with the global node as the last.
-
-    Args:
-        edges: ``(n, nodes, nodes)``, as in :class:`Graphs`.
-        nodes: ``(n, nodes)``, with an input and an output each.
-    """
-    kept = _kept(edges, nodes)
+    edges, nodes = adjacency.astype(bool), _unified_types(space)[codes]
+    used = _used_nodes(edges, nodes)
     count, size = nodes.shape
     result = np.zeros((count, size + 1, size + 1), bool)
-    result[:, :size, :size] = edges & kept[:, :, None] & kept[:, None]
-    result[:, :size, size] = kept
+    result[:, :size, :size] = edges & used[:, :, None] & used[:, None]
+    result[:, :size, size] = used
     whole = np.full((count, 1), NODES.index("global"))
-    return Graphs(result, np.concatenate([np.where(kept, nodes, -1), whole], axis=1))
+    return Graphs(result, np.concatenate([np.where(used, nodes, -1), whole], axis=1))
 
 
-def _unified(space: SearchSpace) -> NDArray[np.int64]:
-    """The index in :data:`NODES` of each node label of a search space."""
+def _unified_types(space: SearchSpace) -> NDArray[np.int64]:
+    """Return the index in :data:`NODES` of each node label of a search space."""
     unknown = sorted(set(space.node_labels) - _NAMES.keys())
     if unknown:
         raise ValueError(
             f"{space.name} has operations that are not part of the unified graph: "
-            f"{', '.join(unknown)}. Those that are: {', '.join(_NAMES)}."
+            f"{', '.join(unknown)}. Accepted operations: {', '.join(_NAMES)}."
         )
     return np.array([NODES.index(_NAMES[label]) for label in space.node_labels])
 
 
-def _kept(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which nodes lie on a path from input to output, and these two, ``(n, nodes)``."""
+def _used_nodes(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether each node is on a path from input to output, or one of these two."""
     works = nodes != NODES.index("zero")
     ends = [nodes == NODES.index(end) for end in ("input", "output")]
-    reached, reaches = _spread(ends[0], edges, works), _spread(ends[1], edges.swapaxes(1, 2), works)
-    kept: NDArray[np.bool_] = (reached & reaches) | ends[0] | ends[1]
-    return kept
+    reached, reaches = (
+        _reachable(ends[0], edges, works),
+        _reachable(ends[1], edges.swapaxes(1, 2), works),
+    )
+    used: NDArray[np.bool_] = (reached & reaches) | ends[0] | ends[1]
+    return used
 
 
-def _spread(
+def _reachable(
     reached: NDArray[np.bool_], edges: NDArray[np.bool_], works: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Nodes, and those that paths lead to from them through nodes that work, ``(n, nodes)``."""
+    """Return the nodes that can be reached through nodes that are not ``zero``, ``(n, nodes)``."""
     while True:
         more = reached | ((reached[:, None] @ edges)[:, 0] & works)
         if np.array_equal(more, reached):

@@ -1,4 +1,4 @@
-"""One form for all isomorphic cells, of operations on the vertices."""
+"""Canonical forms of isomorphic cells with operations on the vertices."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def canonical(cells: NDArray[np.int64], vertices: int, labels: int) -> NDArray[np.int64]:
-    """The canonical forms of cells: equal for those that are isomorphic, and only for those.
+def canonicalize_cells(cells: NDArray[np.int64], vertices: int, labels: int) -> NDArray[np.int64]:
+    """Return the canonical forms of cells. Two cells have the same form if they are isomorphic.
 
-    A cell is the upper triangle of its adjacency matrix, row by row, and a label for each inner
-    vertex. The last label marks a vertex as absent, whatever its edges are. What is on no path from
-    input to output is made absent, too. Of all orders of the inner vertices in which edges go
-    forward, the canonical form is the one that comes last in lexicographic order, so that absent
-    vertices stand before the output.
+    A cell is the upper triangle of its adjacency matrix, row by row, followed by a label for each
+    inner vertex. The last label marks a vertex as absent; its edges are ignored. Vertices on no
+    path from input to output become absent, too. The inner vertices are then ordered in all ways
+    in which edges go forward. The canonical form is the lexicographically last of these cells, so
+    that absent vertices come before the output.
 
     Args:
-        cells: ``(n, edges + inner)``, with ``edges = vertices * (vertices - 1) / 2`` and
+        cells: Shape ``(n, edges + inner)``, with ``edges = vertices * (vertices - 1) / 2`` and
             ``inner = vertices - 2``.
-        vertices: the number of vertices, input and output among them; 7 at most.
-        labels: the number of labels.
+        vertices: Number of vertices, including input and output; at most 7.
+        labels: Number of labels.
 
     Returns:
-        Cells, of the shape of ``cells``. One whose input does not lead to its output has no edges.
+        Cells of the same shape. A cell without a path from input to output has no edges.
     """
     pruned = _prune(cells, vertices, labels - 1)
     weights = _weights(vertices, labels)
     best = pruned @ weights[0]
     for order in weights[1:]:
         np.maximum(best, pruned @ order, out=best)
-    # the first order is that of the columns: its weights are the strides of their mixed radix
+    # the first order keeps the columns: its weights are the strides of their mixed radix
     edges = pruned.shape[1] - (vertices - 2)
     radix = np.where(np.arange(pruned.shape[1]) < edges, 2, labels)
     digits: NDArray[np.int64] = best[:, None] // weights[0] % radix
@@ -40,7 +40,7 @@ def canonical(cells: NDArray[np.int64], vertices: int, labels: int) -> NDArray[n
 
 
 def _prune(cells: NDArray[np.int64], vertices: int, absent: int) -> NDArray[np.int64]:
-    """Cells without the edges, and with absent vertices, where no path leads."""
+    """Return cells without edges and vertices that are on no path from input to output."""
     source, target = np.triu_indices(vertices, 1)
     bits, labels = cells[:, : len(source)], cells[:, len(source) :]
     edges = np.zeros((len(cells), vertices, vertices), bool)
@@ -59,10 +59,10 @@ def _prune(cells: NDArray[np.int64], vertices: int, absent: int) -> NDArray[np.i
 
 @cache
 def _weights(vertices: int, labels: int) -> list[NDArray[np.int64]]:
-    """For each order of the inner vertices, what its cell's number is linear in.
+    """Return one weight vector for each order of the inner vertices.
 
-    The number of a cell is its rank among all cells of so many vertices and labels. An order in
-    which an edge goes backward has a number below zero.
+    The rank of a reordered cell among all cells is the dot product of the original cell and the
+    weights of the order. It is negative if an edge goes backward in that order.
     """
     source, target = np.triu_indices(vertices, 1)
     inner = vertices - 2

@@ -1,4 +1,4 @@
-"""The cells of NAS-Bench-101 (Ying et al., ICML 2019, section 2)."""
+"""The search space of NAS-Bench-101 (Ying et al., ICML 2019, section 2)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_gym.spaces.categorical import CategoricalSpace, Genotypes
-from nas_gym.spaces.isomorphism import canonical
+from nas_gym.spaces.base import Genotypes, SearchSpace
+from nas_gym.spaces.isomorphism import canonicalize_cells
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3", "absent")
 MAX_VERTICES, MAX_EDGES = 7, 9
@@ -23,25 +23,27 @@ _EXPECTED = (
 )
 
 
-class NB101Space(CategoricalSpace):
-    """NAS-Bench-101: at most seven vertices, five of them operations, and at most nine edges.
+class NB101Space(SearchSpace):
+    """The cells of NAS-Bench-101: at most seven vertices, five operations and nine edges.
 
-    A genotype is 21 bits, the upper triangle of the adjacency matrix row by row, and the operation
-    of each inner vertex, indices of :data:`OPERATIONS`. A cell of fewer vertices has ``absent``
-    ones before the output. Its text is what the benchmark's ``ModelSpec`` takes: the matrix as
-    JSON, and the vertices' operations, ``[[0, 1], [0, 0]] input,output``.
+    A genotype has 21 bits, the upper triangle of the adjacency matrix row by row, and the
+    operations of the five inner vertices as indices of :data:`OPERATIONS`. A cell with fewer
+    vertices has ``absent`` vertices before the output. A text has the arguments of the benchmark's
+    ``ModelSpec``: the matrix as JSON, and the operations of the vertices,
+    ``[[0, 1], [0, 0]] input,output``.
 
-    The space is the cells that a table covers, each in its canonical form (see
-    :mod:`nas_gym.spaces.isomorphism`): isomorphic cells, and those that differ in what is on no
-    path from input to output, are one. 423,624 cells differ so, as the benchmark counts them.
+    The space has the given cells, each in its canonical form (see
+    :mod:`nas_gym.spaces.isomorphism`). Two cells are the same architecture if they are isomorphic
+    after all vertices on no path from input to output are removed. The benchmark has 423,624
+    architectures.
 
     Args:
-        genotypes: the cells, shape ``(n, 26)``, in any form.
-        name: what the space is called in histories and messages.
+        genotypes: Cells of the space, shape ``(n, 26)``; they need not be canonical.
+        name: Name of the space in histories and messages.
 
     Raises:
-        ValueError: no cell, or one that has none or more than nine edges on paths from input to
-            output.
+        ValueError: If there is no cell, or a cell has no edge or more than nine edges on paths
+            from input to output.
 
     Example:
         >>> text = "[[0, 1, 1], [0, 0, 1], [0, 0, 0]] input,maxpool3x3,output"
@@ -56,12 +58,12 @@ class NB101Space(CategoricalSpace):
         names += [f"op{vertex}" for vertex in range(1, MAX_VERTICES - 1)]
         super().__init__(choices, names, name=name)
         given = self.check(genotypes)
-        cells = canonical(given, MAX_VERTICES, len(OPERATIONS))
+        cells = canonicalize_cells(given, MAX_VERTICES, len(OPERATIONS))
         _check_edges(cells, given)
-        self._restrict(cells)
+        self.restrict(cells)
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Matrix and operations of each cell, without absent vertices."""
+        """Return the matrix and the operations of each cell, without absent vertices."""
         adjacency, nodes = self.to_graph(genotypes)
         labels = self.node_labels
         texts = []
@@ -72,34 +74,34 @@ class NB101Space(CategoricalSpace):
         return texts
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Genotypes of texts, as :meth:`parse` reads them."""
+        """Return the canonical genotypes of texts; see :meth:`parse`."""
         return self.parse(texts)
 
     @staticmethod
     def parse(texts: Sequence[str]) -> Genotypes:
-        """Canonical genotypes of texts as :meth:`to_text` writes them, ``(n, 26)``.
+        """Return the canonical genotypes of texts in the notation of :meth:`to_text`, ``(n, 26)``.
 
         Raises:
-            ValueError: a text that is no matrix with operations, or a cell that has none or more
+            ValueError: If a text is not a matrix with operations, or a cell has no edge or more
                 than nine edges on paths from input to output.
         """
         rows = np.array([_parse(text) for text in texts], np.int64)
         rows = rows.reshape(-1, _BITS + MAX_VERTICES - 2)
-        cells = canonical(rows, MAX_VERTICES, len(OPERATIONS))
+        cells = canonicalize_cells(rows, MAX_VERTICES, len(OPERATIONS))
         _check_edges(cells, texts)
         return cells
 
     @property
     def node_labels(self) -> tuple[str, ...]:
-        """What the node operations of :meth:`to_graph` stand for."""
+        """Names of the node operations of :meth:`to_graph`."""
         return ("input", "output", *OPERATIONS)
 
     def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Cells as they are: input, five operations, output.
+        """Return cells as graphs: input, five operations, output.
 
         Returns:
-            adjacency, shape ``(n, 7, 7)``, and node operations, shape ``(n, 7)``, indices of
-            :attr:`node_labels`.
+            Adjacency matrices, shape ``(n, 7, 7)``, and operations of the nodes, shape ``(n, 7)``,
+            indices of :attr:`node_labels`.
         """
         array = self.check(genotypes)
         adjacency = np.zeros((len(array), MAX_VERTICES, MAX_VERTICES), np.int8)
@@ -111,19 +113,24 @@ class NB101Space(CategoricalSpace):
 
 
 def _check_edges(cells: Genotypes, given: Sequence[str] | Genotypes) -> None:
-    """Refuse canonical forms that are no cells; ``given`` is what they are the forms of."""
+    """Raise an error if a canonical form has a wrong number of edges.
+
+    Args:
+        cells: Canonical forms, shape ``(n, 26)``.
+        given: Their texts or genotypes in the user's form, for the message.
+    """
     edges = cells[:, :_BITS].sum(axis=1)
     wrong = (edges == 0) | (edges > MAX_EDGES)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(
-            f"{given[row]} is no cell of NAS-Bench-101: 1 to {MAX_EDGES} edges on paths from input "
-            f"to output were expected, it has {edges[row]}."
+            f"{given[row]} is not a cell of NAS-Bench-101: 1 to {MAX_EDGES} edges on paths from "
+            f"input to output were expected, it has {edges[row]}."
         )
 
 
 def _parse(text: str) -> list[int]:
-    """The genotype of one text."""
+    """Return the genotype of one text, which may not be canonical."""
     matrix, _, names = text.strip().rpartition(" ")
     operations = names.split(",")
     try:

@@ -1,4 +1,4 @@
-"""The cell of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1)."""
+"""The search space of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_gym.spaces.categorical import Genotypes, Indices
+from nas_gym.spaces.base import Genotypes, Indices
 from nas_gym.spaces.edge_cells import EdgeCellSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -22,8 +22,8 @@ _PATTERN = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(
 
 @cache
 def _index_order() -> NDArray[np.int64]:
-    # NAS-Bench-201 numbered its cells by shuffling them, enumerated in lexicographic order, with
-    # Python's random.seed(88); the order is the same in every release of Python 3.
+    # NAS-Bench-201 shuffled its cells, which were in lexicographic order, with Python's
+    # random.seed(88); the order is the same in every release of Python 3
     order = list(range(len(OPERATIONS) ** len(EDGES)))
     random.Random(88).shuffle(order)
     return np.array(order, np.int64)
@@ -40,16 +40,19 @@ def _texts() -> list[str]:
 
 
 class NB201Space(EdgeCellSpace):
-    """NAS-Bench-201: five operations on the six edges of a cell of four nodes.
+    """The cells of NAS-Bench-201: four nodes, with one of five operations on each of six edges.
 
-    A genotype is ``(0→1, 0→2, 1→2, 0→3, 1→3, 2→3)``, each an index of :data:`OPERATIONS`. Indices
-    are those of the benchmark's own API (``nas_201_api``, ``nats_bench``), and so is the text:
-    ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+    A genotype lists the operations of the edges ``(0→1, 0→2, 1→2, 0→3, 1→3, 2→3)`` as indices of
+    :data:`OPERATIONS`. Indices and texts are those of the benchmark's API (``nas_201_api``,
+    ``nats_bench``); a text is ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+
+    Parameters and FLOPs of the benchmark's networks are computed by
+    :mod:`nas_gym.spaces.nb201_cost`.
 
     Args:
-        genotypes: where a table covers a part of the cells, those it does, shape ``(size, 6)``;
-            they are numbered in lexicographic order. All 15,625 by default.
-        name: what the space is called in histories and messages.
+        genotypes: Cells of a partial space, shape ``(n, 6)``; they are numbered in lexicographic
+            order. All 15,625 cells by default.
+        name: Name of the space in histories and messages.
 
     Example:
         >>> space = NB201Space()
@@ -62,22 +65,23 @@ class NB201Space(EdgeCellSpace):
         super().__init__(EDGES, [OPERATIONS] * len(EDGES), names, genotypes, name)
 
     def leaf_to_index(self, leaves: Indices) -> Indices:
-        """Indices of NAS-Bench-201 from lexicographic ranks; the ranks in a part of the cells."""
+        """Return the benchmark's indices of leaves; a partial space keeps the order of leaves."""
         return leaves if self.tree is not None else _index_of_leaf().take(leaves)
 
-    def _index_to_leaf(self, indices: Indices) -> Indices:
+    def index_to_leaf(self, indices: Indices) -> Indices:
+        """Return the leaves of the benchmark's indices."""
         return indices if self.tree is not None else _index_order().take(indices)
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Arch strings, as ``nas_201_api`` writes them."""
+        """Return arch strings in the notation of ``nas_201_api``."""
         texts = _texts()
         return [texts[leaf] for leaf in (self.check(genotypes) @ self._strides).tolist()]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Genotypes of arch strings.
+        """Return the genotypes of arch strings.
 
         Raises:
-            ValueError: a text that is not an arch string of NAS-Bench-201.
+            ValueError: If a text is not an arch string of NAS-Bench-201.
         """
         codes = {name: code for code, name in enumerate(OPERATIONS)}
         rows = []
@@ -92,16 +96,16 @@ class NB201Space(EdgeCellSpace):
         return np.array(rows, np.int64).reshape(-1, len(EDGES))
 
     def structures(self, genotypes: ArrayLike) -> NDArray[np.int64]:
-        """Numbers of the structures of genotypes, ``(n, 6)`` -> ``(n,)`` in ``[0, 6466)``.
+        """Return the number of each genotype's structure, ``(n, 6)`` -> ``(n,)`` in ``[0, 6466)``.
 
-        Two cells have one structure when they compute the same function of their input once
-        ``none`` edges are dropped and ``skip_connect`` edges are contracted (NAS-Bench-201's
+        Two cells have the same structure if they compute the same function of their input after
+        ``none`` edges are removed and ``skip_connect`` edges are contracted (NAS-Bench-201's
         ``to_unique_str(consider_zero=True)``).
         """
         return self._structures.take(self.check(genotypes) @ self._strides)
 
     def canonical(self, genotypes: ArrayLike) -> Genotypes:
-        """The first genotype of all cells, in lexicographic order, of the same structure."""
+        """Return the lexicographically first genotype that has the same structure, ``(n, 6)``."""
         ranks = self._representatives.take(self.structures(genotypes))
         return ranks[:, None] // self._strides % self.num_choices
 
@@ -117,7 +121,7 @@ class NB201Space(EdgeCellSpace):
 
 
 def structure(cell: Sequence[int]) -> str:
-    """The structure of one cell as text, equal for cells that compute the same function."""
+    """Return a text that is equal for cells that compute the same function."""
     operations = iter(cell)
     nodes = ["0"]
     for target in range(1, 4):

@@ -1,9 +1,9 @@
-"""Parameters and FLOPs of NAS-Bench-201's networks, computed from the cell.
+"""Parameters and FLOPs of NAS-Bench-201's networks, computed from genotypes.
 
 The network (Dong and Yang, ICLR 2020, section 2.1): a 3x3 convolution, three stages of cells with
 C, 2C and 4C channels, a residual block that halves the image before the second and the third
-stage, then batch norm, global pooling and a linear layer. Operations of a cell keep shape, so
-that both costs are affine in the cell's numbers of 1x1 and 3x3 convolutions.
+stage, then batch norm, global pooling and a linear layer. Operations of a cell keep the shape of
+their input. Therefore both costs are affine functions of the numbers of 1x1 and 3x3 convolutions.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ _CONV3 = OPERATIONS.index("nor_conv_3x3")
 def count_nb201_parameters(
     genotypes: ArrayLike, num_classes: int = 10, channels: int = 16, cells: int = 5
 ) -> NDArray[np.int64]:
-    """Numbers of trainable parameters, ``(n, 6)`` -> ``(n,)`` int64.
+    """Return the number of trainable parameters of each network, ``(n, 6)`` -> ``(n,)`` int64.
 
-    NAS-Bench-201's ``params`` are these divided by 10^6, though it prints them as "MB".
+    NAS-Bench-201's ``params`` are these numbers divided by 10^6, although it prints them as "MB".
 
     Args:
-        genotypes: those of :class:`nas_gym.spaces.NB201Space`.
-        num_classes: 10 for CIFAR-10, 100 for CIFAR-100, 120 for ImageNet16-120.
-        channels: of the first stage.
-        cells: in each of the three stages.
+        genotypes: Genotypes of :class:`nas_gym.spaces.NB201Space`, shape ``(n, 6)``.
+        num_classes: Number of classes: 10 for CIFAR-10, 100 for CIFAR-100, 120 for
+            ImageNet16-120.
+        channels: Number of channels of the first stage.
+        cells: Number of cells in each of the three stages.
 
     Raises:
-        TypeError: genotypes that are not integers.
-        ValueError: genotypes of another shape or out of range.
+        TypeError: If the genotypes are not integers.
+        ValueError: If the genotypes have another shape or are out of range.
     """
     widths = _widths(channels)
     conv1 = cells * sum(c * c + 2 * c for c in widths)
     conv3 = cells * sum(9 * c * c + 2 * c for c in widths)
     stem = 9 * 3 * channels + 2 * channels
-    # each residual block: two 3x3 convolutions with batch norm, a 1x1 one without on the shortcut
+    # a residual block has two 3x3 convolutions with batch norm, and a 1x1 shortcut without
     blocks = sum((9 + 18 + 1) * c * (c // 2) + 2 * 2 * c for c in widths[1:])
     head = 2 * widths[-1] + (widths[-1] + 1) * num_classes
     return _affine(genotypes, stem + blocks + head, conv1, conv3)
@@ -52,31 +53,32 @@ def count_nb201_flops(
     channels: int = 16,
     cells: int = 5,
 ) -> NDArray[np.int64]:
-    """Numbers of multiply-adds for one image, ``(n, 6)`` -> ``(n,)`` int64.
+    """Return the number of multiply-adds for one image, ``(n, 6)`` -> ``(n,)`` int64.
 
-    Counted as in NAS-Bench-201, whose ``flops`` are these divided by 10^6: convolutions and the
-    linear layer with its bias; batch norm, ReLU, pooling and sums are free.
+    NAS-Bench-201's ``flops`` are these numbers divided by 10^6. As in the benchmark, convolutions
+    and the linear layer with its bias are counted; batch norm, ReLU, pooling and sums are not.
 
     Args:
-        genotypes: those of :class:`nas_gym.spaces.NB201Space`.
-        num_classes: 10 for CIFAR-10, 100 for CIFAR-100, 120 for ImageNet16-120.
-        image_size: 32 for CIFAR, 16 for ImageNet16-120.
-        channels: of the first stage.
-        cells: in each of the three stages.
+        genotypes: Genotypes of :class:`nas_gym.spaces.NB201Space`, shape ``(n, 6)``.
+        num_classes: Number of classes: 10 for CIFAR-10, 100 for CIFAR-100, 120 for
+            ImageNet16-120.
+        image_size: Width and height of the images: 32 for CIFAR, 16 for ImageNet16-120.
+        channels: Number of channels of the first stage.
+        cells: Number of cells in each of the three stages.
 
     Raises:
-        TypeError: genotypes that are not integers.
-        ValueError: genotypes of another shape or out of range, or an image size that cannot be
-            halved twice.
+        TypeError: If the genotypes are not integers.
+        ValueError: If the genotypes have another shape or are out of range, or the image size
+            cannot be halved twice.
     """
     if image_size % 4:
         raise ValueError(f"The image size is halved twice, so 4 must divide it; got {image_size}.")
-    # each stage has twice the channels on a quarter of the pixels: the same cost
+    # twice the channels on a quarter of the pixels: every stage has the same cost
     pixels = image_size * image_size
     conv1 = 3 * cells * channels * channels * pixels
     stem = 9 * 3 * channels * pixels
-    # Two residual blocks, C channels to 2C on a quarter of the pixels, then 2C to 4C on a
-    # sixteenth: the same cost again. The shortcut is pooled before its 1x1 convolution.
+    # the two residual blocks have the same cost: C to 2C channels on a quarter of the pixels, and
+    # 2C to 4C on a sixteenth; the shortcut is pooled before its 1x1 convolution
     blocks = 2 * (9 + 18 + 1) * channels * 2 * channels * (pixels // 4)
     head = (4 * channels + 1) * num_classes
     return _affine(genotypes, stem + blocks + head, conv1, 9 * conv1)

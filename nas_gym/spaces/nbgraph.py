@@ -1,18 +1,19 @@
-"""The graph networks of NAS-Bench-Graph (Qin et al., NeurIPS 2022, section 3)."""
+"""The search space of NAS-Bench-Graph (Qin et al., NeurIPS 2022, section 3)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import permutations, product
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
 
-from nas_gym.spaces.categorical import CategoricalSpace, Genotypes, Indices
+from nas_gym.spaces.base import Genotypes, Indices, SearchSpace
 from nas_gym.spaces.prefix_tree import PrefixTree
 
 GNN_OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
@@ -35,31 +36,31 @@ _DECIMAL = np.array([1000, 100, 10, 1])
 _PATTERN = re.compile(r"\[(\d), ?(\d), ?(\d), ?(\d)\] (\w+) (\w+) (\w+) (\w+)")
 
 
-class NBGraphSpace(CategoricalSpace):
-    """NAS-Bench-Graph: nine ways to link four operations, nine operations.
+class NBGraphSpace(SearchSpace):
+    """The graph neural networks of NAS-Bench-Graph: four operations and nine ways to link them.
 
     A genotype is ``(link, op0, op1, op2, op3)``, indices of :data:`LINKS` and of ``operations``.
-    In ``LINKS``, 0 is the input of the network and ``j`` the output of operation ``j - 1``; what
-    nobody reads is the output. Four times ``skip`` is not an architecture.
+    A link lists the input of each operation: 0 is the input of the network, and ``j`` is the output
+    of operation ``j - 1``. Operations that no other operation reads are the output of the network.
+    A genotype of four ``skip`` operations is invalid.
 
-    Genotypes that are isomorphic in the benchmark's sense share one index: ``encode`` maps them
-    to the index of their canonical form, which is what ``decode`` gives. Indices are in the order
-    of the benchmark's hash, see :attr:`keys`.
+    Genotypes that the benchmark considers isomorphic share one index, and ``decode`` returns their
+    canonical form. Indices are in the order of the benchmark's hash, see :attr:`keys`.
 
-    ``sample`` is uniform over genotypes, not over architectures: one with many isomorphic genotypes
-    comes up more often. For the same reason ``mutate`` and ``neighbors`` may give a genotype that
-    is isomorphic to the one it came from.
+    ``sample`` is uniform over genotypes, not over architectures: an architecture with many
+    isomorphic genotypes is drawn more often. ``mutate`` and ``neighbors`` may return a genotype
+    that is isomorphic to the given one.
 
     Args:
-        operations: those to choose from, some of :data:`GNN_OPERATIONS`;
-            :data:`PROTEINS_OPERATIONS` are the ones in the benchmark's table of proteins.
-        genotypes: where a table covers a part of the architectures, those it does, shape
-            ``(n, 5)``; isomorphic ones belong too. All by default.
-        name: what the space is called in histories and messages.
+        operations: Operations to choose from, a subset of :data:`GNN_OPERATIONS`. The benchmark's
+            table of proteins has :data:`PROTEINS_OPERATIONS`.
+        genotypes: Architectures of a partial space, shape ``(n, 5)``; isomorphic genotypes are
+            included. All architectures by default.
+        name: Name of the space in histories and messages.
 
     Raises:
-        ValueError: an operation that is unknown or named twice, or none but ``skip``; a genotype
-            that is no architecture.
+        ValueError: If an operation is unknown or listed twice, there is no operation except
+            ``skip``, or a genotype is not in the space.
 
     Example:
         >>> space = NBGraphSpace()
@@ -80,73 +81,67 @@ class NBGraphSpace(CategoricalSpace):
         if unknown:
             raise ValueError(f"Unknown operations {unknown}, expected some of {GNN_OPERATIONS}.")
         if len(set(operations)) < len(operations) or not set(operations) - {"skip"}:
-            raise ValueError(f"Expected distinct operations besides skip, got {operations}.")
+            raise ValueError(
+                f"Expected distinct operations, at least one of them not skip, got {operations}."
+            )
         labels = ["".join(map(str, link)) for link in LINKS]
         names = ["link", *(f"op{node}" for node in range(_NODES))]
         super().__init__([labels] + [operations] * _NODES, names, name=name)
         self.operations = operations
-        self._numbering = _number(operations)
-        self.tree = self._numbering.tree
-        self.size = len(self._numbering.keys)
+        numbering = _number_architectures(operations)
+        self.tree = numbering.tree
+        self.share_indices(numbering.index_of_leaf, numbering.leaf_of_index)
         if genotypes is not None:
-            self._restrict(np.asarray(genotypes))
+            self.restrict(genotypes)
 
-    def _restrict(self, genotypes: NDArray[Any]) -> None:
-        whole = self._numbering
-        indices = np.unique(self.encode(genotypes))
-        if len(indices) == 0:
-            raise ValueError("A restricted search space needs at least one genotype.")
-        leaves = np.flatnonzero(np.isin(whole.index_of_leaf, indices))
-        self.tree = PrefixTree(self._decode_leaves(leaves), self.num_choices)
-        self._numbering = _Numbering(
-            self.tree,
-            index_of_leaf=np.searchsorted(indices, whole.index_of_leaf[leaves]),
-            leaf_of_index=np.searchsorted(leaves, whole.leaf_of_index[indices]),
-            keys=whole.keys[indices],
-        )
-        self.size = len(indices)
+    def describe(self) -> dict[str, Any]:
+        """Return the name and the operations of the space as JSON values."""
+        return {**super().describe(), "operations": list(self.operations)}
 
-    @property
+    @classmethod
+    def from_description(
+        cls, description: Mapping[str, Any], genotypes: ArrayLike | None = None
+    ) -> Self:
+        """Build a space from a description; see :meth:`SearchSpace.from_description`."""
+        return cls(description["operations"], genotypes, description["name"])
+
+    @cached_property
     def keys(self) -> NDArray[np.int64]:
-        """The key of each index in the benchmark's tables, shape ``(size,)``, ascending.
+        """Keys of all architectures in the benchmark's tables, shape ``(size,)``, ascending.
 
-        The five decimal digits of a key are the canonical form's link and operations, each an
-        index of :data:`LINKS` and :data:`GNN_OPERATIONS` (``Arch.valid_hash`` of the package
-        ``nas_bench_graph``, on proteins too).
+        The five decimal digits of a key are the link and the operations of the canonical form, as
+        indices of :data:`LINKS` and :data:`GNN_OPERATIONS` (``Arch.valid_hash`` of the package
+        ``nas_bench_graph``; also on proteins).
         """
-        return self._numbering.keys
-
-    def leaf_to_index(self, leaves: Indices) -> Indices:
-        """Indices of the canonical forms of leaves."""
-        return self._numbering.index_of_leaf.take(leaves)
-
-    def _index_to_leaf(self, indices: Indices) -> Indices:
-        return self._numbering.leaf_of_index.take(indices)
+        genotypes = self.decode(np.arange(self.size))
+        keys = _key(genotypes[:, 0], _codes(self.operations)[genotypes[:, 1:]])
+        keys.flags.writeable = False
+        return keys
 
     def canonical(self, genotypes: ArrayLike) -> Genotypes:
-        """The form in which the benchmark lists each genotype, ``(n, 5)`` -> ``(n, 5)``.
+        """Return the canonical form of each genotype, ``(n, 5)`` -> ``(n, 5)``.
 
         Raises:
-            ValueError: a genotype that is not an architecture of the space.
+            ValueError: If a genotype is not in the space.
         """
         return self.decode(self.encode(genotypes))
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Each genotype as its link and its operations, such as ``[0,0,1,3] gcn gat skip fc``."""
+        """Return the link and the operations of each genotype: ``[0,0,1,3] gcn gat skip fc``."""
         return [
             f"[{','.join(map(str, LINKS[link]))}] {' '.join(self.operations[op] for op in ops)}"
             for link, *ops in self.check(genotypes).tolist()
         ]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Genotypes of texts.
+        """Return the genotypes of texts.
 
-        Each operation may read any one before it: a link that is not among :data:`LINKS` is
-        isomorphic to one that is, and gives the canonical genotype.
+        An operation may read any earlier operation. If a link is not one of :data:`LINKS`, the
+        canonical genotype of the architecture is returned.
 
         Raises:
-            ValueError: a text of another form, a link that reads a later operation, or an
-                unknown operation.
+            ValueError: If a text has another form, an operation reads a later operation, or an
+                operation is unknown.
         """
         rows = [self._read(text) for text in texts]
         parents, operations = np.array(rows, np.int64).reshape(-1, 2, _NODES).swapaxes(0, 1)
@@ -163,7 +158,7 @@ class NBGraphSpace(CategoricalSpace):
             raise ValueError(f"{text!r} is not of the form '[0,0,1,3] gcn gat skip fc'.")
         link = [int(digit) for digit in match.groups()[:_NODES]]
         if any(parent > node for node, parent in enumerate(link)):
-            raise ValueError(f"{text!r}: an operation reads the input (0) or one before it.")
+            raise ValueError(f"{text!r}: an operation reads the input (0) or an earlier operation.")
         names = match.groups()[_NODES:]
         unknown = sorted(set(names) - set(self.operations))
         if unknown:
@@ -174,15 +169,15 @@ class NBGraphSpace(CategoricalSpace):
 
     @property
     def node_labels(self) -> tuple[str, ...]:
-        """What the node operations of :meth:`to_graph` stand for."""
+        """Names of the node operations of :meth:`to_graph`."""
         return ("input", "output", *self.operations)
 
     def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Graphs with operations on the nodes: input, the four operations, output.
+        """Return architectures as graphs: input, four operations, output.
 
         Returns:
-            adjacency, shape ``(n, 6, 6)`` with ``adjacency[i, u, v] = 1`` for an edge u -> v in
-            topological order, and node operations, shape ``(n, 6)``, indices of
+            Adjacency matrices, shape ``(n, 6, 6)``, with 1 at ``[i, u, v]`` for an edge u -> v;
+            nodes are in topological order. Operations of the nodes, shape ``(n, 6)``, indices of
             :attr:`node_labels`.
         """
         array = self.check(genotypes)
@@ -203,8 +198,8 @@ def _adjacency() -> NDArray[np.int8]:
 
 # -- isomorphism -------------------------------------------------------------------------------
 #
-# Below, an architecture is its parents, shape (n, 4), parents[:, k] the node that operation k
-# reads (0 the input, j operation j - 1), and its codes, shape (n, 4), indices of GNN_OPERATIONS.
+# Below, architectures are given by two arrays of shape (n, 4). parents[:, k] is the node that
+# operation k reads: 0 is the input, j is operation j - 1. codes are indices of GNN_OPERATIONS.
 
 
 @dataclass(frozen=True)
@@ -212,12 +207,11 @@ class _Numbering:
     tree: PrefixTree | None
     index_of_leaf: Indices
     leaf_of_index: Indices
-    keys: NDArray[np.int64]
 
 
 @cache
-def _number(operations: tuple[str, ...]) -> _Numbering:
-    """The architectures over some operations, numbered in the order of their keys."""
+def _number_architectures(operations: tuple[str, ...]) -> _Numbering:
+    """Number all architectures with these operations in the order of their keys."""
     shape = (len(LINKS), *[len(operations)] * _NODES)
     genotypes = np.indices(shape).reshape(len(shape), -1).T
     codes = _codes(operations)
@@ -226,12 +220,11 @@ def _number(operations: tuple[str, ...]) -> _Numbering:
     genotypes = genotypes[valid]
     link, canonical = _canonical(np.array(LINKS)[genotypes[:, 0]], codes[genotypes[:, 1:]])
     keys, index_of_leaf = np.unique(_key(link, canonical), return_inverse=True)
-    keys.flags.writeable = False  # one array for every space of these operations
-    # a canonical form is one of the leaves itself: the one whose key is its own
+    # a canonical form is the leaf whose own key is the key of its architecture
     own = np.flatnonzero(_key(genotypes[:, 0], codes[genotypes[:, 1:]]) == keys[index_of_leaf])
     leaf_of_index = np.empty(len(keys), np.int64)
     leaf_of_index[index_of_leaf[own]] = own
-    return _Numbering(tree, index_of_leaf, leaf_of_index, keys)
+    return _Numbering(tree, index_of_leaf, leaf_of_index)
 
 
 def _codes(operations: tuple[str, ...]) -> NDArray[np.int64]:
@@ -252,7 +245,7 @@ def _key(link: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.int64]
 def _canonical(
     parents: NDArray[np.int64], codes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Links (indices of LINKS) and codes of canonical forms, ``(n,)`` and ``(n, 4)``."""
+    """Return links (indices of LINKS) and codes of canonical forms, ``(n,)`` and ``(n, 4)``."""
     parents, codes = _pull_skips(parents, codes)
     return _relabel(parents, codes)
 
@@ -260,16 +253,17 @@ def _canonical(
 def _pull_skips(
     parents: NDArray[np.int64], codes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Move the skips that change nothing to the front, one after the other.
+    """Move the skips that do not change the function to the front, in a chain.
 
-    Such a skip is one that something reads, one that reads the input, directly or through skips,
-    and one that is alone in reading what it reads. The others add a second output, and stay.
+    A skip does not change the function in three cases: another operation reads it; it reads the
+    input, directly or through skips; or no other operation reads its parent. Any other skip adds
+    a second output and keeps its place.
     """
     rows = np.arange(len(parents))
     skip = codes == _SKIP
     read = (parents[:, :, None] == np.arange(1, _NODES + 1)).any(axis=1)
     inner = skip & read
-    # what each operation reads once the inner skips are gone; node 0 is the input
+    # the parent of each operation after the inner skips are removed; node 0 is the input
     source = np.zeros((len(parents), _NODES + 1), np.int64)
     for node in range(_NODES):
         parent = parents[:, node]
@@ -279,7 +273,7 @@ def _pull_skips(
     siblings = ((source[:, :, None] == source[:, None, :]) & ~inner[:, None, :]).sum(axis=2)
     moved = inner | skip & ((source == 0) | (siblings == 1))
 
-    # a stable sort puts the moved ones first and keeps the order of the others
+    # a stable sort puts the moved skips first and keeps the order of the other operations
     order = np.argsort(~moved, axis=1, kind="stable")
     count = moved.sum(axis=1)
     place = np.zeros((len(parents), _NODES + 1), np.int64)
@@ -294,7 +288,7 @@ def _pull_skips(
 def _relabel(
     parents: NDArray[np.int64], codes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of the orders of the operations that give one of LINKS, the one with the least codes."""
+    """Reorder operations so that the link is one of LINKS and the codes are the smallest."""
     rank = _rank(parents)
     link = np.empty(len(parents), np.int64)
     result = np.empty_like(codes)
@@ -308,13 +302,13 @@ def _relabel(
 
 
 def _rank(parents: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rank of each link among all 24 in which operations read earlier ones."""
+    """Return the rank of each link among the 24 links in which operations read earlier ones."""
     rank: NDArray[np.int64] = parents @ np.array([24, 12, 4, 1])
     return rank
 
 
 def _orders(link: tuple[int, ...]) -> tuple[int, NDArray[np.int64]]:
-    """The number in LINKS of an isomorphic link, and the orders of operations that lead there."""
+    """Return the isomorphic link's number in LINKS, and the orders of operations that give it."""
     found: dict[int, list[tuple[int, ...]]] = {}
     for order in permutations(range(_NODES)):
         place = [0, *(order.index(node) + 1 for node in range(_NODES))]

@@ -1,4 +1,4 @@
-"""A set of genotypes as a prefix tree stored in flat arrays."""
+"""A prefix tree of genotypes, stored in flat arrays."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 class PrefixTree:
     """The valid genotypes of a restricted search space.
 
-    Node 0 of depth 0 is the empty prefix. ``children[t][node, choice]`` is the node of depth
-    ``t + 1`` that the choice leads to, or -1 where no genotype of the set starts that way. A node
-    of the last depth is a whole genotype, and its number is the genotype's rank in lexicographic
-    order. ``first_leaves[t]`` is the first genotype of each node of depth ``t``. Every array of
-    children ends in a row of -1, so that walking on from -1 stays at -1.
+    Node 0 of depth 0 is the empty prefix. A node of the last depth is a complete genotype; its
+    number is the rank of the genotype in lexicographic order.
 
     Args:
-        genotypes: shape ``(size, num_decisions)``, unique rows in lexicographic order.
-        num_choices: shape ``(num_decisions,)``, the number of choices of each decision.
+        genotypes: Unique genotypes in lexicographic order, shape ``(size, num_decisions)``.
+        num_choices: Numbers of choices, shape ``(num_decisions,)``.
+
+    Attributes:
+        genotypes: The argument.
+        children: One array for each depth. ``children[t][node, choice]`` is the next node, of
+            depth ``t + 1``, or -1 if no genotype has this prefix. Each array ends in a row of -1,
+            so that the children of node -1 are -1.
+        first_leaves: One array for each depth: rank of the first genotype below each node.
     """
 
     def __init__(self, genotypes: NDArray[np.int64], num_choices: NDArray[np.int64]) -> None:
@@ -38,7 +42,7 @@ class PrefixTree:
             parent = node
 
     def find(self, genotypes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Ranks of genotypes, -1 where one is not in the set; ``(n, L)`` -> ``(n,)``."""
+        """Return the ranks of genotypes, -1 if one is not in the tree; ``(n, L)`` -> ``(n,)``."""
         node = np.zeros(len(genotypes), np.int64)
         for decision, table in enumerate(self.children):
             node = table[node, genotypes[:, decision]].astype(np.int64)

@@ -1,4 +1,4 @@
-"""The cell of TransNAS-Bench-101's micro search space (Duan et al., CVPR 2021, section 3.2)."""
+"""The micro search space of TransNAS-Bench-101 (Duan et al., CVPR 2021, section 3.2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nas_gym.spaces.categorical import Genotypes
+from nas_gym.spaces.base import Genotypes
 from nas_gym.spaces.edge_cells import EdgeCellSpace
 from nas_gym.spaces.nb201 import EDGES
 
@@ -18,16 +18,16 @@ _PATTERN = re.compile(r"64-41414-([0-3])_([0-3])([0-3])_([0-3])([0-3])([0-3])")
 
 
 class TransNASSpace(EdgeCellSpace):
-    """TransNAS-Bench-101 micro: four operations on the six edges of NAS-Bench-201's cell.
+    """The cells of TransNAS-Bench-101 micro: one of four operations on each of six edges.
 
-    A genotype is ``(0→1, 0→2, 1→2, 0→3, 1→3, 2→3)``, each an index of :data:`OPERATIONS`, and so
-    is its text, ``64-41414-1_02_333``, as the benchmark's API writes it. The first two parts are
-    the network around the cell, which is one for all.
+    The edges are those of NAS-Bench-201. A genotype lists the operations of the edges ``(0→1, 0→2,
+    1→2, 0→3, 1→3, 2→3)`` as indices of :data:`OPERATIONS`. Its text is that of the benchmark's
+    API: in ``64-41414-1_02_333``, the first two parts describe the network around the cell, which
+    is always the same, and the last three list the operations.
 
     Args:
-        genotypes: where a table covers a part of the cells, those it does, shape ``(size, 6)``.
-            All 4,096 by default.
-        name: what the space is called in histories and messages.
+        genotypes: Cells of a partial space, shape ``(n, 6)``. All 4,096 cells by default.
+        name: Name of the space in histories and messages.
 
     Example:
         >>> space = TransNASSpace()
@@ -42,14 +42,14 @@ class TransNASSpace(EdgeCellSpace):
         super().__init__(EDGES, [OPERATIONS] * len(EDGES), names, genotypes, name)
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Arch strings, as the benchmark writes them."""
+        """Return arch strings in the notation of the benchmark."""
         return [_TEMPLATE.format(*row) for row in self.check(genotypes).tolist()]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Genotypes of arch strings.
+        """Return the genotypes of arch strings.
 
         Raises:
-            ValueError: a text that is not an arch string of the micro search space.
+            ValueError: If a text is not an arch string of the micro search space.
         """
         rows = []
         for text in texts:

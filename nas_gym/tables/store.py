@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nas_gym.spaces import (
-    CELL_SPACES,
-    CategoricalSpace,
-    NBGraphSpace,
-    SearchSpace,
-)
+from nas_gym.spaces import SearchSpace, find_space_class
+from nas_gym.spaces.registry import ENTRY_POINTS
 from nas_gym.tables.table import Metric, Objective, Table
 from nas_gym.utils.cache import cache_folder
-from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.errors import DamagedDataError, DataError
 from nas_gym.utils.files import sha256, writing
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a table; none leads out of the cache
@@ -56,7 +52,9 @@ def save_table(table: Table, *, replace: bool = False) -> None:
 
 
 def _write_folder(table: Table, folder: Path) -> None:
-    arrays = {"values.npy": np.ascontiguousarray(table.values, np.float64)}
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        "values.npy": np.ascontiguousarray(table.values, np.float64)
+    }
     space, genotypes = _describe_space(table.space)
     if genotypes is not None:
         arrays["genotypes.npy"] = genotypes
@@ -161,40 +159,72 @@ def remove_table(name: str) -> None:
         shutil.rmtree(folder)
 
 
-def _kind(of_cells: type[SearchSpace]) -> str:
-    return of_cells.__name__.removesuffix("Space")
+def _describe_space(
+    space: SearchSpace,
+) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.int64]] | None]:
+    """Return the description of a space, and its genotypes if it is partial.
 
-
-_OF_CELLS: dict[str, Callable[[Any, str], SearchSpace]] = {
-    _kind(each): each for each in CELL_SPACES
-}
-
-
-def _describe_space(space: SearchSpace) -> tuple[dict[str, Any], np.ndarray[Any, Any] | None]:
-    description: dict[str, Any] = {"name": space.name}
-    whole = np.prod(space.num_choices.astype(object))
-    match space:
-        case NBGraphSpace():
-            whole = NBGraphSpace(space.operations).size
-            description |= {"kind": "NBGraph", "operations": list(space.operations)}
-        case _ if isinstance(space, CELL_SPACES):
-            description |= {"kind": _kind(type(space))}
-        case _:
-            description |= {"kind": "categorical", "names": list(space.decision_names)}
-            description["choices"] = [list(labels) for labels in space.choices]
-    return description, space.decode(np.arange(space.size)) if space.size < whole else None
+    Raises:
+        DataError: If the space would not be restored as it is.
+    """
+    kind, name = space.kind, type(space).__name__
+    try:
+        registered = find_space_class(kind)
+    except KeyError:
+        registered = None
+    if registered is not type(space):
+        raise DataError(
+            f"A table over the search space {space.name!r} cannot be stored, because its class "
+            f"{name} is not registered as {kind!r}. Call nas_gym.register_space({name}) first, or "
+            f"name the class in the entry-point group {ENTRY_POINTS} of its package."
+        )
+    description = space.describe()
+    genotypes = space.decode(np.arange(space.size))
+    description["sha256"] = _digest(genotypes)
+    stored = genotypes if space.is_partial else None
+    try:
+        restored = registered.from_description(json.loads(json.dumps(description)), stored)
+        same = restored.size == space.size and np.array_equal(
+            restored.decode(np.arange(space.size)), genotypes
+        )
+    except Exception as error:  # foreign code
+        raise DataError(
+            f"A table over the search space {space.name!r} cannot be stored, because {name} cannot "
+            f"be restored from its description ({type(error).__name__}: {error}). Give its "
+            "constructor the parameters genotypes=None and name, or override describe() and "
+            "from_description()."
+        ) from error
+    if not same:
+        raise DataError(
+            f"A table over the search space {space.name!r} cannot be stored, because {name} is "
+            "restored with other indices. Override describe() and from_description()."
+        )
+    return description, stored
 
 
 def _restore_space(description: dict[str, Any], folder: Path) -> SearchSpace:
     file = folder / "genotypes.npy"
     genotypes = np.load(file, allow_pickle=False) if file.exists() else None
-    name = description.get("name", description["kind"])
-    match description["kind"]:
-        case "NBGraph":
-            return NBGraphSpace(description["operations"], genotypes, name)
-        case "categorical":
-            return CategoricalSpace(description["choices"], description["names"], genotypes, name)
-        case kind if kind in _OF_CELLS:
-            return _OF_CELLS[kind](genotypes, name)
-        case kind:
-            raise ValueError(f"unknown kind of search space {kind!r}")
+    kind = description["kind"]
+    try:
+        space_class = find_space_class(kind)
+    except KeyError as error:
+        raise DataError(
+            f"The table in {folder} is over the search space {kind!r}, which is not registered. "
+            f"Install the package that has it in the entry-point group {ENTRY_POINTS}, or call "
+            "nas_gym.register_space() with its class first. To delete the table, run "
+            f"`nas-gym data remove {folder.name}`."
+        ) from error
+    space = space_class.from_description({"name": kind, **description}, genotypes)
+    expected = description.get("sha256")  # tables of earlier versions have none
+    if expected and _digest(space.decode(np.arange(space.size))) != expected:
+        raise DataError(
+            f"The search space {kind!r} has changed: the table in {folder} was stored with other "
+            f"indices. Import the table again, or install the version of {space_class.__module__} "
+            "that was used."
+        )
+    return space
+
+
+def _digest(genotypes: np.ndarray[Any, np.dtype[np.int64]]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(genotypes, "<i8").tobytes()).hexdigest()

@@ -21,7 +21,8 @@ DRIFT = {"signal": "analog_drift_86400", "report": "analog_drift_86400"}
 @functools.cache
 def beginnings(space):
     """What every architecture begins with: tuples of choices."""
-    everything = space._decode_leaves(np.arange(space._num_leaves)).tolist()
+    leaves = np.arange(space.num_prefixes(space.num_decisions))
+    everything = space.decode_prefixes(space.num_decisions, leaves).tolist()
     return {tuple(row[:length]) for row in everything for length in range(len(row) + 1)}
 
 

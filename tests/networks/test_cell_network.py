@@ -10,7 +10,6 @@ from torch.nn.functional import cross_entropy
 from nas_gym.networks.cell_network import CellNetwork
 from nas_gym.spaces import NB201Space
 from nas_gym.spaces.graphs import NODES, to_graphs
-from nas_gym.spaces.mixed_ops import MixedOps
 from nas_gym.spaces.nb201_cost import count_nb201_parameters
 
 SPACE = NB201Space()
@@ -152,19 +151,6 @@ def test_a_cell_that_gives_nothing(dims):
     assert not first_cell(network)(torch.ones(1, 4, *SHAPES[dims])).any()
     torch.testing.assert_close(logits, logits[:1].expand(5, -1))
     assert network.head.bias.grad.any()
-
-
-@pytest.mark.parametrize("dims", [1, 2])
-def test_mixed_ops(dims):
-    mixed = MixedOps()
-    graphs = mixed.to_graphs(mixed.sample(20, np.random.default_rng(0)))
-    for graph in zip(graphs.adjacency, graphs.nodes, strict=True):
-        network = small(graph, dims)
-        cross_entropy(network(inputs(dims)), torch.arange(5) % 4).backward()
-        assert all(
-            parameter.grad is not None and parameter.grad.isfinite().all()
-            for parameter in network.parameters()
-        )
 
 
 def sinusoids(n, rng):

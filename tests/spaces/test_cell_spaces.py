@@ -176,7 +176,7 @@ FULL = np.triu(np.ones((5, 5), int), 1).tolist()
     ],
 )
 def test_cells_that_nas_bench_101_forbids(text, edges):
-    with pytest.raises(ValueError, match=rf"maxpool3x3,output is no cell .* it has {edges}"):
+    with pytest.raises(ValueError, match=rf"maxpool3x3,output is not a cell .* it has {edges}"):
         NB101Space.parse([CELLS_101[0], text])
 
 

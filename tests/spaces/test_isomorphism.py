@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from nas_gym.spaces.isomorphism import canonical
+from nas_gym.spaces.isomorphism import canonicalize_cells
 
 LABELS = 4  # three operations, and absent
 
@@ -50,7 +50,7 @@ def orders(vertices):
 @pytest.mark.parametrize(("vertices", "count"), [(2, 1), (3, 6), (4, 84), (5, 2441)])
 def test_cells_are_one_where_they_are_isomorphic(vertices, count):
     cells = cells_in_use(vertices)
-    forms = [tuple(form) for form in canonical(cells, vertices, LABELS).tolist()]
+    forms = [tuple(form) for form in canonicalize_cells(cells, vertices, LABELS).tolist()]
     groups = {tuple(cell): set() for cell in cells.tolist()}
     for cell, group in groups.items():
         group |= {reordered(cell, vertices, order) for order in orders(vertices)} - {None}
@@ -63,27 +63,31 @@ def test_any_order_of_a_large_cell_has_one_form():
     for _ in range(20):
         cell = [*rng.integers(0, 2, 21).tolist(), *rng.integers(0, 3, 5).tolist()]
         every = [reordered(cell, 7, order) for order in orders(7)]
-        forms = canonical(np.array([each for each in every if each]), 7, LABELS)
+        forms = canonicalize_cells(np.array([each for each in every if each]), 7, LABELS)
         assert len(np.unique(forms, axis=0)) == 1
-        np.testing.assert_array_equal(canonical(forms, 7, LABELS), forms)
+        np.testing.assert_array_equal(canonicalize_cells(forms, 7, LABELS), forms)
 
 
 def test_what_is_on_no_path_is_absent():
     # 0->1->3 is the path; vertex 2 has edges, but reads nothing
     bits = [1, 0, 0, 0, 1, 1]
-    forms = canonical(np.array([[*bits, 1, 0], [*bits, 1, 2], [1, 0, 0, 0, 1, 0, 1, 3]]), 4, LABELS)
+    forms = canonicalize_cells(
+        np.array([[*bits, 1, 0], [*bits, 1, 2], [1, 0, 0, 0, 1, 0, 1, 3]]), 4, LABELS
+    )
     assert forms.tolist() == [[1, 0, 0, 0, 1, 0, 1, 3]] * 3
     # an absent vertex is on no path, and where nothing is left there is no edge
-    forms = canonical(np.array([[1, 0, 0, 0, 1, 0, 3, 0], [0, 0, 0, 1, 0, 1, 0, 0]]), 4, LABELS)
+    forms = canonicalize_cells(
+        np.array([[1, 0, 0, 0, 1, 0, 3, 0], [0, 0, 0, 1, 0, 1, 0, 0]]), 4, LABELS
+    )
     assert forms.tolist() == [[0, 0, 0, 0, 0, 0, 3, 3]] * 2
-    assert canonical(np.zeros((0, 8), int), 4, LABELS).shape == (0, 8)
+    assert canonicalize_cells(np.zeros((0, 8), int), 4, LABELS).shape == (0, 8)
 
 
 def test_direction_and_place_count():
     """A chain of two operations is not the chain of them turned round."""
     chain = [1, 0, 0, 1, 0, 1]
-    forms = canonical(np.array([[*chain, 0, 1], [*chain, 1, 0]]), 4, LABELS)
+    forms = canonicalize_cells(np.array([[*chain, 0, 1], [*chain, 1, 0]]), 4, LABELS)
     assert forms.tolist() == [[*chain, 0, 1], [*chain, 1, 0]]
     side_by_side = [1, 1, 0, 0, 1, 1]
-    forms = canonical(np.array([[*side_by_side, 0, 1], [*side_by_side, 1, 0]]), 4, LABELS)
+    forms = canonicalize_cells(np.array([[*side_by_side, 0, 1], [*side_by_side, 1, 0]]), 4, LABELS)
     assert forms[0].tolist() == forms[1].tolist()

@@ -144,7 +144,6 @@ DAMAGES = {
     "stray values": lambda folder: np.save(folder / "other.npy", np.zeros(2)),
     "no hashes": rewrite(sha256={}),
     "list of hashes": rewrite(sha256=["values.npy"]),
-    "unknown space": rewrite(space={"kind": "other", "name": "x"}),
     "wrong space": rewrite(space={"kind": "NB201", "name": "x"}),
     "list for space": rewrite(space=[]),
     "unknown metric field": rewrite(metrics=[{"nom": "acc"}]),
@@ -167,6 +166,19 @@ def test_damage_is_found(damage, load, cache):
     store.remove_table("mine")
     store.save_table(make_table(restricted_space()))
     load("mine")
+
+
+def test_a_space_that_is_not_registered(cache):
+    store.save_table(make_table(restricted_space()))
+    rewrite(space={"kind": "other", "name": "x"})(store.table_folder("mine"))
+    with pytest.raises(
+        DataError, match=r"'other', which is not registered.*register_space"
+    ) as caught:
+        tables.load_table("mine")
+    assert not isinstance(caught.value, DamagedDataError)
+    assert "`nas-gym data remove mine`" in str(caught.value)
+    assert str(store.table_folder("mine")) in str(caught.value)
+    store.remove_table("mine")
 
 
 def test_damage_of_a_catalogue_table_and_the_way_out(cache, open_table):

@@ -7,12 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.spaces import (
-    CELL_SPACES,
-    CategoricalSpace,
-    NBGraphSpace,
-    SearchSpace,
-)
+from nas_gym.spaces import SearchSpace
 from nas_gym.tables.user_file.columns import file_error, first_file_error
 from nas_gym.tables.user_file.genotypes import Architectures
 
@@ -32,7 +27,7 @@ def fit_space(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.
         check = partial(_canonical, space)
         raise first_file_error(check, found.genotypes, found.column) from None
     if len(genotypes) != space.size:
-        space = _part(space, genotypes, name)
+        space = space.subset(genotypes, name)
     indices = space.encode(genotypes)
     _check_distinct(indices, found)
     return space, indices
@@ -44,16 +39,6 @@ def _canonical(space: SearchSpace, genotypes: NDArray[np.int64]) -> NDArray[np.i
         space.contains(genotypes)
         return genotypes
     return space.decode(space.encode(genotypes))
-
-
-def _part(space: SearchSpace, genotypes: NDArray[np.int64], name: str) -> SearchSpace:
-    match space:
-        case _ if isinstance(space, CELL_SPACES):
-            return type(space)(genotypes, name)
-        case NBGraphSpace():
-            return NBGraphSpace(space.operations, genotypes, name)
-        case _:
-            return CategoricalSpace(space.choices, space.decision_names, genotypes, name)
 
 
 def _check_distinct(indices: NDArray[np.int64], found: Architectures) -> None:

@@ -1,0 +1,138 @@
+"""The classes of search spaces by kind: built in, registered by a call, or by an entry point."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from nas_gym.spaces.base import SearchSpace
+from nas_gym.spaces.checks import check_consistency
+from nas_gym.utils.errors import DataError
+
+ENTRY_POINTS = "nas_gym.spaces"
+"""Entry-point group in which a package names its classes: ``Hex = "my_package:HexSpace"``."""
+
+_BUILT_IN = {
+    "NB101": "nb101:NB101Space",
+    "NB201": "nb201:NB201Space",
+    "NBASR": "nbasr:NBASRSpace",
+    "NBGraph": "nbgraph:NBGraphSpace",
+    "TransNAS": "transnas:TransNASSpace",
+    "DARTS": "darts:DARTSSpace",
+    "categorical": "categorical:CategoricalSpace",
+}
+_registered: dict[str, type[SearchSpace]] = {}
+
+SpaceClass = TypeVar("SpaceClass", bound=type[SearchSpace])
+
+
+def register_space(space_class: SpaceClass) -> SpaceClass:
+    """Register a class of search spaces in this process, so that its tables can be stored.
+
+    It can be used as a decorator. Other processes (workers of ``nas-gym compare``, later sessions)
+    know the class only if its package names it in the entry-point group ``nas_gym.spaces``.
+
+    Args:
+        space_class: A subclass of :class:`SearchSpace` that can be built without arguments, and
+            from ``genotypes`` and ``name``.
+
+    Returns:
+        The same class.
+
+    Raises:
+        TypeError: If it is not such a class.
+        ValueError: If its kind is the kind of another class, or the whole space is inconsistent.
+    """
+    if not (isinstance(space_class, type) and issubclass(space_class, SearchSpace)):
+        raise TypeError(f"register_space() takes a subclass of SearchSpace, got {space_class!r}.")
+    kind = space_class.kind
+    if kind in _BUILT_IN or not kind:
+        raise ValueError(
+            f"{space_class.__name__} cannot be registered as {kind!r}, the kind of a built-in "
+            f"search space. Set the class attribute kind to another name."
+        )
+    other = _registered.get(kind)
+    if other is not None and not _is_same_class(other, space_class):
+        raise ValueError(
+            f"The kind {kind!r} is registered for {_full_name(other)} already. Set the class "
+            f"attribute kind of {_full_name(space_class)} to another name."
+        )
+    check_consistency(build_whole_space(space_class))
+    _registered[kind] = space_class
+    return space_class
+
+
+def _is_same_class(first: type, second: type) -> bool:
+    """Return whether a class is another one, or a new definition of it (in a notebook)."""
+    return _full_name(first) == _full_name(second)
+
+
+def _full_name(space_class: type) -> str:
+    return f"{space_class.__module__}.{space_class.__qualname__}"
+
+
+def build_whole_space(space_class: type[SearchSpace]) -> SearchSpace:
+    """Build a space of all architectures.
+
+    Raises:
+        TypeError: If the class cannot be built without arguments.
+    """
+    try:
+        # a subclass needs no arguments, unlike its base class
+        return space_class()  # type: ignore[call-arg]
+    except TypeError as error:
+        raise TypeError(
+            f"{space_class.__name__}() failed: {error}. The constructor of a registered search "
+            f"space has the parameters genotypes=None and name={space_class.kind!r}; other "
+            "parameters need defaults."
+        ) from error
+
+
+def space_kinds() -> list[str]:
+    """Return the kinds of all search spaces that can be looked up, sorted."""
+    names = (each.name for each in entry_points(group=ENTRY_POINTS))
+    return sorted({*_BUILT_IN, *_registered, *names})
+
+
+def find_space_class(kind: str) -> type[SearchSpace]:
+    """Return the class of a kind of search space.
+
+    Raises:
+        KeyError: If no class of this kind is registered.
+        DataError: If an entry point of this kind cannot be imported, or is not such a class.
+    """
+    if kind in _BUILT_IN:
+        module, _, name = _BUILT_IN[kind].partition(":")
+        built_in: type[SearchSpace] = getattr(import_module(f"nas_gym.spaces.{module}"), name)
+        return built_in
+    if kind not in _registered:
+        _registered[kind] = _load_entry_point(kind)
+    return _registered[kind]
+
+
+def _load_entry_point(kind: str) -> type[SearchSpace]:
+    for point in entry_points(group=ENTRY_POINTS, name=kind):
+        try:
+            found = point.load()
+        except Exception as error:  # foreign code
+            raise DataError(
+                f"The search space {kind!r} could not be imported from {point.value}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if not (isinstance(found, type) and issubclass(found, SearchSpace)):
+            raise DataError(
+                f"The entry point {kind!r} of {ENTRY_POINTS} names {point.value}, which is not a "
+                "subclass of SearchSpace."
+            )
+        if found.kind != kind:
+            raise DataError(
+                f"The entry point {kind!r} of {ENTRY_POINTS} names {point.value}, whose kind is "
+                f"{found.kind!r}. Give the entry point that name."
+            )
+        return found
+    raise KeyError(
+        f"There is no search space {kind!r}. There are: {', '.join(space_kinds())}. Register a "
+        f"class of your own with nas_gym.register_space(), or in the entry-point group "
+        f"{ENTRY_POINTS}."
+    )
