@@ -21,13 +21,9 @@ check: $(VENV)/installed
 bench: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/nas-gym bench
 
-# every study of docs/reproduction*.md; goes on where it was cut off
+# every study of docs/reproduction*.md; continues where it was interrupted
 reproduce: $(VENV)/installed
 	$(BIN)/python scripts/reproduce.py
-	$(BIN)/python scripts/reproduce_l2nas.py
-	$(BIN)/python scripts/reproduce_catch.py
-	$(BIN)/python scripts/reproduce_mpnas.py
-	$(BIN)/python scripts/reproduce_networks.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,10 +1,11 @@
-"""Tune the hyper-parameters of a stable-baselines3 algorithm on tasks that are not reported.
+"""Tune the hyper-parameters of a stable-baselines3 algorithm, on tasks that no page reports.
 
     python scripts/tune_sb3.py ppo --family NB201 --trials 30
 
-Optuna's TPE proposes settings; each is judged by its mean regret after 250, 500 and 1,000 queries
-relative to random search's, over the tasks of the family and a few seeds. The best settings are
-written to nas_gym/agents/sb3/hyperparams/<algorithm>.yml.
+Optuna's TPE proposes hyper-parameters. Their score is the mean regret after 250, 500 and 1,000
+queries, relative to that of random search, over the tasks of the family and a few seeds. The best
+hyper-parameters are written to nas_gym/agents/sb3/hyperparams/<algorithm>.yml. One trial takes
+seconds (a2c) to a minute (tqc).
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ import numpy as np
 import optuna
 import torch
 import yaml
+from numpy.typing import NDArray
 
 import nas_gym
 from nas_gym.agents import RandomSearch
 from nas_gym.agents.sb3.models import ALGORITHMS, search
+from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.recording import RecordVectorSearch
 from nas_gym.registration import in_mode
 
-# Comparisons report accuracy on the image data sets, and other graph data sets.
-TASKS: dict[str, list[tuple[str, dict[str, str]]]] = {
+# the result pages report accuracy on the image data sets, and other graph data sets
+TASKS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "NB201": [
         ("NB201-cifar10-v0", {"signal": metric, "report": metric})
         for metric in ("analog_drift_86400", "noisy_accuracy", "baseline_drift_3600")
@@ -36,15 +39,19 @@ TASKS: dict[str, list[tuple[str, dict[str, str]]]] = {
         ("NBGraph-photo-v0", {"signal": "valid_perf", "report": "valid_perf"}),
     ],
 }
-BUDGETS = (250, 500, 1000)
+"""Tasks of each family of search spaces: environment IDs and arguments."""
+
+BUDGETS = np.array([250, 500, 1000])
+"""Numbers of queries after which the regret counts."""
+
 HEADER = "# Found by scripts/tune_sb3.py; keys as in RL Baselines3 Zoo.\n"
-HYPERPARAMS = Path(nas_gym.__file__).parent / "agents" / "hyperparams"
+HYPERPARAMS = Path(nas_gym.__file__).parent / "agents" / "sb3" / "hyperparams"
 
 
 def on_policy(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
-    """PPO and its kin, A2C."""
+    """Suggest hyper-parameters of PPO, its variants and A2C."""
     n_envs = trial.suggest_categorical("n_envs", [4, 8, 16])
-    # rollouts end with episodes
+    # a rollout ends at the end of an episode
     n_steps = length * trial.suggest_categorical("episodes", [1, 2, 4])
     settings: dict[str, Any] = {
         "n_envs": n_envs,
@@ -64,7 +71,7 @@ def on_policy(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
 
 
 def q_learning(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
-    """DQN and QR-DQN."""
+    """Suggest hyper-parameters of DQN and QR-DQN."""
     policy_kwargs: dict[str, Any] = {"net_arch": [64, 64]}
     if name == "qrdqn":
         policy_kwargs["n_quantiles"] = 25
@@ -84,7 +91,10 @@ def q_learning(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
 
 
 def actor_critic(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
-    """DDPG, TD3, SAC, TQC: a step is a query whose reward depends on its action alone."""
+    """Suggest hyper-parameters of DDPG, TD3, SAC and TQC.
+
+    Each step is a query, and its reward depends on its action alone: the discount is 0.
+    """
     settings: dict[str, Any] = {
         "policy": "MlpPolicy",
         "buffer_size": 10_000,
@@ -104,7 +114,7 @@ def actor_critic(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
 
 
 def suggest(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
-    """Hyper-parameters as the YAML file holds them."""
+    """Suggest hyper-parameters of an algorithm, with the keys of its YAML file."""
     if name in ("ppo", "a2c", "maskableppo", "recurrentppo"):
         settings = on_policy(trial, name, length)
     else:
@@ -113,40 +123,42 @@ def suggest(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
     return {"vec_env_wrapper": ["nas_gym.agents.sb3.rewards.RankRewards"], **settings}
 
 
-def regrets(name: str, env: str, arguments: dict[str, Any], seed: int, **settings: Any) -> Any:
-    """The regret after each of the budgets."""
-    found = search(name, env, BUDGETS[-1], seed, arguments, tuned=False, **settings)
-    return found.regrets[np.array(BUDGETS) - 1, 0]
+def regrets(
+    name: str, env: str, arguments: dict[str, Any], seed: int, settings: dict[str, Any]
+) -> NDArray[np.float64]:
+    """Return the regret of an algorithm after each of the budgets."""
+    found = search(name, env, int(BUDGETS[-1]), seed, arguments, tuned=False, **settings)
+    after: NDArray[np.float64] = found.regrets[BUDGETS - 1, 0]
+    return after
 
 
-def of_random_search(env: str, arguments: dict[str, Any]) -> Any:
-    """Random search's mean regrets after each of the budgets."""
+def random_search_regrets(env: str, arguments: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the mean regret of random search after each of the budgets."""
     envs = RecordVectorSearch(gym.make_vec(in_mode(env, "-alpha"), num_envs=200, **arguments))
-    RandomSearch(envs, seed=0).learn(BUDGETS[-1])
-    return envs.curves().regrets[np.array(BUDGETS) - 1].mean(axis=1)
+    RandomSearch(envs, seed=0).learn(int(BUDGETS[-1]))
+    means: NDArray[np.float64] = envs.curves().regrets[BUDGETS - 1].mean(axis=1)
+    return means
 
 
-def main() -> None:
-    """Tune one algorithm for one family."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("algorithm", choices=list(ALGORITHMS))
-    parser.add_argument("--family", choices=list(TASKS), default="NB201")
-    parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--seeds", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    tasks = TASKS[arguments.family]
-    baselines = [of_random_search(*task) for task in tasks]
-    env, task_arguments = tasks[0]
-    length = gym.make(env, **task_arguments).unwrapped.task.space.num_decisions
+def num_decisions(env: str, arguments: dict[str, Any]) -> int:
+    """Return the number of decisions that describe an architecture of an environment."""
+    envs = gym.make_vec(env, num_envs=1, **arguments)
+    assert isinstance(envs, SearchVectorEnv)
+    return envs.task.space.num_decisions
+
+
+def tune(name: str, family: str, num_trials: int, num_seeds: int) -> dict[str, Any]:
+    """Return the hyper-parameters with the lowest regret relative to random search's."""
+    tasks = TASKS[family]
+    baselines = [random_search_regrets(*task) for task in tasks]
+    length = num_decisions(*tasks[0])
 
     def objective(trial: optuna.Trial) -> float:
-        settings = suggest(trial, arguments.algorithm, length)
+        settings = suggest(trial, name, length)
         trial.set_user_attr("settings", settings)
         ratios = [
-            regrets(arguments.algorithm, *task, 10_000 + seed, **settings) / baseline
-            for seed in range(arguments.seeds)
+            regrets(name, *task, 10_000 + seed, settings) / baseline
+            for seed in range(num_seeds)
             for task, baseline in zip(tasks, baselines, strict=True)
         ]
         trial.set_user_attr("by_budget", np.mean(ratios, axis=0).round(3).tolist())
@@ -155,13 +167,13 @@ def main() -> None:
 
     sampler = optuna.samplers.TPESampler(seed=0, multivariate=True)
     study = optuna.create_study(direction="minimize", sampler=sampler)
-    study.optimize(objective, n_trials=arguments.trials)
+    study.optimize(objective, n_trials=num_trials)
     print("best", study.best_value, study.best_trial.user_attrs)
-    save(arguments.algorithm, arguments.family, study.best_trial.user_attrs["settings"])
+    return dict(study.best_trial.user_attrs["settings"])
 
 
 def save(algorithm: str, family: str, settings: dict[str, Any]) -> None:
-    """Write a family's hyper-parameters to the algorithm's file."""
+    """Write the hyper-parameters for a family to the file of the algorithm."""
     path = HYPERPARAMS / f"{algorithm}.yml"
     families = yaml.safe_load(path.read_text()) if path.exists() else {}
     families[family] = {
@@ -169,6 +181,22 @@ def save(algorithm: str, family: str, settings: dict[str, Any]) -> None:
         for key, value in settings.items()
     }
     path.write_text(HEADER + yaml.safe_dump(families, sort_keys=False))
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("algorithm", choices=list(ALGORITHMS))
+    parser.add_argument("--family", choices=list(TASKS), default="NB201")
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    settings = tune(options.algorithm, options.family, options.trials, options.seeds)
+    save(options.algorithm, options.family, settings)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Studies behind the result pages in ``docs/``, and the tables of these pages."""

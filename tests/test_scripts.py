@@ -1,0 +1,108 @@
+"""The scripts: pages match the saved results, and a study is run and saved."""
+
+import json
+
+import pytest
+
+import reproduce
+from nas_gym.tables import MissingDataError
+from reproduction import pages, studies
+from reproduction.pages import fill_blocks
+from reproduction.studies import ComparisonStudy, JobStudy, Measurement
+
+
+@pytest.mark.parametrize("name", reproduce.PAGES)
+def test_pages_match_the_results(name):
+    try:
+        page = reproduce.load_page(name)
+    except MissingDataError as error:
+        pytest.skip(str(error))
+    assert page.missing_results == []
+    assert page.text() == page.file.read_text()
+
+
+PAGE = "Before.\n\n<!-- generated: a -->\n\nold\n\n<!-- end -->\n\nAfter.\n"
+
+
+def test_blocks_are_filled():
+    filled = "Before.\n\n<!-- generated: a -->\n\n| x |\n\n<!-- end -->\n\nAfter.\n"
+    assert fill_blocks(PAGE, {"a": "| x |"}, "page.md") == filled
+    assert fill_blocks(filled, {"a": "old"}, "page.md") == PAGE
+
+
+@pytest.mark.parametrize(
+    ("text", "blocks"), [(PAGE, {}), (PAGE, {"a": "", "b": ""}), (PAGE + PAGE, {"a": ""})]
+)
+def test_unknown_missing_and_repeated_blocks(text, blocks):
+    with pytest.raises(ValueError, match=r"docs/page\.md has the generated blocks a"):
+        fill_blocks(text, blocks, "page.md")
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Folders of their own for results, figures and runs."""
+    for name in ("RESULTS", "FIGURES", "RUNS"):
+        folder = tmp_path / name.lower()
+        folder.mkdir()
+        monkeypatch.setattr(studies, name, folder)
+    return tmp_path
+
+
+def test_a_comparison_is_run_and_saved(folders):
+    study = ComparisonStudy(
+        name="small",
+        envs=["NB201-cifar10-v0"],
+        agents=["random", "rea(population_size=3,sample_size=2)"],
+        queries=10,
+        seeds=2,
+        env_arguments={"signal": "noisy_accuracy"},
+        figures="curves-*.png",
+        statistics=lambda trials: {"names": [each.agent for each in trials]},
+    )
+    study.run()
+    assert study.command == (
+        "nas-gym compare NB201-cifar10-v0 --agents 'random,rea(population_size=3,sample_size=2)' "
+        "--queries 10 --seeds 2 --first-seed 1000 --signal noisy_accuracy "
+        f"--out {folders}/runs/small"
+    )
+    found = json.loads((folders / "results" / "small.json").read_text())
+    assert found["command"] == study.command
+    assert found["names"] == study.agents
+    entry = found["environments"]["NB201-cifar10-v0"]["agents"]["random"]["at_queries"]["10"]
+    assert study.at("NB201-cifar10-v0", "random", 10) == entry
+    assert (folders / "figures" / "small-curves-NB201-cifar10-v0.png").exists()
+
+
+def double(value):
+    return 2 * value
+
+
+def test_jobs_that_are_done_are_not_run_again(folders):
+    study = JobStudy("doubled", double, [(1,), (2,)], lambda _, results: results)
+    (folders / "runs" / "doubled").mkdir()
+    (folders / "runs" / "doubled" / "1.json").write_text("100")
+    study.run()
+    assert study.result == [100, 4]
+
+
+def test_only_one_study_is_run(folders, monkeypatch, capsys):
+    ran = []
+    found = [Measurement(name, lambda name=name: ran.append(name)) for name in ("a", "b")]
+    page = pages.Page("page.md", found, dict)
+    monkeypatch.setattr(reproduce, "load_page", lambda name: page)
+    reproduce.main(["l2nas", "--only", "b"])
+    assert ran == ["b"]
+    assert "docs/page.md is unchanged: run a first." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["l3nas"], "unknown page 'l3nas'; choose from baselines, l2nas"),
+        (["baselines", "--only", "sb4"], "unknown study 'sb4'; choose from nb201-12epochs"),
+    ],
+)
+def test_unknown_names(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        reproduce.main(arguments)
+    assert message in capsys.readouterr().err
