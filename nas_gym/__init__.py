@@ -6,11 +6,79 @@ Importing the package registers its environments::
     import nas_gym
 
     env = gym.make("NB201-cifar10-v0")
+
+Everything that users need can be imported from here. Names other than those of registration are
+imported when they are first used, so that ``import nas_gym`` stays quick.
 """
 
-from nas_gym.registration import import_table, register_all
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nas_gym.registration import import_table, register_all, register_task
+
+if TYPE_CHECKING:
+    from nas_gym.agents.common.base import Agent
+    from nas_gym.agents.common.meta_agent import MetaAgent
+    from nas_gym.evaluators import Evaluator
+    from nas_gym.experiments.compare import compare
+    from nas_gym.recording import RecordSearch, RecordVectorSearch
+    from nas_gym.spaces import CategoricalSpace, SearchSpace
+    from nas_gym.tables import Metric, Table
+    from nas_gym.tasks import Task, make_task
+    from nas_gym.tasks.task_sets import TaskSet, load_task_set
 
 __version__ = "0.1.0"
-__all__ = ["import_table"]
+
+_MODULES = {
+    "Agent": "agents.common.base",
+    "CategoricalSpace": "spaces",
+    "Evaluator": "evaluators",
+    "MetaAgent": "agents.common.meta_agent",
+    "Metric": "tables",
+    "RecordSearch": "recording",
+    "RecordVectorSearch": "recording",
+    "SearchSpace": "spaces",
+    "Table": "tables",
+    "Task": "tasks",
+    "TaskSet": "tasks.task_sets",
+    "compare": "experiments.compare",
+    "load_task_set": "tasks.task_sets",
+    "make_task": "tasks",
+}
+"""The module of each name that is imported when it is first used."""
+
+__all__ = [
+    "Agent",
+    "CategoricalSpace",
+    "Evaluator",
+    "MetaAgent",
+    "Metric",
+    "RecordSearch",
+    "RecordVectorSearch",
+    "SearchSpace",
+    "Table",
+    "Task",
+    "TaskSet",
+    "compare",
+    "import_table",
+    "load_task_set",
+    "make_task",
+    "register_task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})
+
 
 register_all()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
@@ -12,7 +14,11 @@ from nas_gym.tables import SOURCES, DamagedDataError, Table, imported_tables, st
 from nas_gym.tables.catalog import GRAPH_DATASETS
 from nas_gym.tables.store import stored_datasets
 
-# ID without mode and version -> the arguments that name its task
+if TYPE_CHECKING:
+    from nas_gym.tasks import Task
+
+_NAME = "at most 100 letters, digits, '_', '.' and '-', beginning with a letter or digit"
+
 BUILT_IN: dict[str, dict[str, str]] = {
     "NB201-cifar10": {"table": "analog-nasbench", "dataset": "cifar10"},
     "NB201-cifar100": {"table": "nats-bench", "dataset": "cifar100"},
@@ -30,54 +36,138 @@ BUILT_IN: dict[str, dict[str, str]] = {
         for dataset in ("cifar10", "cifar100", "ImageNet16-120")
     },
 }
-
-# suffix of the ID -> the classes, and how many steps an episode has by default
-MODES: dict[str, tuple[str, int | None]] = {
-    "": ("Sequential", None),
-    "-alpha": ("Alpha", 500),
-    "-population": ("Population", 490),
-}
+"""The tasks of this package: ID without mode and version -> arguments of ``make_task``."""
 
 
-def ids(name: str) -> list[str]:
-    """The IDs of a task, one for each mode."""
-    return [f"{name}{suffix}-v0" for suffix in MODES]
+class Mode(Enum):
+    """The three modes of an environment; the value is the suffix of the IDs."""
+
+    SEQUENTIAL = ""
+    ALPHA = "-alpha"
+    POPULATION = "-population"
+
+    @property
+    def entry_point(self) -> str:
+        """Module and class of the scalar environment."""
+        return f"nas_gym.envs.{self.name.lower()}:{self.name.capitalize()}Env"
+
+    @property
+    def vector_entry_point(self) -> str:
+        """Module and class of the vector environment."""
+        return f"nas_gym.envs.{self.name.lower()}:{self.name.capitalize()}VectorEnv"
+
+    @property
+    def max_episode_steps(self) -> int | None:
+        """Number of steps after which an episode is truncated by default."""
+        return {"SEQUENTIAL": None, "ALPHA": 500, "POPULATION": 490}[self.name]
 
 
-def in_mode(env_id: str, suffix: str) -> str:
-    """The ID of the same task in the mode of a suffix of :data:`MODES`.
+def environment_ids(name: str) -> list[str]:
+    """Return the IDs of a task, one for each mode."""
+    return [f"{name}{mode.value}-v0" for mode in Mode]
+
+
+def in_mode(env_id: str, mode: Mode) -> str:
+    """Return the ID of the same task in another mode.
 
     Raises:
-        gymnasium.error.Error: there is none, or ``env_id`` itself is unknown.
+        gymnasium.error.Error: If ``env_id`` is unknown, or has no such mode.
     """
     gym.spec(env_id)
-    for other in sorted(MODES, key=len, reverse=True):
-        name = env_id.removesuffix(f"{other}-v0")
-        if name != env_id and f"{name}{suffix}-v0" in gym.registry:
-            return f"{name}{suffix}-v0"
+    for other in sorted(Mode, key=lambda each: len(each.value), reverse=True):
+        name = env_id.removesuffix(f"{other.value}-v0")
+        if name != env_id and f"{name}{mode.value}-v0" in gym.registry:
+            return f"{name}{mode.value}-v0"
     raise gym.error.NameNotFound(
-        f"{env_id} has no twin {'in' if suffix else 'without a'} mode {suffix or 'suffix'!r}. "
-        "Use an environment of nas_gym."
+        f"{env_id} has no {mode.name.lower()} mode. Use an environment of nas_gym."
     )
 
 
-def register(name: str, arguments: dict[str, Any]) -> list[str]:
-    """Register a task in all three modes, in place of what had its IDs; returns the IDs."""
-    for env_id, (mode, steps) in zip(ids(name), MODES.values(), strict=True):
-        module = f"nas_gym.envs.{mode.lower()}"
+def register_environments(name: str, arguments: Mapping[str, Any]) -> list[str]:
+    """Register a task in all three modes, replacing environments that have its IDs.
+
+    Args:
+        name: The IDs are ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``.
+        arguments: Keyword arguments of :func:`nas_gym.tasks.make_task`.
+
+    Returns:
+        The IDs.
+    """
+    for env_id, mode in zip(environment_ids(name), Mode, strict=True):
         gym.registry.pop(env_id, None)
         gym.register(
             env_id,
-            entry_point=f"{module}:{mode}Env",
-            vector_entry_point=f"{module}:{mode}VectorEnv",
-            max_episode_steps=steps,
-            kwargs=arguments,
+            entry_point=mode.entry_point,
+            vector_entry_point=mode.vector_entry_point,
+            max_episode_steps=mode.max_episode_steps,
+            kwargs=dict(arguments),
         )
-    return ids(name)
+    return environment_ids(name)
 
 
-def _tasks(table: str, datasets: list[str]) -> dict[str, dict[str, str]]:
-    """The tasks of a user's table: names -> arguments."""
+def register_task(name: str, task: Task) -> list[str]:
+    """Register a task of your own as environments in all three modes.
+
+    The IDs hold for this process and for the worker processes of comparisons that it starts. A
+    task that is registered again under the same name replaces the earlier one.
+
+    Args:
+        name: The IDs are ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``.
+        task: What the environments search.
+
+    Returns:
+        The IDs.
+
+    Raises:
+        TypeError: If ``task`` is not a :class:`nas_gym.Task`.
+        ValueError: If the name cannot be part of an ID, or one of the IDs belongs to another
+            environment.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import nas_gym
+        >>> task = nas_gym.make_task(
+        ...     table="analog-nasbench", dataset="cifar10", signal="analog_accuracy"
+        ... )
+        >>> nas_gym.register_task("Analog", task)
+        ['Analog-v0', 'Analog-alpha-v0', 'Analog-population-v0']
+        >>> env = gym.make("Analog-v0")
+    """
+    from nas_gym.tasks import Task
+
+    if not isinstance(task, Task):
+        raise TypeError(f"register_task takes a nas_gym.Task, got {type(task).__name__}.")
+    _check_name(name)
+    if name in BUILT_IN:
+        raise ValueError(f"{name!r} is the name of a built-in task. Choose another one.")
+    _check_ids_are_free(
+        [name], [env_id for env_id in gym.registry if "task" in gym.registry[env_id].kwargs]
+    )
+    return register_environments(name, {"task": task})
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that cannot be part of an environment ID."""
+    if not store.NAME_PATTERN.fullmatch(name) or re.search(r"-v\d+$", name):
+        raise ValueError(
+            f"{name!r} cannot be a name. A name has {_NAME}, and does not end in a version such as "
+            "'-v0', which is added."
+        )
+
+
+def _check_ids_are_free(names: Iterable[str], own: Iterable[str]) -> None:
+    """Refuse names with IDs that belong to environments other than ``own``."""
+    taken = set(gym.registry) - set(own)
+    for env_id in (env_id for name in names for env_id in environment_ids(name)):
+        if env_id in taken:
+            raise ValueError(f"Another environment has the ID {env_id}. Choose another name.")
+
+
+# -- tables of users ------------------------------------------------------------------------------
+
+
+def _table_tasks(table: str, datasets: list[str]) -> dict[str, dict[str, str]]:
+    """Return the tasks of a user's table: names -> arguments of ``make_task``."""
     return {
         table if len(datasets) == 1 else f"{table}-{dataset}": {"table": table, "dataset": dataset}
         for dataset in datasets
@@ -85,24 +175,24 @@ def _tasks(table: str, datasets: list[str]) -> dict[str, dict[str, str]]:
 
 
 def user_environments() -> dict[str, dict[str, str]]:
-    """The tasks of imported tables on this machine: names -> arguments.
+    """Return the tasks of imported tables on this machine: names -> arguments of ``make_task``.
 
-    A table with one task gives it its own name; one with several names them
-    ``<table>-<dataset>``. What cannot be read is reported as a warning and skipped, so that
-    importing the package never fails.
+    A table with one task gives the task its own name; the tasks of a table with several are named
+    ``<table>-<dataset>``. A table that cannot be read is skipped with a warning, so that importing
+    the package never fails.
     """
     try:
         tables = imported_tables()
     except OSError as error:
         gym.logger.warn(
-            f"Your own tables have no IDs, for the cache cannot be read: {error}. Make it "
+            f"The cache cannot be read, so that tables of your own have no IDs: {error}. Make it "
             "readable, or name another folder in NAS_GYM_CACHE."
         )
         tables = []
     return {
         task: arguments
         for table in tables
-        for task, arguments in _tasks(table, _datasets(table)).items()
+        for task, arguments in _table_tasks(table, _datasets(table)).items()
     }
 
 
@@ -115,14 +205,14 @@ def _datasets(table: str) -> list[str]:
 
 
 def environments() -> dict[str, dict[str, str]]:
-    """Every task that has IDs, the project's and the user's own: names -> arguments."""
+    """Return every task that has IDs, built-in or of a user's table: names -> arguments."""
     return {**user_environments(), **BUILT_IN}
 
 
 def register_all() -> None:
-    """Register the IDs of every task."""
+    """Register the IDs of every task of the package and of the user's tables."""
     for name, arguments in environments().items():
-        register(name, arguments)
+        register_environments(name, arguments)
 
 
 def import_table(
@@ -130,34 +220,29 @@ def import_table(
 ) -> list[str]:
     """Convert a file of your own into a table, and register it in all three modes.
 
-    The IDs, ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``, are there again in
-    every later process that imports ``nas_gym``. Nothing is stored unless the whole file is good.
+    The IDs, ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``, also exist in every
+    later process that imports ``nas_gym``. Nothing is stored unless the whole file is valid.
 
     Args:
-        path: a CSV, JSON, Parquet or ``.npz`` file, one architecture a row (see
-            :func:`nas_gym.tables.user_file.read_user_file`); an official NAS-Bench-201 ``.pth``;
-            or a NATS-Bench topology folder.
-        name: what to call it.
-        replace: overwrite a table of that name.
-        **columns: arguments of :func:`nas_gym.tables.user_file.read_user_file`, such as
-            ``signal="val"`` and ``report="test"``.
+        path: CSV, JSON, Parquet or ``.npz`` file with one architecture a row (see
+            :func:`nas_gym.tables.user_file.read_user_file`); an official NAS-Bench-201 ``.pth``; or a
+            NATS-Bench topology folder.
+        name: Name of the table and beginning of its IDs.
+        replace: Whether a table of that name is overwritten.
+        **columns: Arguments of :func:`nas_gym.tables.user_file.read_user_file`, such as ``signal="val"``
+            and ``report="test"``.
 
     Returns:
-        the registered IDs; none for a table that has only costs.
+        The registered IDs; none for a table that only has costs.
 
     Raises:
-        ValueError: a name that is taken or cannot be an ID, or a file with a fault; the message
+        ValueError: If the name is taken or cannot be an ID, or the file has a fault; the message
             says where.
-        DataError: the cache cannot be written to.
+        DataError: If the cache cannot be written to.
     """
     from nas_gym.evaluators import PREDICTOR  # not needed by `import nas_gym`
 
-    if not store.NAME_PATTERN.fullmatch(name) or re.search(r"-v\d+$", name):
-        raise ValueError(
-            f"{name!r} cannot be a name: at most 100 letters, digits, '_', '.' and '-' are "
-            "allowed, beginning with a letter or digit and not ending in a version like '-v0' (it "
-            "is added)."
-        )
+    _check_name(name)
     if name in SOURCES or name in BUILT_IN or name == PREDICTOR:
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
     if store.is_stored(name) and not replace:
@@ -166,26 +251,23 @@ def import_table(
             f"delete it with `nas-gym data remove {name}`."
         )
     table = _read(Path(path), name, columns)
-    tasks = _tasks(name, list(table.objectives))
-    old = [env_id for env_id in gym.registry if _is_of(env_id, name)]
-    for env_id in (env_id for task in tasks for env_id in ids(task)):
-        if env_id in gym.registry and env_id not in old:
-            raise ValueError(
-                f"The ID {env_id} is taken by another environment. Choose another name."
-            )
+    tasks = _table_tasks(name, list(table.objectives))
+    old = [env_id for env_id in gym.registry if _belongs_to_table(env_id, name)]
+    _check_ids_are_free(tasks, old)
     store.save_table(table, replace=replace)
     for env_id in old:
         del gym.registry[env_id]
-    return [env_id for task in tasks.items() for env_id in register(*task)]
+    return [env_id for task in tasks.items() for env_id in register_environments(*task)]
 
 
-def _is_of(env_id: str, table: str) -> bool:
-    """Whether we registered an ID for a table, rather than the user."""
+def _belongs_to_table(env_id: str, table: str) -> bool:
+    """Return whether an ID was registered by this module for a table, not by the user."""
     spec = gym.registry[env_id]
+    names = (table, f"{table}-{spec.kwargs.get('dataset')}")
     return (
         str(spec.entry_point).startswith("nas_gym.envs.")
         and spec.kwargs.get("table") == table
-        and env_id in (*ids(table), *ids(f"{table}-{spec.kwargs.get('dataset')}"))
+        and any(env_id in environment_ids(name) for name in names)
     )
 
 
@@ -196,8 +278,9 @@ def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
         return user_file.read_user_file(path, name, **columns)
     if columns:
         raise ValueError(
-            f"{path} is an official file, whose columns are known: {', '.join(columns)} cannot be "
-            "given. Choose columns when an environment is made, with signal= and report=."
+            f"{path} is an official file, whose columns are known: leave out "
+            f"{', '.join(columns)}. Choose columns when an environment is made, with signal= and "
+            "report=."
         )
     if path.is_dir():
         from nas_gym.tables.sources import nats_folder

@@ -8,7 +8,7 @@ import pytest
 
 import nas_gym
 from nas_gym import tables
-from nas_gym.registration import BUILT_IN, MODES, environments, import_table, register_all
+from nas_gym.registration import BUILT_IN, Mode, environments, import_table, register_all
 from nas_gym.spaces import CategoricalSpace
 from nas_gym.tables import DataError, Metric, Objective, Table, store
 
@@ -27,10 +27,17 @@ def registry(cache, monkeypatch):
 
 
 def test_ids_of_one_task():
-    for suffix, (mode, steps) in MODES.items():
+    expected = {
+        "": ("Sequential", None),
+        "-alpha": ("Alpha", 500),
+        "-population": ("Population", 490),
+    }
+    assert [mode.value for mode in Mode] == list(expected)
+    for suffix, (mode, steps) in expected.items():
         spec = gym.spec(f"NB201-ImageNet16-120{suffix}-v0")
         assert spec.max_episode_steps == steps
         assert spec.entry_point == f"nas_gym.envs.{mode.lower()}:{mode}Env"
+        assert spec.vector_entry_point == f"nas_gym.envs.{mode.lower()}:{mode}VectorEnv"
         assert spec.kwargs == {"table": "nats-bench", "dataset": "ImageNet16-120"}
     assert environments() == BUILT_IN
 

@@ -150,7 +150,7 @@ class MPNAS(Remembering, MetaAgent):
         """
         from nas_gym.agents.common.search_log import track
 
-        tasks = task_sets.load(tasks) if isinstance(tasks, str) else tasks
+        tasks = task_sets.load_task_set(tasks) if isinstance(tasks, str) else tasks
         self.check_tasks(tasks, epochs, queries)
         self._learned_from = np.array(describe(tasks))
         self._meta_plan = np.array([epochs, queries])

@@ -99,13 +99,12 @@ def predict_command(
 
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.agents.common.base import agent_file
-    from nas_gym.envs.base import make_task
     from nas_gym.evaluators import PREDICTOR
     from nas_gym.experiments.predict import rank
-    from nas_gym.tasks.task_sets import arguments_of
+    from nas_gym.tasks import make_task, task_arguments
     from nas_gym.utils.ranks import spearman
 
-    task = make_task(**{**arguments_of(env), **env_arguments})
+    task = make_task(**{**task_arguments(env), **env_arguments})
     ranking = rank(task, pretrained, shots, seed)
     metric = task.metric(task.report)
     grid = make_grid("score", f"{metric.name} {metric.unit}".rstrip(), "architecture")

@@ -12,9 +12,10 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
-from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
+from nas_gym.envs.base import SearchEnv, SearchVectorEnv
 from nas_gym.envs.history import SearchHistory
 from nas_gym.spaces import SearchSpace
+from nas_gym.tasks import TaskArguments, make_task
 
 
 class TopArchitectures:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from nas_gym.envs.history import SearchHistory
 from nas_gym.envs.lazy_info import LazyInfo
 from nas_gym.envs.query_info import of_first, query_info, with_masks
-from nas_gym.tasks import NetworkTask, TableTask, Task
+from nas_gym.tasks import Task
 from nas_gym.tasks.noise import next_keys
 
 # Genotypes of the latest queries, decoded when somebody looks.
@@ -25,76 +24,7 @@ Genotypes = Callable[[], NDArray[np.int64]]
 # One seed for each search, or the first of as many in a row.
 Seeds = int | Sequence[int | None] | None
 
-_OF_NETWORKS = {"evaluator", "supernet", "device", "size"}
-
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
-
-
-class TaskArguments(TypedDict, total=False):
-    """The arguments of every environment that say which task it is."""
-
-    table: str
-    dataset: str
-    signal: str | None
-    report: str | None
-    noise: float
-    reward: str
-    task: Task | None
-    space: str | None
-    evaluator: str
-    supernet: str | Path | None
-    device: str
-    size: int | None
-
-
-def make_task(
-    table: str | None = None,
-    dataset: str | None = None,
-    signal: str | None = None,
-    report: str | None = None,
-    noise: float = 0.0,
-    reward: str = "signal",
-    task: Task | None = None,
-    space: str | None = None,
-    **others: Any,
-) -> Task:
-    """The task given, or the one that the names stand for: over a table, or over networks of a
-    search space.
-
-    Raises:
-        TypeError: an unknown argument, or too few.
-    """
-    unknown = others.keys() - _OF_NETWORKS
-    if unknown:
-        raise TypeError(
-            f"Unknown argument {', '.join(sorted(unknown))}. Every environment takes table, "
-            "dataset, signal, report, noise, reward, task and render_mode; help(type("
-            "env.unwrapped)) has all of them."
-        )
-    if task is not None:
-        if others or signal or report or noise or reward != "signal":
-            raise TypeError(
-                "A ready task= has its own signal, report, noise, reward and evaluator: give them "
-                "when it is made."
-            )
-        return task
-    if space is not None and dataset is not None and table is None:
-        return NetworkTask(
-            space, dataset, signal=signal, report=report, noise=noise, reward=reward, **others
-        )
-    if others:
-        raise TypeError(
-            f"{', '.join(sorted(others))} is for environments whose architectures are networks, "
-            "such as NB201-digits-v0 and NB201-cifar10-supernet-v0; this one has a table."
-        )
-    if space is not None and table is not None:
-        raise TypeError(
-            f"This environment evaluates networks of {space}: it takes no table=. A column of one "
-            "may be reported: report='TABLE:METRIC'."
-        )
-    if table is None or dataset is None:
-        raise TypeError("An environment needs table= and dataset=, or a ready task=.")
-    return TableTask(table, dataset, signal, report, noise, reward)
 
 
 class SearchEnv(gym.Env[Any, Any]):

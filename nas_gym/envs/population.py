@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from nas_gym.envs.action_spaces import DrawnMultiDiscrete
-from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
+from nas_gym.envs.base import SearchEnv, SearchVectorEnv
 from nas_gym.envs.history import SearchHistory
 from nas_gym.spaces import RandomSource, SearchSpace
+from nas_gym.tasks import TaskArguments, make_task
 
 Survival = Literal["aging", "elitist"]
 

@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from nas_gym.envs.action_spaces import DrawnMultiDiscrete, MaskedDiscrete
-from nas_gym.envs.base import SearchEnv, SearchVectorEnv, TaskArguments, make_task
+from nas_gym.envs.base import SearchEnv, SearchVectorEnv
 from nas_gym.spaces import RandomSource, SearchSpace
+from nas_gym.tasks import TaskArguments, make_task
 
 # Observations of a depth are tabulated where they fit into this many bytes.
 _TABLE_BYTES = 2**24
@@ -173,7 +174,7 @@ class SequentialEnv(SearchEnv):
     * `reward`: `"signal"`, or what to make of an accuracy: `"exponential"` (`100 ** accuracy`,
       L2NAS, Eq. 3) or `"rescaled(best=0.94)"` (`100 ** (accuracy / best)`, L2NAS, Eq. 7).
     * `space`, `evaluator`, `supernet`, `device`, `size`: in place of `table`, networks of a search
-      space, evaluated by a supernet or by training, as `nas_gym.tasks.NetworkTask` describes;
+      space, evaluated by a supernet or by training, as `nas_gym.make_task` describes;
       `NB201-digits` is such a task.
     * `task`: a ready `nas_gym.tasks.Task` in place of all of these.
     * `render_mode`: `"ansi"` (text) or `"rgb_array"` (a drawing of the cell).

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from nas_gym.envs.action_spaces import MaskedDiscrete
 from nas_gym.envs.base import METADATA
 from nas_gym.envs.sequential import SequentialEnv
-from nas_gym.tasks import task_sets
-from nas_gym.tasks.task_sets import TaskSet
+from nas_gym.tasks.task_sets import TaskSet, load_task_set
 
 
 class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
@@ -48,7 +47,7 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     ) -> None:
         if operator.index(queries) < 1:
             raise ValueError(f"queries is at least 1, got {queries}.")
-        self.tasks = task_sets.load(tasks) if isinstance(tasks, str) else tasks
+        self.tasks = load_task_set(tasks) if isinstance(tasks, str) else tasks
         self.queries = queries
         self.render_mode = render_mode
         self._made = queries  # no episode has begun

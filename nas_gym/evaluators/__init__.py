@@ -1,13 +1,7 @@
-"""Evaluators: from architectures to metrics."""
+"""Evaluators: performance estimation, from architectures to metrics."""
 
+from nas_gym.evaluators.base import Evaluator
 from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
-from nas_gym.evaluators.table import Column, Mixture, TableEvaluator, parse_signal
+from nas_gym.evaluators.table import TableEvaluator
 
-__all__ = [
-    "PREDICTOR",
-    "Column",
-    "Mixture",
-    "PredictorEvaluator",
-    "TableEvaluator",
-    "parse_signal",
-]
+__all__ = ["PREDICTOR", "Evaluator", "PredictorEvaluator", "TableEvaluator"]

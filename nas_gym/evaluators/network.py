@@ -1,53 +1,66 @@
-"""Evaluation of networks on images: what supernets and training from scratch have in common."""
+"""What supernets and training from scratch share as evaluators: networks on images."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
+from nas_gym.evaluators.base import Evaluator, Genotypes, Values
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 
 if TYPE_CHECKING:
+    import torch
+
     from nas_gym.networks.network import Network
 
-Indices = NDArray[np.int64]
-Values = NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 
-class NetworkEvaluator(ABC):
-    """Metrics of architectures that are computed when they are asked for, and remembered.
+class NetworkEvaluator(Evaluator):
+    """Evaluators that train or run networks on images.
+
+    A metric is computed when it is first asked for, and remembered: test images are only looked at
+    for those who ask for ``test_accuracy``.
 
     Attributes:
-        name: the kind of evaluation, which its metrics are named after: ``"supernet"`` or
-            ``"training"``.
-        space: whose architectures are evaluated.
-        metrics: what is measured, by name.
+        text: Text that names the evaluator in arguments, such as ``training(epochs=12)``; its name
+            by default.
+        device: Torch device on which networks are computed.
     """
 
-    name: str
     space: SearchSpace
-    metrics: dict[str, Metric]
+    text: str = ""
+    device: torch.device
 
-    @abstractmethod
-    def values(self, metric: str, indices: Indices) -> Values:
-        """One metric of architectures, shape of ``indices``, float64.
+    def evaluate(self, genotypes: Genotypes) -> dict[str, Values]:
+        """See :meth:`Evaluator.evaluate`."""
+        return {name: self.values(name, genotypes) for name in self.metrics}
+
+    def values(self, metric: str, genotypes: Genotypes) -> Values:
+        """See :meth:`Evaluator.values`.
 
         Raises:
-            KeyError: an unknown metric.
+            KeyError: If there is no such metric.
         """
+        self.check_metric(metric)
+        return self._compute(metric, self.space.encode(genotypes))
 
     @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """What determines the values, for histories, as plain values."""
+    def _compute(self, metric: str, indices: Indices) -> Values:
+        """Return one metric of architectures, ``(n,)`` indices -> ``(n,)`` float64."""
 
-    def evaluate(self, indices: Indices) -> dict[str, Values]:
-        """Every metric of architectures; ``(n,)`` indices -> arrays of shape ``(n,)``."""
-        return {name: self.values(name, indices) for name in self.metrics}
+    def identity(self) -> dict[str, Any]:
+        """Return the text that names the evaluator."""
+        return {"evaluator": self.text or self.name}
+
+    def default_columns(self, dataset: str) -> tuple[str, str]:
+        """Return validation accuracy as the signal and test accuracy as the report."""
+        return "valid_accuracy", "test_accuracy"
 
 
 def parameters(build: Callable[..., Network], settings: dict[str, Any], genotype: Any) -> float:

@@ -1,37 +1,43 @@
-"""Evaluation by prediction: a fitted predictor's scores stand in for what was never measured."""
+"""Evaluation by prediction: the scores of a fitted predictor."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nas_gym.evaluators.base import Evaluator, Genotypes, Values
 from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.graphs import to_graphs
-from nas_gym.tables import Metric, Table
+from nas_gym.tables import Metric
 from nas_gym.utils.files import sha256
 
 PREDICTOR = "predictor"
-"""The table that ``predictor:FILE`` names: the scores of a saved predictor."""
+"""Name of the evaluator whose metrics are files: ``predictor:FILE``."""
+
+_ENUMERATED = 2**20  # larger spaces are scored when architectures are asked for
 
 
-class PredictorEvaluator:
+class PredictorEvaluator(Evaluator):
     """Scores of a saved predictor as a metric, ``predictor:FILE``.
 
     Scores rank architectures; they have no unit. With ``signal="predictor:FILE"``, any
     environment over a search space that the predictor can read searches on them.
 
     Args:
-        space: whose architectures are scored.
-        path: of a file as :meth:`nas_gym.predictors.predictor.Predictor.save` writes it, and
-            ``nas-gym predict --save``.
+        space: Search space of the architectures.
+        path: File that :meth:`nas_gym.predictors.predictor.Predictor.save` or
+            ``nas-gym predict --save`` wrote.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DamagedDataError: it holds no predictor.
-        ValueError: a search space with operations that are not part of the unified graph.
+        FileNotFoundError: If there is no such file.
+        DamagedDataError: If the file holds no predictor.
+        ValueError: If the search space has operations that are not part of the unified graph.
     """
+
+    name = PREDICTOR
+    space: SearchSpace
 
     def __init__(self, space: SearchSpace, path: str | Path) -> None:
         from nas_gym.predictors.predictor import SavedPredictor
@@ -40,23 +46,22 @@ class PredictorEvaluator:
         self.space = space
         self._path = Path(path)
         self._predictor = saved.predictor
-        self._metric = Metric(str(path), maximize=saved.maximize, description=saved.what)
-        self.metrics = {f"{PREDICTOR}:{path}": self._metric}
-        to_graphs(space, space.decode([0]))  # refuses spaces that it cannot read
+        metric = Metric(str(path), maximize=saved.maximize, description=saved.what)
+        self.metrics = {metric.name: metric}
+        to_graphs(space, space.decode([0]))  # raises ValueError if it cannot read the space
 
-    def evaluate(self, indices: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Scores of architectures; ``(n,)`` indices -> one array of shape ``(n,)``."""
-        graphs = to_graphs(self.space, self.space.decode(indices))
+    def evaluate(self, genotypes: Genotypes) -> dict[str, Values]:
+        """See :meth:`Evaluator.evaluate`."""
+        graphs = to_graphs(self.space, genotypes)
         return dict.fromkeys(self.metrics, self._predictor.predict(graphs))
 
-    def table(self) -> Table:
-        """The scores of every architecture."""
-        (scores,) = self.evaluate(np.arange(self.space.size)).values()
-        return Table(
-            name=PREDICTOR,
-            space=self.space,
-            metrics=(self._metric,),
-            values=scores[:, None],
-            objectives={},
-            provenance={"file": self._path.name, "sha256": sha256(self._path)},
-        )
+    def column(self, metric: str) -> Values | None:
+        """Return the scores of every architecture; ``None`` for spaces of more than a million."""
+        if self.space.size > _ENUMERATED:
+            return None
+        return self.evaluate(self.space.decode(np.arange(self.space.size)))[metric]
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the name and the sha256 of the file."""
+        found = {"file": self._path.name, "sha256": sha256(self._path)}
+        return {f"{self.name}:{name}": found for name in self.metrics}

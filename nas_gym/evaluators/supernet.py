@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nas_gym.evaluators.base import Values
 from nas_gym.evaluators.network import (
     Indices,
     NetworkEvaluator,
-    Values,
     images_metrics,
     parameters,
 )
@@ -72,13 +72,9 @@ class SupernetEvaluator(NetworkEvaluator):
         self._scores: dict[tuple[str, int], tuple[NetworkScore, float]] = {}
         self._params: dict[int, float] = {}
 
-    def values(self, metric: str, indices: Indices) -> Values:
-        """As :meth:`NetworkEvaluator.values`."""
-        if metric not in self.metrics:
-            raise KeyError(f"A supernet has no metric {metric!r}, but {', '.join(self.metrics)}.")
+    def _compute(self, metric: str, indices: Indices) -> Values:
         found = {index: self._value(metric, index) for index in np.unique(indices).tolist()}
-        flat = np.array([found[index] for index in np.ravel(indices).tolist()], np.float64)
-        return flat.reshape(np.shape(indices))
+        return np.array([found[index] for index in indices.tolist()], np.float64)
 
     def _value(self, metric: str, index: int) -> float:
         if metric == "params":
@@ -109,6 +105,6 @@ class SupernetEvaluator(NetworkEvaluator):
             self._params[index] = parameters(type(network), network.settings, genotype)
         return self._params[index]
 
-    def describe(self) -> dict[str, Any]:
-        """As :meth:`NetworkEvaluator.describe`."""
+    def provenance(self) -> dict[str, Any]:
+        """Return the plan of the supernet's training, and the settings of the evaluation."""
         return {"supernet": self.supernet.plan, **self._settings}

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from nas_gym.evaluators.base import Values
 from nas_gym.evaluators.network import (
     Indices,
     NetworkEvaluator,
-    Values,
     images_metrics,
     parameters,
 )
@@ -83,21 +83,12 @@ class TrainingEvaluator(NetworkEvaluator):
         self._rows: dict[int, dict[str, float]] = {}
         self._params: dict[int, float] = {}
 
-    def values(self, metric: str, indices: Indices) -> Values:
-        """As :meth:`NetworkEvaluator.values`.
-
-        Raises:
-            TrainingError: memory does not do.
-            DataError: results cannot be kept.
-        """
-        if metric not in self.metrics:
-            raise KeyError(f"A training has no metric {metric!r}, but {', '.join(self.metrics)}.")
-        flat = np.ravel(indices)
+    def _compute(self, metric: str, indices: Indices) -> Values:
         if metric == "params":
-            found = [self._count(index) for index in flat.tolist()]
+            found = [self._count(index) for index in indices.tolist()]
         else:
-            found = [self._row(index)[metric] for index in self._representatives(flat).tolist()]
-        return np.array(found, np.float64).reshape(np.shape(indices))
+            found = [self._row(index)[metric] for index in self._representatives(indices).tolist()]
+        return np.array(found, np.float64)
 
     def _count(self, index: int) -> float:
         if index not in self._params:
@@ -194,6 +185,6 @@ class TrainingEvaluator(NetworkEvaluator):
         write_atomically(Path(path), text.getvalue().encode())
         return len(rows)
 
-    def describe(self) -> dict[str, Any]:
-        """As :meth:`NetworkEvaluator.describe`."""
+    def provenance(self) -> dict[str, Any]:
+        """Return the plan of the trainings."""
         return {"training": self.plan.describe()}

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.envs.base import make_task
-from nas_gym.tasks import Task
-from nas_gym.tasks.network import is_network, network_evaluator
-from nas_gym.tasks.task_sets import arguments_of
+from nas_gym.evaluators.named import is_network_evaluator, network_evaluator
+from nas_gym.tasks import Task, make_task, task_arguments
 from nas_gym.utils.ranks import kendall, precision_at, spearman
 
 BEST = (10, 100)
@@ -40,7 +38,7 @@ def audit(
         env: its ID.
         signals: as of an environment: ``"metric"``, ``"table:metric"``, ``"predictor:FILE"`` or a
             mixture; or validation accuracy by ``"supernet"`` or ``"training(epochs=12)"``
-            (:class:`nas_gym.tasks.NetworkTask`), on the images of the environment's data set.
+            (:func:`nas_gym.make_task`), on the images of the environment's data set.
         arguments: further ones of the environment, such as ``table`` and ``report``.
         sample: how many architectures are compared, drawn at random; all of the search space by
             default, or :data:`SAMPLE` where one of the signals is computed by networks.
@@ -57,14 +55,14 @@ def audit(
     Raises:
         KeyError, ValueError: a signal that the environment could not take.
     """
-    own = {**arguments_of(env), **arguments}
+    own = {**task_arguments(env), **arguments}
     plain = make_task(**own)
-    if sample is None and any(map(is_network, signals)):
+    if sample is None and any(map(is_network_evaluator, signals)):
         sample = SAMPLE
     indices = _drawn(plain.space.size, sample, seed)
 
     def scores(signal: str) -> Values:
-        if not is_network(signal):
+        if not is_network_evaluator(signal):
             return make_task(**{**own, "signal": signal}).reward(indices)
         evaluator = network_evaluator(
             plain.space.name,
@@ -73,7 +71,7 @@ def audit(
             supernet if signal.startswith("supernet") else None,
             device,
         )
-        return evaluator.values("valid_accuracy", indices)
+        return evaluator.values("valid_accuracy", plain.space.decode(indices))
 
     return [_row(signal, scores(signal), plain, indices) for signal in signals]
 

@@ -134,7 +134,7 @@ def _catch() -> Iterator[Row]:
     """Measure CATCH's meta-training and adaptation, over all cores."""
     what = "catch, 40 meta-trainings of 25 tasks with 20 queries"
     try:
-        task_sets.load("nb201-images/cifar10")
+        task_sets.load_task_set("nb201-images/cifar10")
     except MissingDataError:
         yield (f"{what}: needs the table nb201-12epochs", "-")
     else:
@@ -187,7 +187,9 @@ def _meta_train(trials: int) -> None:
 
     torch.set_num_threads(1)
     agent = CATCH(gym.make_vec(ENV, num_envs=trials), seed=0)
-    agent.meta_learn(task_sets.load("nb201-images/cifar10"), epochs=25 if trials > 1 else 1)
+    agent.meta_learn(
+        task_sets.load_task_set("nb201-images/cifar10"), epochs=25 if trials > 1 else 1
+    )
 
 
 def _adapt(trials: int) -> None:

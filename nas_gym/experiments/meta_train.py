@@ -25,7 +25,7 @@ def find_task_set(name: str, test: str | None = None) -> TaskSet:
     """The task set of a name, or of environment IDs separated by commas.
 
     Args:
-        name: as :func:`nas_gym.tasks.task_sets.load` knows it, or the IDs to learn from.
+        name: as :func:`nas_gym.tasks.task_sets.load_task_set` knows it, or the IDs to learn from.
         test: the IDs to be tested on, where IDs are given.
 
     Raises:
@@ -36,7 +36,7 @@ def find_task_set(name: str, test: str | None = None) -> TaskSet:
     if "-v" not in name:
         if test is not None:
             raise ValueError(f"{name} has its own tests: leave out --test.")
-        return task_sets.load(name)
+        return task_sets.load_task_set(name)
     if test is None:
         raise ValueError("Environments to learn from need others to be tested on: give --test IDS.")
     train, test = (each.replace(" ", "") for each in (name, test))

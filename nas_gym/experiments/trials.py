@@ -64,7 +64,7 @@ def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
     else:
         check_hyperparams(settings.agent, settings.agent_settings)
         known = read_hyperparams(settings.agent, task.space.name)
-        env = in_mode(settings.env, find(settings.agent).suffix)
+        env = in_mode(settings.env, find(settings.agent).mode)
     config = asdict(settings)
     del config["seeds"], config["first_seed"]
     described: dict[str, Any] = {

@@ -1,7 +1,6 @@
 """Tasks: what is searched, what the agent is told, and what is reported."""
 
-from nas_gym.tasks.base import Task
-from nas_gym.tasks.network import NetworkTask
-from nas_gym.tasks.table import TableTask
+from nas_gym.tasks.make import TaskArguments, make_task, task_arguments
+from nas_gym.tasks.task import Task
 
-__all__ = ["NetworkTask", "TableTask", "Task"]
+__all__ = ["Task", "TaskArguments", "make_task", "task_arguments"]

@@ -1,89 +1,176 @@
-"""Rewards: what becomes of an accuracy before an agent sees it."""
+"""Rewards: functions from the search signal to the number that an agent sees."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Reward = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""From signals to rewards of the same shape."""
+from nas_gym.utils.expressions import parse_call
 
-_TEXT = re.compile(r"exponential|rescaled\(best=([^)]+)\)")
-_LATENCY = re.compile(r"latency\(column=([^,()]+), ?target=([^,()]+), ?weight=([^,()]+)\)")
+Values = NDArray[np.float64]
+
+
+class Reward(ABC):
+    """A function from signals, and perhaps other metrics, to rewards.
+
+    Attributes:
+        columns: Other metrics that the reward depends on, as ``table:metric`` or ``metric``.
+        takes_accuracy: Whether the signal must be an accuracy, in % or as a fraction. Otherwise
+            the reward is the signal, negated if the metric is minimized.
+    """
+
+    columns: tuple[str, ...] = ()
+    takes_accuracy: bool = True
+
+    @abstractmethod
+    def apply(self, signals: Values, others: Sequence[Values], whole: float) -> Values:
+        """Return the rewards of architectures.
+
+        Args:
+            signals: Search signals, higher is better; any shape.
+            others: Values of :attr:`columns`, of the same shape each.
+            whole: Accuracy of 100 % in the unit of the signals: 100 for %, 1 for fractions.
+        """
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Return the text from which :func:`parse_reward` makes this reward."""
 
 
 @dataclass(frozen=True)
-class Latency:
+class SignalReward(Reward):
+    """The search signal itself; negated if the metric is minimized."""
+
+    takes_accuracy = False
+
+    def apply(self, signals: Values, others: Sequence[Values], whole: float) -> Values:
+        """See :meth:`Reward.apply`."""
+        return signals
+
+    def __str__(self) -> str:
+        return "signal"
+
+
+@dataclass(frozen=True)
+class ExponentialReward(Reward):
+    """``100 ** (accuracy / best)``, which separates the best architectures more than the rest.
+
+    With ``best=1`` it is the reward of L2NAS, Eq. 3; with the highest accuracy that a data set is
+    thought to allow, it is that of Eq. 7, which is comparable between data sets. (The symbols of
+    both equations are missing from the copy of the paper that this follows.)
+
+    Attributes:
+        best: Fraction above 0 and at most 1; ``None`` for the best accuracy that the evaluator
+            knows, such as that of a supernet's training.
+
+    Raises:
+        ValueError: If ``best`` is outside (0, 1].
+    """
+
+    best: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if self.best is not None and not 0 < self.best <= 1:
+            raise ValueError(
+                f"best is an accuracy as a fraction, above 0 and at most 1; got {self.best}."
+            )
+
+    def apply(self, signals: Values, others: Sequence[Values], whole: float) -> Values:
+        """See :meth:`Reward.apply`."""
+        assert self.best is not None  # the task fills it in
+        rewards: Values = 100.0 ** (signals / (self.best * whole))
+        return rewards
+
+    def __str__(self) -> str:
+        return "exponential" if self.best == 1 else f"rescaled(best={self.best!r})"
+
+
+@dataclass(frozen=True)
+class LatencyReward(Reward):
     """``accuracy * (latency / target) ** weight``: CATCH, section 4.3 (from MnasNet).
 
     Attributes:
-        column: where latencies stand, ``"table:metric"``.
-        target: in the unit of the column, above 0.
-        weight: below 0 where less latency is better.
+        column: Metric that holds the latencies, ``"table:metric"``.
+        target: Latency at which the factor is 1, in the unit of the column, above 0.
+        weight: Exponent; below 0 if less latency is better.
+
+    Raises:
+        ValueError: If ``target`` is not above 0, or either is not a finite number.
     """
 
     column: str
     target: float
     weight: float
 
-    def factor(self, latency: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What accuracies are multiplied by, shape of ``latency``."""
-        factor: NDArray[np.float64] = (latency / self.target) ** self.weight
-        return factor
+    def __post_init__(self) -> None:
+        if not _is_number(self.target) or not self.target > 0 or not _is_number(self.weight):
+            raise ValueError(
+                "A latency reward needs a target above 0 and a weight, both numbers; got "
+                f"target={self.target!r} and weight={self.weight!r}."
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The column of the latencies."""
+        return (self.column,)
+
+    def apply(self, signals: Values, others: Sequence[Values], whole: float) -> Values:
+        """See :meth:`Reward.apply`."""
+        rewards: Values = signals * (others[0] / self.target) ** self.weight
+        return rewards
+
+    def __str__(self) -> str:
+        return f"latency(column={self.column},target={self.target!r},weight={self.weight!r})"
 
 
-def exponential(accuracy: NDArray[np.float64], best: float = 1.0) -> NDArray[np.float64]:
-    """``100 ** (accuracy / best)``, which tells the best apart more than the rest.
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and bool(np.isfinite(value))
 
-    With ``best=1`` it is the reward of L2NAS, Eq. 3; with the highest accuracy that a data set is
-    thought to allow, that of Eq. 7, which is comparable between data sets. (The symbols of both
-    equations are missing from the copy of the paper that this follows; so they are read.)
+
+def _exponential() -> Reward:
+    return ExponentialReward()
+
+
+def _rescaled(best: float | None = None) -> Reward:
+    return ExponentialReward(best)
+
+
+_REWARDS: dict[str, Callable[..., Reward]] = {
+    "signal": SignalReward,
+    "exponential": _exponential,
+    "rescaled": _rescaled,
+    "latency": LatencyReward,
+}
+_EXAMPLES = (
+    "'signal', 'exponential', 'rescaled(best=0.94)' or "
+    "'latency(column=help-latency:fpga,target=5,weight=-0.07)'"
+)
+
+
+def parse_reward(text: str) -> Reward:
+    """Parse the text of a reward.
 
     Args:
-        accuracy: fractions of 1.
-        best: a fraction of 1, or another unit if ``accuracy`` has that, too.
-    """
-    rewards: NDArray[np.float64] = 100.0 ** (accuracy / best)
-    return rewards
-
-
-def parse(text: str) -> float | Latency | None:
-    """What a reward's name stands for: the ``best`` of an exponential one, a fraction; a
-    :class:`Latency`; or None for ``"signal"``, which stays as it is.
-
-    Args:
-        text: ``"signal"``, ``"exponential"``, ``"rescaled(best=0.94)"`` or
+        text: ``"signal"``, ``"exponential"``, ``"rescaled(best=0.94)"``, ``"rescaled"`` (with the
+            best accuracy that the evaluator knows) or
             ``"latency(column=help-latency:fpga,target=5,weight=-0.07)"``.
 
     Raises:
-        ValueError: another text, a best accuracy outside (0, 1], or a target that is not above 0.
+        ValueError: If the text has another form, or a value is out of range.
     """
-    if text == "signal":
-        return None
-    latency = _LATENCY.fullmatch(text)
-    if latency:
-        target, weight = _number(latency[2]), _number(latency[3])
-        if not 0 < target < np.inf or not np.isfinite(weight):
-            raise ValueError(f"{text!r} needs a target above 0 and a weight, both numbers.")
-        return Latency(latency[1].strip(), target, weight)
-    match = _TEXT.fullmatch(text)
-    if match is None:
-        raise ValueError(
-            "reward is 'signal', 'exponential', 'rescaled(best=0.94)' or "
-            f"'latency(column=help-latency:fpga,target=5,weight=-0.07)', got {text!r}."
-        )
-    best = _number(match[1] or "1")
-    if not 0 < best <= 1:
-        raise ValueError(f"The best accuracy of {text!r} is a fraction, above 0 and at most 1.")
-    return best
-
-
-def _number(text: str) -> float:
     try:
-        return float(text)
+        call = parse_call(text)
     except ValueError:
-        return np.nan
+        raise ValueError(f"reward is {_EXAMPLES}, got {text!r}.") from None
+    make = _REWARDS.get(call.name)
+    try:
+        if make is not None:
+            return make(**call.arguments)
+    except TypeError:  # unknown or missing arguments, or a text where a number belongs
+        pass
+    raise ValueError(f"reward is {_EXAMPLES}, got {text!r}.")

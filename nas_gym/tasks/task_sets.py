@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import gymnasium as gym
 import numpy as np
 
 from nas_gym import tables
-from nas_gym.envs.base import TaskArguments, make_task
 from nas_gym.evaluators import PREDICTOR
 from nas_gym.tables.catalog import GRAPH_DATASETS
-from nas_gym.tasks import Task
+from nas_gym.tasks.make import TaskArguments, make_task, task_arguments
+from nas_gym.tasks.task import Task
 
 Draw = Callable[[np.random.Generator], TaskArguments]
 
@@ -27,7 +26,7 @@ class TaskSet:
     """Tasks of one search space to learn from, drawn at random, and named ones to be tested on.
 
     Attributes:
-        name: as :func:`load` knows it.
+        name: as :func:`load_task_set` knows it.
         columns: everything that training tasks are made of, ``"table:metric"``.
         draw_arguments: one training task, as the arguments of an environment.
         test: the arguments of each test task, by name.
@@ -277,9 +276,9 @@ def of_environments(train: Sequence[str], test: Sequence[str]) -> TaskSet:
     """
     if isinstance(train, str) or isinstance(test, str) or not train:
         raise ValueError("A task set takes lists of IDs to learn from, and to be tested on.")
-    learned = [arguments_of(env_id) for env_id in train]
+    learned = [task_arguments(env_id) for env_id in train]
     tasks = [make_task(**arguments) for arguments in learned]
-    test_arguments = {env_id: arguments_of(env_id) for env_id in test}
+    test_arguments = {env_id: task_arguments(env_id) for env_id in test}
     spaces = {task.space.choices for task in tasks}
     spaces |= {make_task(**arguments).space.choices for arguments in test_arguments.values()}
     if len(spaces) > 1:
@@ -292,20 +291,6 @@ def of_environments(train: Sequence[str], test: Sequence[str]) -> TaskSet:
         test_arguments,
         separate_datasets=False,
     )
-
-
-def arguments_of(env_id: str) -> TaskArguments:
-    """What says which task an environment has.
-
-    Raises:
-        ValueError: an environment of another package.
-    """
-    found = gym.spec(env_id).kwargs
-    if "dataset" not in found or not {"table", "space"} & found.keys():
-        raise ValueError(f"{env_id} is no environment of nas_gym with a task of its own.")
-    known = TaskArguments.__annotations__
-    arguments: TaskArguments = {k: v for k, v in found.items() if k in known}  # type: ignore[assignment]
-    return arguments
 
 
 def _draw_one(arguments: Sequence[TaskArguments], rng: np.random.Generator) -> TaskArguments:
@@ -325,7 +310,7 @@ TASK_SETS: dict[str, Callable[[], TaskSet]] = {
 }
 
 
-def load(name: str) -> TaskSet:
+def load_task_set(name: str) -> TaskSet:
     """A task set by its name, leaks checked.
 
     Raises:

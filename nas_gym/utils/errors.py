@@ -19,3 +19,7 @@ class TrainingError(RuntimeError):
 
 class DivergedError(TrainingError):
     """The loss of a training is no number any more."""
+
+
+class EvaluationError(ValueError):
+    """An evaluator raised an error, or returned something else than its contract says."""

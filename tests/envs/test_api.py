@@ -10,11 +10,13 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 
-from nas_gym.registration import BUILT_IN, MODES
-from nas_gym.tasks import TableTask
+from nas_gym.registration import BUILT_IN, Mode
+from nas_gym.tasks import make_task
 
-IDS = [f"{name}{suffix}-v0" for name in BUILT_IN for suffix in MODES]
-THREE_MODES = [f"NBGraph-proteins{suffix}-v0" for suffix in MODES]
+SUFFIXES = [mode.value for mode in Mode]
+
+IDS = [f"{name}{suffix}-v0" for name in BUILT_IN for suffix in SUFFIXES]
+THREE_MODES = [f"NBGraph-proteins{suffix}-v0" for suffix in SUFFIXES]
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -71,7 +73,7 @@ def test_specs_survive_text_and_pickle(env_id, make, assert_same):
 
 
 def test_spec_with_a_ready_task(make, assert_same):
-    task = TableTask("nas-bench-graph-proteins", "proteins", signal="latency")
+    task = make_task(table="nas-bench-graph-proteins", dataset="proteins", signal="latency")
     env = make("NBGraph-proteins-population-v0", task=task)
     assert_same(gym.make(env.spec).reset(seed=1), env.reset(seed=1))
     assert env.reset(seed=1)[0]["fitness"].max() < 0  # less latency is better
@@ -131,7 +133,7 @@ def test_vector_observations_and_actions_are_in_their_spaces(env_id, open_table,
             assert (array.shape, array.dtype.kind) == ((5,), kind)
 
 
-@pytest.mark.parametrize("env_id", [f"NB201-cifar10{suffix}-v0" for suffix in MODES])
+@pytest.mark.parametrize("env_id", [f"NB201-cifar10{suffix}-v0" for suffix in SUFFIXES])
 def test_gymnasium_vector_wrappers(env_id, open_table, autoreset_mode):
     open_table("analog-nasbench")
     steps = 6 if env_id == "NB201-cifar10-v0" else 4

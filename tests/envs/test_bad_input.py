@@ -7,8 +7,10 @@ import pytest
 import nas_gym
 from nas_gym import tables
 from nas_gym.envs import AlphaEnv, PopulationEnv, SequentialEnv
-from nas_gym.registration import MODES
+from nas_gym.registration import Mode
 from nas_gym.spaces import NBGraphSpace
+
+SUFFIXES = [mode.value for mode in Mode]
 
 SKIP = NBGraphSpace().operations.index("skip")
 NAN, INF = float("nan"), float("inf")
@@ -98,7 +100,7 @@ BATCH = {
 CASES = [
     pytest.param(make, kwargs, suffix, *case, id=f"{make.__name__}{suffix}-{i}")
     for make, kwargs, cases in ((gym.make, {}, SCALAR), (gym.make_vec, {"num_envs": 4}, BATCH))
-    for suffix in MODES
+    for suffix in SUFFIXES
     for i, case in enumerate(cases[suffix])
 ]
 
@@ -192,7 +194,7 @@ def test_alpha_of_a_restricted_space_is_always_valid(make):
     assert info["genotype"][4] != SKIP
 
 
-@pytest.mark.parametrize("suffix", MODES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_step_before_reset(suffix, open_table):
     open_table("analog-nasbench")
     for env in (

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import nas_gym  # noqa: F401
 from nas_gym.envs.history import SearchHistory
-from nas_gym.tasks import TableTask
+from nas_gym.tasks import make_task
 
-ANALOG = TableTask("analog-nasbench", "cifar10", signal="analog_accuracy")
+ANALOG = make_task(table="analog-nasbench", dataset="cifar10", signal="analog_accuracy")
 
 
 def expected(task, indices):
@@ -170,7 +170,7 @@ def test_incumbent_is_the_first_of_equals(open_table):
     table = open_table("nas-bench-graph-proteins")
     values, counts = np.unique(table.column("valid_perf"), return_counts=True)
     first, second = np.flatnonzero(table.column("valid_perf") == values[counts.argmax()])[:2]
-    task = TableTask("nas-bench-graph-proteins", "proteins")
+    task = make_task(table="nas-bench-graph-proteins", dataset="proteins")
     for pair in ([first, second], [second, first]):
         history = SearchHistory(task, 1)
         for index in pair:

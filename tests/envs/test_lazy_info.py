@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from nas_gym.envs.lazy_info import LazyInfo
-from nas_gym.registration import MODES
+from nas_gym.registration import Mode
+
+SUFFIXES = [mode.value for mode in Mode]
 
 FULL = {"a": 1, "b": 2, "c": [3]}
 KNOWN = [{"a": 1}, {}]  # C code of Python's own takes short cuts for empty dictionaries
@@ -155,7 +157,7 @@ def test_a_deep_copy_is_independent():
     assert copied["c"] == [3, 4]
 
 
-@pytest.mark.parametrize("suffix", MODES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec], ids=["scalar", "vector"])
 def test_infos_that_are_read_late(make, suffix, assert_same, open_table):
     """An info describes its own step, however far the search has gone on, or another begun."""
@@ -177,7 +179,7 @@ def test_infos_that_are_read_late(make, suffix, assert_same, open_table):
     assert_same(*runs)
 
 
-@pytest.mark.parametrize("suffix", MODES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_infos_of_environments_are_plain_data(suffix, make):
     env = make(f"NB201-cifar10{suffix}-v0")
     env.action_space.seed(0)

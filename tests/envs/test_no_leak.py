@@ -6,8 +6,10 @@ import pytest
 from quick import QUICK
 
 from nas_gym.agents import SAMPLE_BASED
-from nas_gym.registration import MODES
+from nas_gym.registration import Mode
 from nas_gym.tables import Table, store
+
+SUFFIXES = [mode.value for mode in Mode]
 
 CASES = [
     ("NBGraph-proteins", "nas-bench-graph-proteins", "proteins", "valid_perf", "perf"),
@@ -29,7 +31,7 @@ def trajectory(envs):
     return tuple(given), np.array(regrets)
 
 
-@pytest.mark.parametrize("suffix", MODES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(("name", "table", "dataset", "signal", "report"), CASES)
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec], ids=["scalar", "vector"])
 def test_permuted_report(
@@ -53,7 +55,7 @@ def test_permuted_report(
 
 
 @pytest.mark.parametrize("agent", SAMPLE_BASED)
-@pytest.mark.parametrize("suffix", MODES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_no_agent_notices_a_permuted_report(agent, suffix, cache, open_table):
     source = open_table("nas-bench-graph-proteins")
     values = np.array(source.values)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
 
-from nas_gym.registration import MODES
+from nas_gym.registration import Mode
+
+SUFFIXES = [mode.value for mode in Mode]
 
 NUM_ENVS = 5
 SETTINGS = {
@@ -27,7 +29,7 @@ SETTINGS = {
 CASES = [
     pytest.param(f"{name}{suffix}-v0", kwargs, id=f"{name}{suffix}-{i}")
     for name in ("NB201-cifar10", "NBGraph-cora", "NBGraph-proteins")
-    for suffix in MODES
+    for suffix in SUFFIXES
     for i, kwargs in enumerate(SETTINGS[suffix])
 ]
 
@@ -54,7 +56,7 @@ def test_agrees_with_scalar_environments(env_id, kwargs, autoreset_mode, make, a
     assert ends >= 2
 
 
-@pytest.mark.parametrize("suffix", MODES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_reset_in_mid_episode(suffix, assert_same, open_table):
     """A second reset with the seed begins the same searches again, whatever went before."""
     open_table("nas-bench-graph-proteins")
@@ -73,7 +75,7 @@ def test_results_of_earlier_steps_stay_as_they_were(assert_same, open_table):
     open_table("analog-nasbench")
     from copy import deepcopy
 
-    for suffix in MODES:
+    for suffix in SUFFIXES:
         envs = gym.make_vec(f"NB201-cifar10{suffix}-v0", num_envs=3)
         envs.reset(seed=0)
         results = [envs.step(envs.action_space.sample())[:4] for _ in range(6)]

@@ -34,6 +34,10 @@ SPACE = NB201Space()
 DARTS_GENOTYPE = DARTSSpace().sample(1, np.random.default_rng(0))[0]
 
 
+def values_at(evaluator, metric, indices):
+    return evaluator.values(metric, evaluator.space.decode(indices))
+
+
 def drawn(space, n):
     return space.encode(space.sample(n, np.random.default_rng(0)))
 
@@ -68,46 +72,46 @@ def test_scores_of_inherited_weights(inheriting):
             labels = torch.from_numpy(DIGITS.splits[name].labels)
             logits = alone(images[name])
             right = 100 * (logits.argmax(1) == labels).float().mean().item()
-            (found,) = inheriting.values(f"{name}_accuracy", np.array([index]))
+            (found,) = values_at(inheriting, f"{name}_accuracy", np.array([index]))
             assert found == pytest.approx(right, abs=0.3)  # of 450 images, one at a tie
     loss = torch.nn.functional.cross_entropy(alone(images["valid"]),
                                              torch.from_numpy(DIGITS.valid.labels))  # fmt: skip
-    assert inheriting.values("valid_loss", np.array([index]))[0] == pytest.approx(
+    assert values_at(inheriting, "valid_loss", np.array([index]))[0] == pytest.approx(
         loss.item(), rel=1e-3
     )
     count = sum(each.numel() for each in alone.parameters()) / 1e6
-    assert inheriting.values("params", np.array([index]))[0] == pytest.approx(count)
+    assert values_at(inheriting, "params", np.array([index]))[0] == pytest.approx(count)
 
 
 def test_shapes_and_repetition(inheriting):
     indices = drawn(inheriting.space, 4)[[0, 1, 2, 3, 1, 0]].reshape(3, 2)
-    values = inheriting.values("valid_accuracy", indices)
+    values = values_at(inheriting, "valid_accuracy", indices)
     assert values.shape == (3, 2)
     assert values[0, 1] == values[2, 0]
     assert inheriting.evaluate(indices.ravel()).keys() == inheriting.metrics.keys()
     before = dict(inheriting._scores)
-    np.testing.assert_array_equal(inheriting.values("valid_accuracy", indices), values)
+    np.testing.assert_array_equal(values_at(inheriting, "valid_accuracy", indices), values)
     assert inheriting._scores == before
     with pytest.raises(KeyError, match="no metric 'accuracy', but valid_accuracy"):
-        inheriting.values("accuracy", indices)
+        values_at(inheriting, "accuracy", indices)
 
 
 def test_test_images_are_looked_at_on_request_only(inheriting):
     indices = drawn(inheriting.space, 3)
-    inheriting.values("valid_accuracy", indices)
-    inheriting.values("valid_loss", indices)
-    inheriting.values("seconds", indices)
+    values_at(inheriting, "valid_accuracy", indices)
+    values_at(inheriting, "valid_loss", indices)
+    values_at(inheriting, "seconds", indices)
     assert {split for split, _ in inheriting._scores} == {"valid"}
 
 
 def test_a_trained_supernet_tells_good_from_bad(supernet_files):
     evaluator = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS)
     none, conv = SPACE.encode([[0] * 6, [3] * 6])
-    worst, best = evaluator.values("valid_accuracy", np.array([none, conv]))
+    worst, best = values_at(evaluator, "valid_accuracy", np.array([none, conv]))
     assert worst < 25
     assert best > 60
     few = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS, images=100)
-    assert few.values("valid_accuracy", np.array([conv]))[0] % 1 == pytest.approx(0, abs=1e-4)
+    assert values_at(few, "valid_accuracy", np.array([conv]))[0] % 1 == pytest.approx(0, abs=1e-4)
 
 
 def test_another_data_set_is_refused(supernet_files):
@@ -121,24 +125,24 @@ def test_another_data_set_is_refused(supernet_files):
 
 def test_trains_once(from_scratch, monkeypatch):
     indices = drawn(SPACE, 2)
-    values = from_scratch.values("valid_accuracy", indices)
+    values = values_at(from_scratch, "valid_accuracy", indices)
     assert ((values > 5) & (values <= 100)).all()
-    assert (from_scratch.values("seconds", indices) > 0).all()
+    assert (values_at(from_scratch, "seconds", indices) > 0).all()
     monkeypatch.setattr(trainings, "Training", None)  # whatever is trained now fails
-    np.testing.assert_array_equal(from_scratch.values("valid_accuracy", indices), values)
+    np.testing.assert_array_equal(values_at(from_scratch, "valid_accuracy", indices), values)
     another = TrainingEvaluator(
         small_training("NB201"), DIGITS, CPU, from_scratch.store.path.parent
     )
-    np.testing.assert_array_equal(another.values("valid_accuracy", indices), values)
+    np.testing.assert_array_equal(values_at(another, "valid_accuracy", indices), values)
     with pytest.raises(KeyError, match="no metric 'x'"):
-        another.values("x", indices)
+        values_at(another, "x", indices)
 
 
 def test_equal_cells_are_trained_once(from_scratch):
     # the second computes what the first does: both edges out of node 2 are none
     genotypes = np.array([[3, 0, 0, 2, 1, 0], [3, 4, 2, 2, 1, 0]])
     assert len(set(SPACE.structures(genotypes))) == 1
-    one, other = from_scratch.values("valid_loss", SPACE.encode(genotypes))
+    one, other = values_at(from_scratch, "valid_loss", SPACE.encode(genotypes))
     assert one == other
     assert len(from_scratch.store.rows()) == 1
 
@@ -147,10 +151,10 @@ def test_parameters_are_those_of_the_cell_itself(from_scratch, inheriting):
     """Not those of the cell that is trained for it, and without an auxiliary head."""
     dead = SPACE.encode([[3, 0, 0, 0, 0, 1]])  # the only convolution leads nowhere
     assert from_scratch.store.rows() == {}
-    (found,) = from_scratch.values("params", dead)
+    (found,) = values_at(from_scratch, "params", dead)
     network = from_scratch.plan.build(SPACE.decode(dead)[0])
     assert found == sum(each.numel() for each in network.parameters()) / 1e6
-    assert found > from_scratch.values("params", SPACE.encode([[0, 0, 0, 0, 0, 1]]))[0]
+    assert found > values_at(from_scratch, "params", SPACE.encode([[0, 0, 0, 0, 0, 1]]))[0]
     assert from_scratch.store.rows() == {}  # nothing was trained
     plan = training_plan("DARTS", DIGITS)
     bare, headed = (
@@ -163,7 +167,7 @@ def test_parameters_are_those_of_the_cell_itself(from_scratch, inheriting):
 def test_same_seed_same_score(from_scratch, tmp_path):
     indices = drawn(SPACE, 1)
     again = TrainingEvaluator(small_training("NB201"), DIGITS, CPU, tmp_path / "again")
-    assert from_scratch.values("valid_loss", indices) == again.values("valid_loss", indices)
+    assert values_at(from_scratch, "valid_loss", indices) == values_at(again, "valid_loss", indices)
 
 
 def test_darts_is_trained(tmp_path):
@@ -177,11 +181,11 @@ def test_divergence_counts_as_guessing(tmp_path):
     plan = small_training("NB201").with_settings(learning_rate=1e20, clip=1e20)
     evaluator = TrainingEvaluator(plan, DIGITS, CPU, tmp_path)
     with pytest.warns(UserWarning, match="training diverged"):
-        (value,) = evaluator.values("valid_accuracy", SPACE.encode([[3] * 6]))
+        (value,) = values_at(evaluator, "valid_accuracy", SPACE.encode([[3] * 6]))
     assert value == 10
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it is known now
-        assert evaluator.values("valid_loss", SPACE.encode([[3] * 6])) == np.log(10)
+        assert values_at(evaluator, "valid_loss", SPACE.encode([[3] * 6])) == np.log(10)
 
 
 class KilledError(Exception):
@@ -192,7 +196,7 @@ def test_a_killed_training_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(trainings, "_SECONDS", -1.0)  # a checkpoint after each epoch
     plan, index = small_training("NB201", 3), drawn(SPACE, 1)
     whole = TrainingEvaluator(plan, DIGITS, CPU, tmp_path / "whole")
-    expected = whole.values("valid_loss", index)
+    expected = values_at(whole, "valid_loss", index)
     run_epoch, ran = trainings.Training.run_epoch, []
 
     def killed(training):
@@ -204,9 +208,9 @@ def test_a_killed_training_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(trainings.Training, "run_epoch", killed)
     folder = tmp_path / "cut"
     with pytest.raises(KilledError):
-        TrainingEvaluator(plan, DIGITS, CPU, folder).values("valid_loss", index)
+        values_at(TrainingEvaluator(plan, DIGITS, CPU, folder), "valid_loss", index)
     assert len(list(folder.rglob("*.safetensors"))) == 1
-    found = TrainingEvaluator(plan, DIGITS, CPU, folder).values("valid_loss", index)
+    found = values_at(TrainingEvaluator(plan, DIGITS, CPU, folder), "valid_loss", index)
     assert ran == [0, 1, 2, 2]
     assert found == expected
     assert not list(folder.rglob("*.safetensors"))
@@ -224,7 +228,7 @@ def test_two_that_need_the_same_training_share_it(tmp_path, monkeypatch):
 
     def value(_):
         evaluator = TrainingEvaluator(small_training("NB201", 2), DIGITS, CPU, tmp_path)
-        return evaluator.values("valid_loss", index)[0]
+        return values_at(evaluator, "valid_loss", index)[0]
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(value, range(2))
@@ -236,7 +240,7 @@ def test_two_that_need_the_same_training_share_it(tmp_path, monkeypatch):
 def train_many(folder):
     torch.set_num_threads(1)
     evaluator = TrainingEvaluator(small_training("NB201"), DIGITS, CPU, folder)
-    evaluator.values("valid_loss", np.arange(1000))
+    values_at(evaluator, "valid_loss", np.arange(1000))
 
 
 def test_a_killed_process_leaves_whole_rows(tmp_path):
@@ -252,14 +256,14 @@ def test_a_killed_process_leaves_whole_rows(tmp_path):
     assert len(rows) >= 3
     evaluator = TrainingEvaluator(small_training("NB201"), DIGITS, CPU, tmp_path / "anew")
     index = next(iter(rows))
-    assert evaluator.values("valid_loss", np.array([index]))[0] == pytest.approx(
+    assert values_at(evaluator, "valid_loss", np.array([index]))[0] == pytest.approx(
         rows[index]["valid_loss"], rel=1e-3
     )
 
 
 def test_results_become_a_table(from_scratch, tmp_path, cache):
     indices = drawn(SPACE, 3)
-    from_scratch.values("valid_accuracy", indices)
+    values_at(from_scratch, "valid_accuracy", indices)
     path = tmp_path / "results.csv"
     assert from_scratch.export(path) == 3
     with path.open() as file:
@@ -270,7 +274,7 @@ def test_results_become_a_table(from_scratch, tmp_path, cache):
     genotypes = SPACE.canonical(SPACE.decode(indices))
     np.testing.assert_allclose(
         table.lookup(table.space.encode(genotypes), "valid_accuracy"),
-        from_scratch.values("valid_accuracy", indices),
+        values_at(from_scratch, "valid_accuracy", indices),
     )
 
 
@@ -279,7 +283,7 @@ def test_a_damaged_store(from_scratch):
     path.parent.mkdir()
     path.write_bytes(b"no database" * 100)
     with pytest.raises(DamagedDataError, match="Delete it to train anew"):
-        from_scratch.values("valid_loss", drawn(SPACE, 1))
+        values_at(from_scratch, "valid_loss", drawn(SPACE, 1))
 
 
 def test_a_store_that_another_process_has_just_begun(from_scratch):
@@ -288,7 +292,7 @@ def test_a_store_that_another_process_has_just_begun(from_scratch):
     path.touch()
     assert from_scratch.store.get(3) is None
     assert from_scratch.store.rows() == {}
-    from_scratch.values("valid_loss", drawn(SPACE, 1))
+    values_at(from_scratch, "valid_loss", drawn(SPACE, 1))
     assert len(from_scratch.store.rows()) == 1
 
 
@@ -297,7 +301,7 @@ def test_a_store_that_cannot_be_written_is_told_before_training(from_scratch, mo
     from_scratch.store.path.parent.mkdir()
     from_scratch.store.path.with_name(f"{from_scratch.store.path.name}-journal").mkdir()
     with pytest.raises(DataError, match="They are still there"):
-        from_scratch.values("valid_loss", drawn(SPACE, 1))
+        values_at(from_scratch, "valid_loss", drawn(SPACE, 1))
 
 
 def add_rows(path, first):

@@ -22,7 +22,7 @@ from nas_gym.experiments.figures import (
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.statistics import summarize
 from nas_gym.recording.curves import curves
-from nas_gym.tasks import TableTask
+from nas_gym.tasks import make_task
 
 NAMES = [f"agent_{i}(population_size={10 * i})" for i in range(12)]
 
@@ -43,13 +43,13 @@ def trials(task, agent, indices, env="E-v0"):
 @pytest.fixture
 def nb201(open_table):
     open_table("analog-nasbench")
-    return TableTask("analog-nasbench", "cifar10")
+    return make_task(table="analog-nasbench", dataset="cifar10")
 
 
 @pytest.fixture
 def tiny(cache, write_csv):
     nas_gym.import_table(write_csv(), "Tiny", signal="val", report="test", minimize=["val", "test"])
-    return TableTask("Tiny", "Tiny")
+    return make_task(table="Tiny", dataset="Tiny")
 
 
 def made(task, agents, count=6, queries=80, env="E-v0"):

@@ -19,7 +19,7 @@ from nas_gym.experiments.search import Run, run_search
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.recording.curves import curves
 from nas_gym.tables import DamagedDataError
-from nas_gym.tasks import TableTask
+from nas_gym.tasks import make_task
 from nas_gym.utils.files import sha256
 
 
@@ -186,7 +186,7 @@ def test_lost_history_is_noticed(tmp_path):
 
 
 def test_curves_against_a_loop():
-    task = TableTask("analog-nasbench", "cifar10", report="analog_accuracy")
+    task = make_task(table="analog-nasbench", dataset="cifar10", report="analog_accuracy")
     indices = np.random.default_rng(0).integers(0, 40, (100, 4))  # few architectures: repeats
     found = curves(task, indices, task.reward(indices))
     for trial in range(4):
@@ -221,7 +221,7 @@ def test_damaged_config_is_noticed(tmp_path):
 
 
 def test_incumbent_is_the_first_of_equals():
-    task = TableTask("analog-nasbench", "cifar10")
+    task = make_task(table="analog-nasbench", dataset="cifar10")
     worst = np.flatnonzero(task.rewards == task.rewards.min())
     assert len(worst) > 1  # 10 %: cells that do not compute anything
     found = curves(task, worst[:3, None], task.reward(worst[:3, None]))

@@ -20,7 +20,7 @@ from nas_gym.experiments.statistics import (
     summarize,
 )
 from nas_gym.recording.curves import curves
-from nas_gym.tasks import TableTask
+from nas_gym.tasks import make_task
 
 RNG = np.random.default_rng(0)
 
@@ -36,14 +36,14 @@ def trials(task, agent, indices, env="E-v0", failures=None):
 @pytest.fixture
 def nb201(open_table):
     open_table("analog-nasbench")
-    return TableTask("analog-nasbench", "cifar10")
+    return make_task(table="analog-nasbench", dataset="cifar10")
 
 
 @pytest.fixture
 def tiny(cache, write_csv):
     """Six architectures whose reported metric is 0, 2, 4, 9, 11, 13, and less is better."""
     nas_gym.import_table(write_csv(), "Tiny", signal="val", report="test", minimize=["val", "test"])
-    return TableTask("Tiny", "Tiny")
+    return make_task(table="Tiny", dataset="Tiny")
 
 
 def middle_mean(values):
@@ -224,7 +224,7 @@ def test_ties_with_the_best_reach_it(cache, tmp_path):
     file = tmp_path / "ties.csv"
     file.write_text("op0,val\na,5\nb,5\nc,5\nd,1\n")
     nas_gym.import_table(file, "Ties", signal="val", report="val")
-    task = TableTask("Ties", "Ties")
+    task = make_task(table="Ties", dataset="Ties")
     entry = summarize([trials(task, "a", [[0, 1, 2, 3]])])["environments"]["E-v0"]["agents"]["a"]
     assert entry["reached"] == {"best": 0.75, "top_3": 0.75, "top_10": 1.0}
     assert task.regret_unit == 1  # the median architecture is optimal: the mean regret
@@ -234,7 +234,7 @@ def test_a_space_of_equals_has_a_unit(cache, tmp_path):
     file = tmp_path / "equal.csv"
     file.write_text("op0,val\na,5\nb,5\n")
     nas_gym.import_table(file, "Equal", signal="val", report="val")
-    assert TableTask("Equal", "Equal").regret_unit == 1
+    assert make_task(table="Equal", dataset="Equal").regret_unit == 1
 
 
 def test_over_environments(nb201, tiny):

@@ -17,8 +17,7 @@ from nas_gym.experiments.audit import audit
 from nas_gym.experiments.contenders import Contender
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.train_supernet import run_supernet_training
-from nas_gym.tasks import NetworkTask
-from nas_gym.tasks.network import _from_scratch
+from nas_gym.tasks import make_task
 from nas_gym.utils.errors import MissingDataError
 
 
@@ -29,7 +28,7 @@ def files(supernet_files):
 
 @pytest.fixture
 def task(files):
-    return NetworkTask("NB201", "digits", supernet=files["NB201"])
+    return make_task(space="NB201", dataset="digits", supernet=files["NB201"])
 
 
 def drawn(task, n=6):
@@ -38,7 +37,10 @@ def drawn(task, n=6):
 
 def test_signal_and_report(task):
     indices = drawn(task)
-    values = task.evaluator.values
+
+    def values(metric, indices):
+        return task.evaluator.values(metric, task.space.decode(indices))
+
     np.testing.assert_array_equal(task.reward(indices), values("valid_accuracy", indices))
     np.testing.assert_array_equal(task.reported(indices), values("test_accuracy", indices))
     np.testing.assert_array_equal(task.regret(indices), 100 - values("test_accuracy", indices))
@@ -51,18 +53,22 @@ def test_signal_and_report(task):
 
 
 def test_less_is_better(files):
-    task = NetworkTask("NB201", "digits", supernet=files["NB201"], signal="valid_loss")
+    task = make_task(space="NB201", dataset="digits", supernet=files["NB201"], signal="valid_loss")
     indices = drawn(task)
     assert task.direction == -1
     np.testing.assert_array_equal(
-        task.reward(indices), -task.evaluator.values("valid_loss", indices)
+        task.reward(indices), -task.evaluator.values("valid_loss", task.space.decode(indices))
     )
 
 
 def test_reward_and_noise(files):
-    plain = NetworkTask("NB201", "digits", supernet=files["NB201"])
-    task = NetworkTask(
-        "NB201", "digits", supernet=files["NB201"], reward="rescaled(best=0.9)", noise=1.0
+    plain = make_task(space="NB201", dataset="digits", supernet=files["NB201"])
+    task = make_task(
+        space="NB201",
+        dataset="digits",
+        supernet=files["NB201"],
+        reward="rescaled(best=0.9)",
+        noise=1.0,
     )
     indices, keys = drawn(task), task.noise_keys(list(range(6)))
     np.testing.assert_allclose(task.reward(indices), 100 ** (plain.reward(indices) / 90))
@@ -72,17 +78,19 @@ def test_reward_and_noise(files):
 
 
 def test_eq_7_with_the_best_of_the_supernet(files):
-    task = NetworkTask("NB201", "digits", supernet=files["NB201"], reward="rescaled")
-    plain = NetworkTask("NB201", "digits", supernet=files["NB201"])
+    task = make_task(space="NB201", dataset="digits", supernet=files["NB201"], reward="rescaled")
+    plain = make_task(space="NB201", dataset="digits", supernet=files["NB201"])
     best = task.evaluator.supernet.best_accuracy
     np.testing.assert_allclose(task.reward(drawn(task)), 100 ** (plain.reward(drawn(task)) / best))
-    with pytest.raises(ValueError, match="best accuracy of a supernet"):
-        NetworkTask("NB201", "digits", "training(epochs=1)", reward="rescaled")
+    with pytest.raises(ValueError, match="needs the best accuracy"):
+        make_task(
+            space="NB201", dataset="digits", evaluator="training(epochs=1)", reward="rescaled"
+        )
 
 
 def test_report_of_a_table(files):
     report = "analog-nasbench:baseline_accuracy"
-    task = NetworkTask("NB201", "digits", supernet=files["NB201"], report=report)
+    task = make_task(space="NB201", dataset="digits", supernet=files["NB201"], report=report)
     column = tables.load_table("analog-nasbench").column("baseline_accuracy")
     everything = np.arange(15_625)
     np.testing.assert_array_equal(task.reported(everything), column)
@@ -94,7 +102,7 @@ def test_report_of_a_table(files):
         "analog-nasbench", "supernet", "calibration", "images"
     }  # fmt: skip
     with pytest.raises(ValueError, match="but this task searches DARTS"):
-        NetworkTask("DARTS", "digits", supernet=files["DARTS"], report=report)
+        make_task(space="DARTS", dataset="digits", supernet=files["DARTS"], report=report)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +113,13 @@ def test_report_of_a_table(files):
         ({"report": "analog-nasbench:x"}, "no metric 'x'"),
         ({"size": 8}, "a size of their own"),
         ({"evaluator": "guess"}, "evaluator is 'supernet' or 'training'"),
-        ({"evaluator": None}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=0)"}, "at least one epoch"),
         ({"evaluator": "supernet(images=0)"}, "at least one image"),
         ({"evaluator": "supernet(epochs=3)"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=1)", "supernet": "x"}, "a training needs none"),
         ({"noise": -1}, "0 or above"),
         ({"reward": "x"}, "reward is"),
-        ({"signal": "params", "reward": "exponential"}, "is better where it is less"),
+        ({"signal": "params", "reward": "exponential"}, "is minimized"),
         ({"device": "cuda:77"}, "no device 'cuda:77'"),
         ({"device": None}, "no device None"),
         ({"device": "meta"}, "no device 'meta'"),
@@ -125,12 +132,12 @@ def test_what_there_is_not(files, wrong, message):
     if str(given.get("evaluator")).startswith("training"):
         given["supernet"] = wrong.get("supernet")
     with pytest.raises((KeyError, ValueError, MissingDataError), match=message):
-        NetworkTask(**given)
+        make_task(**given)
 
 
 def test_a_supernet_of_another_space(files):
     with pytest.raises(ValueError, match="supernet of NB201, not of DARTS"):
-        NetworkTask("DARTS", "digits", supernet=files["NB201"])
+        make_task(space="DARTS", dataset="digits", supernet=files["NB201"])
 
 
 def test_environments_take_evaluators(files):
@@ -154,10 +161,14 @@ def test_environments_take_evaluators(files):
 def test_a_supernet_that_is_trained_anew_is_read_anew(files, tmp_path):
     path = tmp_path / "x.safetensors"
     shutil.copy(files["NB201"], path)
-    first = NetworkTask("NB201", "digits", supernet=path)
-    assert NetworkTask("NB201", "digits", supernet=str(path)).evaluator is first.evaluator
+    first = make_task(space="NB201", dataset="digits", supernet=path)
+    assert (
+        make_task(space="NB201", dataset="digits", supernet=str(path)).evaluator is first.evaluator
+    )
     os.utime(path, (1, 1))
-    assert NetworkTask("NB201", "digits", supernet=path).evaluator is not first.evaluator
+    assert (
+        make_task(space="NB201", dataset="digits", supernet=path).evaluator is not first.evaluator
+    )
 
 
 def test_images_of_a_folder_are_scaled(tmp_path, cache):
@@ -180,7 +191,6 @@ def test_images_of_a_folder_are_scaled(tmp_path, cache):
 
 
 def test_training_as_evaluator(cache):
-    _from_scratch.cache_clear()  # which may know a folder of another test
     env = gym.make("NB201-digits-alpha-v0", evaluator="training(epochs=1)")
     env.reset(seed=0)
     action = env.action_space.sample()

@@ -13,7 +13,7 @@ from nas_gym.agents import RandomSearch
 from nas_gym.agents.sb3.models import make_model
 from nas_gym.agents.sb3.vec_env import SearchVecEnv
 from nas_gym.recording import RecordVectorSearch
-from nas_gym.tasks import TableTask, noise
+from nas_gym.tasks import make_task, noise
 
 MODES = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0")
 every_mode = pytest.mark.parametrize("env_id", MODES)
@@ -55,12 +55,12 @@ def test_is_the_same_whenever_asked():
 
 
 def test_task_adds_it_in_the_unit_of_the_signal():
-    noisy = TableTask("analog-nasbench", "cifar10", noise=0.5)
+    noisy = make_task(table="analog-nasbench", dataset="cifar10", noise=0.5)
     keys, indices = noise.keys([0]), np.arange(15_625)
     error = noisy.reward(indices, keys) - noisy.rewards
     assert error.std() == pytest.approx(0.5, rel=0.03)
     np.testing.assert_array_equal(noisy.reward(indices), noisy.rewards)  # nobody asks
-    plain = TableTask("analog-nasbench", "cifar10")
+    plain = make_task(table="analog-nasbench", dataset="cifar10")
     np.testing.assert_array_equal(noisy.rewards, plain.rewards)
     np.testing.assert_array_equal(noisy.regret(indices), plain.regret(indices))
     np.testing.assert_array_equal(plain.reward(indices, keys), plain.rewards)
@@ -69,7 +69,9 @@ def test_task_adds_it_in_the_unit_of_the_signal():
 
 def test_where_less_is_better(open_table):
     seconds = open_table("nas-bench-graph-cora").column("latency")
-    task = TableTask("nas-bench-graph-cora", "cora", signal="latency", report="para", noise=0.001)
+    task = make_task(
+        table="nas-bench-graph-cora", dataset="cora", signal="latency", report="para", noise=0.001
+    )
     rewards = task.reward(np.arange(task.space.size), noise.keys([0]))
     assert (rewards + seconds).std() == pytest.approx(0.001, rel=0.03)
     assert (rewards + seconds).mean() == pytest.approx(0, abs=0.001 * 4.5 / task.space.size**0.5)

@@ -1,41 +1,53 @@
-"""Rewards made of accuracies: L2NAS's equations, in the units of tables, and what is refused."""
-
-from __future__ import annotations
+"""Rewards that are made of an accuracy."""
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym.tasks import rewards
+from nas_gym.tasks.rewards import ExponentialReward, LatencyReward, SignalReward, parse_reward
 
 
-def test_equations():
+def test_values_of_the_equations():
     accuracy = np.array([0.0, 0.5, 1.0])
-    np.testing.assert_allclose(rewards.exponential(accuracy), [1, 10, 100])  # Eq. 3
-    np.testing.assert_allclose(rewards.exponential(accuracy, best=0.5), [1, 100, 10_000])  # Eq. 7
-    # in percent just as well
-    np.testing.assert_allclose(rewards.exponential(100 * accuracy, best=50.0), [1, 100, 10_000])
+    exponential, rescaled = ExponentialReward(), ExponentialReward(best=0.5)
+    np.testing.assert_allclose(exponential.apply(accuracy, (), 1.0), [1, 10, 100])  # Eq. 3
+    np.testing.assert_allclose(rescaled.apply(accuracy, (), 1.0), [1, 100, 10_000])  # Eq. 7
+    # the same accuracies in %
+    np.testing.assert_allclose(rescaled.apply(100 * accuracy, (), 100.0), [1, 100, 10_000])
+
+
+LATENCY = "latency(column=help-latency:fpga,target=5,weight=-0.07)"
 
 
 @pytest.mark.parametrize(
-    ("text", "best"),
-    [("signal", None), ("exponential", 1.0), ("rescaled(best=0.94)", 0.94)],
+    ("text", "reward"),
+    [
+        ("signal", SignalReward()),
+        ("exponential", ExponentialReward()),
+        ("rescaled(best=0.94)", ExponentialReward(0.94)),
+        (LATENCY, LatencyReward("help-latency:fpga", 5, -0.07)),
+    ],
 )
-def test_names(text, best):
-    assert rewards.parse(text) == best
+def test_texts(text, reward):
+    assert parse_reward(text) == reward
+    assert str(reward) == text
 
 
-@pytest.mark.parametrize("text", ["", "Exponential", "rescaled", "rescaled(best=x)", "cubic"])
-def test_unknown_names(text):
-    with pytest.raises(ValueError, match=r"reward is|fraction"):
-        rewards.parse(text)
+@pytest.mark.parametrize(
+    "text",
+    ["", "Exponential", "exponential(best=0.5)", "rescaled(best=x)", "rescaled(x=1)", "cubic",
+     "latency(column=a)", "signal("],
+)  # fmt: skip
+def test_unknown_texts(text):
+    with pytest.raises(ValueError, match=r"reward is"):
+        parse_reward(text)
 
 
-@pytest.mark.parametrize("best", ["0", "-1", "94", "nan"])
+@pytest.mark.parametrize("best", ["0", "-1", "94", "NaN"])
 def test_best_is_a_fraction(best):
     with pytest.raises(ValueError, match="fraction"):
-        rewards.parse(f"rescaled(best={best})")
+        parse_reward(f"rescaled(best={best})")
 
 
 @pytest.mark.parametrize("env_id", ["NB201-cifar10-alpha-v0", "NBGraph-cora-alpha-v0"])
@@ -64,7 +76,7 @@ def test_noise_comes_before():
 
 
 def test_of_what_is_no_accuracy(cache, write_csv):
-    with pytest.raises(ValueError, match=r"takes an accuracy.*better where it is less"):
+    with pytest.raises(ValueError, match=r"takes an accuracy.*is minimized"):
         gym.make("NBGraph-cora-v0", signal="latency", reward="exponential")
     nas_gym.import_table(write_csv(), "Mine", signal="val", report="test")
     with pytest.raises(ValueError, match="goes from 0 to 12"):

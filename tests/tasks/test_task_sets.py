@@ -20,7 +20,7 @@ def load(open_table):
         for table in ("nats-bench", "nb201-12epochs", "help-latency"):
             if name.startswith("nb201"):
                 open_table(table)
-        return task_sets.load(name)
+        return task_sets.load_task_set(name)
 
     return load
 
@@ -106,6 +106,6 @@ def test_of_environments():
 
 def test_unknown_names(load):
     with pytest.raises(KeyError, match="nb201-conflicting"):
-        task_sets.load("nb201")
+        task_sets.load_task_set("nb201")
     with pytest.raises(KeyError, match="It has: cora"):
-        task_sets.load("nbgraph/cora").test_task("cs")
+        task_sets.load_task_set("nbgraph/cora").test_task("cs")

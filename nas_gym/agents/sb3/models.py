@@ -22,7 +22,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from nas_gym.recording import RecordVectorSearch
 from nas_gym.recording.curves import Curves
-from nas_gym.registration import in_mode
+from nas_gym.registration import Mode, in_mode
 
 # stable-baselines3 and torch are imported where they are used: the names above all are read often.
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ class Algorithm:
     Attributes:
         module: where it is imported from.
         name: of its class.
-        suffix: of the IDs of the mode that it searches in.
+        mode: Mode that it searches in.
         masks: whether it knows action masks.
     """
 
     module: str
     name: str
-    suffix: str
+    mode: Mode
     masks: bool = False
 
     def load(self) -> type[BaseAlgorithm]:
@@ -56,16 +56,16 @@ class Algorithm:
 
 
 ALGORITHMS = {
-    "ppo": Algorithm("stable_baselines3", "PPO", ""),
-    "a2c": Algorithm("stable_baselines3", "A2C", ""),
-    "dqn": Algorithm("stable_baselines3", "DQN", ""),
-    "maskableppo": Algorithm("sb3_contrib", "MaskablePPO", "", masks=True),
-    "recurrentppo": Algorithm("sb3_contrib", "RecurrentPPO", ""),
-    "qrdqn": Algorithm("sb3_contrib", "QRDQN", ""),
-    "ddpg": Algorithm("stable_baselines3", "DDPG", "-alpha"),
-    "td3": Algorithm("stable_baselines3", "TD3", "-alpha"),
-    "sac": Algorithm("stable_baselines3", "SAC", "-alpha"),
-    "tqc": Algorithm("sb3_contrib", "TQC", "-alpha"),
+    "ppo": Algorithm("stable_baselines3", "PPO", Mode.SEQUENTIAL),
+    "a2c": Algorithm("stable_baselines3", "A2C", Mode.SEQUENTIAL),
+    "dqn": Algorithm("stable_baselines3", "DQN", Mode.SEQUENTIAL),
+    "maskableppo": Algorithm("sb3_contrib", "MaskablePPO", Mode.SEQUENTIAL, masks=True),
+    "recurrentppo": Algorithm("sb3_contrib", "RecurrentPPO", Mode.SEQUENTIAL),
+    "qrdqn": Algorithm("sb3_contrib", "QRDQN", Mode.SEQUENTIAL),
+    "ddpg": Algorithm("stable_baselines3", "DDPG", Mode.ALPHA),
+    "td3": Algorithm("stable_baselines3", "TD3", Mode.ALPHA),
+    "sac": Algorithm("stable_baselines3", "SAC", Mode.ALPHA),
+    "tqc": Algorithm("sb3_contrib", "TQC", Mode.ALPHA),
 }
 """The names that the command line knows."""
 
@@ -116,10 +116,10 @@ def make_model(
 
     check_hyperparams(name, hyperparams)
     algorithm = find(name)
-    mode_id, arguments = in_mode(env_id, algorithm.suffix), env_arguments or {}
+    mode_id, arguments = in_mode(env_id, algorithm.mode), env_arguments or {}
     one: Any = gym.make_vec(mode_id, num_envs=1, **arguments)
     space = one.task.space
-    if algorithm.suffix == "" and space.has_masks and not algorithm.masks:
+    if algorithm.mode is Mode.SEQUENTIAL and space.has_masks and not algorithm.masks:
         raise ValueError(
             f"{algorithm.name} knows no action masks, and {mode_id} has invalid actions. "
             "Use maskableppo, or an algorithm that searches in alpha mode."
@@ -183,7 +183,7 @@ def search(
 ) -> Curves:
     """Search with a fresh model until it has made so many queries; see :func:`make_model`."""
     arguments = dict(env_arguments or {})
-    if find(name).suffix == "-alpha":
+    if find(name).mode is Mode.ALPHA:
         arguments["max_episode_steps"] = queries  # an episode is a search
     model = make_model(name, env_id, seed=seed, env_arguments=arguments, **hyperparams)
     # the environments take steps in turns: every one of them has to finish its last episode

@@ -1,0 +1,185 @@
+"""The contract of everything that evaluates architectures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.spaces import SearchSpace
+from nas_gym.tables import Metric
+from nas_gym.utils.errors import EvaluationError
+
+Genotypes = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+class Evaluator(ABC):
+    """Performance estimation: from architectures to named metrics.
+
+    Tables, supernets, training from scratch and predictors are evaluators. To write one, define
+    :attr:`metrics` and :meth:`evaluate`; everything else has a default.
+
+    Attributes:
+        name: Short name. A metric is written ``name:metric`` in histories, and where a task takes
+            metrics of several evaluators.
+        metrics: Description of each metric (unit, direction), by its name.
+        space: Search space whose architectures it evaluates; ``None`` if it can evaluate those of
+            every space that a task is made with.
+        best_accuracy: Highest accuracy that is thought to be possible, in the unit of the metrics;
+            ``None`` if unknown. Used by ``reward="rescaled"``.
+
+    Example:
+        >>> import numpy as np
+        >>> from nas_gym.evaluators import Evaluator
+        >>> from nas_gym.tables import Metric
+        >>> class CountSkips(Evaluator):
+        ...     name = "skips"
+        ...     metrics = {"count": Metric("count", maximize=True)}
+        ...     def evaluate(self, genotypes):
+        ...         return {"count": (genotypes == 1).sum(axis=1).astype(float)}
+        >>> CountSkips().values("count", np.array([[1, 1, 0, 0, 2, 3]]))
+        array([2.])
+    """
+
+    name: str = "evaluator"
+    metrics: Mapping[str, Metric]
+    space: SearchSpace | None = None
+    best_accuracy: float | None = None
+
+    @abstractmethod
+    def evaluate(self, genotypes: Genotypes) -> Mapping[str, Values]:
+        """Evaluate architectures.
+
+        Args:
+            genotypes: Architectures, ``(n, num_decisions)`` int64.
+
+        Returns:
+            Every metric of :attr:`metrics`, by name, ``(n,)`` float64 each, without NaN.
+        """
+
+    # -- optional -------------------------------------------------------------------------------
+
+    def values(self, metric: str, genotypes: Genotypes) -> Values:
+        """Return one metric of architectures.
+
+        By default :meth:`evaluate` is called once for each architecture, and its results are
+        remembered. Override this where metrics are computed separately.
+
+        Args:
+            metric: A name in :attr:`metrics`.
+            genotypes: Architectures, ``(n, num_decisions)`` int64.
+
+        Returns:
+            The values, ``(n,)`` float64.
+
+        Raises:
+            EvaluationError: If :meth:`evaluate` raises, or returns something else than described.
+        """
+        remembered: dict[bytes, dict[str, float]] = self.__dict__.setdefault("_remembered", {})
+        keys = [row.tobytes() for row in genotypes]
+        new = {key: row for row, key in enumerate(keys) if key not in remembered}
+        if new:
+            rows = genotypes[list(new.values())]
+            found = self._evaluate_checked(rows)
+            for position, key in enumerate(new):
+                remembered[key] = {name: float(found[name][position]) for name in found}
+        return np.array([remembered[key][metric] for key in keys], np.float64)
+
+    def column(self, metric: str) -> Values | None:
+        """Return one metric of every architecture of :attr:`space`, in the order of its indices.
+
+        Returns:
+            The values, ``(space.size,)`` float64; ``None`` (the default) if the space cannot be
+            evaluated as a whole.
+        """
+        return None
+
+    def optimum(self, metric: str) -> float | None:
+        """Return the best value of a metric in the whole space, or a bound that none exceeds.
+
+        Regret is the distance from it. ``None`` (the default) if neither is known: regret is then
+        the distance from 100 for a metric in %, and from 0 for a metric that is minimized.
+        """
+        return None
+
+    def cost(self, metric: str, genotypes: Genotypes) -> Values | None:
+        """Return the seconds that it takes to obtain a metric, ``(n,)`` float64.
+
+        By default these are the values of the metric that ``Metric.seconds`` names; ``None`` if it
+        names none.
+        """
+        seconds = self.metrics[metric].seconds
+        return self.values(seconds, genotypes) if seconds else None
+
+    def default_columns(self, dataset: str) -> tuple[str, str]:
+        """Return the names of the metrics that are searched on and reported by default."""
+        first = next(iter(self.metrics))
+        return first, first
+
+    def identity(self) -> dict[str, Any]:
+        """Return what names this evaluator in the description of a task, as plain values."""
+        return {"evaluator": self.name}
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what determines the values, as plain values: packages, files, settings, digests.
+
+        Two evaluators with equal identity and provenance return equal values.
+        """
+        own = type(self)
+        return {self.name: {"class": f"{own.__module__}.{own.__qualname__}"}}
+
+    # -- what follows ---------------------------------------------------------------------------
+
+    def check_metric(self, metric: str) -> None:
+        """Refuse the name of a metric that does not exist.
+
+        Raises:
+            KeyError: If :attr:`metrics` has no such name; the message lists those it has.
+        """
+        if metric not in self.metrics:
+            raise KeyError(
+                f"{self.name!r} has no metric {metric!r}. It has: {', '.join(self.metrics)}."
+            )
+
+    def _evaluate_checked(self, genotypes: Genotypes) -> dict[str, Values]:
+        whose = f"{type(self).__name__}.evaluate"
+        try:
+            returned = self.evaluate(genotypes)
+        except Exception as error:
+            raise EvaluationError(
+                f"{whose} raised {type(error).__name__}: {error} (genotypes "
+                f"{genotypes[:3].tolist()}{'…' if len(genotypes) > 3 else ''})."
+            ) from error
+        if not isinstance(returned, Mapping):
+            raise EvaluationError(
+                f"{whose} returned {type(returned).__name__}; a dictionary of arrays by metric "
+                "was expected."
+            )
+        missing = [name for name in self.metrics if name not in returned]
+        if missing:
+            raise EvaluationError(
+                f"{whose} did not return {', '.join(missing)}, which its metrics declare."
+            )
+        return {
+            name: _check_values(whose, name, returned[name], genotypes) for name in self.metrics
+        }
+
+
+def _check_values(whose: str, metric: str, values: Any, genotypes: Genotypes) -> Values:
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise EvaluationError(f"{whose} returned {metric} that are not numbers.") from None
+    if array.shape != (len(genotypes),):
+        raise EvaluationError(
+            f"{whose} returned {metric} of shape {array.shape}; ({len(genotypes)},) was expected, "
+            "one value for each genotype."
+        )
+    if np.isnan(array).any():
+        first = genotypes[int(np.isnan(array).argmax())].tolist()
+        raise EvaluationError(f"{whose} returned NaN as {metric} of genotype {first}.")
+    return array

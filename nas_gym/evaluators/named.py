@@ -1,0 +1,115 @@
+"""Evaluators of networks by their text, such as ``training(epochs=12)``; one for each process."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas_gym.utils.expressions import Call, parse_call
+
+if TYPE_CHECKING:
+    from nas_gym.evaluators.network import NetworkEvaluator
+
+_SETTINGS = {"supernet": ("calibration", "images"), "training": ("epochs",)}
+
+_Settings = tuple[tuple[str, int], ...]
+
+
+def is_network_evaluator(text: str) -> bool:
+    """Return whether a text names an evaluator of networks, such as ``"training(epochs=12)"``."""
+    return text.partition("(")[0] in _SETTINGS
+
+
+def network_evaluator(
+    space: str,
+    dataset: str,
+    text: str,
+    supernet: str | Path | None = None,
+    device: str = "auto",
+    size: int | None = None,
+) -> NetworkEvaluator:
+    """Return the evaluator that a text names.
+
+    All environments of a process share it, and so what it has computed.
+
+    Args:
+        space: ``"NB201"`` or ``"DARTS"``.
+        dataset: Images by name, or a folder or zip file of images.
+        text: ``"supernet"`` or ``"training"``, with settings in parentheses.
+        supernet: File of a supernet; by default that of the cache.
+        device: ``"auto"`` or a device name of torch.
+        size: Height and width in pixels that the images of a folder are scaled to.
+
+    Raises:
+        ValueError: If there is no such evaluator, setting, space or device.
+        MissingDataError: If the images or the supernet are not on this machine.
+    """
+    call = _parse(text)
+    given = tuple(call.arguments.items())
+    if call.name == "supernet":
+        file = None if supernet is None else Path(supernet)
+        written = file.stat().st_mtime_ns if file is not None and file.exists() else 0
+        found = _supernet_evaluator(space, dataset, device, size, given, file, written)
+    elif supernet is not None:
+        raise ValueError("supernet= is for evaluator='supernet'; a training needs none.")
+    else:
+        found = _training_evaluator(space, dataset, device, size, given)
+    found.text = str(call)
+    return found
+
+
+def _parse(text: str) -> Call:
+    try:
+        call = parse_call(str(text))
+        known = _SETTINGS[call.name]
+        if all(name in known and type(v) is int and v >= 0 for name, v in call.arguments.items()):
+            return call
+    except (KeyError, ValueError):
+        pass
+    raise ValueError(
+        "evaluator is 'supernet' or 'training', with settings if need be, such as "
+        f"'supernet(calibration=1000,images=5000)' and 'training(epochs=12)'; got {text!r}."
+    )
+
+
+@cache
+def _supernet_evaluator(
+    space: str,
+    dataset: str,
+    device: str,
+    size: int | None,
+    settings: _Settings,
+    file: Path | None,
+    written: int,  # modification time, so that a supernet that was trained again is read again
+) -> NetworkEvaluator:
+    from nas_gym.evaluators.supernet import SupernetEvaluator
+    from nas_gym.networks import data as image_data
+    from nas_gym.networks import supernet as supernets
+    from nas_gym.networks.device import find_device
+    from nas_gym.networks.plans import check_space
+
+    check_space(space)
+    data, where = image_data.load_images(dataset, size), find_device(device)
+    found = (
+        supernets.find_supernet(space, data, where)
+        if file is None
+        else supernets.load_supernet(file, where)
+    )
+    if found.plan["space"] != space:
+        raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
+    return SupernetEvaluator(found, data, **dict(settings))
+
+
+@cache
+def _training_evaluator(
+    space: str, dataset: str, device: str, size: int | None, settings: _Settings
+) -> NetworkEvaluator:
+    from nas_gym.evaluators.training import TrainingEvaluator
+    from nas_gym.networks import data as image_data
+    from nas_gym.networks.device import find_device
+    from nas_gym.networks.plans import training_plan
+
+    data = image_data.load_images(dataset, size)
+    plan = training_plan(space, data, **dict(settings))
+    return TrainingEvaluator(plan, data, find_device(device))

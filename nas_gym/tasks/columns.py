@@ -1,0 +1,69 @@
+"""References to metrics of evaluators: single columns, and weighted sums of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas_gym.evaluators.base import Evaluator
+from nas_gym.utils.expressions import parse_weighted_sum
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of one evaluator, such as a table; its text form is ``table:metric``.
+
+    Attributes:
+        source: Name of the evaluator.
+        metric: Name of the metric.
+    """
+
+    source: str
+    metric: str
+
+    @classmethod
+    def parse(cls, text: str, default: Evaluator) -> Column:
+        """Parse ``"metric"`` of the default evaluator, or ``"table:metric"``.
+
+        A metric of the default evaluator may have a colon in its name.
+        """
+        source, colon, metric = text.partition(":")
+        if not colon or text in default.metrics:
+            return cls(default.name, text)
+        return cls(source, metric)
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.metric}"
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A weighted sum of columns; its text form is ``0.3 * table:metric + 0.7 * table:metric``.
+
+    Attributes:
+        terms: Weights and columns.
+    """
+
+    terms: tuple[tuple[float, Column], ...]
+
+    def __str__(self) -> str:
+        return " + ".join(f"{weight!r} * {column}" for weight, column in self.terms)
+
+
+Signal = Column | Mixture
+
+
+def parse_signal(text: str, default: Evaluator) -> Signal:
+    """Parse a column as :meth:`Column.parse` does, or a mixture of such columns.
+
+    Raises:
+        ValueError: If a weight is not a number.
+    """
+    terms = parse_weighted_sum(text)
+    if terms is None:
+        return Column.parse(text, default)
+    return Mixture(tuple((weight, Column.parse(name, default)) for weight, name in terms))
+
+
+def weighted_columns(signal: Signal) -> tuple[tuple[float, Column], ...]:
+    """Return the weights and columns of a signal; a single column has weight 1."""
+    return signal.terms if isinstance(signal, Mixture) else ((1.0, signal),)

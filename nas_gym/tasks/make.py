@@ -1,0 +1,155 @@
+"""Tasks from the arguments of an environment: names and texts become objects here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+import gymnasium as gym
+
+from nas_gym.evaluators import Evaluator, TableEvaluator
+from nas_gym.evaluators.named import network_evaluator
+from nas_gym.spaces import DARTSSpace, NB201Space, SearchSpace
+from nas_gym.tables import load_table
+from nas_gym.tasks.rewards import Reward
+from nas_gym.tasks.task import Task
+
+_NETWORK_ARGUMENTS = {"supernet", "device", "size"}
+_SPACES = {"NB201": NB201Space, "DARTS": DARTSSpace}
+
+
+class TaskArguments(TypedDict, total=False):
+    """The arguments of every environment that name its task; see :func:`make_task`."""
+
+    table: str
+    dataset: str
+    signal: str | None
+    report: str | None
+    noise: float
+    reward: str | Reward
+    task: Task | None
+    space: str | SearchSpace | None
+    evaluator: str | Evaluator | None
+    supernet: str | Path | None
+    device: str
+    size: int | None
+
+
+def make_task(
+    table: str | None = None,
+    dataset: str | None = None,
+    signal: str | None = None,
+    report: str | None = None,
+    noise: float = 0.0,
+    reward: str | Reward = "signal",
+    task: Task | None = None,
+    space: str | SearchSpace | None = None,
+    evaluator: str | Evaluator | None = None,
+    **network_arguments: Any,
+) -> Task:
+    """Make a task over a table, over networks, or over an evaluator of your own.
+
+    Args:
+        table: Name of a table (``nas-gym data list`` shows them): architectures are looked up.
+        dataset: Data set. For a table, it selects the default signal and report; for networks, it
+            names images, or a folder or zip file of images
+            (:func:`nas_gym.networks.data.load_images`).
+        signal, report, noise, reward: As of :class:`Task`.
+        task: A task that is returned as it is.
+        space: Search space of networks, ``"NB201"`` or ``"DARTS"``; or a search space object,
+            which needs ``evaluator``.
+        evaluator: An :class:`~nas_gym.evaluators.Evaluator`, which replaces the table's look-up;
+            or the text of one that computes networks: ``"supernet"`` (the default for networks),
+            with inherited weights, or ``"training"``, from scratch. ``"training(epochs=12)"`` sets
+            the number of epochs. ``"supernet(calibration=0,images=500)"`` sets on how many training
+            images batch norm is recalibrated for each architecture (1,000 by default; 0 uses the
+            statistics of each evaluation batch), and on how many validation images accuracy is
+            measured (all by default).
+        **network_arguments: ``supernet``, the file of a supernet that ``nas-gym train-supernet``
+            saved (by default that of the cache); ``device``, ``"auto"`` (CUDA, MPS or the CPU) or
+            a device name of torch; ``size``, the height and width in pixels that the images of a
+            folder are scaled to.
+
+    Raises:
+        TypeError: If an argument is unknown, missing, or does not go with the others.
+        KeyError, ValueError, MissingDataError: As :class:`Task`; and if there is no such space,
+            evaluator, device, or supernet.
+
+    Example:
+        >>> from nas_gym.tasks import make_task
+        >>> make_task(table="analog-nasbench", dataset="cifar10").space.size
+        15625
+    """
+    unknown = network_arguments.keys() - _NETWORK_ARGUMENTS
+    if unknown:
+        raise TypeError(
+            f"Unknown argument {', '.join(sorted(unknown))}. Every environment takes table, "
+            "dataset, signal, report, noise, reward, task and render_mode; help(type("
+            "env.unwrapped)) has all of them."
+        )
+    objective: dict[str, Any] = {
+        "signal": signal, "report": report, "noise": noise, "reward": reward
+    }  # fmt: skip
+    if task is not None:
+        if network_arguments or signal or report or noise or reward != "signal" or evaluator:
+            raise TypeError(
+                "A ready task= has its own signal, report, noise, reward and evaluator: give them "
+                "when it is made."
+            )
+        return task
+    if isinstance(evaluator, Evaluator):
+        searched = _searched_space(space, table, evaluator)
+        return Task(searched, evaluator, dataset=dataset or "", **objective)
+    if space is not None and not isinstance(space, str):
+        raise TypeError("A search space object needs evaluator=, an object that evaluates it.")
+    if space is not None and dataset is not None and table is None:
+        found = network_evaluator(space, dataset, evaluator or "supernet", **network_arguments)
+        return Task(found.space, found, dataset=dataset, **objective)
+    if evaluator is not None:
+        network_arguments["evaluator"] = evaluator
+    if network_arguments:
+        raise TypeError(
+            f"{', '.join(sorted(network_arguments))} is for environments whose architectures are "
+            "networks, such as NB201-digits-v0 and NB201-cifar10-supernet-v0; this one has a table."
+        )
+    if space is not None and table is not None:
+        raise TypeError(
+            f"This environment evaluates networks of {space}: it takes no table=. A column of one "
+            "may be reported: report='TABLE:METRIC'."
+        )
+    if table is None or dataset is None:
+        raise TypeError("An environment needs table= and dataset=, or a ready task=.")
+    looked_up = TableEvaluator(load_table(table))
+    return Task(looked_up.space, looked_up, dataset=dataset, **objective)
+
+
+def _searched_space(
+    space: str | SearchSpace | None, table: str | None, evaluator: Evaluator
+) -> SearchSpace:
+    """Return the space that an evaluator object is asked to evaluate."""
+    if space is not None and not isinstance(space, str):
+        return space
+    if table is not None:
+        return load_table(table).space
+    if evaluator.space is not None:
+        return evaluator.space
+    if space is not None:
+        searched: SearchSpace = _SPACES[space]()
+        return searched
+    raise TypeError("An evaluator object needs a search space: give space= or table=.")
+
+
+def task_arguments(env_id: str) -> TaskArguments:
+    """Return the arguments that name the task of an environment ID.
+
+    Raises:
+        ValueError: If the environment is not one of this package, or has no task of its own.
+    """
+    registered = gym.spec(env_id).kwargs
+    if "task" not in registered and (
+        "dataset" not in registered or not {"table", "space"} & registered.keys()
+    ):
+        raise ValueError(f"{env_id} is not an environment of nas_gym with a task of its own.")
+    known = TaskArguments.__annotations__
+    arguments: TaskArguments = {k: v for k, v in registered.items() if k in known}  # type: ignore[assignment]
+    return arguments

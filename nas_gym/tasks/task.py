@@ -1,0 +1,433 @@
+"""The task: what is searched, the signal that agents see, and the metric that is reported."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.evaluators.base import Evaluator
+from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
+from nas_gym.evaluators.table import TableEvaluator, same_rows
+from nas_gym.spaces import SearchSpace
+from nas_gym.tables import Metric, load_table
+from nas_gym.tasks import noise as noises
+from nas_gym.tasks.columns import Column, Mixture, Signal, parse_signal, weighted_columns
+from nas_gym.tasks.rewards import ExponentialReward, Reward, parse_reward
+
+Indices = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+class Task:
+    """A search space, its evaluators, the search signal, the reward and the reported metric.
+
+    The reward of an architecture is its signal, negated if the metric is minimized, so that agents
+    always maximize; or what ``reward`` makes of it. Nothing that an agent is given depends on the
+    reported metric, which serves evaluation alone.
+
+    Regret, rank and optimum are those of what was asked for: of the reported metric; or, if the
+    reward is made of several metrics (accuracy and latency), of the same reward made of the
+    reported metric.
+
+    Args:
+        space: Search space.
+        evaluator: Main evaluator. Its metrics are named without its name, and are all part of
+            ``info["metrics"]``.
+        signal: Metric that rewards are made of: ``"metric"`` of the evaluator, ``"table:metric"``
+            of a table over the same space, ``"predictor:FILE"`` (a saved predictor), or a weighted
+            sum in one unit, ``"0.3 * metric + 0.7 * table:metric"``. The evaluator's default for
+            ``dataset`` if not given.
+        report: Metric that histories and comparisons report, ``"metric"`` or ``"table:metric"``.
+            The evaluator's default if not given.
+        reward: A :class:`~nas_gym.tasks.rewards.Reward`, or its text: ``"signal"``,
+            ``"exponential"``, ``"rescaled(best=0.94)"`` or
+            ``"latency(column=help-latency:fpga,target=5,weight=-0.07)"``.
+        noise: Standard deviation of Gaussian noise on the signal, in its unit. It stands for the
+            spread of single trainings: it is drawn anew for each search, and within a search an
+            architecture always has the same noise. Reports and regrets are free of it.
+        dataset: Name of the data set.
+        others: Further evaluators that ``signal``, ``report`` and ``reward`` may name.
+
+    Attributes:
+        space, evaluator, dataset, noise: As given.
+        signal: Column or mixture that rewards are made of.
+        report: Column that is reported.
+        reward_name: Text of the reward.
+        direction: -1 if rewards are the negated signal, else 1.
+        columns: Every column that rewards and reports are made of.
+        rewards: Reward of every architecture without noise, ``(space.size,)`` float64; ``None`` if
+            the space cannot be evaluated as a whole.
+
+    Raises:
+        KeyError: If there is no such metric or table.
+        ValueError: If a column has missing values or another search space, the noise is negative,
+            or the reward is unknown or needs an accuracy that the signal is not.
+        MissingDataError: If a table is not on this machine.
+
+    Example:
+        >>> import numpy as np
+        >>> from nas_gym.evaluators import TableEvaluator
+        >>> from nas_gym.tables import load_table
+        >>> table = load_table("analog-nasbench")
+        >>> task = Task(table.space, TableEvaluator(table), dataset="cifar10")
+        >>> task.optimum == table.column("baseline_accuracy").max()
+        True
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        evaluator: Evaluator,
+        *,
+        signal: str | Signal | None = None,
+        report: str | Column | None = None,
+        reward: str | Reward = "signal",
+        noise: float = 0.0,
+        dataset: str = "",
+        others: Sequence[Evaluator] = (),
+    ) -> None:
+        self.space = space
+        self.evaluator = evaluator
+        self.dataset = dataset
+        self.noise = _check_noise(noise)
+        if signal is None or report is None:
+            defaults = evaluator.default_columns(dataset)
+            signal, report = signal or defaults[0], report or defaults[1]
+        self.signal = parse_signal(signal, evaluator) if isinstance(signal, str) else signal
+        self.report = Column.parse(report, evaluator) if isinstance(report, str) else report
+        self._reward = _with_best(parse_reward(reward) if isinstance(reward, str) else reward, self)
+        self.reward_name = str(self._reward)
+        self._reward_columns = [Column.parse(text, evaluator) for text in self._reward.columns]
+        signal_columns = [column for _, column in weighted_columns(self.signal)]
+        self.columns = list(dict.fromkeys([*signal_columns, self.report, *self._reward_columns]))
+        self._evaluators = {each.name: each for each in (evaluator, *others)}
+        self._sources = {column: self._find_source(column) for column in self.columns}
+        self._arrays = {column: self._whole_column(column) for column in self.columns}
+        self._check_mixture()
+        negated = not self._reward.takes_accuracy and not self._maximizes_signal
+        self.direction = -1.0 if negated else 1.0
+        self._signals = self._all_signals()
+        self._whole = self._check_accuracy(self._reward)
+        self.rewards = self._all_rewards()
+        self._reports_reward = self._report_is_like_signal and bool(self._reward.columns)
+
+    # -- evaluators and columns -----------------------------------------------------------------
+
+    def _find_source(self, column: Column) -> Evaluator:
+        """Return the evaluator of a column; tables and predictors are opened by name."""
+        found = self._evaluators.get(column.source)
+        if found is None:
+            if column.source == PREDICTOR:
+                found = PredictorEvaluator(self.space, column.metric)
+            else:
+                found = TableEvaluator(load_table(column.source))
+        found.check_metric(column.metric)
+        if found.space is not None and not same_rows(found.space, self.space):
+            raise ValueError(
+                f"{column} covers {found.space.name} ({found.space.size:,} architectures), but "
+                f"this task searches {self.space.name} ({self.space.size:,}): their rows do not "
+                "belong together."
+            )
+        return found
+
+    def _whole_column(self, column: Column) -> Values | None:
+        values = self._sources[column].column(column.metric)
+        missing = 0 if values is None else np.count_nonzero(np.isnan(values))
+        if values is not None and missing:
+            raise ValueError(
+                f"{column} has no value for {missing:,} of {len(values):,} architectures, so it "
+                "cannot be a search signal or a reported metric. Choose a complete column."
+            )
+        return values
+
+    def metric(self, column: Signal) -> Metric:
+        """Return the description of a column; of a mixture, that of its first column, renamed.
+
+        Raises:
+            KeyError: If the task is not made of such a column.
+        """
+        if isinstance(column, Mixture):
+            first = self.metric(column.terms[0][1])
+            return dataclasses.replace(first, name=str(column), seconds="")
+        if column not in self._sources:
+            raise KeyError(f"{column} is not a column of this task.")
+        return self._sources[column].metrics[column.metric]
+
+    def _values(self, column: Column, indices: Indices) -> Values:
+        """Return one column of architectures, shape of ``indices``, in its own unit."""
+        array = self._arrays[column]
+        if array is not None:
+            return array.take(indices)
+        genotypes = self.space.decode(np.ravel(indices))
+        found = self._sources[column].values(column.metric, genotypes)
+        return found.reshape(np.shape(indices))
+
+    def metrics(self, indices: Indices) -> dict[str, Values]:
+        """Return every metric of the evaluator, and the other columns of the task.
+
+        Args:
+            indices: Indices of architectures, ``(n,)`` int64.
+
+        Returns:
+            The values by name, ``(n,)`` float64 each; columns of other evaluators are named
+            ``table:metric``.
+        """
+        found = dict(self.evaluator.evaluate(self.space.decode(indices)))
+        for column in self.columns:
+            if self._sources[column] is not self.evaluator:
+                found[str(column)] = self._values(column, indices)
+        return found
+
+    # -- signal and reward ----------------------------------------------------------------------
+
+    @property
+    def _maximizes_signal(self) -> bool:
+        return self.metric(weighted_columns(self.signal)[0][1]).maximize
+
+    def _check_mixture(self) -> None:
+        found = [self.metric(column) for _, column in weighted_columns(self.signal)]
+        if len({(metric.unit, metric.maximize) for metric in found}) > 1:
+            raise ValueError(
+                f"The columns of {self.signal} have different units or directions. A mixture adds "
+                "metrics of one unit and one direction."
+            )
+
+    def _signal_of(self, values: Callable[[Column], Values]) -> Values:
+        """Return signals for maximization, given the values of a column."""
+        terms = weighted_columns(self.signal)
+        if isinstance(self.signal, Mixture):
+            total = np.sum([weight * values(column) for weight, column in terms], axis=0)
+        else:
+            total = values(terms[0][1])
+        signals: Values = total * (1.0 if self._maximizes_signal else -1.0)
+        return signals
+
+    def _all_signals(self) -> Values | None:
+        arrays = {column: self._arrays[column] for _, column in weighted_columns(self.signal)}
+        known = {column: array for column, array in arrays.items() if array is not None}
+        return self._signal_of(known.__getitem__) if len(known) == len(arrays) else None
+
+    def _all_rewards(self) -> Values | None:
+        others = [self._arrays[column] for column in self._reward_columns]
+        known = [array for array in others if array is not None]
+        if self._signals is None or len(known) < len(others):
+            return None
+        return self._reward.apply(self._signals, known, self._whole)
+
+    def reward(self, indices: Indices, keys: noises.Keys | None = None) -> Values:
+        """Return the rewards of architectures, shape of ``indices``, float64.
+
+        Args:
+            indices: Indices of architectures, int64, any shape.
+            keys: Keys of the searches that ask (``SearchHistory.keys``), which their noise depends
+                on, of a shape that broadcasts to that of ``indices``. No noise is added without
+                them.
+        """
+        noisy = self.noise and keys is not None
+        if self.rewards is not None and not noisy:
+            return self.rewards.take(indices)
+        if self._signals is not None:
+            signals = self._signals.take(indices)
+        else:
+            signals = self._signal_of(lambda column: self._values(column, indices))
+        if noisy:
+            assert keys is not None
+            signals = signals + self.noise * noises.standard_normal(keys, indices)
+        others = [self._values(column, indices) for column in self._reward_columns]
+        return self._reward.apply(signals, others, self._whole)
+
+    def noise_keys(self, seeds: Sequence[int | None]) -> noises.Keys:
+        """Return the keys that the noise of searches with these seeds depends on, one for each."""
+        if not self.noise:
+            return np.zeros(len(seeds), np.uint64)
+        return noises.keys(seeds)
+
+    def reward_function(self, text: str) -> Callable[[Values], Values]:
+        """Return the function that makes rewards of this task's signals.
+
+        Args:
+            text: As of :func:`~nas_gym.tasks.rewards.parse_reward`; not a latency reward.
+
+        Raises:
+            ValueError: If the reward is unknown, depends on other metrics, or needs an accuracy
+                that the signal is not.
+        """
+        reward = _with_best(parse_reward(text), self)
+        if reward.columns:
+            raise ValueError(
+                f"{text!r} depends on other metrics of architectures: give it to the environment."
+            )
+        whole = self._check_accuracy(reward)
+        return partial(reward.apply, others=(), whole=whole)
+
+    def _check_accuracy(self, reward: Reward) -> float:
+        """Return the value of 100 % in the signal's unit; refuse signals that are no accuracy."""
+        metric = self.metric(self.signal)
+        whole = 100.0 if metric.unit == "%" else 1.0
+        if not reward.takes_accuracy:
+            return whole
+        lowest, highest = 0.0, whole if metric.unit == "%" else np.inf
+        if self._signals is not None:
+            lowest, highest = float(self._signals.min()), float(self._signals.max())
+        if not metric.maximize:
+            fault = "is minimized"
+        elif lowest < 0 or highest > whole:
+            fault = f"goes from {lowest:.4g} to {highest:.4g} {metric.unit}".rstrip()
+        else:
+            return whole
+        raise ValueError(
+            f"The reward {str(reward)!r} takes an accuracy, in % or as a fraction, but "
+            f"{self.signal} {fault}. Choose another signal, or reward='signal'."
+        )
+
+    # -- report, regret and rank ----------------------------------------------------------------
+
+    @property
+    def _report_is_like_signal(self) -> bool:
+        signal, report = self.metric(self.signal), self.metric(self.report)
+        return (signal.unit, signal.maximize) == (report.unit, report.maximize)
+
+    @property
+    def report_metric(self) -> Metric:
+        """Description of what :meth:`reported` returns: the reported metric, or the reward."""
+        if not self._reports_reward:
+            return self.metric(self.report)
+        return Metric("reward", "", True, f"{self.reward_name} of {self.report}")
+
+    def reported(self, indices: Indices) -> Values:
+        """Return what is reported of architectures, shape of ``indices``.
+
+        It is the reported metric in its own unit; under a reward that is made of several metrics,
+        that reward of the reported metric, without noise.
+        """
+        values = self._values(self.report, indices)
+        if not self._reports_reward:
+            return values
+        others = [self._values(column, indices) for column in self._reward_columns]
+        return self._reward.apply(values, others, self._whole)
+
+    @cached_property
+    def _all_reported(self) -> Values | None:
+        arrays = [self._arrays[self.report]]
+        if self._reports_reward:
+            arrays += [self._arrays[column] for column in self._reward_columns]
+        if any(array is None for array in arrays):
+            return None
+        return self.reported(np.arange(self.space.size))
+
+    @cached_property
+    def optimum(self) -> float | None:
+        """Best value of what is reported in the whole space, in its unit; ``None`` if unknown."""
+        everything = self._all_reported
+        if everything is not None:
+            best = everything.max() if self.report_metric.maximize else everything.min()
+            return float(best)
+        if self._reports_reward:
+            return None
+        return self._sources[self.report].optimum(self.report.metric)
+
+    def regret(self, indices: Indices) -> Values:
+        """Return the distance of what is reported from the optimum, >= 0, shape of ``indices``.
+
+        Where the optimum is unknown, it is the distance from 100 for a metric in %, and from 0
+        for a metric that is minimized.
+        """
+        regret: Values = np.abs(self._best_possible - self.reported(indices))
+        return regret
+
+    @cached_property
+    def _best_possible(self) -> float:
+        if self.optimum is not None:
+            return self.optimum
+        metric = self.report_metric
+        if metric.unit == "%":
+            return 100.0 if metric.maximize else 0.0
+        return self._whole if self._reports_reward else 0.0
+
+    @cached_property
+    def ranked_regrets(self) -> Values | None:
+        """Regret of every architecture of the space, ascending; ``None`` if unknown."""
+        if self._all_reported is None:
+            return None
+        return np.sort(self.regret(np.arange(self.space.size)))
+
+    @cached_property
+    def regret_unit(self) -> float:
+        """Divisor that makes regrets of different tasks comparable.
+
+        It is the regret of the space's median architecture, so that a normalized regret of 0 is
+        the optimum and 1 is as good as the median of random architectures. If at least half of the
+        space is optimal it is the mean regret; 1 if all of it is, or if nobody knows.
+        """
+        ranked = self.ranked_regrets
+        if ranked is None:
+            return 1.0
+        return float(np.median(ranked)) or float(ranked.mean()) or 1.0
+
+    def training_seconds(self, indices: Indices) -> Values | None:
+        """Return how long it takes to obtain the signal, seconds, shape of ``indices``.
+
+        For tables this is the training time that the benchmark states. ``None`` if unknown.
+        """
+        if isinstance(self.signal, Mixture):
+            return None
+        source = self._sources[self.signal]
+        seconds = source.metrics[self.signal.metric].seconds
+        if seconds and self._arrays[self.signal] is not None:
+            return self._seconds.take(indices)
+        found = source.cost(self.signal.metric, self.space.decode(np.ravel(indices)))
+        return None if found is None else found.reshape(np.shape(indices))
+
+    @cached_property
+    def _seconds(self) -> Values:
+        assert isinstance(self.signal, Column)
+        source = self._sources[self.signal]
+        column = source.column(source.metrics[self.signal.metric].seconds)
+        assert column is not None
+        return column
+
+    # -- description ----------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, object]:
+        """Return what names this task exactly, as plain values: for histories."""
+        sources = dict.fromkeys(self._sources[column] for column in self.columns)
+        provenance: dict[str, object] = {}
+        for source in [*(each for each in sources if each is not self.evaluator), self.evaluator]:
+            provenance |= source.provenance()
+        return {
+            "space": self.space.name,
+            "dataset": self.dataset,
+            **self.evaluator.identity(),
+            "signal": str(self.signal),
+            "report": str(self.report),
+            "noise": self.noise,
+            "reward": self.reward_name,
+            "provenance": provenance,
+        }
+
+    def __repr__(self) -> str:
+        columns = f"signal {self.signal}, report {self.report}"
+        return f"<Task {self.space.name} on {self.dataset or self.evaluator.name}: {columns}>"
+
+
+def _with_best(reward: Reward, task: Task) -> Reward:
+    """Fill in the best accuracy that the evaluator knows (L2NAS, section 3.2)."""
+    if not isinstance(reward, ExponentialReward) or reward.best is not None:
+        return reward
+    best = task.evaluator.best_accuracy
+    if best is None:
+        raise ValueError(
+            f"reward='rescaled' needs the best accuracy, which {task.evaluator.name} does not "
+            "know. Give it: reward='rescaled(best=0.94)'."
+        )
+    return ExponentialReward(best / 100)
+
+
+def _check_noise(noise: float) -> float:
+    if not 0 <= noise < np.inf:
+        raise ValueError(f"noise is a standard deviation, 0 or above, got {noise}.")
+    return float(noise)
