@@ -225,12 +225,12 @@ def import_table(
 
     Args:
         path: CSV, JSON, Parquet or ``.npz`` file with one architecture a row (see
-            :func:`nas_gym.tables.user_file.read_user_file`); an official NAS-Bench-201 ``.pth``; or a
-            NATS-Bench topology folder.
+            :func:`nas_gym.tables.user_file.read_user_file`); an official NAS-Bench-201 ``.pth``;
+            or a NATS-Bench topology folder.
         name: Name of the table and beginning of its IDs.
         replace: Whether a table of that name is overwritten.
-        **columns: Arguments of :func:`nas_gym.tables.user_file.read_user_file`, such as ``signal="val"``
-            and ``report="test"``.
+        **columns: Arguments of :func:`nas_gym.tables.user_file.read_user_file`, such as
+            ``signal="val"`` and ``report="test"``.
 
     Returns:
         The registered IDs; none for a table that only has costs.

@@ -113,14 +113,14 @@ def test_names_whose_ids_are_taken(name, write_csv):
     """``NB201-cifar10-alpha-v0`` already means the alpha mode of ``NB201-cifar10``."""
     import_table(write_csv(), "Other", **COLUMNS)
     before = dict(gym.registry)
-    with pytest.raises(ValueError, match=f"{name}-v0.*taken"):
+    with pytest.raises(ValueError, match=f"has the ID {name}"):
         import_table(write_csv(), name, **COLUMNS)
     assert not store.is_stored(name)
     assert gym.registry == before
 
 
 def test_names_of_gymnasiums_own_environments(write_csv):
-    with pytest.raises(ValueError, match=r"CartPole-v0.*taken"):
+    with pytest.raises(ValueError, match="has the ID CartPole-v0"):
         import_table(write_csv(), "CartPole", **COLUMNS)
     assert gym.spec("CartPole-v0").entry_point.startswith("gymnasium.")
 
@@ -168,7 +168,7 @@ def test_importing_works_without_a_readable_cache(run_python):
     code = "import gymnasium, nas_gym; print(gymnasium.spec('NB201-cifar10-v0').id)"
     done = run_python(code, check=False, NAS_GYM_CACHE="x" * 300)
     assert done.stdout.strip() == "NB201-cifar10-v0", done.stderr
-    assert done.stderr.count("the cache cannot be read") == 1
+    assert done.stderr.count("The cache cannot be read") == 1
 
 
 def test_replacing_a_table_keeps_ids_of_the_users_own(write_csv):
@@ -183,5 +183,5 @@ def test_replacing_a_table_keeps_ids_of_the_users_own(write_csv):
 
 def test_columns_of_official_files_are_not_for_choice(cache, tmp_path):
     (tmp_path / "NAS-Bench-201-v1_1-096897.pth").write_bytes(b"")
-    with pytest.raises(ValueError, match="signal cannot be given"):
+    with pytest.raises(ValueError, match="leave out signal"):
         nas_gym.import_table(tmp_path / "NAS-Bench-201-v1_1-096897.pth", "Mine", signal="x")

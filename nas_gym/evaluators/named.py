@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas_gym.utils.cache import cache_folder
 from nas_gym.utils.expressions import Call, parse_call
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ def network_evaluator(
     if call.name == "supernet":
         file = None if supernet is None else Path(supernet)
         written = file.stat().st_mtime_ns if file is not None and file.exists() else 0
-        found = _supernet_evaluator(space, dataset, device, size, given, file, written)
+        found = _supernet_evaluator(
+            space, dataset, device, size, given, file, written, cache_folder()
+        )
     elif supernet is not None:
         raise ValueError("supernet= is for evaluator='supernet'; a training needs none.")
     else:
-        found = _training_evaluator(space, dataset, device, size, given)
+        found = _training_evaluator(space, dataset, device, size, given, cache_folder())
     found.text = str(call)
     return found
 
@@ -82,20 +85,17 @@ def _supernet_evaluator(
     settings: _Settings,
     file: Path | None,
     written: int,  # modification time, so that a supernet that was trained again is read again
+    folder: Path,  # of the cache, in which supernets lie by default
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.supernet import SupernetEvaluator
-    from nas_gym.networks import data as image_data
-    from nas_gym.networks import supernet as supernets
+    from nas_gym.networks.data import load_images
     from nas_gym.networks.device import find_device
     from nas_gym.networks.plans import check_space
+    from nas_gym.networks.supernet import find_supernet, load_supernet
 
     check_space(space)
-    data, where = image_data.load_images(dataset, size), find_device(device)
-    found = (
-        supernets.find_supernet(space, data, where)
-        if file is None
-        else supernets.load_supernet(file, where)
-    )
+    data, where = load_images(dataset, size), find_device(device)
+    found = find_supernet(space, data, where) if file is None else load_supernet(file, where)
     if found.plan["space"] != space:
         raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
     return SupernetEvaluator(found, data, **dict(settings))
@@ -103,13 +103,18 @@ def _supernet_evaluator(
 
 @cache
 def _training_evaluator(
-    space: str, dataset: str, device: str, size: int | None, settings: _Settings
+    space: str,
+    dataset: str,
+    device: str,
+    size: int | None,
+    settings: _Settings,
+    folder: Path,  # of the cache, in which results are kept
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.training import TrainingEvaluator
-    from nas_gym.networks import data as image_data
+    from nas_gym.networks.data import load_images
     from nas_gym.networks.device import find_device
     from nas_gym.networks.plans import training_plan
 
-    data = image_data.load_images(dataset, size)
+    data = load_images(dataset, size)
     plan = training_plan(space, data, **dict(settings))
-    return TrainingEvaluator(plan, data, find_device(device))
+    return TrainingEvaluator(plan, data, find_device(device), folder / "trainings")

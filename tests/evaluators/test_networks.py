@@ -84,15 +84,16 @@ def test_scores_of_inherited_weights(inheriting):
 
 
 def test_shapes_and_repetition(inheriting):
-    indices = drawn(inheriting.space, 4)[[0, 1, 2, 3, 1, 0]].reshape(3, 2)
+    indices = drawn(inheriting.space, 4)[[0, 1, 2, 3, 1, 0]]
     values = values_at(inheriting, "valid_accuracy", indices)
-    assert values.shape == (3, 2)
-    assert values[0, 1] == values[2, 0]
-    assert inheriting.evaluate(indices.ravel()).keys() == inheriting.metrics.keys()
+    assert values.shape == (6,)
+    assert values[1] == values[4]
+    found = inheriting.evaluate(inheriting.space.decode(indices))
+    assert found.keys() == inheriting.metrics.keys()
     before = dict(inheriting._scores)
     np.testing.assert_array_equal(values_at(inheriting, "valid_accuracy", indices), values)
     assert inheriting._scores == before
-    with pytest.raises(KeyError, match="no metric 'accuracy', but valid_accuracy"):
+    with pytest.raises(KeyError, match="no metric 'accuracy'. It has: valid_accuracy"):
         values_at(inheriting, "accuracy", indices)
 
 
@@ -172,7 +173,8 @@ def test_same_seed_same_score(from_scratch, tmp_path):
 
 def test_darts_is_trained(tmp_path):
     evaluator = TrainingEvaluator(small_training("DARTS"), DIGITS, CPU, tmp_path)
-    found = evaluator.evaluate(drawn(DARTSSpace(), 1))
+    space = DARTSSpace()
+    found = evaluator.evaluate(space.decode(drawn(space, 1)))
     assert 0 <= found["valid_accuracy"][0] <= 100
     assert found["params"][0] > 0.001
 
