@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from nas_gym.experiments.compare import compare
     from nas_gym.recording import RecordSearch, RecordVectorSearch
     from nas_gym.spaces import CategoricalSpace, SearchSpace
-    from nas_gym.tables import Metric, Table
+    from nas_gym.spaces.registry import register_space
+    from nas_gym.tables import Metric, Table, load_table
     from nas_gym.tasks import Task, make_task
     from nas_gym.tasks.task_sets import TaskSet, load_task_set
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "load_table": "tables",
+    "register_space": "spaces.registry",
     "Agent": "agents.common.base",
     "CategoricalSpace": "spaces",
     "Evaluator": "evaluators",
@@ -63,8 +66,10 @@ __all__ = [
     "TaskSet",
     "compare",
     "import_table",
+    "load_table",
     "load_task_set",
     "make_task",
+    "register_space",
     "register_task",
 ]
 

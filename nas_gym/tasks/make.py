@@ -9,13 +9,13 @@ import gymnasium as gym
 
 from nas_gym.evaluators import Evaluator, TableEvaluator
 from nas_gym.evaluators.named import network_evaluator
-from nas_gym.spaces import DARTSSpace, NB201Space, SearchSpace
+from nas_gym.spaces import SearchSpace
+from nas_gym.spaces.registry import build_whole_space, find_space_class
 from nas_gym.tables import load_table
 from nas_gym.tasks.rewards import Reward
 from nas_gym.tasks.task import Task
 
 _NETWORK_ARGUMENTS = {"supernet", "device", "size"}
-_SPACES = {"NB201": NB201Space, "DARTS": DARTSSpace}
 
 
 class TaskArguments(TypedDict, total=False):
@@ -100,7 +100,7 @@ def make_task(
     if isinstance(evaluator, Evaluator):
         searched = _searched_space(space, table, evaluator)
         return Task(searched, evaluator, dataset=dataset or "", **objective)
-    if space is not None and not isinstance(space, str):
+    if isinstance(space, SearchSpace):
         raise TypeError("A search space object needs evaluator=, an object that evaluates it.")
     if space is not None and dataset is not None and table is None:
         found = network_evaluator(space, dataset, evaluator or "supernet", **network_arguments)
@@ -127,15 +127,14 @@ def _searched_space(
     space: str | SearchSpace | None, table: str | None, evaluator: Evaluator
 ) -> SearchSpace:
     """Return the space that an evaluator object is asked to evaluate."""
-    if space is not None and not isinstance(space, str):
+    if isinstance(space, SearchSpace):
         return space
     if table is not None:
         return load_table(table).space
     if evaluator.space is not None:
         return evaluator.space
     if space is not None:
-        searched: SearchSpace = _SPACES[space]()
-        return searched
+        return build_whole_space(find_space_class(space))
     raise TypeError("An evaluator object needs a search space: give space= or table=.")
 
 

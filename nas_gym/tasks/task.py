@@ -13,6 +13,7 @@ from nas_gym.evaluators.base import Evaluator
 from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
 from nas_gym.evaluators.table import TableEvaluator, same_rows
 from nas_gym.spaces import SearchSpace
+from nas_gym.spaces.checks import check_consistency
 from nas_gym.tables import Metric, load_table
 from nas_gym.tasks import noise as noises
 from nas_gym.tasks.columns import Column, Mixture, Signal, parse_signal, weighted_columns
@@ -90,6 +91,7 @@ class Task:
         dataset: str = "",
         others: Sequence[Evaluator] = (),
     ) -> None:
+        _check_objects(space, evaluator)
         self.space = space
         self.evaluator = evaluator
         self.dataset = dataset
@@ -425,6 +427,28 @@ def _with_best(reward: Reward, task: Task) -> Reward:
             "know. Give it: reward='rescaled(best=0.94)'."
         )
     return ExponentialReward(best / 100)
+
+
+def _check_objects(space: SearchSpace, evaluator: Evaluator) -> None:
+    """Refuse an evaluator, or a search space from outside this package, that breaks its contract.
+
+    Raises:
+        TypeError: If one of them is of another class.
+        ValueError: If the search space is inconsistent.
+    """
+    if not isinstance(evaluator, Evaluator):
+        raise TypeError(
+            f"evaluator is an object of a subclass of nas_gym.Evaluator, got {evaluator!r}."
+        )
+    if not evaluator.metrics or not all(
+        isinstance(metric, Metric) for metric in evaluator.metrics.values()
+    ):
+        raise TypeError(
+            f"{type(evaluator).__name__}.metrics is a dictionary of nas_gym.Metric by name, with "
+            f"at least one; got {evaluator.metrics!r}."
+        )
+    if not type(space).__module__.startswith("nas_gym."):
+        check_consistency(space)
 
 
 def _check_noise(noise: float) -> float:
