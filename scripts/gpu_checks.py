@@ -76,13 +76,11 @@ def evaluations(
     supernet = Supernet(move_to_device(plan.build(), device), plan.describe(), 0.0)
     for calibration in (1000, 0):
         evaluator = SupernetEvaluator(supernet, data, calibration, valid)
-        indices = evaluator.space.encode(
-            evaluator.space.sample(count + 2, np.random.default_rng(0))
-        )
-        evaluator.values("valid_accuracy", indices[:2])  # warm up
+        genotypes = evaluator.space.sample(count + 2, np.random.default_rng(0))
+        evaluator.values("valid_accuracy", genotypes[:2])  # warm up
         wait(device)
         begun = time.perf_counter()
-        evaluator.values("valid_accuracy", indices[2:])
+        evaluator.values("valid_accuracy", genotypes[2:])
         wait(device)
         rate = count / (time.perf_counter() - begun)
         print(f"supernet evaluations on {valid} images, calibration {calibration}: {rate:.1f}/s")

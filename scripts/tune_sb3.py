@@ -26,7 +26,7 @@ from nas_gym.agents import RandomSearch
 from nas_gym.agents.sb3.models import ALGORITHMS, search
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.recording import RecordVectorSearch
-from nas_gym.registration import in_mode
+from nas_gym.registration import Mode, in_mode
 
 # the result pages report accuracy on the image data sets, and other graph data sets
 TASKS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -134,7 +134,7 @@ def regrets(
 
 def random_search_regrets(env: str, arguments: dict[str, Any]) -> NDArray[np.float64]:
     """Return the mean regret of random search after each of the budgets."""
-    envs = RecordVectorSearch(gym.make_vec(in_mode(env, "-alpha"), num_envs=200, **arguments))
+    envs = RecordVectorSearch(gym.make_vec(in_mode(env, Mode.ALPHA), num_envs=200, **arguments))
     RandomSearch(envs, seed=0).learn(int(BUDGETS[-1]))
     means: NDArray[np.float64] = envs.curves().regrets[BUDGETS - 1].mean(axis=1)
     return means

@@ -175,7 +175,7 @@ ON_CONFLICTING = {
         env_arguments={key: value for key, value in arguments.items() if key != "dataset"},
         statistics=ranks_by_agent,
     )
-    for name, arguments in task_sets.load(CONFLICTING).test.items()
+    for name, arguments in task_sets.load_task_set(CONFLICTING).test.items()
 }
 ON_GRAPHS = {
     target: ComparisonStudy(

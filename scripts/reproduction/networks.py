@@ -31,7 +31,7 @@ from nas_gym.networks.data import load_images
 from nas_gym.networks.memory import measure_method_memory
 from nas_gym.networks.plans import supernet_plan, training_plan
 from nas_gym.networks.supernet import train_supernet
-from nas_gym.tasks import TableTask
+from nas_gym.tasks import make_task
 from nas_gym.utils.ranks import spearman
 from reproduction.pages import Page, code_block, markdown_table, mean_with_interval
 from reproduction.studies import FIRST_SEED, RUNS, Measurement, mean_over_seeds
@@ -90,7 +90,7 @@ def test_accuracies(genotypes: NDArray[np.int64], seed: int, folder: Path) -> ND
     for training in range(NUM_TRAININGS):
         plan = training_plan("NB201", data, seed=NUM_TRAININGS * seed + training)
         evaluator = TrainingEvaluator(plan, data, CPU, folder / f"training-{training}")
-        columns.append(evaluator.values("test_accuracy", evaluator.space.encode(genotypes)))
+        columns.append(evaluator.values("test_accuracy", genotypes))
     return np.stack(columns, axis=1)
 
 
@@ -176,13 +176,16 @@ def train_from_scratch() -> dict[str, Any]:
     plan = training_plan("NB201", data).with_settings(**SHORT_TRAINING)
     evaluator = TrainingEvaluator(plan, data, CPU, FOLDER / "trained")
     drawn = np.random.default_rng(0).permutation(evaluator.space.size)[:NUM_TRAINED]
-    accuracy = evaluator.values("valid_accuracy", drawn)
+    genotypes = evaluator.space.decode(drawn)
+    accuracy = evaluator.values("valid_accuracy", genotypes)
     tasks = {
-        "nb201-12epochs:cifar10-val": TableTask("nb201-12epochs", "cifar10", report="cifar10-val"),
-        "nats-bench:cifar10-test": TableTask("nats-bench", "cifar10"),
+        "nb201-12epochs:cifar10-val": make_task(
+            table="nb201-12epochs", dataset="cifar10", report="cifar10-val"
+        ),
+        "nats-bench:cifar10-test": make_task(table="nats-bench", dataset="cifar10"),
     }
     return {
-        "seconds": float(evaluator.values("seconds", drawn).mean()),
+        "seconds": float(evaluator.values("seconds", genotypes).mean()),
         "spearman": {
             name: spearman(accuracy, task.reported(drawn)) for name, task in tasks.items()
         },

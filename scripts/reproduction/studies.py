@@ -250,7 +250,7 @@ class MetaTrainingRun:
         """Train the agents, or continue from their file."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         meta_train(
-            task_sets.load(self.task_set),
+            task_sets.load_task_set(self.task_set),
             self.agent,
             self.checkpoint,
             epochs=self.epochs,

@@ -93,7 +93,7 @@ def test_shapes_and_repetition(inheriting):
     before = dict(inheriting._scores)
     np.testing.assert_array_equal(values_at(inheriting, "valid_accuracy", indices), values)
     assert inheriting._scores == before
-    with pytest.raises(KeyError, match="no metric 'accuracy'. It has: valid_accuracy"):
+    with pytest.raises(KeyError, match=r"no metric 'accuracy'\. It has: valid_accuracy"):
         values_at(inheriting, "accuracy", indices)
 
 

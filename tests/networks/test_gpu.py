@@ -50,7 +50,7 @@ def test_inherited_weights(space, supernet_files):
     def losses(device):
         evaluator = SupernetEvaluator(load_supernet(supernet_files[space], device), DIGITS)
         genotypes = evaluator.space.sample(5, np.random.default_rng(0))
-        return evaluator.values("valid_loss", evaluator.space.encode(genotypes))
+        return evaluator.values("valid_loss", genotypes)
 
     np.testing.assert_allclose(losses(CUDA), losses(CPU), rtol=0.05)
 
@@ -58,7 +58,8 @@ def test_inherited_weights(space, supernet_files):
 @needs_cuda
 def test_training(tmp_path):
     plan = small_training("NB201", epochs=5)
-    found = TrainingEvaluator(plan, DIGITS, CUDA, tmp_path).values("valid_accuracy", [15_000])
+    evaluator = TrainingEvaluator(plan, DIGITS, CUDA, tmp_path)
+    found = evaluator.values("valid_accuracy", evaluator.space.decode([15_000]))
     assert found > 50
 
 
