@@ -163,7 +163,7 @@ class L2NAS(Remembering, Agent):
         alphas = np.where(explore[:, :, None], noise, self._noisy_actor(noise))
         genotypes = self.space.alpha_to_genotype(alphas.reshape(-1, size))
         indices = self.space.encode(genotypes).reshape(n, candidates)
-        known = self._seen.among(indices)
+        known = self._seen.contains(indices)
         one_hots = self.space.genotype_to_alpha(genotypes).reshape(alphas.shape)
         actions = (alphas if self.relaxed_actions else one_hots).astype(np.float32)
 
@@ -325,7 +325,7 @@ class L2NAS(Remembering, Agent):
         for owner, arrays in (
             ("actor", self._actor.arrays()),
             ("critics", self._critics.arrays()),
-            ("top", self._top.state()),
+            ("top", self._top.state_dict()),
         ):
             state |= {f"{owner}/{name}": array.copy() for name, array in arrays.items()}
         return state
@@ -335,7 +335,7 @@ class L2NAS(Remembering, Agent):
         super().load_state_dict(state, began=began)
         self._actor.set_arrays(part(state, "actor/"))
         self._critics.set_arrays(part(state, "critics/"))
-        self._top.set_state(part(state, "top/"))
+        self._top.load_state_dict(part(state, "top/"))
 
     def _take_over(self, path: str) -> None:
         state = self.read_pretrained(path)

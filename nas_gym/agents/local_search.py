@@ -86,7 +86,7 @@ class LocalSearch(Remembering, Agent):
         neighbors, valid = self.space.neighbors(self._current[moves])
         indices = np.full(valid.shape, -1, np.int64)
         indices[valid] = self.space.encode(neighbors[valid])
-        seen = self._seen.among(indices, self._rows[moves])
+        seen = self._seen.contains(indices, self._rows[moves])
         self._queue[moves], self._queue_index[moves] = neighbors, indices
         self._priority[moves] = np.where(valid & ~seen, order[moves], -1.0)
 

@@ -225,7 +225,7 @@ class MPNAS(Remembering, MetaAgent):
     def _pick(self, trial: int, candidates: NDArray[np.int64], spare: float) -> int:
         """The index of the best candidate that was not queried."""
         self._predicted[trial] = np.nan
-        new = candidates[~self._seen.among(candidates[None], np.array([trial]))[0]]
+        new = candidates[~self._seen.contains(candidates[None], np.array([trial]))[0]]
         if not len(new):
             return int(self.space.encode(unseen(self.space, self._seen, trial, spare))[0])
         if not self.epochs and self._order.shape[1] < self.num_random:
@@ -242,7 +242,7 @@ class MPNAS(Remembering, MetaAgent):
         equal graphs.
         """
         predictor, sign = self._predictors[trial], self.task.direction
-        if not self._seen.is_small:
+        if not self._seen.is_enumerable:
             return (sign * predictor.score(*self._read(indices))).astype(np.float32)
         if trial not in self._scores:
             scores = sign * predictor.score(*self._everything)

@@ -62,11 +62,11 @@ class TopArchitectures:
 
     _STATE = ("rewards", "indices", "one_hots", "sums")
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, NDArray[Any]]:
         """What is kept, as arrays."""
         return {name: getattr(self, f"_{name}") for name in self._STATE}
 
-    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
         """Take over what :meth:`state` gave."""
         for name in self._STATE:
             setattr(self, f"_{name}", state[name].copy())
@@ -232,10 +232,10 @@ class AlphaVectorEnv(SearchVectorEnv):
         return self._top.mean(), rewards, False, infos
 
     def _mode_state(self) -> dict[str, NDArray[Any]]:
-        return self._top.state()
+        return self._top.state_dict()
 
     def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
-        self._top.set_state(state)
+        self._top.load_state_dict(state)
 
 
 def query(

@@ -122,7 +122,7 @@ class SearchVectorEnv(VectorEnv[Any, Any, Any], ABC):
         self.history = SearchHistory(self.task, self.num_envs, keys)
         self._last_genotypes: Genotypes | None = None
 
-    def serve_one_search(self) -> None:
+    def share_noise(self) -> None:
         """Let the environments have the same noise: they are parts of one search.
 
         Raises:

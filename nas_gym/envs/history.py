@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.envs.seen import Seen
+from nas_gym.envs.queried import QueriedArchitectures
 from nas_gym.tasks import Task
 from nas_gym.tasks.noise import Keys
 
@@ -35,7 +35,7 @@ class SearchHistory:
         self._searches = np.arange(num_searches)
         self._dtype = np.min_scalar_type(task.space.size - 1)
         self._blocks: list[NDArray[np.unsignedinteger]] = []
-        self._seen = Seen(num_searches, task.space.size)
+        self._seen = QueriedArchitectures(num_searches, task.space.size)
         self._counts: list[NDArray[np.int64]] = []  # blocks of unique queries and incumbents
         self._counted = 0
         self.queries = 0

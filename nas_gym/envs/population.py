@@ -108,7 +108,7 @@ class Population:
         return np.array(array.reshape(n, self._num_offspring, decisions))
 
 
-def draw(
+def sample_populations(
     space: SearchSpace, size: int, generators: Sequence[np.random.Generator]
 ) -> NDArray[np.int64]:
     """First populations, uniformly drawn by one generator each, shape ``(n, size, L)``."""
@@ -217,7 +217,7 @@ class PopulationEnv(SearchEnv):
             self.task.space, population_size, num_offspring, survival
         )
         self._size = population_size
-        self.breeding = (num_offspring, survival)
+        self.num_offspring, self.survival = num_offspring, survival
         self._population: Population
 
     def reset(
@@ -226,8 +226,8 @@ class PopulationEnv(SearchEnv):
         """Begin a new search with a new population."""
         super().reset(seed=seed)
         self._new_search(seed)
-        genotypes = draw(self.task.space, self._size, [self.np_random])
-        self._population = Population(self.history, genotypes, *self.breeding)
+        genotypes = sample_populations(self.task.space, self._size, [self.np_random])
+        self._population = Population(self.history, genotypes, self.num_offspring, self.survival)
         info = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
         return self._observe(), info
 
@@ -282,7 +282,7 @@ class PopulationVectorEnv(SearchVectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = _action_space(self.task.space, (num_envs, num_offspring))
         self._size = population_size
-        self.breeding = (num_offspring, survival)
+        self.num_offspring, self.survival = num_offspring, survival
         self._generators = [seeding.np_random()[0] for _ in range(num_envs)]
         self._population: Population
 
@@ -292,8 +292,8 @@ class PopulationVectorEnv(SearchVectorEnv):
 
     def _begin(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._new_search()
-        genotypes = draw(self.task.space, self._size, self._generators)
-        self._population = Population(self.history, genotypes, *self.breeding)
+        genotypes = sample_populations(self.task.space, self._size, self._generators)
+        self._population = Population(self.history, genotypes, self.num_offspring, self.survival)
         infos = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
         return self._population.observe(), infos
 
@@ -315,5 +315,7 @@ class PopulationVectorEnv(SearchVectorEnv):
     def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
         for generator, text in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = json.loads(str(text))
-        self._population = Population(self.history, state["genotypes"].copy(), *self.breeding)
+        self._population = Population(
+            self.history, state["genotypes"].copy(), self.num_offspring, self.survival
+        )
         self._population.best = state["best"].copy()

@@ -13,7 +13,7 @@ from nas_gym.experiments.jobs import cores, run_jobs
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.trials import TrialStore, describe, make_task, run_trials, uses_torch
-from nas_gym.recording.curves import curves
+from nas_gym.recording.curves import compute_curves
 from nas_gym.registration import register_all
 
 _BLOCK = 50  # trials that run in lockstep in one process
@@ -71,7 +71,7 @@ class Contender:
     def trials(self) -> Trials:
         """The trials that are finished."""
         found, failures = self.store.read(self.settings)
-        made = curves(self.task, **found.record)
+        made = compute_curves(self.task, **found.record)
         env, searched = self.settings.env, self.config["searched_env"]
         return Trials(env, searched, self.label, self.task, found.seeds, made, failures)
 

@@ -19,9 +19,9 @@ from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.statistics import at_queries
 from nas_gym.experiments.trials import describe, make_envs, take_config, use_one_thread
 from nas_gym.recording import RecordVectorSearch
-from nas_gym.recording.curves import Curves, curves
+from nas_gym.recording.choice_frequencies import plot_choice_frequencies
+from nas_gym.recording.curves import Curves, compute_curves
 from nas_gym.recording.tensorboard import EventWriter, write_events
-from nas_gym.recording.top_figure import top_figure
 from nas_gym.tasks import Task
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import read_arrays, write_arrays, write_atomically, writing
@@ -93,8 +93,8 @@ class Run:
         seconds = np.concatenate([self._seconds, before + spent]) if len(spent) else self._seconds
         history = self.envs.history
         rewards = self.task.reward(history.indices, history.keys)
-        found = curves(self.task, history.indices, rewards, seconds)
-        return found.first(self.settings.queries)
+        found = compute_curves(self.task, history.indices, rewards, seconds)
+        return found.first_queries(self.settings.queries)
 
     def advance(self, queries: int) -> Curves:
         """Search on, up to so many queries of each trial, and write it down."""
@@ -137,7 +137,7 @@ def run_search(
 
     Writes into ``folder``: ``config.json``, ``history.jsonl`` (see
     :func:`nas_gym.experiments.records.lines`), ``summary.json``, ``curves.png``, ``in_common.png``
-    (of the first trial: :func:`nas_gym.recording.top_figure.top_figure`), ``agent.safetensors``
+    (of the first trial: :mod:`nas_gym.recording.choice_frequencies`), ``agent.safetensors``
     (:meth:`nas_gym.agents.Agent.save`; not of stable-baselines3's), TensorBoard event files for
     each seed, and what it needs to go on where it was cut off. A run that was
     killed and taken up again ends with the same history as one that was not, seconds aside.
@@ -157,7 +157,9 @@ def run_search(
     write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     figure = curves_figure([trials], styles([trials.agent]))
     write_atomically(folder / "curves.png", png(figure))
-    write_atomically(folder / "in_common.png", png(top_figure(trials.task, trials.curves, 0)))
+    write_atomically(
+        folder / "in_common.png", png(plot_choice_frequencies(trials.task, trials.curves, 0))
+    )
     return summary
 
 

@@ -135,7 +135,7 @@ def _run_in_lockstep(settings: SearchSettings) -> Record:
     agent = AGENTS[settings.agent](envs, seed=settings.first_seed, **settings.agent_settings)
     while agent.num_queries < settings.queries:
         agent.query()
-    found = envs.curves().first(settings.queries)
+    found = envs.curves().first_queries(settings.queries)
     return {name: getattr(found, name) for name in RECORDED}
 
 

@@ -39,11 +39,11 @@ class Curves:
     agent_seconds: NDArray[np.float64]
     training_seconds: NDArray[np.float64] | None
 
-    def first(self, queries: int) -> Curves:
+    def first_queries(self, queries: int) -> Curves:
         """The curves of the first queries alone."""
         return self._map(lambda array: array[:queries])
 
-    def of(self, trials: slice) -> Curves:
+    def select_trials(self, trials: slice) -> Curves:
         """The curves of some of the trials."""
         return self._map(lambda array: array[:, trials])
 
@@ -53,7 +53,7 @@ class Curves:
         return Curves(**parts)
 
 
-def curves(
+def compute_curves(
     task: Task,
     indices: NDArray[np.int64],
     rewards: NDArray[np.float64],

@@ -16,7 +16,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
 from nas_gym.envs.base import SearchEnv, SearchVectorEnv
-from nas_gym.recording.curves import Curves, curves
+from nas_gym.recording.curves import Curves, compute_curves
 from nas_gym.recording.tensorboard import write_events
 from nas_gym.tasks import Task
 
@@ -91,7 +91,7 @@ class Recorder:
         """What was recorded so far."""
         indices = np.concatenate(self._indices or [np.empty((0, 1), np.int64)])
         rewards = np.concatenate(self._rewards or [np.empty((0, 1))])
-        return curves(self.task, indices, rewards, self.agent_seconds)
+        return compute_curves(self.task, indices, rewards, self.agent_seconds)
 
     def write_events(self, log: str | Path | None) -> None:
         """Write TensorBoard's event files, or write them anew if there is more by now.
@@ -224,7 +224,7 @@ class RecordVectorSearch(VectorWrapper):
                 "single environments in RecordSearch."
             )
         if pool:
-            inner.serve_one_search()
+            inner.share_noise()
         self._recorder = Recorder(inner, pool)
         self._tensorboard_log = tensorboard_log
 

@@ -25,7 +25,7 @@ class EventWriter:
     the table knows) against queries, and ``train/...`` for what an agent tells of its learning
     (:meth:`nas_gym.agents.Agent.diagnostics`). At the end come the best architecture, as a drawing
     and as text, what the best ones of the first run have in common beside the truth
-    (:func:`nas_gym.recording.top_figure.top_figure`), and an entry of the hyper-parameters tab.
+    (:mod:`nas_gym.recording.choice_frequencies`), and an entry of the hyper-parameters tab.
     Event files that lie there are replaced.
 
     Args:
@@ -74,7 +74,7 @@ class EventWriter:
         from stable_baselines3.common.logger import Figure, HParam, Image
 
         from nas_gym.envs.render import as_image
-        from nas_gym.recording.top_figure import top_figure
+        from nas_gym.recording.choice_frequencies import plot_choice_frequencies
 
         self.write(curves, diagnostics)
         space = self._task.space
@@ -85,7 +85,7 @@ class EventWriter:
             logger.record("best/architecture", Image(drawing, "HWC"))
             logger.record("best/arch", text)
             if trial == 0:  # it takes a while to draw
-                figure = top_figure(self._task, curves, trial)
+                figure = plot_choice_frequencies(self._task, curves, trial)
                 logger.record("best/in_common", Figure(figure, close=True))
             if self._hyperparams:
                 # the metrics' values are those of the curves of the same names
@@ -100,7 +100,7 @@ def write_events(
 ) -> None:
     """Write searches that are finished, one folder for each of the first trials of the curves."""
     if len(curves.rewards):
-        shown = curves.of(slice(len(folders)))
+        shown = curves.select_trials(slice(len(folders)))
         EventWriter(folders, task, len(shown.rewards), hyperparams).close(shown)
 
 

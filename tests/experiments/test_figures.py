@@ -21,7 +21,7 @@ from nas_gym.experiments.figures import (
 )
 from nas_gym.experiments.records import Trials
 from nas_gym.experiments.statistics import summarize
-from nas_gym.recording.curves import curves
+from nas_gym.recording.curves import compute_curves
 from nas_gym.tasks import make_task
 
 NAMES = [f"agent_{i}(population_size={10 * i})" for i in range(12)]
@@ -35,7 +35,7 @@ def trials(task, agent, indices, env="E-v0"):
         agent,
         task,
         list(range(indices.shape[1])),
-        curves(task, indices, task.reward(indices)),
+        compute_curves(task, indices, task.reward(indices)),
         {},
     )
 

@@ -95,7 +95,7 @@ def test_same_trials_same_report(tmp_path, two_environments):
 
 def test_one_trial_one_agent_and_none(tmp_path, two_environments):
     report(tmp_path / "one", [trials("NB201-cifar10", seeds=1)[0]])
-    empty = two_environments[0].curves.of(slice(0))
+    empty = two_environments[0].curves.select_trials(slice(0))
     failed = [replace(one, seeds=[], curves=empty, failures={0: "x"}) for one in two_environments]
     text = report(tmp_path / "none", [failed[0], *two_environments[1:3]]).read_text()
     assert "no trial finished" in text

@@ -17,7 +17,7 @@ import nas_gym  # noqa: F401
 from nas_gym.agents import SAMPLE_BASED
 from nas_gym.experiments.search import Run, run_search
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.recording.curves import curves
+from nas_gym.recording.curves import compute_curves
 from nas_gym.tables import DamagedDataError
 from nas_gym.tasks import make_task
 from nas_gym.utils.files import sha256
@@ -188,7 +188,7 @@ def test_lost_history_is_noticed(tmp_path):
 def test_curves_against_a_loop():
     task = make_task(table="analog-nasbench", dataset="cifar10", report="analog_accuracy")
     indices = np.random.default_rng(0).integers(0, 40, (100, 4))  # few architectures: repeats
-    found = curves(task, indices, task.reward(indices))
+    found = compute_curves(task, indices, task.reward(indices))
     for trial in range(4):
         best, seen = None, set()
         for query in range(100):
@@ -224,7 +224,7 @@ def test_incumbent_is_the_first_of_equals():
     task = make_task(table="analog-nasbench", dataset="cifar10")
     worst = np.flatnonzero(task.rewards == task.rewards.min())
     assert len(worst) > 1  # 10 %: cells that do not compute anything
-    found = curves(task, worst[:3, None], task.reward(worst[:3, None]))
+    found = compute_curves(task, worst[:3, None], task.reward(worst[:3, None]))
     assert found.incumbents[:, 0].tolist() == [worst[0]] * 3
 
 

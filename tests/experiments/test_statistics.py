@@ -19,7 +19,7 @@ from nas_gym.experiments.statistics import (
     statistics,
     summarize,
 )
-from nas_gym.recording.curves import curves
+from nas_gym.recording.curves import compute_curves
 from nas_gym.tasks import make_task
 
 RNG = np.random.default_rng(0)
@@ -29,7 +29,13 @@ def trials(task, agent, indices, env="E-v0", failures=None):
     indices = np.asarray(indices, np.int64)
     seeds = list(range(indices.shape[1]))
     return Trials(
-        env, env, agent, task, seeds, curves(task, indices, task.reward(indices)), failures or {}
+        env,
+        env,
+        agent,
+        task,
+        seeds,
+        compute_curves(task, indices, task.reward(indices)),
+        failures or {},
     )
 
 
@@ -276,7 +282,9 @@ def test_trials_that_failed_leave_no_numbers_and_no_nan(nb201, tiny):
     assert entry["at_queries"]["20"]["regret"]["mean"] is None
     assert found["aggregate"]["agents"]["b"]["normalized_regret"]["iqm"] is None
     assert found["aggregate"]["probability_of_improvement"]["a"]["b"]["probability"] is None
-    nothing = replace(failed, curves=curves(nb201, np.empty((0, 0), np.int64), np.empty((0, 0))))
+    nothing = replace(
+        failed, curves=compute_curves(nb201, np.empty((0, 0), np.int64), np.empty((0, 0)))
+    )
     json.dumps(summarize([nothing]), allow_nan=False)
 
 
@@ -299,7 +307,7 @@ def test_300_trials_of_10_agents_take_seconds(nb201):
 def test_at_unique_queries(nb201):
     # the second trial asks for the same architecture again and again
     indices = np.stack([np.arange(120), np.arange(120) // 2], axis=1)
-    found = curves(nb201, indices, nb201.reward(indices))
+    found = compute_curves(nb201, indices, nb201.reward(indices))
     at = at_unique_queries(found)
     assert list(at) == ["50", "100"]
     assert (at["50"]["queries"], at["50"]["complete"]) == ((50 + 99) / 2, 1.0)

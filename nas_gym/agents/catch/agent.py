@@ -312,7 +312,7 @@ class CATCH(Remembering, MetaAgent):
             genotypes = sampled[0]
             indices = self.space.encode(genotypes.reshape(-1, decisions)).reshape(n, count)
             scores = self._scores(indices, z)
-        known = self._seen.among(indices)
+        known = self._seen.contains(indices)
         self._candidates, self._scored, self._novelty = sampled, scores, 1 - known.mean(axis=1)
         random = (explore < self.current_epsilon)[:, None]
         shifted = (np.arange(count) - (pick * count).astype(np.int64)[:, None]) % count
@@ -339,7 +339,7 @@ class CATCH(Remembering, MetaAgent):
         random = drawn_indices(self.space, draws)
         indices = np.concatenate([random, candidates], axis=1)
         scores = self._second.score(self._one_hot(indices))
-        scores[self._seen.among(indices)] = -np.inf
+        scores[self._seen.contains(indices)] = -np.inf
         chosen = self._rows, scores.argmax(axis=1)
         nothing_new = np.isneginf(scores[chosen])
         trusted = trust(self._picks, self._rewards, noise) | nothing_new

@@ -67,7 +67,10 @@ class Player:
             self._mode = "population"
             if isinstance(inner, SyncVectorEnv) and _resets_in_same_step(envs):
                 raise ValueError("Use gym.make_vec's own vector environment with SAME_STEP.")
-            if self._one.breeding != (1, "aging"):  # else each step evaluates the youngest
+            if (self._one.num_offspring, self._one.survival) != (
+                1,
+                "aging",
+            ):  # else each step evaluates the youngest
                 raise ValueError(
                     "This agent proposes one architecture at a time: make the environment with "
                     "num_offspring=1 and survival='aging'."

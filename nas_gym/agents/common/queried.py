@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.envs.seen import Seen
+from nas_gym.envs.queried import QueriedArchitectures
 from nas_gym.spaces import SearchSpace
 
 _MANTISSA = 2**53  # as many numbers in [0, 1) does a generator draw
@@ -18,11 +18,11 @@ class Remembering:
     """
 
     space: SearchSpace
-    _seen: Seen
+    _seen: QueriedArchitectures
     _order: NDArray[np.int64]
 
     def _forget_queries(self, num_trials: int) -> None:
-        self._seen = Seen(num_trials, self.space.size)
+        self._seen = QueriedArchitectures(num_trials, self.space.size)
         self._order = np.empty((num_trials, 0), np.int64)
 
     def _note_queries(self, indices: NDArray[np.int64]) -> None:
@@ -41,7 +41,9 @@ class Remembering:
         self._order = order
 
 
-def unseen(space: SearchSpace, seen: Seen, search: int, draw: float) -> NDArray[np.int64]:
+def unseen(
+    space: SearchSpace, seen: QueriedArchitectures, search: int, draw: float
+) -> NDArray[np.int64]:
     """A genotype ``(L,)`` that was not seen, or any where there is none left.
 
     Args:
@@ -50,8 +52,8 @@ def unseen(space: SearchSpace, seen: Seen, search: int, draw: float) -> NDArray[
         search: whose.
         draw: a uniform number in [0, 1).
     """
-    if seen.is_small:
-        left = seen.left(search)
+    if seen.is_enumerable:
+        left = seen.unqueried(search)
         choices = left if len(left) else np.arange(space.size)
         genotype: NDArray[np.int64] = space.decode(choices[[int(draw * len(choices))]])[0]
         return genotype
@@ -59,11 +61,11 @@ def unseen(space: SearchSpace, seen: Seen, search: int, draw: float) -> NDArray[
 
 
 def _sample_unseen(
-    space: SearchSpace, seen: Seen, search: int, rng: np.random.Generator
+    space: SearchSpace, seen: QueriedArchitectures, search: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     while True:  # hardly ever more than once, so large the space is
         genotype: NDArray[np.int64] = space.sample(1, rng)
-        if not seen.among(space.encode(genotype)[None], np.array([search])).any():
+        if not seen.contains(space.encode(genotype)[None], np.array([search])).any():
             return genotype.reshape(-1)
 
 

@@ -189,7 +189,7 @@ def search(
     # the environments take steps in turns: every one of them has to finish its last episode
     rounds = -(-queries // model.n_envs)
     model.learn(rounds * model.n_envs * _steps_per_query(model))
-    return recorded(model).first(queries)
+    return recorded(model).first_queries(queries)
 
 
 def _steps_per_query(model: BaseAlgorithm) -> int:

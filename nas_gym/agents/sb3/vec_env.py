@@ -51,7 +51,7 @@ class SearchVecEnv(VecEnv):
                 "stable-baselines3 expects environments that reset in the step that ends an "
                 'episode: gym.make_vec(..., autoreset_mode="SameStep").'
             )
-        inner.serve_one_search()
+        inner.share_noise()
         self.envs = envs
         self._inner = inner
         self._actions: Any = None

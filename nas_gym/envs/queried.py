@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 _BITMAP = 2**20  # up to this size of a space, a byte for each architecture
 
 
-class Seen:
+class QueriedArchitectures:
     """Which architectures each of many searches has queried.
 
     In small spaces it is a table of bytes, in others a set for each search.
@@ -26,7 +26,7 @@ class Seen:
 
     def add(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Note one query of every search, ``(num_searches,)``; which of them are new."""
-        fresh = ~self.among(indices[:, None])[:, 0]
+        fresh = ~self.contains(indices[:, None])[:, 0]
         if self._small:
             self._bitmap[self._rows, indices] = True
         else:
@@ -34,7 +34,7 @@ class Seen:
                 own.add(index)
         return fresh
 
-    def among(
+    def contains(
         self, indices: NDArray[np.int64], searches: NDArray[np.int64] | None = None
     ) -> NDArray[np.bool_]:
         """Which architectures were queried, shape of ``indices``.
@@ -50,11 +50,11 @@ class Seen:
         pairs = zip(rows.tolist(), indices.tolist(), strict=True)
         return np.array([[index in self._sets[row] for index in own] for row, own in pairs])
 
-    def left(self, search: int) -> NDArray[np.int64]:
+    def unqueried(self, search: int) -> NDArray[np.int64]:
         """The architectures of a small space that a search has not queried, ascending."""
         return np.flatnonzero(~self._bitmap[search])
 
     @property
-    def is_small(self) -> bool:
+    def is_enumerable(self) -> bool:
         """Whether the space is one that can be gone through."""
         return self._small

@@ -19,7 +19,9 @@ TOP = 64
 """How many architectures are averaged, as in the observations of alpha mode."""
 
 
-def top_means(task: Task, curves: Curves, trial: int, count: int = TOP) -> NDArray[np.float32]:
+def choice_frequencies(
+    task: Task, curves: Curves, trial: int, count: int = TOP
+) -> NDArray[np.float32]:
     """Mean one-hot choices of the best architectures, found and true, ``(2, one_hot_size)``.
 
     The first row is of the distinct architectures of highest reward that the trial queried: its
@@ -35,13 +37,13 @@ def top_means(task: Task, curves: Curves, trial: int, count: int = TOP) -> NDArr
     return np.stack([space.one_hot(space.decode(each)).mean(0) for each in best])
 
 
-def top_figure(task: Task, curves: Curves, trial: int, count: int = TOP) -> Figure:
-    """Both rows of :func:`top_means` as matrices, one decision a row and one choice a column."""
+def plot_choice_frequencies(task: Task, curves: Curves, trial: int, count: int = TOP) -> Figure:
+    """Draw both rows of :func:`choice_frequencies` as matrices, a row for each decision."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     space = task.space
-    means = top_means(task, curves, trial, count)
+    means = choice_frequencies(task, curves, trial, count)
     size = (1.6 + 0.85 * space.max_choices, 0.6 + 0.5 * space.num_decisions)
     figure = Figure(figsize=(len(means) * size[0], size[1] + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
