@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from nas_gym.spaces.registry import register_space
     from nas_gym.tables import Metric, Table, load_table
     from nas_gym.tasks import Task, make_task
-    from nas_gym.tasks.task_sets import TaskSet, load_task_set
+    from nas_gym.tasks.task_set import TaskSet
+from nas_gym.tasks.task_sets import load_task_set
 
 __version__ = "0.1.0"
 
@@ -45,7 +46,7 @@ _MODULES = {
     "SearchSpace": "spaces",
     "Table": "tables",
     "Task": "tasks",
-    "TaskSet": "tasks.task_sets",
+    "TaskSet": "tasks.task_set",
     "compare": "experiments.compare",
     "load_task_set": "tasks.task_sets",
     "make_task": "tasks",

@@ -19,7 +19,7 @@ from nas_gym.agents.common.queried import Remembering, drawn_indices, unseen
 from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks import task_sets
-from nas_gym.tasks.task_sets import TaskSet, dataset_of
+from nas_gym.tasks.task_set import TaskSet, dataset_of
 from nas_gym.utils.errors import DamagedDataError
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from nas_gym.envs.action_spaces import MaskedDiscrete
 from nas_gym.envs.base import METADATA
 from nas_gym.envs.sequential import SequentialEnv
-from nas_gym.tasks.task_sets import TaskSet, load_task_set
+from nas_gym.tasks.task_set import TaskSet
+from nas_gym.tasks.task_sets import load_task_set
 
 
 class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
@@ -36,7 +37,7 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     ``action_masks()`` tells which: sb3-contrib's MaskablePPO follows it, RecurrentPPO does not.
 
     ## Arguments
-    * `tasks`: a :class:`nas_gym.tasks.task_sets.TaskSet`, or the name of one.
+    * `tasks`: a :class:`nas_gym.TaskSet`, or the name of one.
     * `queries`: architectures of an episode, 20 by default.
     """
 

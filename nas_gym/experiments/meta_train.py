@@ -13,7 +13,7 @@ from nas_gym.agents.common.base import agent_file
 from nas_gym.agents.common.meta_agent import MetaAgent
 from nas_gym.envs.sequential import SequentialVectorEnv
 from nas_gym.tasks import task_sets
-from nas_gym.tasks.task_sets import TaskSet
+from nas_gym.tasks.task_set import TaskSet, task_set_of_environments
 
 META_AGENTS: dict[str, type[MetaAgent]] = {
     name: agent for name, agent in AGENTS.items() if issubclass(agent, MetaAgent)
@@ -40,7 +40,7 @@ def find_task_set(name: str, test: str | None = None) -> TaskSet:
     if test is None:
         raise ValueError("Environments to learn from need others to be tested on: give --test IDS.")
     train, test = (each.replace(" ", "") for each in (name, test))
-    return task_sets.of_environments(train.split(","), test.split(","))
+    return task_set_of_environments(train.split(","), test.split(","))
 
 
 def meta_train(

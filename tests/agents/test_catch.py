@@ -21,7 +21,7 @@ from nas_gym.agents.catch.second_opinion import NOBODY, OWN, SECOND, trust
 from nas_gym.agents.common.base import pretrained_file
 from nas_gym.agents.common.random_streams import TrialStreams
 from nas_gym.tables import load_table
-from nas_gym.tasks import task_sets
+from nas_gym.tasks.task_set import TaskSet, draw_one
 
 torch.set_num_threads(1)
 ENV = "NB201-cifar10-v0"
@@ -41,10 +41,10 @@ def metrics_of_one_table():
     names = ("baseline_accuracy", "ptq_accuracy", "qat_accuracy")
     arguments = {"table": "analog-nasbench", "dataset": "cifar10"}
     learned = [arguments | {"signal": name, "report": name, "noise": 0.3} for name in names]
-    return task_sets.TaskSet(
+    return TaskSet(
         "metrics",
         tuple(f"analog-nasbench:{name}" for name in names),
-        partial(task_sets._draw_one, learned),
+        partial(draw_one, learned),
         {"noisy": arguments | TASK},
         separate_datasets=False,
     )
@@ -225,10 +225,10 @@ def test_meta_learning_pays_off():
 def test_second_opinion_where_the_past_misleads():
     arguments = {"table": "analog-nasbench", "dataset": "cifar10", "report": "baseline_accuracy"}
     worst_first = arguments | {"signal": "-1 * analog-nasbench:baseline_accuracy"}
-    tasks = task_sets.TaskSet(
+    tasks = TaskSet(
         "opposite",
         ("analog-nasbench:baseline_accuracy",),
-        partial(task_sets._draw_one, [worst_first]),
+        partial(draw_one, [worst_first]),
         {"noisy": arguments | TASK},
         separate_datasets=False,
     )

@@ -12,7 +12,7 @@ import torch
 import nas_gym  # noqa: F401
 from nas_gym.agents import CATCH, MPNAS
 from nas_gym.spaces.graphs import to_graphs
-from nas_gym.tasks import task_sets
+from nas_gym.tasks.task_set import TaskSet
 from nas_gym.utils.ranks import spearman
 
 torch.set_num_threads(1)
@@ -32,7 +32,7 @@ def tasks():
     """Tasks that need no downloaded data: quantized accuracies, tested on noisy ones."""
     names = ("baseline_accuracy", "ptq_accuracy", "qat_accuracy")
     arguments = {"table": "analog-nasbench", "dataset": "cifar10"}
-    return task_sets.TaskSet(
+    return TaskSet(
         "metrics",
         tuple(f"analog-nasbench:{name}" for name in names),
         lambda rng: arguments | {"signal": "ptq_accuracy", "report": "ptq_accuracy"},
@@ -80,8 +80,8 @@ def test_meta_learning_cut_off_and_taken_up_is_the_same(learned, tasks, cut, tmp
 
 def test_a_trial_learns_as_it_does_alone(learned, tasks):
     alone = make(1, seed=1).meta_learn(tasks, 6, 1000)
-    for name, array in alone.start[0].arrays().items():
-        np.testing.assert_array_equal(array, learned.start[1].arrays()[name])
+    for name, array in alone.start[0].state_arrays().items():
+        np.testing.assert_array_equal(array, learned.start[1].state_arrays()[name])
 
 
 def test_first_picks_need_no_observation(learned):
@@ -134,7 +134,7 @@ def test_what_was_learned_serves_another_search_space(learned, tmp_path):
     searched(agent, 9)
     assert agent.epochs == 6
     np.testing.assert_array_equal(
-        agent.start[1].arrays()["head.weight"], learned.start[1].arrays()["head.weight"]
+        agent.start[1].state_arrays()["head.weight"], learned.start[1].arrays()["head.weight"]
     )
     with pytest.raises(ValueError, match="The tasks are over NBGraph"):
         make().meta_learn("nbgraph/cora", 1, 10)

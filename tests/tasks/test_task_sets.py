@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas_gym.tasks import task_sets
-from nas_gym.tasks.task_sets import LeakError
+from nas_gym.tasks.task_set import LeakError, dataset_of, task_set_of_environments
 
 
 @pytest.fixture
@@ -81,27 +81,27 @@ def test_a_draw_of_something_else_is_refused(load):
 
 def test_data_set_of_a_column(open_table):
     open_table("nb201-12epochs")
-    assert task_sets.dataset_of("nb201-12epochs:cifar10-val") == "cifar10"
-    assert task_sets.dataset_of("nb201-12epochs:cifar100-val") == "cifar100"
-    assert task_sets.dataset_of("analog-nasbench:noisy_accuracy") == "cifar10"
+    assert dataset_of("nb201-12epochs:cifar10-val") == "cifar10"
+    assert dataset_of("nb201-12epochs:cifar100-val") == "cifar100"
+    assert dataset_of("analog-nasbench:noisy_accuracy") == "cifar10"
     open_table("help-latency")
-    assert task_sets.dataset_of("help-latency:fpga") == ""
+    assert dataset_of("help-latency:fpga") == ""
 
 
 def test_of_environments():
-    tasks = task_sets.of_environments(
+    tasks = task_set_of_environments(
         ["NBGraph-cora-v0", "NBGraph-photo-alpha-v0"], ["NBGraph-cs-v0"]
     )
     drawn = {tasks.draw(np.random.default_rng(seed)).dataset for seed in range(10)}
     assert drawn == {"cora", "photo"}
     with pytest.raises(LeakError, match="NBGraph-cora-alpha-v0"):
-        task_sets.of_environments(["NBGraph-cora-v0"], ["NBGraph-cora-alpha-v0"])
+        task_set_of_environments(["NBGraph-cora-v0"], ["NBGraph-cora-alpha-v0"])
     with pytest.raises(ValueError, match="one search space"):
-        task_sets.of_environments(["NBGraph-cora-v0"], ["NB201-cifar10-v0"])
+        task_set_of_environments(["NBGraph-cora-v0"], ["NB201-cifar10-v0"])
     with pytest.raises(ValueError, match="needs a test task"):
-        task_sets.of_environments(["NBGraph-cora-v0"], [])
+        task_set_of_environments(["NBGraph-cora-v0"], [])
     with pytest.raises(gym.error.NameNotFound):
-        task_sets.of_environments(["NoSuch-v0"], ["NBGraph-cs-v0"])
+        task_set_of_environments(["NoSuch-v0"], ["NBGraph-cs-v0"])
 
 
 def test_unknown_names(load):

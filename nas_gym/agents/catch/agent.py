@@ -19,7 +19,7 @@ from nas_gym.agents.common.queried import Remembering, drawn_indices, unseen
 from nas_gym.agents.common.random_streams import TrialStreams
 from nas_gym.envs.sequential import SequentialEnv
 from nas_gym.tasks import task_sets
-from nas_gym.tasks.task_sets import TaskSet
+from nas_gym.tasks.task_set import TaskSet
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.ranks import rank_scores, rank_scores_among
 

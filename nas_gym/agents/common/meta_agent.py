@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from nas_gym.agents.common.base import Agent, Callback, State
-from nas_gym.tasks.task_sets import TaskSet, dataset_of
+from nas_gym.tasks.task_set import TaskSet, dataset_of
 
 
 class MetaAgent(Agent):
