@@ -1,4 +1,4 @@
-"""Images on a device: whole splits that stay there, and batches with augmentation."""
+"""Image splits on a device, mini-batches and data augmentation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from nas_gym.networks.device import is_out_of_memory
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to training images, each on its own.
+    """Random augmentation of training images, drawn for each image separately.
 
     Attributes:
-        pad: images are cropped at random out of themselves with so many zeros around.
-        flip: whether half of them are mirrored.
-        cutout: the side of a square of zeros at a random place (DeVries and Taylor, 2017); 0: none.
+        pad: Zero padding on each side, in pixels, before a random crop to the original size.
+        flip: Whether to mirror an image horizontally with probability 0.5.
+        cutout: Side of a square of zeros at a random place, in pixels (DeVries and Taylor, 2017);
+            0 disables it.
     """
 
     pad: int = 0
@@ -28,8 +29,11 @@ class Augmentation:
 
 
 def default_augmentation(name: str) -> Augmentation:
-    """The usual one of a data set: crops and mirror images as in NAS-Bench-201; digits are cropped
-    only, for a mirrored one is another character."""
+    """Return the usual augmentation of a data set, by its name.
+
+    Random crops and mirror images, as in NAS-Bench-201. Digits are cropped only: a mirrored digit
+    is another character.
+    """
     if name == "digits":
         return Augmentation(pad=1)
     return Augmentation(pad=2 if name == "ImageNet16-120" else 4, flip=True)
@@ -37,12 +41,13 @@ def default_augmentation(name: str) -> Augmentation:
 
 @dataclass(frozen=True)
 class DeviceImages:
-    """A split that lies on a device as it is, bytes, and becomes numbers batch by batch.
+    """A split stored on a device as bytes, and converted to normalized floats batch by batch.
 
     Attributes:
-        images: ``(n, channels, height, width)`` uint8; on the CPU where the device lacks memory.
+        images: ``(n, channels, height, width)`` uint8; on the CPU if the device lacks memory.
         labels: ``(n,)`` int64.
-        mean, deviation: of each channel of the training images.
+        mean, deviation: Mean and standard deviation of each channel of the training images,
+            ``(channels, 1, 1)`` float32.
     """
 
     images: Tensor
@@ -52,8 +57,10 @@ class DeviceImages:
 
     @classmethod
     def from_split(cls, data: ImageData, split: Split, device: torch.device) -> DeviceImages:
-        """A split of a data set, moved to a device as a whole, or batch by batch where that lacks
-        memory."""
+        """Move a split of a data set to a device.
+
+        If the device lacks memory, the images stay on the CPU, and each batch is moved on its own.
+        """
         mean, deviation = (torch.from_numpy(each)[:, None, None] for each in data.moments)
         images = torch.from_numpy(split.images)
         try:
@@ -70,49 +77,51 @@ class DeviceImages:
 
     @property
     def device(self) -> torch.device:
-        """Where batches are."""
+        """Device of the batches."""
         return self.mean.device
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Bytes as numbers of mean 0 and deviation 1, float32, on the device."""
+        """Return images on the device as float32 with mean 0 and standard deviation 1."""
         result: Tensor = (images.to(self.device).float() - self.mean) / self.deviation
         return result
 
     def subset(self, rows: Tensor) -> DeviceImages:
-        """Some of the images; ``rows`` is on the CPU."""
+        """Return the images of some rows; ``rows`` is on the CPU."""
         images = self.images[rows.to(self.images.device)]
         return replace(self, images=images, labels=self.labels[rows.to(self.device)])
 
-    def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images as they are, ``size`` at a time, with labels."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all images and labels in order, without augmentation, ``batch_size`` at a time."""
+        for start in range(0, len(self), batch_size):
+            part = slice(start, start + batch_size)
             yield self.normalized(self.images[part]), self.labels[part]
 
     def shuffled(
-        self, size: int, augmentation: Augmentation, generator: torch.Generator
+        self, batch_size: int, augmentation: Augmentation, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images in random order, augmented, ``size`` at a time; an incomplete rest is left
-        out, unless it is all there is.
+        """Yield augmented images and labels in random order, in full batches.
+
+        An incomplete last batch is left out, unless it is the only one.
 
         Args:
-            size: of a batch.
-            augmentation: of each image.
-            generator: on the CPU, so that one seed means one order on every device.
+            batch_size: Images per batch.
+            augmentation: Augmentation of each image.
+            generator: Random generator on the CPU, so that a seed gives the same order and the
+                same augmentation on every device.
         """
         order = torch.randperm(len(self), generator=generator)
-        count = max(len(self) // size, 1)
-        for start in range(0, min(count * size, len(self)), size):
-            rows = order[start : start + size].to(self.images.device)
+        count = max(len(self) // batch_size, 1)
+        for start in range(0, min(count * batch_size, len(self)), batch_size):
+            rows = order[start : start + batch_size].to(self.images.device)
             images = augment(self.normalized(self.images[rows]), augmentation, generator)
             yield images, self.labels[rows.to(self.device)]
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Crop, mirror and cut out, each image on its own; ``(n, c, h, w)`` -> the same shape."""
+    """Return augmented images of the same shape, ``(n, channels, height, width)``."""
     count, _, height, width = images.shape
     device = images.device
 

@@ -1,4 +1,4 @@
-"""The network that a cell is trained in, whatever search space the cell is from.
+"""Network of a cell that is given as a graph, from any search space.
 
 MP-NAS (Loya et al., NeurIPS 2023), appendix A, "Macro Architecture".
 """
@@ -24,41 +24,42 @@ _CONVOLUTIONS = {
     "conv7": (7, 1),
     "conv7_d2": (7, 2),
 }
-"""Kernel size and dilation."""
+"""Kernel size and dilation of each convolution."""
 
 _AXES = {1: "length", 2: "height, width"}
 
 
 class CellNetwork(nn.Module):
-    """A classifier of stacked copies of one cell.
+    """Classifier of stacked copies of one cell.
 
-    A stem (convolution of 3, batch norm); a stack of cells for each number of channels, with a
-    residual block between two that halves the resolution, as in NAS-Bench-201; batch norm, ReLU,
-    the mean over all positions, and a linear layer.
+    The network begins with a convolution of kernel size 3 and batch norm. A stack of cells follows
+    for each number of channels. Between two stacks, a residual block halves the resolution, as in
+    NAS-Bench-201. The network ends with batch norm, ReLU, global average pooling and a linear
+    layer.
 
-    In a cell, each node sums what its predecessors give it; an output that has none is zero.
-    Operations keep the resolution and the number of channels:
+    Each node of a cell sums the outputs of its predecessors and applies its operation. A node
+    without predecessors gets zeros. Operations keep the resolution and the number of channels:
 
     - convolutions are ReLU, convolution without bias, batch norm;
     - ``linear`` is a fully connected layer over the channels of each position, then ReLU, as in
       NAS-Bench-ASR;
-    - pools have a window of 3; a mean is over what lies inside the input, as in NAS-Bench-201;
+    - pools have a window of 3; average pooling excludes the padding, as in NAS-Bench-201;
     - ``skip`` is the identity.
 
     Args:
-        adjacency: the edges of the cell, ``(nodes, nodes)`` bool. This and ``nodes`` are a row of
-            :class:`nas_gym.spaces.graphs.Graphs`, as ``to_graphs`` gives it: edges lead from
-            earlier to later nodes, from the input to the output, and ``zero`` is left out.
-        nodes: what the nodes are, ``(nodes,)`` indices of
-            :data:`nas_gym.spaces.graphs.NODES`; -1 for none.
-        in_channels: of the inputs.
-        num_classes: logits for each input.
-        dims: 1 for sequences, 2 for images.
-        channels: of each stack.
-        cells: in each stack.
+        adjacency: Edges of the cell, ``(nodes, nodes)`` bool. ``adjacency`` and ``nodes`` are a row
+            of :class:`nas_gym.spaces.graphs.Graphs`, as ``to_graphs`` returns it: edges lead from
+            earlier to later nodes, from the input to the output, and there is no ``zero`` node.
+        nodes: Operation of each node, ``(nodes,)`` int64, an index of
+            :data:`nas_gym.spaces.graphs.NODES`; -1 for absent nodes.
+        in_channels: Channels of the inputs.
+        num_classes: Number of classes.
+        dims: Number of spatial dimensions: 1 for sequences, 2 for images.
+        channels: Channels of each stack.
+        cells: Cells per stack.
 
     Raises:
-        ValueError: other ``dims``, or a graph that is not as described.
+        ValueError: If ``dims`` is neither 1 nor 2, or if the graph is no such cell.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class CellNetwork(nn.Module):
         super().__init__()
         if dims not in LAYERS:
             raise ValueError(f"dims is 1 or 2, got {dims}.")
-        names, sources = _read(adjacency, nodes)
+        names, sources = _parse_cell(adjacency, nodes)
         layers = LAYERS[dims]
         blocks = [convolution(layers, in_channels, channels[0], 3), layers.norm(channels[0])]
         for before, width in zip([None, *channels], channels, strict=False):
@@ -86,14 +87,15 @@ class CellNetwork(nn.Module):
         self.in_channels, self.dims = in_channels, dims
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Logits, ``(n, num_classes)``.
+        """Return logits, ``(n, num_classes)``.
 
-        Inputs are ``(n, in_channels, length)`` or ``(n, in_channels, height, width)``, of floating
-        point and of any resolution.
+        Args:
+            inputs: ``(n, in_channels, length)`` or ``(n, in_channels, height, width)``, floating
+                point, of any resolution.
 
         Raises:
-            TypeError: not floating point.
-            ValueError: another shape, or NaN or infinite numbers.
+            TypeError: If the inputs are not of floating point.
+            ValueError: If the inputs have another shape, or hold NaN or infinite values.
         """
         self._check(inputs)
         logits: Tensor = self.head(self.body(inputs).flatten(2).mean(dim=2))
@@ -106,13 +108,13 @@ class CellNetwork(nn.Module):
                 f"got {tuple(inputs.shape)}."
             )
         if not inputs.is_floating_point():
-            raise TypeError(f"Inputs are of floating point, got {inputs.dtype}.")
+            raise TypeError(f"Inputs must be floating point, got {inputs.dtype}.")
         if not torch.isfinite(inputs).all():
-            raise ValueError("Inputs hold NaN or infinite numbers.")
+            raise ValueError("Inputs hold NaN or infinite values.")
 
 
 class _Cell(nn.Module):
-    """The layers of a cell, ``(n, width, ...)`` -> the same shape."""
+    """One cell; it keeps shape ``(n, width, ...)``."""
 
     def __init__(
         self, layers: Layers, names: list[str], sources: list[list[int]], width: int
@@ -130,28 +132,30 @@ class _Cell(nn.Module):
         return values[-1]
 
 
-def _read(
+def _parse_cell(
     adjacency: NDArray[np.bool_], nodes: NDArray[np.int64]
 ) -> tuple[list[str], list[list[int]]]:
-    """What the nodes after the input are, and the numbers of each's predecessors; the input's is 0.
+    """Return the operations of all nodes after the input, and the predecessors of each.
+
+    Predecessors are node numbers; the input is node 0.
 
     Raises:
-        ValueError: a graph that is not as :class:`CellNetwork` describes it.
+        ValueError: If the graph is no cell as :class:`CellNetwork` describes it.
     """
     if nodes.ndim != 1 or adjacency.shape != (len(nodes), len(nodes)):
         raise ValueError(
             "A cell has an adjacency of shape (nodes, nodes) and nodes of shape (nodes,), "
             f"got {adjacency.shape} and {nodes.shape}."
         )
-    kept = np.flatnonzero((nodes >= 0) & (nodes != NODES.index("global")))
-    names = [NODES[node] for node in nodes[kept]]
+    present = np.flatnonzero((nodes >= 0) & (nodes != NODES.index("global")))
+    names = [NODES[node] for node in nodes[present]]
     inside = {*OPERATIONS} - {"zero"}
     if names[:1] != ["input"] or names[-1:] != ["output"] or not inside.issuperset(names[1:-1]):
         raise ValueError(
             "The nodes of a cell are input, operations other than zero, and output, in this order, "
             f"got {', '.join(names)}."
         )
-    edges = adjacency[kept][:, kept]
+    edges = adjacency[present][:, present]
     if np.tril(edges).any():
         raise ValueError("The edges of a cell lead from earlier to later nodes.")
     return names[1:], [np.flatnonzero(column).tolist() for column in edges.T[1:]]
@@ -166,4 +170,4 @@ def _operation(layers: Layers, name: str, width: int) -> nn.Module:
         return layers.avg_pool(3, stride=1, padding=1, count_include_pad=False)
     if name == "max_pool":
         return layers.max_pool(3, stride=1, padding=1)
-    return nn.Identity()  # skip, and the output
+    return nn.Identity()  # "skip" and "output"

@@ -1,4 +1,4 @@
-"""The networks of DARTS: the supernet, which may be PC-DARTS', and what is trained from scratch."""
+"""Network of DARTS: the supernet, also as PC-DARTS, and the network trained from scratch."""
 
 from __future__ import annotations
 
@@ -10,47 +10,57 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from nas_gym.networks.darts_layers import (
+    AuxiliaryHead,
+    FactorizedReduction,
+    PartialOperation,
+    relu_conv1x1_norm,
+)
 from nas_gym.networks.network import Network
 from nas_gym.spaces.darts import CELLS, EDGES, INPUTS, OPERATIONS, STEPS, DARTSSpace
 
-_STEM = 3  # times the channels of the first cells
-_AUXILIARY = (128, 768)  # channels of the auxiliary head
+_STEM_FACTOR = 3  # the stem has three times the channels of the first cells
 _SPACE = DARTSSpace()
 
-_Chosen = list[dict[int, int]]  # of the normal and the reduction cell: the operations by edge
-_Operate = Callable[["_Cell", int, Tensor], Tensor | None]
+_CellChoices = list[dict[int, int]]
+"""Operation of each edge in use, for the normal and the reduction cell."""
+_EdgeFunction = Callable[["_Cell", int, Tensor], Tensor | None]
+"""Function that returns the output of an edge of a cell; ``None`` for an unused edge."""
 
 
 class DARTSNetwork(Network):
-    """Cells that take the outputs of the two cells before (Liu et al., ICLR 2019, section 2.1).
+    """Network of cells that read the outputs of the two cells before (Liu et al., ICLR 2019,
+    section 2.1).
 
-    A 3x3 convolution; ``layers`` cells, of which those at one and two thirds are reduction cells,
-    which halve the resolution and double the channels; the mean over all positions, and a linear
-    layer. A cell concatenates its four nodes.
+    It begins with a 3x3 convolution and has ``layers`` cells. The cells at one third and two thirds
+    of the depth are reduction cells: they halve the resolution and double the channels. A cell
+    concatenates the outputs of its four nodes. The network ends with global average pooling and a
+    linear layer.
 
-    L2NAS' supernet has ``layers=8``, ``channels=16`` and ``partial=4``; the network that a found
-    cell is trained in ``layers=20``, ``channels=36``, ``affine=True``, ``auxiliary=True`` and
-    ``drop_path=0.2`` (section 3.2).
+    The supernet of L2NAS has ``layers=8``, ``channels=16`` and ``partial=4``. Its network for
+    training from scratch has ``layers=20``, ``channels=36``, ``affine=True``, ``auxiliary=True``
+    and ``drop_path=0.2`` (section 3.2).
 
-    Alpha is ``(2, 14, 7)`` (:class:`nas_gym.spaces.DARTSSpace`), laid end to end; ``scales`` are
-    ``(2, 8)``: normal and reduction cell, their edges in ascending order.
+    Alpha is ``(2, 14, 7)`` (:class:`nas_gym.spaces.DARTSSpace`), flattened. ``scales`` are
+    ``(2, 8)``: the used edges of the normal and the reduction cell, in ascending order.
 
     Args:
-        num_classes: logits for each image.
-        in_channels: of the images.
-        channels: of the first cells' nodes.
-        layers: how many cells.
-        partial: operations see one channel in so many, the others pass by (PC-DARTS, section
-            3.1); 1: all of them.
-        affine: whether the batch norms of operations have parameters, as in networks that are
-            trained from scratch; supernets of DARTS have none.
-        auxiliary: whether a second head after two thirds of the cells helps training.
-        drop_path: with what probability the output of an operation is left out in training, at
-            its end: :meth:`set_progress` raises it linearly from 0.
-        genotype: whose network it is; without, a supernet.
+        num_classes: Number of classes.
+        in_channels: Channels of the images.
+        channels: Channels of each node in the first cells.
+        layers: Number of cells.
+        partial: Operations get one channel in ``partial``; the others bypass them (PC-DARTS,
+            section 3.1). 1 gives operations all channels.
+        affine: Whether the batch norms of operations have learnable parameters: ``True`` for
+            training from scratch, ``False`` for supernets.
+        auxiliary: Whether a second head after two thirds of the cells helps training.
+        drop_path: Probability of dropping the output of an operation at the end of the training;
+            :meth:`set_progress` raises it linearly from 0.
+        genotype: Architecture, ``(num_decisions,)``; ``None`` builds a supernet.
 
     Raises:
-        ValueError: channels that ``partial`` does not divide, or numbers that make no sense.
+        ValueError: If ``partial`` does not divide ``channels``, or if an argument is outside its
+            range.
     """
 
     alpha_shape = (len(CELLS) * len(EDGES), len(OPERATIONS))
@@ -83,10 +93,10 @@ class DARTSNetwork(Network):
             raise ValueError(f"drop_path is a probability below 1, got {drop_path}.")
         if channels % partial:
             raise ValueError(f"partial={partial} does not divide {channels} channels.")
-        chosen = None if self.genotype is None else _chosen(self.genotype)
+        choices = None if self.genotype is None else _cell_choices(self.genotype)
         self.drop_path = drop_path
-        self._drop = 0.0
-        width = _STEM * channels
+        self._drop_probability = 0.0
+        width = _STEM_FACTOR * channels
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
         )
@@ -95,73 +105,76 @@ class DARTSNetwork(Network):
         for layer in range(layers):
             reduction = layer in (layers // 3, 2 * layers // 3)
             width *= 2 if reduction else 1
-            own = None if chosen is None else chosen[int(reduction)]
+            own = None if choices is None else choices[int(reduction)]
             widths = (before, previous, width)
             self.cells.append(_Cell(widths, reduction, halved, partial, affine, own))
             before, previous, halved = previous, STEPS * width, reduction
             if auxiliary and layer == 2 * layers // 3:
-                self.auxiliary = _AuxiliaryHead(previous, num_classes)
+                self.auxiliary = AuxiliaryHead(previous, num_classes)
         self._auxiliary_layer = 2 * layers // 3 if auxiliary else None
         self.head = nn.Linear(previous, num_classes)
 
     def set_progress(self, progress: float) -> None:
-        """As :meth:`Network.set_progress`; paths are dropped by it."""
-        self._drop = self.drop_path * progress
+        """Set the finished share of the training, which scales the probability of drop path."""
+        self._drop_probability = self.drop_path * progress
 
     def forward(
         self, images: Tensor, genotype: ArrayLike | None = None, scales: Tensor | None = None
     ) -> Tensor:
-        """As :meth:`Network.forward`."""
-        chosen = _chosen(self.chosen(genotype))
-        order = [{edge: i for i, edge in enumerate(cell)} for cell in chosen]
-        kept = self._kept_paths(images)
+        """Return the logits of one architecture; see :meth:`Network.forward`."""
+        choices = _cell_choices(self.resolve_genotype(genotype))
+        position = [{edge: i for i, edge in enumerate(cell)} for cell in choices]
+        path_factors = self._draw_path_factors(images)
 
-        def operate(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
+        def run_edge(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
             kind = int(cell.reduction)
-            if edge not in chosen[kind]:
+            if edge not in choices[kind]:
                 return None
-            result = cell.operate(edge, chosen[kind][edge], values, kept)
+            result = cell.operate(edge, choices[kind][edge], values, path_factors)
             if scales is None:
                 return result
-            return result * scales[kind, order[kind][edge]].to(result.dtype)
+            return result * scales[kind, position[kind][edge]].to(result.dtype)
 
-        return self._classify(images, operate)
+        return self._classify(images, run_edge)
 
     def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
-        """As :meth:`Network.forward_mixed`."""
+        """Return the logits of the mixture; see :meth:`Network.forward_mixed`."""
         weights = self.check_alpha(alpha).reshape(len(CELLS), len(EDGES), len(OPERATIONS))
         live = [[True] * len(EDGES)] * len(CELLS)
-        if not weights.requires_grad:  # else there is a gradient even where a weight is 0
+        if not weights.requires_grad:  # a weight of 0 may still need its gradient
             live = weights.any(dim=-1).tolist()
 
-        def operate(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
+        def run_edge(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
             kind = int(cell.reduction)
             return cell.mix(edge, weights[kind, edge], values) if live[kind][edge] else None
 
-        return self._classify(images, operate)
+        return self._classify(images, run_edge)
 
-    def _classify(self, images: Tensor, operate: _Operate) -> Tensor:
-        self.check(images)
+    def _classify(self, images: Tensor, run_edge: _EdgeFunction) -> Tensor:
+        self.check_images(images)
         before = values = self.stem(images)
         self.auxiliary_logits = None
         for layer, cell in enumerate(self.cells):
-            before, values = values, cell(before, values, operate)
+            before, values = values, cell(before, values, run_edge)
             if self.training and layer == self._auxiliary_layer:
                 self.auxiliary_logits = self.auxiliary(values)
         logits: Tensor = self.head(values.mean(dim=(2, 3)))
         return logits
 
-    def _kept_paths(self, images: Tensor) -> Iterator[Tensor] | None:
-        """For one operation after the other, 0 for each image whose path is left out, and what
-        makes up for it for the others."""
-        if not self.training or self._drop == 0:
+    def _draw_path_factors(self, images: Tensor) -> Iterator[Tensor] | None:
+        """Return the drop-path factors of one operation after the other, or ``None`` for no drops.
+
+        A factor is ``(n, 1, 1, 1)``: 0 for each image whose path is dropped, otherwise the inverse
+        of the probability of keeping a path.
+        """
+        if not self.training or self._drop_probability == 0:
             return None
         shape = (2 * STEPS * len(self.cells), len(images), 1, 1, 1)
-        kept = torch.rand(shape, generator=self.generator) >= self._drop
-        return iter(torch.unbind((kept / (1 - self._drop)).to(images.device)))
+        kept = torch.rand(shape, generator=self.generator) >= self._drop_probability
+        return iter(torch.unbind((kept / (1 - self._drop_probability)).to(images.device)))
 
 
-def _chosen(genotype: Sequence[int]) -> _Chosen:
+def _cell_choices(genotype: Sequence[int]) -> _CellChoices:
     rows, operations = _SPACE.edges([genotype])
     return [
         dict(zip(*cell, strict=True))
@@ -170,7 +183,18 @@ def _chosen(genotype: Sequence[int]) -> _Chosen:
 
 
 class _Cell(nn.Module):
-    """One cell: four nodes that sum what their edges give, and are concatenated."""
+    """Cell of four nodes; a node sums the outputs of its edges.
+
+    Args:
+        widths: Channels of the cell before the previous one, of the previous cell, and of the nodes
+            of this cell.
+        reduction: Whether the cell halves the resolution.
+        halved: Whether the previous cell halved the resolution, so that the input from the cell
+            before it must be halved, too.
+        partial: See :class:`DARTSNetwork`.
+        affine: See :class:`DARTSNetwork`.
+        choices: Operation of each edge in use; ``None`` for all operations on all edges.
+    """
 
     def __init__(
         self,
@@ -179,180 +203,67 @@ class _Cell(nn.Module):
         halved: bool,
         partial: int,
         affine: bool,
-        chosen: dict[int, int] | None,
+        choices: dict[int, int] | None,
     ) -> None:
         super().__init__()
         before, previous, width = widths
         self.reduction = reduction
-        align = _FactorizedReduction if halved else _relu_conv_norm
+        align = FactorizedReduction if halved else relu_conv1x1_norm
         self.inputs = nn.ModuleList(
-            [align(before, width, affine), _relu_conv_norm(previous, width, affine)]
+            [align(before, width, affine), relu_conv1x1_norm(previous, width, affine)]
         )
         self.edges = nn.ModuleList(nn.ModuleDict() for _ in EDGES)
         for edge, (source, _) in enumerate(EDGES):
-            candidates = range(len(OPERATIONS)) if chosen is None else [chosen.get(edge)]
+            candidates = range(len(OPERATIONS)) if choices is None else [choices.get(edge)]
             stride = 2 if reduction and source < INPUTS else 1
             for choice in candidates:
                 if choice is not None:
                     name = OPERATIONS[choice]
-                    operation = _Partial(name, width, stride, partial, affine)
+                    operation = PartialOperation(name, width, stride, partial, affine)
                     cast(nn.ModuleDict, self.edges[edge])[name] = operation
 
-    def forward(self, before: Tensor, previous: Tensor, operate: _Operate) -> Tensor:
+    def forward(self, before: Tensor, previous: Tensor, run_edge: _EdgeFunction) -> Tensor:
         inputs = zip(self.inputs, (before, previous), strict=True)
         nodes = [align(values) for align, values in inputs]
         for node in range(INPUTS, INPUTS + STEPS):
-            given = [
-                operate(self, edge, nodes[source])
+            outputs = [
+                run_edge(self, edge, nodes[source])
                 for edge, (source, target) in enumerate(EDGES)
                 if target == node
             ]
-            terms = [each for each in given if each is not None]
+            terms = [output for output in outputs if output is not None]
             nodes.append(reduce(torch.add, terms) if terms else self._zeros(nodes[0]))
         return torch.cat(nodes[INPUTS:], dim=1)
 
     def _zeros(self, inputs: Tensor) -> Tensor:
-        """What a node without edges gives."""
-        n, width, height, length = inputs.shape
+        """Return the output of a node without edges."""
+        n, channels, height, width = inputs.shape
         stride = 2 if self.reduction else 1
-        return inputs.new_zeros(n, width, -(-height // stride), -(-length // stride))
+        return inputs.new_zeros(n, channels, -(-height // stride), -(-width // stride))
 
     def operate(
-        self, edge: int, choice: int, values: Tensor, kept: Iterator[Tensor] | None
+        self, edge: int, choice: int, values: Tensor, path_factors: Iterator[Tensor] | None
     ) -> Tensor:
-        operation = self._partial(edge, choice)
-        result = operation.join(values, operation(operation.part(values)))
-        if kept is None or operation.is_identity:
+        """Return the output of one operation of an edge; drop path spares the identity."""
+        operation = self._operation(edge, choice)
+        result = operation.join(values, operation(operation.select(values)))
+        if path_factors is None or operation.is_identity:
             return result
-        return result * next(kept).to(result.dtype)
+        return result * next(path_factors).to(result.dtype)
 
     def mix(self, edge: int, weights: Tensor, values: Tensor) -> Tensor:
-        operations = [self._partial(edge, choice) for choice in range(len(OPERATIONS))]
-        part = operations[0].part(values)
+        """Return the weighted sum of all operations of an edge; ``weights`` are ``(7,)``."""
+        operations = [self._operation(edge, choice) for choice in range(len(OPERATIONS))]
+        selected = operations[0].select(values)
         terms = (
-            operation(part) * weight.to(part.dtype)
+            operation(selected) * weight.to(selected.dtype)
             for operation, weight in zip(operations, weights, strict=True)
         )
-        # what passes by has the weight of all operations together, 1 after a softmax, so that an
-        # edge without weights gives nothing
-        whole = weights.sum().to(part.dtype)
-        return operations[0].join(values, reduce(torch.add, terms), whole)
+        # bypassed channels have the sum of all weights (1 after a softmax), so that an edge whose
+        # weights are all 0 contributes nothing
+        total_weight = weights.sum().to(selected.dtype)
+        return operations[0].join(values, reduce(torch.add, terms), total_weight)
 
-    def _partial(self, edge: int, choice: int) -> _Partial:
-        return cast(_Partial, cast(nn.ModuleDict, self.edges[edge])[OPERATIONS[choice]])
-
-
-class _Partial(nn.Module):
-    """An operation on a part of the channels (PC-DARTS, section 3.1).
-
-    The others pass by, or are pooled where the resolution is halved; then channels are shuffled.
-    """
-
-    def __init__(self, name: str, width: int, stride: int, partial: int, affine: bool) -> None:
-        super().__init__()
-        self.width = width // partial
-        self.partial, self.stride = partial, stride
-        self.is_identity = name == "skip_connect" and stride == 1
-        self.operation = _operation(name, self.width, stride, affine)
-
-    def forward(self, part: Tensor) -> Tensor:
-        result: Tensor = self.operation(part)
-        return result
-
-    def part(self, values: Tensor) -> Tensor:
-        return values[:, : self.width]
-
-    def join(self, values: Tensor, result: Tensor, weight: Tensor | None = None) -> Tensor:
-        if self.partial == 1:
-            return result
-        others = values[:, self.width :]
-        if self.stride == 2:
-            others = nn.functional.max_pool2d(others, 2, ceil_mode=True)
-        if weight is not None:
-            others = others * weight
-        return _shuffled(torch.cat([result, others], dim=1), self.partial)
-
-
-def _shuffled(values: Tensor, groups: int) -> Tensor:
-    """Channels in turn from each group, in the memory format that they have."""
-    n, width, height, length = values.shape
-    if values.is_contiguous():
-        return values.view(n, groups, -1, height, length).transpose(1, 2).reshape(values.shape)
-    last = values.permute(0, 2, 3, 1).reshape(n, height, length, groups, -1).transpose(3, 4)
-    return last.reshape(n, height, length, width).permute(0, 3, 1, 2)
-
-
-class _FactorizedReduction(nn.Module):
-    """Half the resolution, rounded up, by two 1x1 convolutions, on even and on odd positions."""
-
-    def __init__(self, inputs: int, outputs: int, affine: bool) -> None:
-        super().__init__()
-        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
-        self.norm = nn.BatchNorm2d(outputs, affine=affine)
-
-    def forward(self, values: Tensor) -> Tensor:
-        height, width = values.shape[2:]
-        active = nn.functional.pad(nn.functional.relu(values), (0, width % 2, 0, height % 2))
-        parts = [self.even(active), self.odd(active[:, :, 1:, 1:])]
-        result: Tensor = self.norm(torch.cat(parts, dim=1))
-        return result
-
-
-class _AuxiliaryHead(nn.Sequential):
-    """A classifier of 8x8 inputs, as they are for CIFAR; others are brought to that by means."""
-
-    def __init__(self, inputs: int, num_classes: int) -> None:
-        first, second = _AUXILIARY
-        super().__init__(
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(8),
-            nn.AvgPool2d(5, stride=3, count_include_pad=False),
-            nn.Conv2d(inputs, first, 1, bias=False),
-            nn.BatchNorm2d(first),
-            nn.ReLU(),
-            nn.Conv2d(first, second, 2, bias=False),
-            nn.BatchNorm2d(second),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(second, num_classes),
-        )
-
-
-def _operation(name: str, width: int, stride: int, affine: bool) -> nn.Module:
-    if name == "skip_connect":
-        return nn.Identity() if stride == 1 else _FactorizedReduction(width, width, affine)
-    if name in ("max_pool_3x3", "avg_pool_3x3"):
-        pool = (
-            nn.MaxPool2d(3, stride, 1)
-            if name.startswith("max")
-            else nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-        )
-        # a supernet normalizes what has no parameters, so that its scale tells nothing
-        return pool if affine else nn.Sequential(pool, nn.BatchNorm2d(width, affine=False))
-    kernel, dilation = int(name[-1]), 2 if name.startswith("dil") else 1
-    layers = _separable(width, kernel, dilation, stride, affine)
-    if name.startswith("sep"):
-        layers += _separable(width, kernel, 1, 1, affine)
-    return nn.Sequential(*layers)
-
-
-def _separable(
-    width: int, kernel: int, dilation: int, stride: int, affine: bool
-) -> list[nn.Module]:
-    """ReLU, a convolution of each channel, one of each position, batch norm."""
-    padding = dilation * (kernel - 1) // 2
-    return [
-        nn.ReLU(),
-        nn.Conv2d(width, width, kernel, stride, padding, dilation, groups=width, bias=False),
-        nn.Conv2d(width, width, 1, bias=False),
-        nn.BatchNorm2d(width, affine=affine),
-    ]
-
-
-def _relu_conv_norm(inputs: int, outputs: int, affine: bool) -> nn.Module:
-    return nn.Sequential(
-        nn.ReLU(),
-        nn.Conv2d(inputs, outputs, 1, bias=False),
-        nn.BatchNorm2d(outputs, affine=affine),
-    )
+    def _operation(self, edge: int, choice: int) -> PartialOperation:
+        operations = cast(nn.ModuleDict, self.edges[edge])
+        return cast(PartialOperation, operations[OPERATIONS[choice]])

@@ -1,4 +1,4 @@
-"""Where networks are computed, in what precision, and what if memory does not do."""
+"""Device selection, mixed precision and out-of-memory handling."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ _OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory", "ALLO
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """A device by name, or the fastest of this machine: CUDA, MPS or the CPU.
+    """Return a device by its name in PyTorch.
+
+    Args:
+        name: Name such as ``"cpu"`` or ``"cuda:1"``; ``"auto"`` selects CUDA, else MPS, else the
+            CPU.
 
     Raises:
-        ValueError: a device that is not there.
+        ValueError: If this machine has no such device.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -38,7 +42,7 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where it is fast, on CUDA; float32 elsewhere."""
+    """Return a context that computes in bfloat16 on CUDA, and in float32 on other devices."""
     if device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
@@ -46,7 +50,7 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """No TensorFloat-32 on CUDA: all digits of float32, as finite differences need them."""
+    """Disable TensorFloat-32 on CUDA within a context: finite differences need full float32."""
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
@@ -58,7 +62,7 @@ def without_tf32() -> Iterator[None]:
 
 
 def move_to_device(network: _Module, device: torch.device) -> _Module:
-    """A network on a device, its weights in the order that convolutions are fastest with."""
+    """Move a network to a device; on CUDA, convert its weights to the channels-last layout."""
     network = network.to(device)
     if device.type == "cuda":
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -66,37 +70,37 @@ def move_to_device(network: _Module, device: torch.device) -> _Module:
 
 
 def to_fast_layout(images: Tensor) -> Tensor:
-    """Images in the order that convolutions are fastest with: channels last on CUDA."""
+    """Return images in the fastest layout for convolutions: channels last on CUDA."""
     if images.device.type == "cuda":
         return images.contiguous(memory_format=torch.channels_last)
     return images.contiguous()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether it says that memory did not do, on whatever device."""
+    """Return whether an error reports a failed allocation, on any device."""
     return isinstance(error, torch.OutOfMemoryError) or any(
         words in str(error) for words in _OUT_OF_MEMORY
     )
 
 
-def halve_on_out_of_memory(attempt: Callable[[int], _T], size: int) -> _T:
-    """The result of a computation on so many images at a time, or on half as many.
+def halve_on_out_of_memory(compute: Callable[[int], _T], batch_size: int) -> _T:
+    """Return ``compute(batch_size)``; retry once with half the batch size if memory runs out.
 
     Raises:
-        TrainingError: memory does not do for half as many, either.
+        TrainingError: If memory runs out again.
     """
     try:
-        return attempt(size)
+        return compute(batch_size)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-    half = max(size // 2, 1)
+    half = max(batch_size // 2, 1)
     try:
-        return attempt(half)
+        return compute(half)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(
-            f"Memory does not do for {half} images at a time. Lower the network's channels, or "
-            "let other programs on the device end."
+            f"Out of memory with batches of {half} images. Lower the network's channels, or close "
+            "other programs that use the device."
         ) from error

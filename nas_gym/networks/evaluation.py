@@ -1,4 +1,4 @@
-"""How good a network is: accuracy and loss on a split, with suitable batch norms."""
+"""Accuracy and loss of a network, and recalibration of batch norm for one architecture."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nas_gym.networks.device import halve_on_out_of_memory, mixed_precision, to_
 from nas_gym.utils.errors import DivergedError
 
 Forward = Callable[[Tensor], Tensor]
+"""Function that maps normalized images to logits."""
 
 
 class NetworkScore(NamedTuple):
@@ -24,55 +25,57 @@ class NetworkScore(NamedTuple):
 
 
 def evaluate_network(forward: Forward, split: DeviceImages, batch_size: int) -> NetworkScore:
-    """Accuracy and loss of a network on all images of a split.
+    """Return accuracy and loss of a network on all images of a split.
+
+    If memory runs out, the batch size is halved once.
 
     Raises:
-        DivergedError: the loss is no number.
-        TrainingError: memory does not do, not for half a batch, either.
+        DivergedError: If the loss is NaN or infinite.
+        TrainingError: If memory runs out with half the batch size, too.
     """
-    return halve_on_out_of_memory(lambda size: _measure(forward, split, size), batch_size)
+    return halve_on_out_of_memory(lambda size: _evaluate(forward, split, size), batch_size)
 
 
 @torch.no_grad()
-def _measure(forward: Forward, split: DeviceImages, batch_size: int) -> NetworkScore:
+def _evaluate(forward: Forward, split: DeviceImages, batch_size: int) -> NetworkScore:
     device = split.device
-    right = torch.zeros((), device=device)
+    correct = torch.zeros((), device=device)
     loss = torch.zeros((), device=device)
     for images, labels in split.in_order(batch_size):
         with mixed_precision(device):
             logits = forward(to_fast_layout(images)).float()
-        right += (logits.argmax(dim=1) == labels).sum()
+        correct += (logits.argmax(dim=1) == labels).sum()
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
     if not loss.isfinite():
         raise DivergedError(
             f"The loss on images is {loss.item()}: training diverged. Lower the learning rate."
         )
-    return NetworkScore(100 * right.item() / len(split), loss.item() / len(split))
+    return NetworkScore(100 * correct.item() / len(split), loss.item() / len(split))
 
 
 @contextmanager
 def recalibrated_batch_norm(
-    network: nn.Module, forward: Forward, split: DeviceImages, images: int, batch_size: int
+    network: nn.Module, forward: Forward, train: DeviceImages, images: int, batch_size: int
 ) -> Iterator[None]:
-    """Let batch norms know their statistics on the first images of a training split.
+    """Recompute batch-norm statistics for one architecture within a context.
 
-    A supernet's own are those of a mixture of architectures. Within the context, those that
-    ``forward`` uses are of one alone; the network is in evaluation mode. Afterwards all is as it
-    was.
+    The running statistics of a supernet average over many architectures. Within this context, the
+    batch norms that ``forward`` uses have the statistics of ``forward`` alone, and the network is
+    in evaluation mode. On exit, statistics and mode are restored.
 
     Args:
-        network: that ``forward`` computes a part of.
-        forward: a forward pass.
-        split: of training.
-        images: how many; 0: each batch that is evaluated has its own statistics instead.
-        batch_size: of a pass.
+        network: Network that contains the batch norms.
+        forward: Forward pass of one architecture through ``network``.
+        train: Training images; the first ``images`` of them are used.
+        images: Number of images; 0 uses the statistics of each evaluation batch instead.
+        batch_size: Images per forward pass; halved once if memory runs out.
 
     Raises:
-        TrainingError: memory does not do, not for half a batch, either.
+        TrainingError: If memory runs out with half the batch size, too.
     """
-    norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)]
-    momenta = [each.momentum for each in norms]
-    statistics = [(each.running_mean, each.running_var) for each in norms]
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    statistics = [(norm.running_mean, norm.running_var) for norm in norms]
     mode = network.training
     network.eval()
     for norm in norms:
@@ -81,7 +84,7 @@ def recalibrated_batch_norm(
     try:
         if images:
             halve_on_out_of_memory(
-                lambda size: _calibrate(norms, forward, split, images, size), batch_size
+                lambda size: _recalibrate(norms, forward, train, images, size), batch_size
             )
         yield
     finally:
@@ -91,21 +94,21 @@ def recalibrated_batch_norm(
 
 
 @torch.no_grad()
-def _calibrate(
-    norms: list[nn.BatchNorm2d], forward: Forward, split: DeviceImages, images: int, batch_size: int
+def _recalibrate(
+    norms: list[nn.BatchNorm2d], forward: Forward, train: DeviceImages, images: int, batch_size: int
 ) -> None:
     for norm in norms:
         size = norm.num_features
-        norm.running_mean = torch.zeros(size, device=split.device)
-        norm.running_var = torch.ones(size, device=split.device)
-    device, left = split.device, min(images, len(split))
-    for step, (batch, _) in enumerate(split.in_order(min(batch_size, left))):
+        norm.running_mean = torch.zeros(size, device=train.device)
+        norm.running_var = torch.ones(size, device=train.device)
+    device, remaining = train.device, min(images, len(train))
+    for step, (batch, _) in enumerate(train.in_order(min(batch_size, remaining))):
         for norm in norms:
-            norm.momentum = 1 / (step + 1)  # the mean over all batches
+            norm.momentum = 1 / (step + 1)  # running statistics become the mean over all batches
         with mixed_precision(device):
-            forward(to_fast_layout(batch[:left]))
-        left -= len(batch)
-        if left <= 0:
+            forward(to_fast_layout(batch[:remaining]))
+        remaining -= len(batch)
+        if remaining <= 0:
             break
     for norm in norms:
         norm.eval()

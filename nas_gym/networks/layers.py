@@ -1,4 +1,4 @@
-"""The layers that networks of cells share."""
+"""Layers that the networks of several search spaces share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Layers(NamedTuple):
-    """The layers for inputs of so many dimensions."""
+    """Classes of layers for inputs with a given number of spatial dimensions."""
 
     conv: type[nn.Module]
     norm: type[nn.Module]
@@ -20,10 +20,11 @@ LAYERS = {
     1: Layers(nn.Conv1d, nn.BatchNorm1d, nn.AvgPool1d, nn.MaxPool1d),
     2: Layers(nn.Conv2d, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d),
 }
+"""Layer classes by the number of spatial dimensions."""
 
 
 class Reduction(nn.Module):
-    """NAS-Bench-201's residual block (section 2.1): half the resolution, rounded up."""
+    """Residual block of NAS-Bench-201 (section 2.1) that halves the resolution, rounded up."""
 
     def __init__(self, layers: Layers, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class Reduction(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """``(n, inputs, ...)`` -> ``(n, outputs, ...)``."""
+        """Map ``(n, inputs, ...)`` to ``(n, outputs, ...)``."""
         result: Tensor = self.block(inputs) + self.shortcut(inputs)
         return result
 
@@ -44,7 +45,7 @@ class Reduction(nn.Module):
 def relu_conv_norm(
     layers: Layers, inputs: int, outputs: int, kernel: int, dilation: int = 1, stride: int = 1
 ) -> nn.Sequential:
-    """ReLU, a convolution without bias, batch norm."""
+    """Return a ReLU, a convolution without bias and a batch norm, in this order."""
     conv = convolution(layers, inputs, outputs, kernel, dilation, stride)
     return nn.Sequential(nn.ReLU(), conv, layers.norm(outputs))
 
@@ -52,7 +53,7 @@ def relu_conv_norm(
 def convolution(
     layers: Layers, inputs: int, outputs: int, kernel: int, dilation: int = 1, stride: int = 1
 ) -> nn.Module:
-    """A convolution that keeps the resolution, for a stride of 1."""
+    """Return a convolution without bias that keeps the resolution if ``stride`` is 1."""
     padding = dilation * (kernel - 1) // 2
     return layers.conv(
         inputs, outputs, kernel, stride=stride, padding=padding, dilation=dilation, bias=False

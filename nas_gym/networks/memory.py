@@ -1,4 +1,4 @@
-"""How much memory a step of training takes, on a GPU or not."""
+"""Memory of a training step: of one network, of a supernet, and of the one-shot searches."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from nas_gym.networks.plans import NetworkPlan
 from nas_gym.networks.training import Training
 
 
-class Memory(NamedTuple):
-    """Bytes of a training step.
+class StepMemory(NamedTuple):
+    """Memory of a training step, in bytes.
 
     Attributes:
-        weights: parameters and statistics of the network.
-        optimizer: gradients and momentum, and copies of the weights where a method keeps any.
-        activations: the most that is kept for a backward pass at any time.
-        allocated: the most that torch had allocated on a GPU, all that was there before included; 0
-            elsewhere.
+        weights: Parameters and batch-norm statistics of the network.
+        optimizer: Gradients, momentum, and the extra weight copies of the method.
+        activations: Peak of the tensors saved for backward passes.
+        allocated: Peak of all memory that PyTorch allocated on a CUDA device, including what was
+            allocated before the step; 0 on other devices.
     """
 
     weights: int
@@ -36,39 +36,38 @@ class Memory(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All that has to be there at once, however memory is managed."""
+        """Sum of weights, optimizer and activations: the minimum that the step needs."""
         return self.weights + self.optimizer + self.activations
 
 
-def measure_step_memory(training: Training, images: int) -> Memory:
-    """What a step of a training takes, on the first of its images.
+def measure_step_memory(training: Training, images: int) -> StepMemory:
+    """Return the memory of one training step, after taking two steps on the first images.
 
-    Tensors that a backward pass will need are counted as long as they are held, so that the figure
-    is the same on every device; what torch allocates beside them (workspaces, fragments, all that
-    forgotten tensors leave behind) is in ``allocated``.
+    Tensors saved for a backward pass are counted while they exist, so that all fields except
+    ``allocated`` are the same on every device. ``allocated`` also has workspaces and fragmentation.
 
     Args:
-        training: of a network or a supernet; it has taken two steps more afterwards.
-        images: in the step.
+        training: Training of a network or a supernet; this call advances it by two steps.
+        images: Images per step.
     """
-    device = training.split.device
+    device = training.train.device
     training.network.train()
-    batch, labels = (each.clone() for each in next(training.split.in_order(images)))
-    training.step(batch, labels)  # so that there is momentum
+    batch, labels = (each.clone() for each in next(training.train.in_order(images)))
+    training.step(batch, labels)  # allocates the momentum buffers
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    held = _Held()
-    with torch.autograd.graph.saved_tensors_hooks(held.pack, _Kept.unpack):
+    saved = _SavedStorages()
+    with torch.autograd.graph.saved_tensors_hooks(saved.pack, _SavedTensor.unpack):
         training.step(batch, labels)
     network = training.network
     parameters = list(network.parameters())
     gradients = sum(each.grad.nbytes for each in parameters if each.grad is not None)
-    copies = training.copies * sum(each.nbytes for each in parameters)
+    copies = training.extra_weight_copies * sum(each.nbytes for each in parameters)
     own = {each.untyped_storage().data_ptr() for each in parameters}
-    return Memory(
+    return StepMemory(
         weights=sum(each.nbytes for each in (*parameters, *network.buffers())),
         optimizer=gradients + copies + sum(each.nbytes for each in training.momentum_buffers()),
-        activations=held.peak_without(own),
+        activations=saved.peak_without(own),
         allocated=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
     )
 
@@ -79,76 +78,81 @@ def measure_method_memory(
     valid: DeviceImages,
     largest: NDArray[np.int64],
     images: int,
-) -> dict[str, Memory]:
-    """What a step takes: of the largest single network, of its path through the supernet, and of
-    each one-shot search, where it draws that path, too.
+) -> dict[str, StepMemory]:
+    """Return the memory of a training step of each method, by its name.
+
+    The methods are the stand-alone network of the largest architecture, the same architecture
+    within the supernet, and every one-shot search. Searches that draw one architecture per batch
+    draw the largest.
 
     Args:
-        plan: of the supernet.
-        train: images for weights.
-        valid: images for architectures.
-        largest: the genotype of the largest network, ``(num_decisions,)``.
-        images: in the step.
+        plan: Plan of the supernet.
+        train: Images that train the weights.
+        valid: Images that choose the architecture.
+        largest: Genotype of the largest network, ``(num_decisions,)``.
+        images: Images per step.
     """
 
-    def fresh(genotype: NDArray[np.int64] | None = None) -> Network:
+    def build(genotype: NDArray[np.int64] | None = None) -> Network:
         return move_to_device(plan.build(genotype), train.device)
 
-    def search(name: str) -> Training:
-        found = ONE_SHOT_SEARCHES[name](fresh(), train, valid, plan.training, 0)
-        found.fix_architecture(largest)
-        found.begin_epoch()
-        return found
+    def begin_search(name: str) -> Training:
+        search = ONE_SHOT_SEARCHES[name](build(), train, valid, plan.training, 0)
+        search.fix_architecture(largest)
+        search.begin_epoch()
+        return search
 
-    def path(_: np.random.Generator) -> NDArray[np.int64]:
+    def sample_largest(_: np.random.Generator) -> NDArray[np.int64]:
         return largest
 
-    single = Training(fresh(largest), train, plan.training, 0)
-    found = {"largest network": measure_step_memory(single, images)}
-    single = Training(fresh(), train, plan.training, 0, path)
-    found["the same path of the supernet"] = measure_step_memory(single, images)
-    del single  # its memory is none of the searches'
-    return found | {name: measure_step_memory(search(name), images) for name in ONE_SHOT_SEARCHES}
+    training = Training(build(largest), train, plan.training, 0)
+    found = {"largest network": measure_step_memory(training, images)}
+    training = Training(build(), train, plan.training, 0, sample_largest)
+    found["the same path of the supernet"] = measure_step_memory(training, images)
+    del training  # so that ``allocated`` of the searches does not include it
+    return found | {
+        name: measure_step_memory(begin_search(name), images) for name in ONE_SHOT_SEARCHES
+    }
 
 
-class _Held:
-    """The storages that are held for backward passes, and the most there ever were."""
+class _SavedStorages:
+    """Storages that are saved for backward passes, and their peak size."""
 
     def __init__(self) -> None:
-        self._holders: Counter[int] = Counter()
+        self._references: Counter[int] = Counter()
         self._bytes: dict[int, int] = {}
-        self._largest: dict[int, int] = {}
-        self._now = self._most = 0
+        self._bytes_at_peak: dict[int, int] = {}
+        self._total = self._peak = 0
 
-    def pack(self, tensor: Tensor) -> _Kept:
+    def pack(self, tensor: Tensor) -> _SavedTensor:
         storage = tensor.untyped_storage()
         key = storage.data_ptr()
-        if not self._holders[key]:
+        if not self._references[key]:
             self._bytes[key] = storage.nbytes()
-            self._now += self._bytes[key]
-        self._holders[key] += 1
-        if self._now > self._most:
-            self._most, self._largest = self._now, dict(self._bytes)
-        return _Kept(tensor, self, key)
+            self._total += self._bytes[key]
+        self._references[key] += 1
+        if self._total > self._peak:
+            self._peak, self._bytes_at_peak = self._total, dict(self._bytes)
+        return _SavedTensor(tensor, self, key)
 
     def release(self, key: int) -> None:
-        self._holders[key] -= 1
-        if not self._holders[key]:
-            self._now -= self._bytes.pop(key)
+        self._references[key] -= 1
+        if not self._references[key]:
+            self._total -= self._bytes.pop(key)
 
-    def peak_without(self, others: set[int]) -> int:
-        """The most that was held, but for some storages."""
-        return sum(size for key, size in self._largest.items() if key not in others)
+    def peak_without(self, excluded: set[int]) -> int:
+        """Return the bytes at the peak, without the excluded storages."""
+        return sum(size for key, size in self._bytes_at_peak.items() if key not in excluded)
 
 
-class _Kept:
-    """A tensor that a backward pass will need, until it is forgotten."""
+class _SavedTensor:
+    """Tensor saved for a backward pass; it reports when it is released."""
 
-    def __init__(self, tensor: Tensor, held: _Held, key: int) -> None:
-        self.tensor, self._held, self._key = tensor, held, key
+    def __init__(self, tensor: Tensor, storages: _SavedStorages, key: int) -> None:
+        self.tensor, self._storages, self._key = tensor, storages, key
 
     def unpack(self) -> Tensor:
         return self.tensor
 
     def __del__(self) -> None:
-        self._held.release(self._key)
+        self._storages.release(self._key)

@@ -1,4 +1,4 @@
-"""The network of NAS-Bench-201, as a supernet and stand-alone."""
+"""Network of NAS-Bench-201, as a supernet or for one architecture."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ _LAYERS = LAYERS[2]
 
 
 class NB201Network(Network):
-    """Three stages of cells of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1).
+    """Network of three stages of NAS-Bench-201 cells (Dong and Yang, ICLR 2020, section 2.1).
 
-    A 3x3 convolution; stages of ``cells`` cells with ``channels``, twice and four times as many,
-    a residual block that halves the resolution before the second and the third; batch norm, ReLU,
-    the mean over all positions, a linear layer. Parameters and FLOPs are those of
-    :mod:`nas_gym.spaces.nb201_cost`.
+    It begins with a 3x3 convolution. Each stage has ``cells`` cells. The second and third stages
+    begin with a residual block that halves the resolution and doubles the channels. The network
+    ends with batch norm, ReLU, global average pooling and a linear layer. Parameters and FLOPs
+    equal those of :mod:`nas_gym.spaces.nb201_cost`.
 
-    Alpha is ``(6, 5)``, edges by operations, laid end to end; ``scales`` are ``(6,)``.
+    Alpha is a matrix of 6 edges by 5 operations, flattened row by row. ``scales`` has one factor
+    per edge, ``(6,)``.
 
     Args:
-        num_classes: logits for each image.
-        in_channels: of the images.
-        channels: of the first stage.
-        cells: in each stage.
-        genotype: whose network it is; without, a supernet.
+        num_classes: Number of classes.
+        in_channels: Channels of the images.
+        channels: Channels of the first stage.
+        cells: Cells per stage.
+        genotype: Architecture, ``(6,)``; ``None`` builds a supernet.
 
     Example:
         >>> supernet = NB201Network(num_classes=10, channels=4, cells=1)
@@ -75,17 +76,17 @@ class NB201Network(Network):
     def forward(
         self, images: Tensor, genotype: ArrayLike | None = None, scales: Tensor | None = None
     ) -> Tensor:
-        """As :meth:`Network.forward`."""
-        choices = self.chosen(genotype)
+        """Return the logits of one architecture; see :meth:`Network.forward`."""
+        choices = self.resolve_genotype(genotype)
         return self._classify(images, lambda cell, inputs: cell(inputs, choices, scales))
 
     def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
-        """As :meth:`Network.forward_mixed`."""
+        """Return the logits of the mixture; see :meth:`Network.forward_mixed`."""
         weights = self.check_alpha(alpha)
         return self._classify(images, lambda cell, inputs: cell.mix(inputs, weights))
 
     def _classify(self, images: Tensor, run: Callable[[_Cell, Tensor], Tensor]) -> Tensor:
-        self.check(images)
+        self.check_images(images)
         values = self.stem(images)
         for block in self.blocks:
             values = run(block, values) if isinstance(block, _Cell) else block(values)
@@ -94,7 +95,7 @@ class NB201Network(Network):
 
 
 class _Cell(nn.Module):
-    """Operations on the edges of a cell, ``(n, width, h, w)`` -> the same shape."""
+    """Cell with the candidate operations of each edge; it keeps shape ``(n, width, h, w)``."""
 
     def __init__(self, width: int, genotype: Sequence[int] | None) -> None:
         super().__init__()
@@ -132,18 +133,18 @@ class _Cell(nn.Module):
         return cast(nn.ModuleDict, self.edges[edge])[OPERATIONS[operation]]
 
     def _run(self, inputs: Tensor, operate: Callable[[int, Tensor], Tensor | None]) -> Tensor:
-        """Sum in each node what its edges give."""
+        """Return the output of the last node; a node is the sum of its edges' outputs."""
         nodes = [inputs]
         for node in range(1, 4):
             edges = [(e, source) for e, (source, target) in enumerate(EDGES) if target == node]
-            given = [operate(edge, nodes[source]) for edge, source in edges]
-            terms = [each for each in given if each is not None]
+            outputs = [operate(edge, nodes[source]) for edge, source in edges]
+            terms = [output for output in outputs if output is not None]
             nodes.append(reduce(torch.add, terms) if terms else torch.zeros_like(inputs))
         return nodes[-1]
 
 
 def _live_edges(choices: Sequence[int]) -> set[int]:
-    """The edges whose output reaches that of the cell."""
+    """Return the edges on a path to the output of the cell; the others need no computation."""
     needed, live = {3}, set()
     for edge, (source, target) in reversed(list(enumerate(EDGES))):
         if target in needed and choices[edge] != _NONE:

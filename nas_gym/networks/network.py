@@ -1,4 +1,4 @@
-"""What the networks of all search spaces have in common."""
+"""Base class of supernets and of the networks of single architectures."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from nas_gym.spaces import SearchSpace
 
 
 class Network(nn.Module, ABC):
-    """A classifier of images that holds a search space: a supernet, or one architecture of it.
+    """Image classifier of a search space: a supernet, or the network of one architecture.
 
-    A supernet has the weights of every operation at every place. The network of one architecture
-    has those of its own operations alone, under the same names, so that it can inherit a
-    supernet's.
+    A supernet has the weights of every candidate operation on every edge. The network of one
+    architecture has the weights of its own operations only. Both use the same parameter names, so
+    that a single network can inherit weights from a supernet.
 
     Attributes:
-        alpha_shape: of alpha as a matrix, ``(edges, operations)``.
-        scales_shape: of the ``scales`` of a forward pass.
+        alpha_shape: Shape of alpha as a matrix, ``(edges, operations)``.
+        scales_shape: Shape of the argument ``scales`` of :meth:`forward`.
 
     Args:
-        space: of the architectures.
-        genotype: whose network this is, ``(num_decisions,)``; a supernet without.
-        settings: the other arguments that the network is built with.
+        space: Search space of the architectures.
+        genotype: Architecture, ``(num_decisions,)``; ``None`` builds a supernet.
+        settings: The other arguments of the constructor, by name.
 
     Raises:
-        ValueError: a setting below 1 that counts something.
+        ValueError: If a count in ``settings`` is below 1.
     """
 
     alpha_shape: tuple[int, int]
@@ -46,66 +46,69 @@ class Network(nn.Module, ABC):
                 raise ValueError(f"{name} is at least 1, got {value}.")
         self.space = space
         self.settings = settings
-        self.genotype = None if genotype is None else _one(space, genotype)
+        self.genotype = None if genotype is None else _check_genotype(space, genotype)
         self.in_channels = int(settings["in_channels"])
         self.auxiliary_logits: Tensor | None = None
-        """Of the latest forward pass in training, where there is a second head."""
+        """Logits of the auxiliary head in the latest forward pass, if the network has one and is in
+        training mode."""
         self.generator: torch.Generator | None = None
-        """Of the random parts of a forward pass in training, on the CPU; by default torch's own."""
+        """CPU generator of random numbers in forward passes; ``None`` uses PyTorch's global one."""
 
     def set_progress(self, progress: float) -> None:
-        """Say how much of the training is done, 0 to 1; a network may depend on it."""
+        """Set the finished share of the training, 0 to 1; drop path depends on it."""
 
     @abstractmethod
     def forward(
         self, images: Tensor, genotype: ArrayLike | None = None, scales: Tensor | None = None
     ) -> Tensor:
-        """Logits of one architecture; no other operations than its own are computed.
+        """Return the logits of one architecture; only its own operations are computed.
 
         Args:
-            images: ``(n, in_channels, height, width)`` of floating point.
-            genotype: ``(num_decisions,)``; a stand-alone network knows its own.
-            scales: what the output of each operation is multiplied with, one number for each that
-                a discretized alpha chooses (GDAS); 1 by default.
+            images: Images, ``(n, in_channels, height, width)``, floating point.
+            genotype: Architecture, ``(num_decisions,)``; optional if the network has a single
+                architecture.
+            scales: Factors of the operations' outputs (GDAS), of shape :attr:`scales_shape`, one
+                factor for each operation that a discretized alpha chooses; 1 by default.
 
         Returns:
-            ``(n, num_classes)``.
+            Logits, ``(n, num_classes)``.
 
         Raises:
-            ValueError: a supernet without genotype, another genotype than a stand-alone network's,
-                or images of another shape.
+            ValueError: If a supernet gets no genotype, if the genotype is not that of a stand-alone
+                network, or if the images have another shape.
         """
 
     @abstractmethod
     def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
-        """Logits of all architectures at once: each operation is weighted (DARTS, Eq. 2).
+        """Return the logits of the mixture of all operations, weighted by alpha (DARTS, Eq. 2).
 
         Args:
-            images: as of :meth:`forward`.
-            alpha: weights, ``(alpha_size,)``, laid out as the search space's alpha. They are used
-                as they are: a softmax is up to the caller. All weights of an edge 0 leave it out.
+            images: Images as in :meth:`forward`.
+            alpha: Weights, ``(alpha_size,)``, in the order of the search space's alpha. They are
+                used without a softmax. An edge whose weights are all 0 is left out.
         """
 
     def subnet(self, genotype: ArrayLike) -> Self:
-        """The stand-alone network of an architecture, with a copy of the weights of this one."""
+        """Return the stand-alone network of an architecture, with copies of this one's weights."""
         own = self.state_dict()
-        with torch.random.fork_rng(devices=[]):  # fresh weights, of which none stays
+        with torch.random.fork_rng(devices=[]):  # initial weights are overwritten below
             network = type(self)(**self.settings, genotype=genotype)
         network.load_state_dict({name: own[name] for name in network.state_dict()})
         weights = next(self.parameters())
         return network.to(weights.device, weights.dtype).train(self.training)
 
-    def chosen(self, genotype: ArrayLike | None) -> tuple[int, ...]:
-        """The genotype that a forward pass is of.
+    def resolve_genotype(self, genotype: ArrayLike | None) -> tuple[int, ...]:
+        """Return the genotype of a forward pass.
 
         Raises:
-            ValueError: none, or another than that of a stand-alone network.
+            ValueError: If a supernet gets no genotype, or if the genotype is not that of a
+                stand-alone network.
         """
         if genotype is None:
             if self.genotype is None:
                 raise ValueError("A supernet computes one architecture at a time: give a genotype.")
             return self.genotype
-        found = _one(self.space, genotype)
+        found = _check_genotype(self.space, genotype)
         if self.genotype not in (None, found):
             raise ValueError(
                 f"This is the network of {list(self.genotype or ())}, it cannot compute "
@@ -113,11 +116,11 @@ class Network(nn.Module, ABC):
             )
         return found
 
-    def check(self, images: Tensor) -> None:
-        """Refuse images of another shape.
+    def check_images(self, images: Tensor) -> None:
+        """Raise an error if images have the wrong shape.
 
         Raises:
-            ValueError: as said.
+            ValueError: If the shape is not ``(n, in_channels, height, width)``.
         """
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise ValueError(
@@ -126,10 +129,10 @@ class Network(nn.Module, ABC):
             )
 
     def check_alpha(self, alpha: Tensor) -> Tensor:
-        """Alpha as a matrix, :attr:`alpha_shape`.
+        """Return alpha as a matrix of shape :attr:`alpha_shape`.
 
         Raises:
-            ValueError: another number of weights, or a stand-alone network.
+            ValueError: If alpha has another size, or if the network has a single architecture.
         """
         if self.genotype is not None:
             raise ValueError("The network of one architecture has no operations to mix.")
@@ -141,7 +144,7 @@ class Network(nn.Module, ABC):
         return alpha.reshape(self.alpha_shape)
 
 
-def _one(space: SearchSpace, genotype: ArrayLike) -> tuple[int, ...]:
+def _check_genotype(space: SearchSpace, genotype: ArrayLike) -> tuple[int, ...]:
     found = np.asarray(genotype)
     if found.ndim != 1:
         raise ValueError(f"One genotype has shape ({space.num_decisions},), got {found.shape}.")

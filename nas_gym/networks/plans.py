@@ -1,4 +1,4 @@
-"""What is trained, and how: supernets, and the networks of single architectures."""
+"""Plans: the network and the training settings of supernets and of single architectures."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from nas_gym.networks.training import TrainingConfig
 from nas_gym.spaces import SearchSpace
 
 NETWORKS: dict[str, Callable[..., Network]] = {"NB201": NB201Network, "DARTS": DARTSNetwork}
-"""The networks of each search space, by its name."""
+"""Network classes by the name of their search space."""
 
-_OF_IMAGES = ("num_classes", "in_channels")
+_DATA_ARGUMENTS = ("num_classes", "in_channels")  # arguments that the data set determines
 
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """What is trained, and how.
+    """Network, training settings and seed: everything that determines a trained network.
 
     Attributes:
-        space: the name of a search space, a key of :data:`NETWORKS`.
-        data: the digest of the images (:attr:`ImageData.digest`).
-        network: arguments of the network, those of the data set among them.
-        training: of the training.
-        seed: of initial weights and of the training.
+        space: Name of a search space, a key of :data:`NETWORKS`.
+        data: Digest of the images (:attr:`ImageData.digest`).
+        network: Arguments of the network class, including those that the data set determines.
+        training: Settings of the training.
+        seed: Seed of the initial weights and of the training.
     """
 
     space: str
@@ -43,7 +43,7 @@ class NetworkPlan:
     seed: int = 0
 
     def describe(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Return the plan as plain values, as files of supernets hold it."""
         return {
             "space": self.space,
             "data": self.data,
@@ -54,40 +54,47 @@ class NetworkPlan:
 
     @property
     def digest(self) -> str:
-        """Tells plans apart: twelve digits."""
+        """Identifier of the plan: twelve hexadecimal digits."""
         text = json.dumps(self.describe(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def search_space(self) -> SearchSpace:
-        """What architectures are drawn from."""
-        with torch.device("meta"):  # no weights are needed to know
+        """Search space of the network."""
+        with torch.device("meta"):  # allocates no weights
             return self.build().space
 
     def build(self, genotype: Any = None) -> Network:
-        """A network with fresh weights, drawn from the seed: a supernet, or that of a genotype."""
+        """Return a network with initial weights drawn from the seed.
+
+        Args:
+            genotype: Architecture, ``(num_decisions,)``; ``None`` builds a supernet.
+        """
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.seed)  # torch's would seed every GPU, too
+            # torch.manual_seed would also seed every GPU
+            torch.default_generator.manual_seed(self.seed)
             return NETWORKS[self.space](**self.network, genotype=genotype)
 
     def with_settings(self, **changes: Any) -> NetworkPlan:
-        """The same with other numbers of the training or of the network, such as ``epochs`` or
-        ``channels``.
+        """Return a copy with other settings of the training or of the network.
+
+        Args:
+            changes: New values by name, such as ``epochs=50`` or ``channels=8``.
 
         Raises:
-            ValueError: there is no such number, or a value of another kind.
+            ValueError: If there is no such setting, or if a value has another type.
         """
         known = {name: v for name, v in asdict(self.training).items() if isinstance(v, int | float)}
-        known |= {name: v for name, v in self.network.items() if name not in _OF_IMAGES}
+        known |= {name: v for name, v in self.network.items() if name not in _DATA_ARGUMENTS}
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(
-                    f"There is no setting {name!r} of a {self.space} network and its training. "
-                    f"There are: {', '.join(known)}."
+                    f"There is no setting {name!r} of {self.space} networks and their training. "
+                    f"Choose from: {', '.join(known)}."
                 )
             kinds = (int, float) if type(known[name]) is float else (type(known[name]),)
             if type(value) not in kinds:
-                raise ValueError(f"{name} is a {kinds[-1].__name__}, got {value!r}.")
+                raise ValueError(f"{name} is of type {kinds[-1].__name__}, got {value!r}.")
         training = {k: v for k, v in changes.items() if k not in self.network}
         network = {k: v for k, v in changes.items() if k in self.network}
         return replace(
@@ -98,16 +105,17 @@ class NetworkPlan:
 
 
 def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
-    """The supernet of a search space on a data set.
+    """Return the plan of the supernet of a search space on a data set.
 
-    - NB201: NAS-Bench-201's one-shot settings: 250 epochs, 16 channels, 5 cells in a stage (but
-      batch norms have parameters here);
-    - DARTS: L2NAS, section 3.2: PC-DARTS' supernet of 8 cells and 16 channels, batches of 250,
-      Cutout, a rate of 0.025. The paper trains it for 10,000 epochs, here 600;
-    - on digits, a small network of either, trained in a minute or so.
+    - NB201: the one-shot settings of NAS-Bench-201: 250 epochs, 16 channels, 5 cells per stage.
+      Unlike there, batch norms have learnable parameters.
+    - DARTS: L2NAS, section 3.2: the supernet of PC-DARTS with 8 cells and 16 channels, batches of
+      250, Cutout and a learning rate of 0.025. The paper trains for 10,000 epochs; the default
+      here is 600.
+    - On digits, both spaces use a small network that trains in about a minute.
 
     Raises:
-        ValueError: a search space without networks.
+        ValueError: If the search space has no networks.
     """
     check_space(space)
     augmentation = default_augmentation(data.name)
@@ -131,17 +139,23 @@ def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
 def training_plan(
     space: str, data: ImageData, epochs: int | None = None, seed: int = 0
 ) -> NetworkPlan:
-    """A genotype's own network, trained from scratch on a data set.
+    """Return the plan for training single architectures from scratch on a data set.
 
-    - NB201: NAS-Bench-201's settings (Dong and Yang, 2020, Table 4) for 12 epochs, as CATCH
-      rewards them: batches of 256, a rate of 0.1;
+    - NB201: the settings of NAS-Bench-201 (Dong and Yang, 2020, Table 4) for 12 epochs, as in
+      CATCH's reward: batches of 256, a learning rate of 0.1.
     - DARTS: L2NAS, section 3.2: 20 cells, 36 channels, an auxiliary head, drop path, Cutout,
-      batches of 96, a rate of 0.025 for 1,000 epochs;
-    - on digits, a small network of either for 5 epochs: with more channels or epochs, nearly all
-      cells know nearly all digits.
+      batches of 96, a learning rate of 0.025 for 1,000 epochs.
+    - On digits, both spaces use a small network for 5 epochs. With more channels or epochs, nearly
+      all architectures reach the same accuracy.
+
+    Args:
+        space: Name of a search space, a key of :data:`NETWORKS`.
+        data: Data set.
+        epochs: Number of epochs; those listed above by default.
+        seed: Seed of the initial weights and of the training.
 
     Raises:
-        ValueError: a search space without networks.
+        ValueError: If the search space has no networks.
     """
     check_space(space)
     augmentation = default_augmentation(data.name)
@@ -165,10 +179,10 @@ def training_plan(
 
 
 def check_space(space: str) -> None:
-    """Refuse a search space that there are no networks of.
+    """Raise an error if a search space has no networks.
 
     Raises:
-        ValueError: as said.
+        ValueError: If ``space`` is not a key of :data:`NETWORKS`.
     """
     if space not in NETWORKS:
         raise ValueError(f"There are networks of {' and '.join(NETWORKS)}, not of {space!r}.")

@@ -1,17 +1,17 @@
-"""What is heard of a training while it goes on."""
+"""Progress reporting during training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Report = Callable[[int, dict[str, float]], None]
-"""Told after each epoch: how many are over, and figures by name."""
+EpochCallback = Callable[[int, dict[str, float]], None]
+"""Function that is called after each epoch with the number of finished epochs and with metrics."""
 
 
 @contextmanager
-def progress_bar(label: str, epochs: int) -> Iterator[Report]:
-    """A progress bar on the terminal, and what advances it."""
+def progress_bar(label: str, epochs: int) -> Iterator[EpochCallback]:
+    """Show a progress bar on the terminal; yield the callback that advances it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -24,10 +24,10 @@ def progress_bar(label: str, epochs: int) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task(label, total=epochs, figures="")
 
-        def report(epoch: int, values: dict[str, float]) -> None:
-            names = (name.removesuffix("_accuracy") for name in values)
-            pairs = zip(names, values.values(), strict=True)
+        def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+            names = (name.removesuffix("_accuracy") for name in metrics)
+            pairs = zip(names, metrics.values(), strict=True)
             figures = "".join(f", {name} {value:.3g}" for name, value in pairs)
             progress.update(bar, completed=epoch, figures=figures)
 
-        yield report
+        yield on_epoch

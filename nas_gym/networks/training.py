@@ -1,4 +1,4 @@
-"""Training of networks: cosine SGD, as supernets and stand-alone networks share it."""
+"""Training of a network by SGD with a cosine learning rate."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from nas_gym.networks.device import is_out_of_memory, mixed_precision, to_fast_l
 from nas_gym.networks.network import Network
 from nas_gym.utils.errors import DivergedError, TrainingError
 
-Choose = Callable[[np.random.Generator], NDArray[np.int64]]
-"""Draws the genotype that a batch trains."""
+GenotypeSampler = Callable[[np.random.Generator], NDArray[np.int64]]
+"""Function that draws the genotype that one batch trains, ``(num_decisions,)``."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a network is trained: SGD with Nesterov's momentum, its rate annealed by a cosine.
+    """Settings of :class:`Training`: SGD with Nesterov momentum and a cosine learning rate.
 
     Attributes:
-        epochs: passes over the training images.
-        batch_size: images in a step.
-        learning_rate: at the beginning.
-        final_rate: at the end.
-        momentum: of SGD.
-        weight_decay: of all parameters.
-        clip: the largest norm of all gradients together.
-        auxiliary_weight: of the loss of a network's auxiliary head, where it has one.
-        augmentation: of the images.
+        epochs: Passes over the training images.
+        batch_size: Images per step.
+        learning_rate: Initial learning rate.
+        final_rate: Learning rate at the end of the last epoch.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of all parameters.
+        clip: Largest norm of the gradient of all parameters together.
+        auxiliary_weight: Weight of the auxiliary head's loss, if the network has such a head.
+        augmentation: Augmentation of the training images.
 
     Raises:
-        ValueError: numbers that make no sense.
+        ValueError: If a setting is outside its range.
     """
 
     epochs: int
@@ -56,47 +56,47 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or not 0 < self.learning_rate < np.inf:
             raise ValueError(
-                "A network is trained for at least one epoch, with batches of at least one image "
-                f"and a learning rate above 0, got epochs={self.epochs}, "
-                f"batch_size={self.batch_size} and learning_rate={self.learning_rate}."
+                "Training needs epochs of at least 1, batch_size of at least 1 and a finite "
+                f"learning_rate above 0; got epochs={self.epochs}, batch_size={self.batch_size} "
+                f"and learning_rate={self.learning_rate}."
             )
         decays = (self.final_rate, self.weight_decay, self.auxiliary_weight)
         if not (0 <= self.momentum < 1 and self.clip > 0 and all(each >= 0 for each in decays)):
             raise ValueError(
-                "momentum is at least 0 and below 1, clip above 0; final_rate, weight_decay and "
-                f"auxiliary_weight are not below 0; got {self}."
+                "momentum is at least 0 and below 1, clip is above 0; final_rate, weight_decay and "
+                f"auxiliary_weight are at least 0; got {self}."
             )
 
     def describe(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Return the settings as plain values."""
         return asdict(self)
 
 
 class Training:
-    """Training of a network, epoch by epoch.
+    """Training of a network, epoch by epoch; it can be saved and resumed between two epochs.
 
     Args:
-        network: to be trained, on its device.
-        split: training images, on the same device.
-        config: how.
-        seed: of the order of images, augmentation and choice. (The network's initial weights
-            are the caller's to seed.)
-        choose: what each batch trains of a supernet; a stand-alone network needs none.
+        network: Network on its device. Its initial weights are drawn by the caller.
+        train: Training images on the same device.
+        config: Settings of the training.
+        seed: Seed of the order of images, of augmentation and of the drawn genotypes.
+        sample_genotype: Sampler of the architecture that each batch trains, for a supernet; the
+            network of a single architecture needs none.
     """
 
-    copies = 0
-    """Of all weights, that a step keeps for a while."""
+    extra_weight_copies = 0
+    """Number of extra full weight copies that a step holds."""
 
     def __init__(
         self,
         network: Network,
-        split: DeviceImages,
+        train: DeviceImages,
         config: TrainingConfig,
         seed: int,
-        choose: Choose | None = None,
+        sample_genotype: GenotypeSampler | None = None,
     ) -> None:
-        self.network, self.split, self.config = network, split, config
-        self._choose = choose
+        self.network, self.train, self.config = network, train, config
+        self.sample_genotype = sample_genotype
         self._optimizer = torch.optim.SGD(
             network.parameters(),
             lr=config.learning_rate,
@@ -107,28 +107,34 @@ class Training:
         self._rng = np.random.default_rng(seed)
         self._generator = torch.Generator().manual_seed(seed)
         network.generator = self._generator
-        self._parts = 1  # that a batch is divided into, where memory does not do for all of it
+        self._num_chunks = 1  # into which a batch is split; 2 after an out-of-memory error
         self.epoch = 0
-        self.steps = max(len(split) // config.batch_size, 1)
-        """In an epoch."""
+        self.steps = max(len(train) // config.batch_size, 1)
+        """Steps per epoch."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the latest step."""
+        rate: float = self._optimizer.param_groups[0]["lr"]
+        return rate
 
     def run_epoch(self) -> float:
-        """Train on all images once; the mean loss.
+        """Train on all images once; return the mean loss.
 
-        The learning rate reaches its end with the config's last epoch, and stays there.
+        The cosine ends with the last epoch of the settings. Later epochs keep the final rate.
 
         Raises:
-            DivergedError: the loss is no number any more.
-            TrainingError: memory does not do.
+            DivergedError: If the loss is NaN or infinite.
+            TrainingError: If memory runs out.
         """
         self.network.train()
         self.begin_epoch()
-        total = torch.zeros((), device=self.split.device)
-        batches = self.split.shuffled(
+        total = torch.zeros((), device=self.train.device)
+        batches = self.train.shuffled(
             self.config.batch_size, self.config.augmentation, self._generator
         )
         for step, (images, labels) in enumerate(batches):
-            self._set_rate((self.epoch + step / self.steps) / self.config.epochs)
+            self._set_progress((self.epoch + step / self.steps) / self.config.epochs)
             total += self.step(images, labels)
         self.epoch += 1
         loss = total.item() / self.steps
@@ -141,23 +147,24 @@ class Training:
         return loss
 
     def begin_epoch(self) -> None:
-        """What comes before the first batch."""
+        """Prepare an epoch; subclasses may override this."""
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Take one step on a batch of normalized images; its loss.
+        """Take one SGD step on a batch of normalized images; return the loss, a scalar.
 
         Raises:
-            TrainingError: memory does not do.
+            TrainingError: If memory runs out.
         """
-        genotype = None if self._choose is None else self._choose(self._rng)
-        return self.retry_in_halves(lambda: self._try_step(images, labels, genotype))
+        genotype = None if self.sample_genotype is None else self.sample_genotype(self._rng)
+        return self.retry_in_halves(lambda: self._sgd_step(images, labels, genotype))
 
     def momentum_buffers(self) -> list[Tensor]:
-        """What the optimizer remembers of each parameter that it has met."""
+        """Return the optimizer's momentum buffers of all parameters that were trained so far."""
         found = (state.get("momentum_buffer") for state in self._optimizer.state.values())
-        return [each for each in found if each is not None]
+        return [buffer for buffer in found if buffer is not None]
 
-    def _set_rate(self, progress: float) -> None:
+    def _set_progress(self, progress: float) -> None:
+        """Set the learning rate and the network's progress to a share of the training."""
         progress = min(progress, 1.0)
         first, last = self.config.learning_rate, self.config.final_rate
         rate = last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
@@ -165,54 +172,63 @@ class Training:
             group["lr"] = rate
         self.network.set_progress(progress)
 
-    def retry_in_halves(self, attempt: Callable[[], _T]) -> _T:
-        """The result of a computation on :meth:`parts` of a batch, which may be halved once.
+    def retry_in_halves(self, compute: Callable[[], _T]) -> _T:
+        """Return ``compute()``; if memory runs out, split batches in two and retry once.
+
+        ``compute`` iterates over :meth:`chunks`. Later batches stay split.
 
         Raises:
-            TrainingError: memory does not do for halves, either.
+            TrainingError: If memory runs out with half batches, too.
         """
         try:
-            return attempt()
+            return compute()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            if self._parts > 1:
+            if self._num_chunks > 1:
                 raise TrainingError(
-                    f"Memory does not do for half a batch of {self.config.batch_size} images. "
+                    f"Out of memory with half a batch of {self.config.batch_size} images. "
                     "Lower batch_size, or the network's channels."
                 ) from error
-        self._parts = 2
-        return self.retry_in_halves(attempt)
+        self._num_chunks = 2
+        return self.retry_in_halves(compute)
 
-    def parts(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """A batch in parts that memory does for, images as convolutions like them; the share that
-        each has of the whole."""
-        for part, own in zip(images.chunk(self._parts), labels.chunk(self._parts), strict=True):
-            yield to_fast_layout(part), own, len(own) / len(labels)
+    def chunks(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Yield the parts of a batch that fit in memory: images, labels, share of the batch."""
+        parts = zip(images.chunk(self._num_chunks), labels.chunk(self._num_chunks), strict=True)
+        for part, part_labels in parts:
+            yield to_fast_layout(part), part_labels, len(part_labels) / len(labels)
 
-    def _try_step(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
+    def _sgd_step(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=images.device)
-        for part, own, share in self.parts(images, labels):
+        for part, part_labels, share in self.chunks(images, labels):
             with mixed_precision(images.device):
-                loss = self._loss(part, own, genotype) * share
+                loss = self.loss(part, part_labels, genotype) * share
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         self._optimizer.step()
         return total
 
-    def _loss(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
+    def loss(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
+        """Return the loss that trains the weights; subclasses may override this.
+
+        Args:
+            images: Normalized images, ``(n, in_channels, height, width)``.
+            labels: Labels, ``(n,)`` int64.
+            genotype: Drawn architecture; ``None`` without a sampler.
+        """
         loss = nn.functional.cross_entropy(self.network(images, genotype), labels)
         auxiliary = self.network.auxiliary_logits
         if auxiliary is None:
             return loss
         return loss + self.config.auxiliary_weight * nn.functional.cross_entropy(auxiliary, labels)
 
-    # -- keeping ----------------------------------------------------------------------------------
+    # -- saving and resuming ----------------------------------------------------------------------
 
     def state_arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything that the next epochs depend on."""
+        """Return the complete state of the training: weights, momentum, epoch and generators."""
         found = {f"network/{k}": v for k, v in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             buffer = self._optimizer.state[parameter].get("momentum_buffer")
@@ -226,9 +242,9 @@ class Training:
         }
 
     def load_state_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`state_arrays` gave."""
-        self.network.load_state_dict(tensors(arrays, "network/"))
-        momenta = tensors(arrays, "momentum/")
+        """Restore a state that :meth:`state_arrays` returned."""
+        self.network.load_state_dict(tensors_with_prefix(arrays, "network/"))
+        momenta = tensors_with_prefix(arrays, "momentum/")
         for name, parameter in self.network.named_parameters():
             if name in momenta:
                 buffer = momenta[name].to(parameter.device)
@@ -238,8 +254,8 @@ class Training:
         self._rng.bit_generator.state = json.loads(str(arrays["numpy_generator"]))
 
 
-def tensors(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, Tensor]:
-    """Those of the arrays whose names begin so, without the beginning, as tensors."""
+def tensors_with_prefix(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, Tensor]:
+    """Return the arrays whose names begin with a prefix, as tensors named without it."""
     return {
         name.removeprefix(prefix): torch.from_numpy(np.array(each))
         for name, each in arrays.items()

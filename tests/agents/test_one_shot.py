@@ -1,230 +1,24 @@
-"""One-shot baselines: they learn alpha and weights, derive architectures, go on where cut off."""
+"""One-shot agents: rewards of the environment, saving, and invalid settings."""
 
 from __future__ import annotations
 
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
-from networks.small import small_supernet
 
 from nas_gym.agents import ONE_SHOT
-from nas_gym.networks import data, one_shot
-from nas_gym.networks import training as trainings
-from nas_gym.networks.batches import DeviceImages
-from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES, ENASController
-from nas_gym.spaces import NB201Space
-from nas_gym.utils.errors import TrainingError
-
-CPU = torch.device("cpu")
-DIGITS = data.load_images("digits")
-TRAIN, VALID = (
-    DeviceImages.from_split(DIGITS, split, CPU) for split in (DIGITS.train, DIGITS.valid)
-)
-SPACE = NB201Space()
-
-every_method = pytest.mark.parametrize("name", ONE_SHOT_SEARCHES)
+from nas_gym.networks.one_shot import ENASSearch, OneShotSearch
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(one_shot, "_SAMPLES", 6)
-    monkeypatch.setattr(one_shot.ENASSearch, "_STEPS", 2)
-
-
-def make(name, space="NB201", epochs=2):
-    plan = small_supernet(space, epochs)
-    return ONE_SHOT_SEARCHES[name](plan.build(), TRAIN, VALID, plan.training, 0)
+    monkeypatch.setattr(OneShotSearch, "num_samples", 6)
+    monkeypatch.setattr(ENASSearch, "controller_steps", 2)
 
 
 def agent(name, env="NB201-digits-v0", n=2, **task):
     files = {"images": "digits", "epochs": 2, "channels": 4, "batch_size": 128}
     return ONE_SHOT[name](gym.make_vec(env, num_envs=n, **task), seed=3, **files)
-
-
-def weights(search):
-    return {name: each.copy() for name, each in search.state_arrays().items()}
-
-
-@pytest.mark.parametrize(
-    ("name", "space"), [*((name, "NB201") for name in ONE_SHOT_SEARCHES), ("gdas", "DARTS")]
-)
-def test_an_epoch_leads_to_an_architecture(name, space):
-    search = make(name, space)
-    before = weights(search)
-    loss = search.run_epoch()
-    assert 0 < loss < 6
-    genotype = search.derive()
-    assert search.space.contains(genotype).all()
-    after = weights(search)
-    assert any(not np.array_equal(after[key], before[key]) for key in after if "network/" in key)
-
-
-@every_method
-def test_cut_off_and_taken_up_is_the_same(name):
-    straight = make(name)
-    for _ in range(2):
-        straight.run_epoch()
-    first = make(name)
-    first.run_epoch()
-    second = make(name)
-    second.load_state_arrays(first.state_arrays())
-    second.run_epoch()
-    arrays = second.state_arrays()
-    for key, value in weights(straight).items():
-        np.testing.assert_array_equal(value, arrays[key], err_msg=key)
-
-
-class Mixed(torch.nn.Module):
-    """A supernet's mixed forward pass as a module."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, images, alpha):
-        return self.network.forward_mixed(images, alpha)
-
-
-def test_second_order_gradient_looks_one_step_ahead():
-    """Against the same by differentiating through the step."""
-    plan = small_supernet("NB201")
-    network = plan.build().double()
-    search = one_shot.SecondOrderDARTSSearch(network, TRAIN, VALID, plan.training, 0)
-    search.logits.data = search.logits.data.double()
-    (images, labels), held = (next(split.in_order(64)) for split in (TRAIN, VALID))
-    images, held = images.double(), (held[0].double(), held[1])
-    before = {name: each.clone() for name, each in network.named_parameters()}
-    search._STEP = 1e-6  # exact in double precision
-    found = search._alpha_gradient((images, labels), held)
-    for name, each in network.named_parameters():
-        torch.testing.assert_close(each, before[name])
-    gradients = torch.autograd.grad(
-        search._alpha_loss(images, labels), list(network.parameters()), create_graph=True
-    )
-    rate, decay = plan.training.learning_rate, plan.training.weight_decay
-    ahead = {
-        f"network.{name}": weight - rate * (gradient + decay * weight)
-        for (name, weight), gradient in zip(network.named_parameters(), gradients, strict=True)
-    }
-    logits = torch.func.functional_call(Mixed(network), ahead, (held[0], search.alpha))
-    loss = torch.nn.functional.cross_entropy(logits, held[1])
-    (expected,) = torch.autograd.grad(loss, search.logits)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-8)
-
-
-def test_second_order_looks_ahead_in_float32(monkeypatch):
-    """In bfloat16, weights that are so near would be the same, or those of before."""
-
-    def gradient():
-        search = make("darts-v2")
-        batches = (next(split.in_order(64)) for split in (TRAIN, VALID))
-        return search._alpha_gradient(*batches)
-
-    exact = gradient()
-    low = lambda device: torch.autocast(device.type, torch.bfloat16)  # noqa: E731
-    monkeypatch.setattr(one_shot, "mixed_precision", low)
-    torch.testing.assert_close(gradient(), exact)
-
-
-def test_second_order_looks_ahead_without_tensorfloat32(monkeypatch):
-    """On a GPU, the step ahead would be lost in it; forward and backward passes alike."""
-    search, allowed = make("darts-v2"), []
-
-    def spied(function):
-        def run(*arguments, **more):
-            allowed.append(torch.backends.cudnn.allow_tf32)
-            return function(*arguments, **more)
-
-        return run
-
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    search.network.forward_mixed = spied(search.network.forward_mixed)
-    monkeypatch.setattr(torch.autograd, "grad", spied(torch.autograd.grad))
-    search._alpha_gradient(*(next(split.in_order(64)) for split in (TRAIN, VALID)))
-    assert allowed == [False] * 8
-    assert torch.backends.cudnn.allow_tf32
-
-
-@pytest.mark.parametrize("name", ["darts-v1", "darts-v2", "gdas"])
-def test_out_of_memory_halves_the_batches_of_alpha(name):
-    search = make(name)
-    mixed, single, sizes = search.network.forward_mixed, search.network.forward, []
-
-    def limited(forward):
-        def run(images, *others):
-            sizes.append(len(images))
-            if len(images) > limit:
-                raise torch.OutOfMemoryError("CUDA out of memory.")
-            return forward(images, *others)
-
-        return run
-
-    search.network.forward_mixed, search.network.forward = limited(mixed), limited(single)
-    limit = 32
-    search.run_epoch()
-    assert sizes[0] == 64
-    assert set(sizes[1:]) == {32}
-    assert len({int(state["step"]) for state in search._adam.state.values()} | {14}) == 1
-    before, limit = weights(search), 16
-    with pytest.raises(TrainingError, match="half a batch"):
-        search.run_epoch()
-    for key, value in weights(search).items():
-        if key.startswith("network/") and "running" not in key and "tracked" not in key:
-            np.testing.assert_array_equal(value, before[key], err_msg=key)
-
-
-@pytest.mark.parametrize("name", ["darts-v1", "setn"])
-def test_alpha_learns_what_helps(name):
-    """The operation with which images can be told apart, of an edge that is all there is."""
-    search = make(name, epochs=8)
-    search._adam.param_groups[0]["lr"] = 0.05
-    for _ in range(8):
-        search.run_epoch()
-    weights = search.alpha.detach().reshape(6, 5)
-    torch.testing.assert_close(weights.sum(dim=1), torch.ones(6))
-    # nothing is learned through edges that are none: less weight than a fifth, all in all
-    assert weights[:, 0].mean() < 0.2
-    derived = SPACE.alpha_to_genotype(search.alpha.detach().numpy())
-    assert (derived[0] == weights.argmax(dim=1).numpy()).all()
-
-
-def test_gdas_samples_follow_alpha():
-    search = make("gdas")
-    search.epoch = 2  # the lowest temperature
-    search.logits.data = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.15, 0.25]])).repeat(6, 1)
-    drawn = np.array([search._sample()[0] for _ in range(2000)])
-    shares = np.stack([np.bincount(column, minlength=5) / 2000 for column in drawn.T])
-    np.testing.assert_allclose(shares, np.tile([0.1, 0.2, 0.3, 0.15, 0.25], (6, 1)), atol=0.04)
-    _, scales = search._sample()
-    torch.testing.assert_close(scales, torch.ones(6))
-    assert scales.requires_grad
-
-
-def test_gdas_draws_all_edges_alike_at_the_lowest_temperature():
-    search = make("gdas", "DARTS")
-    search.epoch, search.logits.data[:] = 2, 0.0
-    drawn = np.array([search._sample()[0] for _ in range(4000)])
-    alphas = search.space.genotype_to_alpha(drawn).reshape(4000, 2, 14, -1)
-    shares = (alphas[:, :, 9:].max(axis=3) > 0).mean(axis=(0, 1))  # 2 of the last node's 5 edges
-    np.testing.assert_allclose(shares, 0.4, atol=0.02)
-
-
-def test_controller_learns_by_reinforcement():
-    controller = ENASController(SPACE.num_choices.tolist())
-    generator = torch.Generator().manual_seed(0)
-    genotypes, logs, entropy = controller.sample(200, generator)
-    assert SPACE.contains(genotypes).all()
-    np.testing.assert_allclose(logs.detach(), 6 * np.log(1 / 5), atol=0.3)  # about uniform
-    np.testing.assert_allclose(entropy.detach(), 6 * np.log(5), atol=0.05)
-    optimizer = torch.optim.Adam(controller.parameters(), lr=0.01)
-    for _ in range(60):
-        genotypes, logs, _ = controller.sample(20, generator)
-        rewards = torch.from_numpy((genotypes == 3).mean(axis=1)).float()
-        optimizer.zero_grad()
-        (-(logs * (rewards - rewards.mean()))).mean().backward()
-        optimizer.step()
-    assert (controller.sample(100, generator)[0] == 3).mean() > 0.5
 
 
 @pytest.mark.parametrize("name", ["rsws", "darts-v1", "enas"])
@@ -259,25 +53,3 @@ def test_refuses_what_has_no_networks():
         ONE_SHOT["gdas"](gym.make_vec("NBGraph-cora-v0", num_envs=1), seed=0)
     with pytest.raises(ValueError, match="channels is at least 0"):
         ONE_SHOT["gdas"](gym.make_vec("NB201-cifar10-v0", num_envs=1), seed=0, channels=-1)
-
-
-@pytest.mark.parametrize("space", ["NB201", "DARTS"])
-@every_method
-def test_steps_as_on_a_gpu(name, space, monkeypatch):
-    """In bfloat16 and with channels last, which CUDA gets: nearly the same loss."""
-
-    def loss():
-        search = make(name, space)
-        search.begin_epoch()
-        search.step(*next(TRAIN.in_order(64)))  # so that what comes next depends on gradients
-        return search.step(*next(TRAIN.in_order(64)))
-
-    exact = loss()
-    for module in (one_shot, trainings):
-        monkeypatch.setattr(
-            module, "mixed_precision", lambda device: torch.autocast(device.type, torch.bfloat16)
-        )
-    monkeypatch.setattr(
-        trainings, "to_fast_layout", lambda images: images.to(memory_format=torch.channels_last)
-    )
-    torch.testing.assert_close(loss(), exact, rtol=0.1, atol=0.0)

@@ -1,4 +1,4 @@
-"""Training: it learns, goes on where it was cut off, and says what went wrong."""
+"""Training: learning, resuming, memory errors and divergence."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_learns():
 
 
 @pytest.mark.parametrize("begin", [make, sampling])
-def test_cut_off_and_taken_up_is_the_same(begin):
+def test_resumed_training_is_identical(begin):
     straight = begin()
     for _ in range(2):
         straight.run_epoch()
@@ -71,7 +71,7 @@ def test_a_supernet_trains_the_drawn_paths_only():
     training = sampling()
     before = weights(training)
     drawn = []
-    training._choose = lambda rng: drawn.append([3] * 6) or np.array([3] * 6)
+    training.sample_genotype = lambda rng: drawn.append([3] * 6) or np.array([3] * 6)
     training.run_epoch()
     assert len(drawn) == 14
     for name, value in weights(training).items():
@@ -84,20 +84,20 @@ def test_a_supernet_trains_the_drawn_paths_only():
     )
 
 
-def test_rates_follow_a_cosine():
+def test_learning_rate_follows_a_cosine():
     training = make(4, final_rate=0.01)
     seen = []
-    step = training._try_step
+    step = training.step
 
     def spy(*arguments):
-        seen.append(training._optimizer.param_groups[0]["lr"])
+        seen.append(training.learning_rate)
         return step(*arguments)
 
-    training._try_step = spy
+    training.step = spy
     for _ in range(4):
         training.run_epoch()
     training.run_epoch()
-    assert seen[56:] == [0.01] * 14  # it does not rise again
+    assert seen[56:] == [0.01] * 14  # the rate does not rise again
     progress = np.arange(56) / 56
     expected = 0.01 + (0.05 - 0.01) * (1 + np.cos(np.pi * progress)) / 2
     np.testing.assert_allclose(seen[:56], expected)
@@ -174,7 +174,7 @@ def test_out_of_memory_halves_the_batch_of_an_evaluation():
         whole = evaluate_network(network, VALID, 224)
         assert evaluate_network(limited, VALID, 448) == whole
     limit = 223
-    with pytest.raises(TrainingError, match="does not do for 224 images"):
+    with pytest.raises(TrainingError, match="Out of memory with batches of 224 images"):
         evaluate_network(limited, VALID, 448)
 
 
@@ -198,15 +198,15 @@ def test_other_errors_are_not_taken_for_memory():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"epochs": 0}, "at least one epoch"),
-        ({"batch_size": 0}, "at least one epoch"),
-        ({"learning_rate": np.nan}, "at least one epoch"),
+        ({"epochs": 0}, "epochs of at least 1"),
+        ({"batch_size": 0}, "batch_size of at least 1"),
+        ({"learning_rate": np.nan}, "learning_rate above 0"),
         ({"momentum": 2.0}, "momentum is at least 0 and below 1"),
-        ({"clip": 0.0}, "clip above 0"),
-        ({"weight_decay": -1.0}, "not below 0"),
+        ({"clip": 0.0}, "clip is above 0"),
+        ({"weight_decay": -1.0}, "weight_decay and auxiliary_weight are at least 0"),
     ],
 )
-def test_senseless_recipes(wrong, message):
+def test_invalid_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**{"epochs": 1, "batch_size": 1, "learning_rate": 1, **wrong})
 

@@ -1,0 +1,63 @@
+"""GDAS, gradient-based search by a differentiable architecture sampler (Dong and Yang, CVPR
+2019)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nas_gym.networks.one_shot.base import Genotype
+from nas_gym.networks.one_shot.differentiable import DifferentiableSearch
+
+
+class GDASSearch(DifferentiableSearch):
+    """Search in which each batch trains one architecture, drawn with Gumbel noise.
+
+    The gradient reaches alpha through a softmax whose temperature falls from 10 to 0.1. In the
+    space of DARTS, an architecture is drawn by discretizing the noisy alpha, so that it has two
+    edges per node, as in the final cells; the code of GDAS keeps all edges.
+    """
+
+    temperatures: ClassVar[tuple[float, float]] = (10.0, 0.1)
+    """Temperature of the softmax in the first and the last epoch."""
+
+    def fix_architecture(self, genotype: Genotype) -> None:
+        """Set alpha so that every batch draws one architecture."""
+        alpha = torch.from_numpy(self.space.genotype_to_alpha(genotype[None])[0])
+        with torch.no_grad():  # 100 exceeds the Gumbel noise by far
+            self.alpha_logits.copy_(100 * (alpha > 0).reshape(self.alpha_logits.shape))
+
+    def sample(self) -> tuple[Genotype, Tensor]:
+        """Draw an architecture by the current alpha.
+
+        Returns:
+            The genotype, ``(num_decisions,)``, and the factors of its operations' outputs, of shape
+            ``scales_shape``. All factors are 1; they carry the gradient of the softmax.
+        """
+        first, last = self.temperatures
+        progress = min(self.epoch / max(self.config.epochs - 1, 1), 1.0)
+        temperature = first + (last - first) * progress
+        shape = self.alpha_logits.shape
+        uniform = torch.rand(shape, generator=self._generator).clamp(1e-10, 1 - 1e-7)
+        gumbel = -torch.log(-torch.log(uniform)).to(self.alpha_logits.device)
+        noisy = self.alpha_logits.log_softmax(dim=-1) + gumbel
+        soft = (noisy / temperature).softmax(dim=-1).flatten()
+        # discretize the noisy logits: at low temperature, ``soft`` is exactly 1 on many edges
+        genotype = self.space.alpha_to_genotype(noisy.detach().flatten().cpu().numpy())
+        chosen = torch.from_numpy(self.space.genotype_to_alpha(genotype)[0] > 0)
+        straight_through = 1.0 - soft.detach() + soft  # value 1, gradient of the softmax
+        scales = straight_through[chosen.to(soft.device)].reshape(self.network.scales_shape)
+        return genotype[0], scales
+
+    def alpha_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a drawn architecture, as a function of alpha."""
+        genotype, scales = self.sample()
+        return nn.functional.cross_entropy(self.network(images, genotype, scales), labels)
+
+    def loss(self, images: Tensor, labels: Tensor, genotype: Any) -> Tensor:
+        """Return the loss of a drawn architecture, with alpha as a constant."""
+        with torch.no_grad():
+            genotype, scales = self.sample()
+        return nn.functional.cross_entropy(self.network(images, genotype, scales), labels)
