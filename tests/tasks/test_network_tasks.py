@@ -113,7 +113,7 @@ def test_report_of_a_table(files):
         ({"report": "analog-nasbench:x"}, "no metric 'x'"),
         ({"size": 8}, "a size of their own"),
         ({"evaluator": "guess"}, "evaluator is 'supernet' or 'training'"),
-        ({"evaluator": "training(epochs=0)"}, "at least one epoch"),
+        ({"evaluator": "training(epochs=0)"}, "epochs of at least 1"),
         ({"evaluator": "supernet(images=0)"}, "at least one image"),
         ({"evaluator": "supernet(epochs=3)"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=1)", "supernet": "x"}, "a training needs none"),
