@@ -1,10 +1,11 @@
-"""Measure what networks take on a GPU, and print it.
+"""Measure the speed and the memory of networks on a GPU, and print them.
 
-    python scripts/gpu_checks.py           # speed and memory: a few minutes
-    python scripts/gpu_checks.py --full    # also trains CIFAR-10's supernet and 20 cells: hours
+    python scripts/gpu_checks.py                        # a few minutes
+    python scripts/gpu_checks.py --full                 # hours; trains a supernet and 20 cells
     python scripts/gpu_checks.py --device cpu --quick   # the same code on a CPU, in a minute
 
-CIFAR-10 is looked for as environments do; speed and memory are measured on noise where it is not.
+The images are those of CIFAR-10, or random images of the same shape if CIFAR-10 is not on this
+machine. ``--full`` needs CIFAR-10.
 """
 
 from __future__ import annotations
@@ -31,82 +32,97 @@ from nas_gym.networks.supernet import Supernet
 from nas_gym.networks.training import Training
 from nas_gym.utils.errors import MissingDataError
 
-LARGEST = np.full(6, 3)  # all edges with 3x3 convolutions
+LARGEST = np.full(6, 3)
+"""Genotype of the largest cell: 3x3 convolutions on all edges."""
 
 
-def cifar10() -> images.ImageData:
-    """CIFAR-10, or noise of its shape."""
+def cifar10_or_random_images() -> images.ImageData:
+    """Return CIFAR-10, or random images if it is not on this machine."""
     try:
         return images.load_images("cifar10")
     except MissingDataError:
-        return noise(5000)
+        return random_images(5000)
 
 
-def noise(count: int) -> images.ImageData:
-    """So many images of the shape of those of CIFAR-10."""
+def random_images(count: int) -> images.ImageData:
+    """Return random images of the shape of CIFAR-10, ``count`` in each split."""
     rng = np.random.default_rng(0)
     labels = np.arange(count) % 10
     split = images.Split(rng.integers(0, 256, (count, 3, 32, 32), np.uint8), labels)
     return images.ImageData("cifar10", tuple("abcdefghij"), split, split, split)
 
 
-def wait(device: torch.device) -> None:
-    """Until everything is computed."""
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def seconds(call: Callable[[], object], device: torch.device, times: int) -> float:
-    """The median of some calls, after two to warm up."""
+def median_seconds(call: Callable[[], object], device: torch.device, times: int) -> float:
+    """Return the median time of a number of calls, after two calls to warm up."""
     found = []
     for number in range(times + 2):
-        wait(device)
+        synchronize(device)
         begun = time.perf_counter()
         call()
-        wait(device)
+        synchronize(device)
         if number > 1:
             found.append(time.perf_counter() - begun)
     return float(np.median(found))
 
 
-def evaluations(
+def measure_evaluations(
     plan: NetworkPlan, data: images.ImageData, device: torch.device, count: int, valid: int
 ) -> None:
-    """Evaluations a second of a supernet on some validation images."""
+    """Print the number of architectures that a supernet evaluates in a second.
+
+    Args:
+        plan: Plan of the supernet.
+        data: Images.
+        device: Device to compute on.
+        count: Number of architectures.
+        valid: Number of validation images.
+    """
     supernet = Supernet(move_to_device(plan.build(), device), plan.describe(), 0.0)
     for calibration in (1000, 0):
         evaluator = SupernetEvaluator(supernet, data, calibration, valid)
         genotypes = evaluator.space.sample(count + 2, np.random.default_rng(0))
         evaluator.values("valid_accuracy", genotypes[:2])  # warm up
-        wait(device)
+        synchronize(device)
         begun = time.perf_counter()
         evaluator.values("valid_accuracy", genotypes[2:])
-        wait(device)
+        synchronize(device)
         rate = count / (time.perf_counter() - begun)
         print(f"supernet evaluations on {valid} images, calibration {calibration}: {rate:.1f}/s")
 
 
 class Convolution(NamedTuple):
-    """A convolution of a network, what it was given, and whether its backward pass ends there."""
+    """A convolution of a network, and its inputs.
+
+    Attributes:
+        layer: The convolution.
+        inputs: Its inputs in a forward pass of the network.
+        first: Whether it is the first layer, which needs no gradient of its inputs.
+    """
 
     layer: nn.Conv2d
     inputs: torch.Tensor
     first: bool
 
     def output(self) -> torch.Tensor:
-        """Its result."""
+        """Return the output of the convolution."""
         with mixed_precision(self.inputs.device):
             result: torch.Tensor = self.layer(self.inputs)
         return result
 
-    def forward_and_back(self) -> None:
-        """What a step of training has to compute of it."""
+    def forward_and_backward(self) -> None:
+        """Compute the output and the gradients, as a training step does."""
         result = self.output()
         wanted = [self.layer.weight, *([] if self.first else [self.inputs])]
         torch.autograd.grad(result, wanted, torch.ones_like(result))
 
     def work(self) -> tuple[float, float]:
-        """Floating-point operations and bytes in bfloat16, forward and back."""
+        """Return floating-point operations and bytes in bfloat16, of both passes."""
         with torch.no_grad():
             result = self.output()
         passes = 2 if self.first else 3  # forward, weights, inputs
@@ -116,7 +132,7 @@ class Convolution(NamedTuple):
 
 
 def convolutions(network: Network, batch: torch.Tensor) -> list[Convolution]:
-    """All convolutions of a network."""
+    """Return the convolutions of a network with their inputs in a forward pass."""
     found: list[Convolution] = []
 
     def note(layer: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
@@ -132,75 +148,92 @@ def convolutions(network: Network, batch: torch.Tensor) -> list[Convolution]:
     return found
 
 
-def step_against_convolutions(
-    plan: NetworkPlan, train: DeviceImages, batch: int, times: int
-) -> None:
-    """A step of the largest path of the supernet, and its convolutions forward and back alone."""
+def measure_training_step(plan: NetworkPlan, train: DeviceImages, batch: int, times: int) -> None:
+    """Print the time of a training step, and of its convolutions alone.
+
+    Args:
+        plan: Plan of the supernet; the step trains its largest path.
+        train: Training images on the device.
+        batch: Images in a batch.
+        times: Number of timed steps.
+    """
     device = train.device
     network = move_to_device(plan.build(), device)
     training = Training(network, train, plan.training, 0, lambda _: LARGEST)
     given, labels = next(train.in_order(batch))
     drawn = torch.Generator().manual_seed(0)
-    batches = seconds(
+    batches = median_seconds(
         lambda: next(train.shuffled(batch, plan.training.augmentation, drawn)), device, times
     )
-    step = seconds(lambda: training.step(given, labels), device, times)
+    step = median_seconds(lambda: training.step(given, labels), device, times)
     parts = convolutions(network.subnet(LARGEST), given)
-    bare = seconds(lambda: [part.forward_and_back() for part in parts], device, times)
+    bare = median_seconds(lambda: [part.forward_and_backward() for part in parts], device, times)
     print(
         f"step on {batch} images: {1e3 * step:.2f} ms; its {len(parts)} convolutions alone: "
         f"{1e3 * bare:.2f} ms; ratio {step / bare:.2f}; augmenting the images: {1e3 * batches:.2f}"
         " ms"
     )
-    roofline(parts, device, times)
-    profile(lambda: training.step(given, labels), device)
+    measure_roofline(parts, device, times)
+    print_profile(lambda: training.step(given, labels), device)
 
 
-def roofline(parts: list[Convolution], device: torch.device, times: int) -> None:
-    """What convolutions reach of what the device can, by its measured peaks."""
+def measure_roofline(parts: list[Convolution], device: torch.device, times: int) -> None:
+    """Print the speed of convolutions relative to the device's roofline.
+
+    The roofline follows from the measured peaks of arithmetic and of memory bandwidth.
+    """
     size = 8192 if device.type == "cuda" else 512
     square = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    peak = 2 * size**3 / seconds(lambda: square @ square, device, times)
+    peak = 2 * size**3 / median_seconds(lambda: square @ square, device, times)
     long = torch.empty(16 * size**2, device=device, dtype=torch.bfloat16)
-    bandwidth = 2 * long.nbytes / seconds(long.clone, device, times)
+    bandwidth = 2 * long.nbytes / median_seconds(long.clone, device, times)
     print(f"peaks: {peak / 1e12:.1f} TFLOP/s in bfloat16, {bandwidth / 1e9:.0f} GB/s")
     alike: dict[str, list[Convolution]] = {}
     for part in parts:
         shape = "x".join(map(str, part.inputs.shape))
         alike.setdefault(f"{tuple(part.layer.weight.shape)} on {shape}", []).append(part)
     for name, group in sorted(alike.items(), key=lambda item: -len(item[1])):
-        taken = seconds(group[0].forward_and_back, device, times)
+        taken = median_seconds(group[0].forward_and_backward, device, times)
         operations, moved = group[0].work()
-        roof = min(peak, operations / moved * bandwidth)
+        speed, roofline = operations / taken, min(peak, operations / moved * bandwidth)
         print(
-            f"{len(group)} of {name}: {1e3 * taken:.3f} ms, {operations / moved:.0f} FLOP a byte, "
-            f"{operations / taken / 1e12:.2f} TFLOP/s, {operations / taken / roof:.0%} of the roof"
+            f"{len(group)} of {name}: {1e3 * taken:.3f} ms, {operations / moved:.0f} FLOP/byte, "
+            f"{speed / 1e12:.2f} TFLOP/s, {speed / roofline:.0%} of the roofline"
         )
 
 
-def profile(call: Callable[[], object], device: torch.device) -> None:
-    """Where the time goes, and how much of it the GPU is busy."""
+def print_profile(call: Callable[[], object], device: torch.device) -> None:
+    """Print the slowest operations of five calls, and the share of time that the GPU is busy."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
-    wait(device)
+    synchronize(device)
     with torch.profiler.profile(activities=activities) as profiler:
         begun = time.perf_counter()
         for _ in range(5):
             call()
-        wait(device)
+        synchronize(device)
         wall = time.perf_counter() - begun
     averages = profiler.key_averages()
     order = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
     print(averages.table(sort_by=order, row_limit=12, max_name_column_width=50))
     kernels = [each for each in averages if each.device_type.name == "CUDA"]
-    if kernels:  # operations of the CPU have the time of their kernels, too
+    if kernels:  # entries of CPU operations would count the time of their kernels again
         busy = sum(each.self_device_time_total for each in kernels) / 1e6
-        print(f"GPU busy {busy / wall:.0%} of the time, the profiler's own included")
+        print(f"GPU busy {busy / wall:.0%} of the time, including the profiler's own")
 
 
-def memory(plan: NetworkPlan, data: images.ImageData, device: torch.device, batch: int) -> None:
-    """Memory of a step: the largest single network, the supernet's path, and each method."""
+def measure_memory(
+    plan: NetworkPlan, data: images.ImageData, device: torch.device, batch: int
+) -> None:
+    """Print the memory of a training step of each method.
+
+    Args:
+        plan: Plan of the supernet.
+        data: Images.
+        device: Device to compute on.
+        batch: Images in a batch.
+    """
     train, valid = (
         DeviceImages.from_split(data, split, device) for split in (data.train, data.valid)
     )
@@ -215,8 +248,8 @@ def memory(plan: NetworkPlan, data: images.ImageData, device: torch.device, batc
         )
 
 
-def full(device: str) -> None:
-    """Train the supernet of CIFAR-10 with the full budget; how it and 12 epochs rank cells."""
+def audit_full_budget(device: str) -> None:
+    """Train CIFAR-10's supernet, and print how it and 12 epochs from scratch rank cells."""
     run_supernet_training("NB201", "cifar10", device=device)
     arguments = {"table": "nats-bench", "dataset": "cifar10"}
     for row in audit("NB201-cifar10-v0", ["supernet(images=5000)"], arguments, device=device):
@@ -230,28 +263,28 @@ def full(device: str) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--quick", action="store_true", help="few and small, to try the code")
-    parser.add_argument("--full", action="store_true", help="train, too")
+    parser.add_argument("--quick", action="store_true", help="measure little, to try the code")
+    parser.add_argument("--full", action="store_true", help="also train a supernet and 20 cells")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
-        print("There is no CUDA device here: skipped. (--device cpu --quick tries the code.)")
+        print("Skipped: no CUDA device. To try the code, add --device cpu --quick.")
         return
     device = find_device(arguments.device)
     count, valid, batch, times = (2, 100, 8, 1) if arguments.quick else (100, 5000, 256, 20)
-    data = noise(valid) if arguments.quick else cifar10()
+    data = random_images(valid) if arguments.quick else cifar10_or_random_images()
     plan = supernet_plan("NB201", data).with_settings(batch_size=batch)
     if arguments.quick:
         plan = plan.with_settings(channels=4, cells=1)
-    evaluations(plan, data, device, count, valid)
-    step_against_convolutions(plan, DeviceImages.from_split(data, data.train, device), batch, times)
-    memory(plan, data, device, batch)
+    measure_evaluations(plan, data, device, count, valid)
+    measure_training_step(plan, DeviceImages.from_split(data, data.train, device), batch, times)
+    measure_memory(plan, data, device, batch)
     if arguments.full:
-        full(arguments.device)
+        audit_full_budget(arguments.device)
 
 
 if __name__ == "__main__":

@@ -67,11 +67,11 @@ def test_training(tmp_path):
 def test_the_script_measures(device):
     command = [sys.executable, SCRIPT, "--quick", "--device", device]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    for words in ("supernet evaluations on", "convolutions alone", "of the roof", "gdas: "):
+    for words in ("supernet evaluations on", "convolutions alone", "of the roofline", "gdas: "):
         assert words in text
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_the_script_skips_itself():
     done = subprocess.run([sys.executable, SCRIPT], check=True, capture_output=True, text=True)
-    assert "no CUDA device here: skipped" in done.stdout
+    assert "Skipped: no CUDA device" in done.stdout
