@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench reproduce clean
+.PHONY: demo test test-all check bench reproduce clean
 
 demo: $(VENV)/installed
 	rm -rf runs/demo
 	$(BIN)/nas-gym compare NB201-cifar10-v0 --agents random,rea,reinforce,ppo \
 		--queries 500 --seeds 20 --out runs/demo
 
+# without the tests marked as long
 test: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto -m "not long"
+
+test-all: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
 
 check: $(VENV)/installed
@@ -21,7 +25,7 @@ check: $(VENV)/installed
 bench: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/nas-gym bench
 
-# every study of docs/reproduction*.md; continues where it was interrupted
+# every study behind docs/results/*.md; continues where it was interrupted
 reproduce: $(VENV)/installed
 	$(BIN)/python scripts/reproduce.py
 
