@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
@@ -144,6 +145,11 @@ class Evaluator(ABC):
             raise KeyError(
                 f"{self.name!r} has no metric {metric!r}. It has: {', '.join(self.metrics)}."
             )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return the evaluator itself: environments, which Gymnasium makes from copies of their
+        arguments, share what it has computed."""
+        return self
 
     def _evaluate_checked(self, genotypes: Genotypes) -> dict[str, Values]:
         whose = f"{type(self).__name__}.evaluate"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -410,6 +411,10 @@ class Task:
             "reward": self.reward_name,
             "provenance": provenance,
         }
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Task:
+        """Return the task itself: it never changes, so that copies of an environment share it."""
+        return self
 
     def __repr__(self) -> str:
         columns = f"signal {self.signal}, report {self.report}"

@@ -134,7 +134,7 @@ def test_what_was_learned_serves_another_search_space(learned, tmp_path):
     searched(agent, 9)
     assert agent.epochs == 6
     np.testing.assert_array_equal(
-        agent.start[1].state_arrays()["head.weight"], learned.start[1].arrays()["head.weight"]
+        agent.start[1].state_arrays()["head.weight"], learned.start[1].state_arrays()["head.weight"]
     )
     with pytest.raises(ValueError, match="The tasks are over NBGraph"):
         make().meta_learn("nbgraph/cora", 1, 10)
