@@ -50,12 +50,16 @@ def main() -> None:
     """Run the command line. Errors that users can correct are shown without a traceback."""
     import gymnasium as gym
 
+    from nas_gym.tables.user_file import UserFileError
     from nas_gym.utils.errors import DataError, TrainingError
 
     try:
         app()
     except FileNotFoundError as error:
         print(f"nas-gym: There is no file {error.filename or error}.", file=sys.stderr)
+        sys.exit(2)
+    except UserFileError as error:
+        print(f"nas-gym: {error.command_line_message()}", file=sys.stderr)
         sys.exit(2)
     except (DataError, TrainingError, gym.error.Error, KeyError, ValueError, TypeError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error

@@ -70,6 +70,10 @@ def data_import_command(
     decisions: Annotated[
         str | None, typer.Option(help="Columns that hold one decision each, separated by commas.")
     ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help="Search space of the architectures: NB201, or a registered kind."),
+    ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(help="Metric columns, separated by commas; all numeric ones if omitted."),
@@ -98,7 +102,7 @@ def data_import_command(
 
     lists = given(decisions=decisions, metrics=metrics, ignore=ignore, minimize=minimize)
     columns: dict[str, Any] = {
-        **given(signal=signal, report=report, arch=arch, seconds=seconds),
+        **given(signal=signal, report=report, arch=arch, space=space, seconds=seconds),
         **{option: text.split(",") for option, text in lists.items()},
         **given(allow_missing=allow_missing or None),
     }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nas_gym.spaces.base import SearchSpace
 from nas_gym.spaces.checks import check_consistency
 from nas_gym.utils.errors import DataError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "nas_gym.spaces"
 """Entry-point group in which a package names its classes: ``Hex = "my_package:HexSpace"``."""
@@ -63,9 +66,24 @@ def register_space(space_class: SpaceClass) -> SpaceClass:
     return space_class
 
 
+def is_registered(space: SearchSpace) -> bool:
+    """Return whether the class of a space is registered under its kind."""
+    try:
+        return _is_same_class(find_space_class(space.kind), type(space))
+    except KeyError:
+        return False
+
+
 def _is_same_class(first: type, second: type) -> bool:
-    """Return whether a class is another one, or a new definition of it (in a notebook)."""
-    return _full_name(first) == _full_name(second)
+    """Return whether two classes are equal, or two imports or definitions of one class.
+
+    A program's module is imported twice if other modules import it, too: as ``__main__`` and by
+    its name. A notebook may define a class again.
+    """
+    modules = {first.__module__, second.__module__}
+    return first.__qualname__ == second.__qualname__ and (
+        len(modules) == 1 or bool(modules & {"__main__", "__mp_main__"})
+    )
 
 
 def _full_name(space_class: type) -> str:
@@ -89,10 +107,14 @@ def build_whole_space(space_class: type[SearchSpace]) -> SearchSpace:
         ) from error
 
 
+def is_built_in(kind: str) -> bool:
+    """Return whether a kind of search space belongs to this package."""
+    return kind in _BUILT_IN
+
+
 def space_kinds() -> list[str]:
     """Return the kinds of all search spaces that can be looked up, sorted."""
-    names = (each.name for each in entry_points(group=ENTRY_POINTS))
-    return sorted({*_BUILT_IN, *_registered, *names})
+    return sorted({*_BUILT_IN, *_registered, *(point.name for point in _entry_points())})
 
 
 def find_space_class(kind: str) -> type[SearchSpace]:
@@ -111,8 +133,16 @@ def find_space_class(kind: str) -> type[SearchSpace]:
     return _registered[kind]
 
 
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # slow, and rarely needed
+
+    return entry_points(group=ENTRY_POINTS)
+
+
 def _load_entry_point(kind: str) -> type[SearchSpace]:
-    for point in entry_points(group=ENTRY_POINTS, name=kind):
+    for point in _entry_points():
+        if point.name != kind:
+            continue
         try:
             found = point.load()
         except Exception as error:  # foreign code

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nas_gym.spaces import SearchSpace, find_space_class
-from nas_gym.spaces.registry import ENTRY_POINTS
+from nas_gym.spaces.registry import ENTRY_POINTS, is_built_in, is_registered
 from nas_gym.tables.table import Metric, Objective, Table
 from nas_gym.utils.cache import cache_folder
 from nas_gym.utils.errors import DamagedDataError, DataError
@@ -167,23 +167,22 @@ def _describe_space(
     Raises:
         DataError: If the space would not be restored as it is.
     """
-    kind, name = space.kind, type(space).__name__
-    try:
-        registered = find_space_class(kind)
-    except KeyError:
-        registered = None
-    if registered is not type(space):
+    name = type(space).__name__
+    if not is_registered(space):
         raise DataError(
             f"A table over the search space {space.name!r} cannot be stored, because its class "
-            f"{name} is not registered as {kind!r}. Call nas_gym.register_space({name}) first, or "
-            f"name the class in the entry-point group {ENTRY_POINTS} of its package."
+            f"{name} is not registered. Call nas_gym.register_space({name}) first, or name the "
+            f"class in the entry-point group {ENTRY_POINTS} of its package."
         )
     description = space.describe()
     genotypes = space.decode(np.arange(space.size))
-    description["sha256"] = _digest(genotypes)
+    if not is_built_in(space.kind):  # another version of its package may have other indices
+        description["sha256"] = _digest(genotypes)
     stored = genotypes if space.is_partial else None
     try:
-        restored = registered.from_description(json.loads(json.dumps(description)), stored)
+        restored = find_space_class(space.kind).from_description(
+            json.loads(json.dumps(description)), stored
+        )
         same = restored.size == space.size and np.array_equal(
             restored.decode(np.arange(space.size)), genotypes
         )
@@ -216,7 +215,7 @@ def _restore_space(description: dict[str, Any], folder: Path) -> SearchSpace:
             f"`nas-gym data remove {folder.name}`."
         ) from error
     space = space_class.from_description({"name": kind, **description}, genotypes)
-    expected = description.get("sha256")  # tables of earlier versions have none
+    expected = description.get("sha256")
     if expected and _digest(space.decode(np.arange(space.size))) != expected:
         raise DataError(
             f"The search space {kind!r} has changed: the table in {folder} was stored with other "

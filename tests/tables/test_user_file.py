@@ -346,7 +346,7 @@ def test_text_columns_are_decisions_where_they_are_named(write: Callable[..., Pa
         "acc": [1, 2, 3, 4],
     }
     error = message(write(columns))
-    assert "no column gives the architecture" in error
+    assert "no column of architectures was found" in error
     assert "decisions=" in error
     error = message(write(columns), decisions=["op", "act"])
     assert "'note', 'data' hold text" in error
@@ -391,15 +391,15 @@ def test_known_columns_can_be_named(write: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({"name": ["resnet", "vgg"], "acc": [1, 2]}, "no column gives the architecture"),
-        ({"acc": [1, 2], "ms": [1, 2]}, "no column gives the architecture"),
+        ({"name": ["resnet", "vgg"], "acc": [1, 2]}, "no column of architectures was found"),
+        ({"acc": [1, 2], "ms": [1, 2]}, "no column of architectures was found"),
         ({"arch": ["00", "01"], "genotype": ["00", "01"], "acc": [1, 2]}, "'arch'; or 'genotype'"),
         ({"arch": ["00", "01"], "x0": [0, 1], "acc": [1, 2]}, "'arch'; or 'x0'"),
         ({"arch": ["res", "vgg"], "x0": [0, 1], "acc": [1, 2]}, "'arch'; or 'x0'"),
         ({"arch": ["res", "vgg"], "acc": [1, 2]}, "data row 1, column 'arch': 'res' is not"),
         ({"arch": ["012", "12"], "acc": [1, 2]}, "data row 2, column 'arch': '12' has 2 digits"),
         ({"arch": ["01", "0x", "11"], "acc": [1, 2, 3]}, "data row 2, column 'arch': '0x' is not"),
-        ({"arch": ["01", "0.1"], "acc": [1, 2]}, "column 'arch': the column reads as numbers"),
+        ({"arch": ["01", "0.1"], "acc": [1, 2]}, "column 'arch': the column has numbers"),
         ({"arch": ["01", "0 1"], "acc": [1, 2]}, "data row 2, column 'arch': '0 1' is not"),
         ({"arch": ["01", "0\u0661"], "acc": [1, 2]}, "data row 2, column 'arch'"),
         ({"arch": ["01", ""], "acc": [1, 2]}, "data row 2, column 'arch'"),
@@ -407,7 +407,7 @@ def test_known_columns_can_be_named(write: Callable[..., Path]) -> None:
         ({"x0": [1, 1, 1], "k": [3, 3, 5], "acc": [1, 2, 3]}, "data rows 1 and 2 are the same"),
         ({"x0": ["a", "", "b"], "acc": [1, 2, 3]}, "data row 2, column 'x0'"),
         ({"x0": ["a", "b,c"], "acc": [1, 2]}, "data row 2, column 'x0': 'b,c' has a comma"),
-        ({"x0": list(range(1, 1500)), "acc": [1] * 1499}, "this one has 1499"),
+        ({"x0": list(range(1, 1500)), "acc": [1] * 1499}, "this column has 1499"),
     ],
 )  # fmt: skip
 def test_architectures_gone_wrong(
@@ -487,9 +487,9 @@ def test_seconds_belong_to_every_other_metric(write: Callable[..., Path]) -> Non
         ({"signal": "acc", "ignore": ["loss"]}, "ignore= names 'loss'"),
         ({"signal": "acc", "arch": "loss"}, "arch= names 'loss'"),
         ({"signal": "acc", "decisions": ["loss"]}, "decisions= names 'loss'"),
-        ({"arch": "arch", "decisions": ["acc"]}, "not both"),
-        ({"arch": "arch", "metrics": ["arch"]}, "named once"),
-        ({"metrics": ["acc", "acc"]}, "named once"),
+        ({"arch": "arch", "decisions": ["acc"]}, "cannot be given together"),
+        ({"arch": "arch", "metrics": ["arch"]}, "named twice"),
+        ({"metrics": ["acc", "acc"]}, "named twice"),
         ({"metrics": []}, "no metric"),
         ({"ignore": ["acc", "ms"]}, "no metric"),
     ],
@@ -526,7 +526,7 @@ def test_forms_of_json(tmp_path: Path, form: object) -> None:
         ("[1, 2]", "a list of records"),
         (json.dumps(RECORDS)[:-9], "cut short"),
         ("[" * 100_000, "cut short"),
-        ('[{"arch": "00", "acc": 1, "acc": 2}]', "'acc' stands twice"),
+        ('[{"arch": "00", "acc": 1, "acc": 2}]', "'acc' appears twice"),
         ('{"00": {"arch": 1}}', "column 'arch'"),
         ('[{"arch": "00", "acc": 1}, {"arch": "01"}]', "data row 2, column 'acc'"),
         ('[{"arch": "00", "acc": 1}, {"acc": 1}]', "data row 2, column 'arch'"),
@@ -535,7 +535,7 @@ def test_forms_of_json(tmp_path: Path, form: object) -> None:
         ('[{"arch": "00", "acc": NaN}]', "data row 1, column 'acc'"),
         ('[{"arch": "00", "acc": Infinity}]', "data row 1, column 'acc'"),
         ('[{"arch": "00", "acc": 1' + "0" * 400 + "}]", "data row 1, column 'acc'"),
-        ('{"arch": ["00", "01"], "acc": [1]}', "as many rows"),
+        ('{"arch": ["00", "01"], "acc": [1]}', "the same number of rows"),
         (b'{"arch": ["\xff"]}', "line 1 is not UTF-8"),
     ],
 )
@@ -576,7 +576,7 @@ def test_numbers_that_turn_to_text_far_down_keep_their_text(tmp_path: Path) -> N
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    assert "no such file" in message(tmp_path / "absent.csv")
+    assert "this file does not exist" in message(tmp_path / "absent.csv")
     assert ".csv, .json, .parquet, .npz" in message(content(tmp_path, "a", "xlsx"))
     (tmp_path / "folder.csv").mkdir()
     assert "could not be read" in message(tmp_path / "folder.csv")
@@ -623,11 +623,11 @@ def test_parquet_categories_and_small_types(tmp_path: Path) -> None:
 def test_npz_gone_wrong(write: Callable[..., Path], tmp_path: Path) -> None:
     path = tmp_path / "table.npz"
     np.savez(path, arch=np.array(["00", "01"], object), acc=[1.0, 2.0])
-    assert "column 'arch': the array holds Python objects" in message(path)
+    assert "column 'arch': the array has Python objects" in message(path)
     np.savez(path, arch=["00", "01"], acc=[[1.0], [2.0]])
     assert "column 'acc'" in message(path)
     np.savez(path, arch=["00", "01"], acc=[1.0])
-    assert "as many rows" in message(path)
+    assert "the same number of rows" in message(path)
     np.savez(path, arch=["00", "01"], acc=np.array([1, 2], complex))
     assert "complex" in message(path)
     whole = write({"arch": ["00", "01"], "acc": [1, 2]}, "npz").read_bytes()
@@ -635,7 +635,7 @@ def test_npz_gone_wrong(write: Callable[..., Path], tmp_path: Path) -> None:
     assert "cut short" in message(content(tmp_path, whole[:30], "npz"))
     bare = io.BytesIO()
     np.save(bare, np.arange(3))
-    assert "bare array" in message(content(tmp_path, bare.getvalue(), "npz"))
+    assert "one array without a name" in message(content(tmp_path, bare.getvalue(), "npz"))
 
 
 def test_nothing_is_written(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -649,6 +649,6 @@ def test_every_reader_is_tried_here() -> None:
 
 def test_a_metric_with_a_colon_is_refused(write: Callable[..., Path]) -> None:
     path = write({"op0": ["a", "b"], "acc": [1, 2], "t:ms": [3, 4]})
-    assert "'t:ms': a metric's name has no ':'" in message(path, signal="acc")
+    assert "'t:ms': the name of a metric has no ':'" in message(path, signal="acc")
     assert "Rename" in message(path, signal="acc")
     assert len(read_user_file(path, "mine", signal="acc", ignore=["t:ms"]).metrics) == 1

@@ -1,38 +1,39 @@
-"""A user's own file as a table: CSV, JSON, Parquet or ``.npz``.
+"""Reading a user's own file as a table: CSV, JSON, Parquet or ``.npz``.
 
-One architecture a row, in any order, all of a space or some of it::
+The file has one row for each architecture, in any order. It may cover a part of a search space::
 
     arch,val_acc,test_acc,latency
     00213,91.2,90.8,3.1
     00214,89.9,90.1,2.9
 
 =============  ===================================================================================
-``.csv``       UTF-8, commas, a header of names
+``.csv``       UTF-8, separated by commas, with a header of column names
 ``.json``      a list of records ``[{"arch": "00213", "val_acc": 91.2}, …]``, a dict of columns
                ``{"arch": […], "val_acc": […]}``, or ``{"00213": {"val_acc": 91.2}, …}``
 ``.parquet``   columns of numbers or text; needs ``pip install nas-gym[parquet]``
-``.npz``       an array of shape ``(n,)`` for each column; ``genotypes`` of shape ``(n, L)``, the
-               choice of each decision, may give the architectures
+``.npz``       an array of shape ``(n,)`` for each column; the architectures may be an array
+               ``genotypes`` of shape ``(n, L)``, the choice of each decision
 =============  ===================================================================================
 
-The architecture is given in one of three ways:
+The architecture is written in one of three ways:
 
 - an arch string of NAS-Bench-201 (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``), NAS-Bench-Graph
   (``[0,0,1,3] gcn gat skip fc``), TransNAS-Bench-101 micro (``64-41414-1_02_333``), NAS-Bench-ASR
   (``[[1, 0], [5, 0, 1], [0, 1, 0, 0]]``) or NAS-Bench-101 (``[[0, 1], [0, 0]] input,output``), or
-  a text of ``space=``;
-- a string of digits, the choice of each decision. Leading zeros count, so that JSON, Parquet and
-  ``.npz`` hold it as text;
-- a column for each decision, of labels or numbers.
+  a text in the notation of the search space that ``space=`` names;
+- a string of digits, the choice of each decision. Leading zeros count, so JSON, Parquet and
+  ``.npz`` files must store it as text;
+- one column for each decision, with labels or numbers.
 
-It is found where one column holds arch strings or is named like ``arch`` (``arch_str``,
-``architecture``, ``genotype``, …), or where columns are named like ``x0``, ``op_1``, ``decision2``.
-Where nothing fits, or more than one thing, ``arch=`` or ``decisions=`` says what does. Every other
-column is a metric, unless ``metrics=`` or ``ignore=`` says otherwise.
+These columns are found if one column has arch strings or is named like ``arch`` (``arch_str``,
+``architecture``, ``genotype``, …), or if columns are named like ``x0``, ``op_1``, ``decision2``. If
+no column or several candidates are found, name the columns with ``arch=`` or ``decisions=``. All
+other columns are metrics, unless ``metrics=`` or ``ignore=`` is given.
 
-Choices of digit strings and of ``genotypes`` are 0 to the largest, so that genotypes are those of
-the file. Choices of a decision's column are the labels that occur, in the order of numbers where
-all are numbers, else sorted as text; whole numbers from 0 to at most 31 are 0 to the largest.
+The choices of digit strings and of ``genotypes`` are numbered as in the file. The choices of a
+decision's column are the labels in the column: in ascending order if all are numbers, otherwise
+sorted as text. A column of whole numbers from 0 to at most 31 has the choices 0 to its largest
+number.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from nas_gym.tables.table import Table
 from nas_gym.tables.user_file.archs import find_architecture_columns
 from nas_gym.tables.user_file.columns import UserFileError, check_arguments, file_error
 from nas_gym.tables.user_file.formats import read_columns
-from nas_gym.tables.user_file.genotypes import read_genotypes
+from nas_gym.tables.user_file.genotypes import read_genotypes, resolve_space
 from nas_gym.tables.user_file.metrics import read_metrics
 from nas_gym.tables.user_file.space import fit_space
 
@@ -61,7 +62,7 @@ def read_user_file(
     *,
     arch: str | None = None,
     decisions: str | Sequence[str] | None = None,
-    space: SearchSpace | None = None,
+    space: SearchSpace | str | None = None,
     metrics: str | Sequence[str] | None = None,
     ignore: str | Sequence[str] = (),
     signal: str | None = None,
@@ -71,34 +72,37 @@ def read_user_file(
     seconds: str | None = None,
     allow_missing: bool = False,
 ) -> Table:
-    """Read a file of one architecture a row; the module says what it may look like.
+    """Read a file with one architecture in each row; the module describes the formats.
 
-    Nothing is written. The table covers just what the file does: its space is one of
-    :mod:`nas_gym.spaces` or ``space``, or a part of it, where the architectures are of one;
-    otherwise it is a ``CategoricalSpace`` of the labels.
+    Nothing is written. The table has exactly the architectures of the file. Its search space is
+    ``space``, or a known benchmark's space, or a part of one of these. If the file has labels of
+    its own, the space is a :class:`~nas_gym.spaces.CategoricalSpace` of these labels.
 
     Args:
-        path: the file.
-        name: the table's name, and its only data set's.
-        arch: the column of arch strings or digit strings.
-        decisions: the columns of the decisions, in order.
-        space: the space that the architectures belong to. Its ``choices`` are then the labels.
-        metrics: the columns to keep; all that are left by default.
-        ignore: columns to leave out.
-        signal: the metric to search by; the only one by default.
-        report: the metric to report; ``signal`` by default.
-        minimize: the metrics of which less is better.
-        units: units of metrics, such as ``{"latency": "ms"}``.
-        seconds: the column that says how many seconds an architecture's training took.
-        allow_missing: keep missing numbers as NaN, except in ``signal`` and ``report``.
+        path: Path of the file.
+        name: Name of the table, and of its only data set.
+        arch: Column of arch strings or digit strings.
+        decisions: Columns of the decisions, in order.
+        space: Search space of the architectures, or its kind
+            (:func:`nas_gym.spaces.space_kinds`).
+        metrics: Columns of metrics; all remaining columns by default.
+        ignore: Columns to leave out.
+        signal: Metric to search by; may be omitted if there is only one metric.
+        report: Metric to report; ``signal`` by default.
+        minimize: Metrics where lower is better.
+        units: Units of metrics, such as ``{"latency": "ms"}``.
+        seconds: Column with the training time of each architecture, in seconds.
+        allow_missing: Whether to keep missing numbers as NaN, except in ``signal`` and ``report``.
 
     Returns:
-        A table whose provenance names the file, its format and its sha256.
+        Table whose provenance names the file, its format and its sha256.
 
     Raises:
-        UserFileError: the file is missing or damaged, or does not give one architecture and its
-            numbers for each row, or an argument names what is not there; the message says where.
-            It is a ``ValueError`` and a :class:`~nas_gym.tables.DamagedDataError`.
+        UserFileError: If the file is missing or damaged, a row has no valid architecture or
+            number, or an argument names a column that does not exist. The message names the place.
+            The error is a ``ValueError`` and a :class:`~nas_gym.tables.DamagedDataError`.
+        KeyError: If ``space`` is not a kind of search space.
+        ValueError: If the methods of ``space`` are inconsistent.
 
     Example:
         >>> import tempfile
@@ -113,10 +117,10 @@ def read_user_file(
         >>> table.column("acc")
         array([92., 90., 91.])
     """
-    path = Path(path)
+    path, whole_space = Path(path), resolve_space(space)
     try:
         if arch is not None and decisions is not None:
-            raise file_error("Give either arch= or decisions=, not both.")
+            raise file_error("arch= and decisions= cannot be given together. Give one of them.")
         content = _read_bytes(path)
         columns = read_columns(path, content)
         named = {"arch": arch, "decisions": decisions, "metrics": metrics, "ignore": ignore}
@@ -125,8 +129,8 @@ def read_user_file(
         archs, whole = given["arch"] or given["decisions"], arch is not None
         free = [each for each in columns if each not in given["ignore"] + given["metrics"]]
         if not archs:
-            archs, whole = find_architecture_columns([columns[each] for each in free], space)
-        found = read_genotypes([columns[each] for each in archs], whole, space)
+            archs, whole = find_architecture_columns([columns[each] for each in free], whole_space)
+        found = read_genotypes([columns[each] for each in archs], whole, whole_space)
         measured = [each for each in free if each not in archs]
         if metrics is not None:
             measured = given["metrics"]
@@ -167,6 +171,6 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise file_error("there is no such file. Check the name and the folder.") from error
+        raise file_error("this file does not exist. Check its name and folder.") from error
     except OSError as error:
         raise file_error(f"the file could not be read: {error.strerror}.") from error

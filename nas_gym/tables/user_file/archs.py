@@ -1,4 +1,4 @@
-"""Which columns of a user's file hold the architectures."""
+"""Finding the columns of a user's file that hold the architectures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ _DECISION_NAME = re.compile(r"(x|op|ops|operation|decision|choice|gene|edge)[_-]
 def find_architecture_columns(
     columns: Sequence[FileColumn], space: SearchSpace | None
 ) -> tuple[list[str], bool]:
-    """Names of the columns of the architectures, and whether it is one that holds them whole.
+    """Find the columns of the architectures.
+
+    Args:
+        columns: Columns to choose from.
+        space: Search space whose texts are recognized; ``None`` for all known benchmarks.
+
+    Returns:
+        Names of the columns, and whether one column holds whole architectures.
 
     Raises:
-        UserFileError: there are none, or several may be meant.
+        UserFileError: If no column or several candidates are found.
     """
     names = [column.name for column in columns]
     answers = [[column.name] for column in columns if _holds_archs(column, space)]
@@ -30,13 +37,14 @@ def find_architecture_columns(
         answers.append(decisions)
     if len(answers) > 1:
         raise file_error(
-            f"the architecture may be in {'; or '.join(map(quoted, answers))}. Say which: arch= "
-            "or decisions= names its columns, ignore= leaves others out."
+            f"the architecture may be in {'; or '.join(map(quoted, answers))}. Name its "
+            "columns with arch= or decisions=, or leave the other columns out with ignore=."
         )
     if not answers:
         raise file_error(
-            f"no column gives the architecture; the columns are {quoted(names)}. Name one of "
-            "arch strings or digit strings with arch=, or one for each decision with decisions=."
+            f"no column of architectures was found; the columns are {quoted(names)}. Name a "
+            "column of arch strings or digit strings with arch=, or one column for each decision "
+            "with decisions=."
         )
     return answers[0], not decisions
 

@@ -1,7 +1,8 @@
-"""The named columns of a user's file, and what may be wrong with them."""
+"""Named columns of a user's file, and their errors."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +13,26 @@ from numpy.typing import NDArray
 
 from nas_gym.utils.errors import DamagedDataError
 
+_ARGUMENT = re.compile(
+    r"\b(arch|decisions|space|metrics|ignore|signal|report|minimize|seconds|allow_missing)=(True)?"
+)
+
 Cells = list[str] | NDArray[np.float64]
 
 
 class UserFileError(DamagedDataError, ValueError):
-    """A file, or what was asked of it, does not make a table; the message says what to do."""
+    """A user's file, or an argument of its import, is invalid; the message says what to do.
+
+    Messages name arguments as in Python (``allow_missing=True``).
+    """
+
+    def command_line_message(self) -> str:
+        """Return the message with options of the command line, such as ``--allow-missing``."""
+        return _ARGUMENT.sub(lambda match: "--" + match[1].replace("_", "-"), str(self))
 
 
 def file_error(message: str, row: int | None = None, column: str | None = None) -> UserFileError:
-    """The error of a place in the file; ``row`` counts from 0, the message from 1."""
+    """Return an error that names a place in the file; ``row`` counts from 0, the message from 1."""
     places = [] if row is None else [f"data row {row + 1}"]
     places += [] if column is None else [f"column {column!r}"]
     return UserFileError(": ".join(filter(None, [", ".join(places), message])))
@@ -29,23 +41,29 @@ def file_error(message: str, row: int | None = None, column: str | None = None) 
 def first_file_error(
     check: Callable[[Any], object], rows: Any, column: str | None
 ) -> UserFileError:
-    """The error of the first row of which, as a batch of one, ``check`` complains."""
+    """Return the error of the first row for which ``check`` raises a ``ValueError``.
+
+    Args:
+        check: Function of a batch of rows.
+        rows: All rows; at least one of them is invalid.
+        column: Name of the column, if the rows come from one column.
+    """
     row = 0
     try:
         for row in range(len(rows)):
             check(rows[row : row + 1])
     except ValueError as error:
         return file_error(str(error), row, column)
-    raise AssertionError("Every row is right by itself.")
+    raise AssertionError("Every row is valid by itself.")
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Names as messages list them."""
+    """Return names in quotation marks, separated by commas."""
     return ", ".join(map(repr, names))
 
 
 def floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
-    """Cells as numbers, NaN for those that are empty; None where some cell is text."""
+    """Convert cells to numbers, empty ones to NaN; return None if a cell is text."""
     if "_" in "".join(cells):  # float() reads 1_0 as 10
         return None
     try:
@@ -57,12 +75,12 @@ def floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
 
 @dataclass(frozen=True)
 class FileColumn:
-    """One cell for each row.
+    """A named column with one cell for each row.
 
     Attributes:
-        name: the column's name.
-        cells: as text where the file has text or digits, whose leading zeros may count; else
-            numbers. The column ``genotypes`` may have shape ``(n, num_decisions)``.
+        name: Name of the column.
+        cells: Texts, if the file has text, or digits with leading zeros that may count; numbers
+            otherwise. The column ``genotypes`` may have shape ``(n, num_decisions)``.
     """
 
     name: str
@@ -70,12 +88,12 @@ class FileColumn:
 
     @cached_property
     def texts(self) -> list[str]:
-        """The cells as text; none where the file holds numbers."""
+        """Cells as text; empty if the file has numbers."""
         return [cell.strip() for cell in self.cells] if isinstance(self.cells, list) else []
 
     @cached_property
     def is_text(self) -> NDArray[np.bool_]:
-        """Which cells are neither numbers nor missing."""
+        """Whether each cell is text: neither a number nor missing."""
         cells = self.cells
         if not isinstance(cells, list) or floats(cells) is not None:
             return np.zeros(len(cells), bool)
@@ -84,7 +102,7 @@ class FileColumn:
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
-        """The cells as numbers, NaN where one is text or missing."""
+        """Cells as numbers; NaN for a cell that is text or missing."""
         if not isinstance(self.cells, list):
             return self.cells
         numbers = np.full(len(self.cells), np.nan)
@@ -94,43 +112,54 @@ class FileColumn:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether a cell is a whole genotype."""
+        """Whether each cell is a whole genotype."""
         return not isinstance(self.cells, list) and self.cells.ndim == 2
 
 
 def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, FileColumn]:
-    """Columns by name, once every name is there and different, and every length the same."""
+    """Return columns by name.
+
+    Raises:
+        UserFileError: If a name is missing or used twice, columns differ in length, or there are
+            no rows.
+    """
     named: dict[str, FileColumn] = {}
     for number, (name, cells) in enumerate(columns, start=1):
         name = name.strip()
         if not name:
             raise file_error(
                 f"column {number} has no name. Name it or delete it "
-                "(pandas writes its row numbers so unless told index=False)."
+                "(pandas writes row numbers in a column without a name, unless index=False)."
             )
         if name in named:
             raise file_error(f"two columns are named {name!r}. Rename or delete one.")
         named[name] = FileColumn(name, cells)
     lengths = {name: len(column.cells) for name, column in named.items()}
     if len(set(lengths.values())) > 1:
-        raise file_error(f"every column needs as many rows as the others, there are {lengths}.")
+        raise file_error(f"all columns need the same number of rows; the numbers are {lengths}.")
     if not any(lengths.values()):
-        raise file_error("there are no rows. One row for each architecture was expected.")
+        raise file_error("the file has no rows. One row for each architecture was expected.")
     return named
 
 
 def check_names(argument: str, names: Iterable[str], there: Iterable[str]) -> None:
-    """Raise the error of an argument that names what is not there."""
+    """Raise an error if an argument names columns that do not exist.
+
+    Args:
+        argument: Name of the argument.
+        names: Value of the argument.
+        there: Names that exist.
+    """
     there = list(there)
     unknown = [name for name in names if name not in there]
     if unknown:
         raise file_error(
-            f"{argument}= names {quoted(unknown)}, which is not there. Expected: {quoted(there)}."
+            f"{argument}= names {quoted(unknown)}, which does not exist. Accepted: {quoted(there)}."
         )
 
 
 def check_arguments(columns: Iterable[str], arguments: Mapping[str, Sequence[str]]) -> None:
-    """Raise the error of arguments that name a column that is not there, or one twice."""
+    """Raise an error if arguments name a column that does not exist, or one column twice."""
     columns = list(columns)
     for argument, names in arguments.items():
         check_names(argument, names, columns)
@@ -138,5 +167,6 @@ def check_arguments(columns: Iterable[str], arguments: Mapping[str, Sequence[str
     repeated = [name for name in dict.fromkeys(every) if every.count(name) > 1]
     if repeated:
         raise file_error(
-            f"{quoted(repeated)}: a column can be named once in {'=, '.join(arguments)}= together."
+            f"{quoted(repeated)} is named twice. A column can be named only once in "
+            f"{'=, '.join(arguments)}= together."
         )

@@ -1,4 +1,4 @@
-"""Reading the formats of users' files into named columns: CSV, JSON, Parquet, ``.npz``."""
+"""Readers of the formats of users' files: CSV, JSON, Parquet and ``.npz``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nas_gym.tables.user_file.columns import (
     named_columns,
 )
 
-_ROWS_AT_ONCE = 200  # few enough that their cells stay in the processor's cache
+_ROWS_AT_ONCE = 200  # so few that their cells stay in the cache of the processor
 
 _NUMBERS = {int, float, Decimal, type(None)}
 
@@ -33,20 +33,21 @@ NamedCells = list[tuple[str, Cells]]
 
 
 def read_columns(path: Path, content: bytes) -> dict[str, FileColumn]:
-    """The columns of a file, by name.
+    """Return the columns of a file by name.
 
     Args:
-        path: the file; its suffix tells the format.
-        content: what it holds.
+        path: Path of the file; its suffix determines the format.
+        content: Content of the file.
 
     Raises:
-        UserFileError: another suffix, or the content is not in that format, damaged or empty.
+        UserFileError: If the suffix is unknown, or the content is not in this format, damaged or
+            empty.
     """
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise file_error(
-            f"files that end in {', '.join(READERS)} can be read, this one ends in {suffix!r}. "
-            "Save it as one of them."
+            f"the file's suffix is {suffix!r}. Accepted: {', '.join(READERS)}. Save the file in "
+            "one of these formats."
         )
     if not content or content.isspace():
         raise file_error("the file is empty.")
@@ -54,7 +55,7 @@ def read_columns(path: Path, content: bytes) -> dict[str, FileColumn]:
         return named_columns(READERS[suffix](content))
     except (UserFileError, MemoryError):
         raise
-    except Exception as error:  # readers of damaged files can raise nearly anything
+    except Exception as error:  # a damaged file can raise any error
         kind = {".parquet": "Parquet", ".npz": "a .npz of arrays"}.get(suffix, suffix[1:].upper())
         raise file_error(f"the file is not {kind}, or was cut short: {error}.") from error
 
@@ -70,7 +71,7 @@ def _check_utf8(content: bytes) -> None:
 
 
 def _cells(name: str, values: list[Any]) -> Cells:
-    """Python's values as the cells of a column."""
+    """Convert Python's values to the cells of a column."""
     kinds = set(map(type, values))
     if kinds <= _NUMBERS:
         with suppress(OverflowError):
@@ -93,32 +94,39 @@ def _read_csv(content: bytes) -> NamedCells:
 
 
 def _csv_columns(content: bytes, as_text: set[int]) -> NamedCells:
-    """The columns, those in ``as_text`` as text; text found in others is added to ``as_text``.
+    """Return the columns of a CSV file.
 
-    The text of all cells would fill the memory, so that numbers are converted as they come.
+    Numbers are converted while the file is read, because the text of all cells needs more memory.
+
+    Args:
+        content: Content of the file.
+        as_text: Numbers of the columns to return as text. A column that turns out to have text is
+            added, and the file is read again.
     """
     first = set(as_text)
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""), strict=True)
     try:
-        rows = filter(None, reader)  # an empty line is no row
+        rows = filter(None, reader)  # skip empty lines
         header: list[str] = next(rows, [])
         if len(header) < 2:
-            raise file_error(f"a header of names separated by commas was expected, got {header}.")
+            raise file_error(
+                f"a header of column names separated by commas was expected, got {header}."
+            )
         parts: list[list[Any]] = [[] for _ in header]
         for number, chunk in enumerate(_chunks(rows)):
             _check_widths(chunk, len(header), number * _ROWS_AT_ONCE)
             for k, cells in enumerate(zip(*chunk, strict=True)):
-                numbers = None if k in as_text else _floats_but_no_digits(cells)
+                numbers = None if k in as_text else _floats_except_digits(cells)
                 if numbers is None:
                     as_text.add(k)
                 parts[k].append(cells if numbers is None else numbers)
     except csv.Error as error:
         raise file_error(
-            f"line {reader.line_num}: {error}. Is a quotation mark not closed?"
+            f"line {reader.line_num}: {error}. Check that every quotation mark is closed."
         ) from error
     if any(k not in first and isinstance(parts[k][0], np.ndarray) for k in as_text):
         del parts
-        return _csv_columns(content, as_text)  # numbers that turned to text need theirs again
+        return _csv_columns(content, as_text)  # cells already converted are needed as text
     joined = [list(chain(*part)) if k in as_text else _join(part) for k, part in enumerate(parts)]
     return list(zip(header, joined, strict=True))
 
@@ -132,8 +140,8 @@ def _join(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _floats_but_no_digits(cells: tuple[str, ...]) -> NDArray[np.float64] | None:
-    digits = "".join(cells).replace(" ", "").isdigit()  # may be architectures, as in 00123
+def _floats_except_digits(cells: tuple[str, ...]) -> NDArray[np.float64] | None:
+    digits = "".join(cells).replace(" ", "").isdigit()  # such as the architecture 00123
     return None if digits else floats(cells)
 
 
@@ -142,8 +150,8 @@ def _check_widths(rows: list[list[str]], width: int, before: int) -> None:
         return
     row, cells = next((i, len(cells)) for i, cells in enumerate(rows) if len(cells) != width)
     raise file_error(
-        f"{width} cells were expected as in the header, there are {cells}. Put quotation marks "
-        "around a cell that has a comma in it.",
+        f"{width} cells were expected, as in the header; the row has {cells}. Put quotation marks "
+        "around a cell that contains a comma.",
         before + row,
     )
 
@@ -161,7 +169,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for key, value in pairs:
         if key in content:
-            raise file_error(f"the key {key!r} stands twice in one object. Rename or delete one.")
+            raise file_error(f"the key {key!r} appears twice in one object. Rename or delete one.")
         content[key] = value
     return content
 
@@ -172,7 +180,9 @@ def _json_columns(content: Any) -> dict[str, list[Any]]:
             return content
         if all(isinstance(value, dict) for value in content.values()):
             if any("arch" in record for record in content.values()):
-                raise file_error("the keys are the column 'arch', records have another. Rename it.")
+                raise file_error(
+                    "the keys become the column 'arch', and the records have it, too. Rename it."
+                )
             content = [{"arch": key, **record} for key, record in content.items()]
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
         raise file_error(
@@ -206,9 +216,7 @@ def _read_parquet(content: bytes) -> NamedCells:
 def _read_npz(content: bytes) -> NamedCells:
     arrays = np.load(io.BytesIO(content), allow_pickle=False)
     if not isinstance(arrays, np.lib.npyio.NpzFile):
-        raise file_error(
-            "the file holds one bare array. Save with np.savez, each array by its name."
-        )
+        raise file_error("the file has one array without a name. Save named arrays with np.savez.")
     return [(name, _array_cells(name, arrays)) for name in arrays.files]
 
 
@@ -219,8 +227,8 @@ def _array_cells(name: str, arrays: Any) -> Cells:
         if "allow_pickle" not in str(error):
             raise
         raise file_error(
-            "the array holds Python objects, which are not read, as that could run any code. "
-            "Save numbers, or text with astype(str).",
+            "the array has Python objects, which are not loaded, because that could run any code. "
+            "Save numbers, or save text with astype(str).",
             column=name,
         ) from error
     if array.ndim != 1 and not (name == "genotypes" and array.ndim == 2):
@@ -229,7 +237,9 @@ def _array_cells(name: str, arrays: Any) -> Cells:
         return np.asarray(array, np.float64)
     if array.dtype.kind in "Ub" and array.ndim == 1:
         return _cells(name, array.tolist())
-    raise file_error(f"numbers or text were expected, the array is of {array.dtype}.", column=name)
+    raise file_error(
+        f"numbers or text were expected, the array has dtype {array.dtype}.", column=name
+    )
 
 
 READERS: dict[str, Callable[[bytes], NamedCells]] = {

@@ -1,9 +1,9 @@
-"""The architectures of a user's file as genotypes of a search space."""
+"""Reading the architectures of a user's file as genotypes of a search space."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -17,12 +17,15 @@ from nas_gym.spaces import (
     NBGraphSpace,
     SearchSpace,
     TransNASSpace,
+    check_consistency,
+    find_space_class,
 )
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
+from nas_gym.spaces.registry import build_whole_space
 from nas_gym.tables.user_file.columns import FileColumn, file_error, first_file_error, quoted
 
-MAX_CHOICES = 1000  # of a decision; more are measurements, and a prefix tree of them fills memory
-MAX_CODE = 31  # a column of whole numbers from 0 to at most this numbers its choices
+MAX_CHOICES = 1000  # of a decision; a column with more is a metric, and its tree fills the memory
+MAX_CODE = 31  # largest number of a decision's column whose numbers are used as the choices
 
 _ROWS_TO_PROBE = 100
 
@@ -32,9 +35,9 @@ class Architectures:
     """The architectures of a file.
 
     Attributes:
-        space: the space they are of.
-        genotypes: one for each row, shape ``(n, num_decisions)``.
-        column: the column that holds them, where it is one.
+        space: Search space of the architectures.
+        genotypes: Genotype of each row, shape ``(n, num_decisions)``.
+        column: Column of the architectures; ``None`` if each decision has its own column.
     """
 
     space: SearchSpace
@@ -45,19 +48,45 @@ class Architectures:
 def read_genotypes(
     columns: Sequence[FileColumn], whole: bool, space: SearchSpace | None
 ) -> Architectures:
-    """The architectures of columns.
+    """Read architectures.
 
     Args:
-        columns: one of whole architectures, or one for each decision, in order.
-        whole: which of them it is.
-        space: the space they are of; told from the texts or made of the labels by default.
+        columns: One column of whole architectures, or one column for each decision, in order.
+        whole: Whether it is one column of whole architectures.
+        space: Search space of the architectures; ``None`` to recognize a known benchmark by its
+            texts, or to make a space of the labels.
 
     Raises:
-        UserFileError: a row is no architecture.
+        UserFileError: If a row has no valid architecture.
     """
     if whole or (len(columns) == 1 and columns[0].is_matrix):
-        return _from_column(columns[0], space)
-    return _from_decisions(columns, space)
+        found = _from_column(columns[0], space)
+    else:
+        found = _from_decisions(columns, space)
+    if found.space is _nb101_notation():
+        return replace(found, space=NB101Space(found.genotypes))
+    return found
+
+
+def resolve_space(space: SearchSpace | str | None) -> SearchSpace | None:
+    """Return the search space that a user names.
+
+    Args:
+        space: A space, which is checked; the kind of a space; or ``None``.
+
+    Raises:
+        KeyError: If there is no such kind.
+        TypeError: If it is no space, or a class that cannot be built without arguments.
+        ValueError: If its methods are inconsistent.
+    """
+    if space is None:
+        return None
+    if isinstance(space, str):
+        if space == NB101Space.kind:
+            return _nb101_notation()
+        space = build_whole_space(find_space_class(space))
+    check_consistency(space)
+    return space
 
 
 # -- digits ----------------------------------------------------------------------------------------
@@ -69,9 +98,9 @@ def _from_column(column: FileColumn, space: SearchSpace | None) -> Architectures
         return _from_codes(column.name, _whole_numbers(column), space)
     if not texts:
         raise file_error(
-            "the column reads as numbers, in which leading zeros of digit strings would be lost. "
-            "Store it as text, in CSV with digits only, or say what gives the architecture with "
-            "arch= or decisions=.",
+            "the column has numbers, in which leading zeros of digit strings would be lost. "
+            "Store it as text (in CSV with digits only), or name the columns of the architecture "
+            "with arch= or decisions=.",
             column=column.name,
         )
     if "" in texts:
@@ -92,7 +121,7 @@ def _split_digits(name: str, texts: list[str]) -> NDArray[np.int64]:
         row = int(np.argmax(lengths != lengths[0]))
         raise file_error(
             f"{texts[row]!r} has {lengths[row]} digits, data row 1 has {lengths[0]}. One digit for "
-            "each decision was expected. Did leading zeros get lost, as in a spreadsheet?",
+            "each decision was expected. A spreadsheet may have removed leading zeros.",
             row,
             name,
         )
@@ -104,8 +133,8 @@ def _whole_numbers(column: FileColumn) -> NDArray[np.int64]:
     right = (numbers >= 0) & (numbers < MAX_CHOICES) & (numbers == np.floor(numbers))
     if numbers.shape[1] == 0 or not right.all():
         raise file_error(
-            "the choice of each decision was expected, whole numbers from 0 to "
-            f"{MAX_CHOICES - 1} in shape (n, L) with L of 1 or more.",
+            "the choice of each decision was expected: whole numbers from 0 to "
+            f"{MAX_CHOICES - 1}, in an array of shape (n, L) with L of at least 1.",
             int(np.argmin(right.all(axis=1))),
             column.name,
         )
@@ -119,8 +148,8 @@ def _from_codes(
         space = CategoricalSpace([list(map(str, range(n + 1))) for n in genotypes.max(axis=0)])
     elif genotypes.shape[1] != space.num_decisions:
         raise file_error(
-            f"{genotypes.shape[1]} choices are given, {space.name} has {space.num_decisions} "
-            "decisions.",
+            f"the architectures have {genotypes.shape[1]} choices, {space.name} has "
+            f"{space.num_decisions} decisions.",
             column=column,
         )
     return Architectures(space, genotypes, column)
@@ -130,22 +159,32 @@ def _from_codes(
 
 
 @cache
+def _nb101_notation() -> NB101Space:
+    """Return a space of one cell, which can parse the texts of all cells of NAS-Bench-101."""
+    return NB101Space(NB101Space.parse(["[[0, 1], [0, 0]] input,output"]))
+
+
+@cache
 def _known_spaces() -> tuple[SearchSpace, ...]:
-    """Where texts of one can be read as another's, the smaller one comes first."""
+    """Return the spaces of known benchmarks; if two can parse a text, the smaller comes first."""
     return (
         NBGraphSpace(PROTEINS_OPERATIONS),
         NB201Space(),
         NBGraphSpace(),
         TransNASSpace(),
         NBASRSpace(),
-        NB101Space(NB101Space.parse(["[[0, 1], [0, 0]] input,output"])),  # reads all others, too
+        _nb101_notation(),
     )
 
 
 def spaces_that_read(texts: Sequence[str], space: SearchSpace | None) -> list[SearchSpace]:
-    """Of ``space``, or of all known where that is None, those that read one of the first texts.
+    """Return the spaces that can parse at least one of the first texts.
 
-    One is enough, so that a wrong row does not hide what a column holds.
+    One text is enough, so that a column with a wrong row is still recognized.
+
+    Args:
+        texts: Cells of a column.
+        space: The only space to try; ``None`` for all known benchmarks.
     """
     spaces = _known_spaces() if space is None else (space,)
     first = texts[:_ROWS_TO_PROBE]
@@ -164,10 +203,7 @@ def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Archi
     candidates = spaces_that_read(texts, None) if space is None else [space]
     for candidate in candidates:
         if _reads(candidate, texts):
-            genotypes = candidate.from_text(texts)
-            if isinstance(candidate, NB101Space):
-                candidate = NB101Space(genotypes)  # there is no whole one
-            return Architectures(candidate, genotypes, name)
+            return Architectures(candidate, candidate.from_text(texts), name)
     if candidates:
         raise first_file_error(candidates[-1].from_text, texts, name)
     row = next(row for row, text in enumerate(texts) if not _are_digits([text]))
@@ -176,7 +212,8 @@ def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Archi
         "('|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'), NAS-Bench-Graph ('[0,0,1,3] gcn gat skip fc'), "
         "TransNAS-Bench-101 micro ('64-41414-1_02_333'), NAS-Bench-ASR ('[[1, 0], [5, 0, 1], "
         "[0, 1, 0, 0]]') or NAS-Bench-101 ('[[0, 1], [0, 0]] input,output'), or a string of "
-        "digits. For another notation give space=, or write one column for each decision.",
+        "digits. For the notation of another search space, name it with space=, or write one "
+        "column for each decision.",
         row,
         name,
     )
@@ -213,9 +250,12 @@ def _codes_of_choices(column: FileColumn, choices: Sequence[str]) -> NDArray[np.
 
 
 def _labels(column: FileColumn) -> tuple[list[str], NDArray[np.int64]]:
-    """The labels of a decision, in order, and the choice of each row."""
+    """Return the labels of a decision, in order, and the choice of each row."""
     if column.is_matrix:
-        raise file_error("the column holds whole genotypes. Name it alone.", column=column.name)
+        raise file_error(
+            "the column has whole genotypes. Name no other column of the architecture.",
+            column=column.name,
+        )
     missing = np.isnan(column.numbers) & ~column.is_text
     if missing.any():
         row = int(np.argmax(missing))
@@ -223,15 +263,15 @@ def _labels(column: FileColumn) -> tuple[list[str], NDArray[np.int64]]:
     labels, codes = _text_labels(column) if column.is_text.any() else _number_labels(column)
     if len(labels) > MAX_CHOICES:
         raise file_error(
-            f"a decision may have {MAX_CHOICES} choices, this one has {len(labels)}. Is it a "
-            "metric, or a label of the row? Name the decisions with decisions=.",
+            f"a decision has at most {MAX_CHOICES} choices, this column has {len(labels)}. If it "
+            "is not a decision, name the columns of the decisions with decisions=.",
             column=column.name,
         )
     for code, label in enumerate(labels):
         if "," in label:
             raise file_error(
-                f"{label!r} has a comma, which separates decisions when an architecture is "
-                "written as text. Write the label without.",
+                f"{label!r} has a comma, which separates the decisions in the text of an "
+                "architecture. Remove it from the label.",
                 int(np.argmax(codes == code)),
                 column.name,
             )

@@ -1,4 +1,4 @@
-"""The metrics of a user's file: their values, and which of them a task uses."""
+"""Reading the metrics of a user's file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,25 @@ def read_metrics(
     seconds: str | None,
     allow_missing: bool,
 ) -> tuple[tuple[Metric, ...], Objective, NDArray[np.float64]]:
-    """The metrics in columns, those of the task, and their numbers, shape ``(n, len(columns))``.
+    """Read the metrics of a file.
+
+    Args:
+        columns: Columns of the metrics.
+        signal: Metric to search by; the only metric if ``None``.
+        report: Metric to report; the signal if ``None``.
+        minimize: Metrics where lower is better.
+        units: Units of metrics.
+        seconds: Column with the training time in seconds.
+        allow_missing: Whether metrics other than signal and report may have missing numbers.
+
+    Returns:
+        Descriptions of the metrics, the metrics of the task, and values of shape
+        ``(n, len(columns))``.
 
     Raises:
-        UserFileError: an argument names what is no metric; there is none, or several and no
-            ``signal``; a cell is text, infinite, or missing where it may not be; a name
-            has a colon.
+        UserFileError: If an argument names a column that is not a metric; there is no metric, or
+            several metrics and no ``signal``; a cell is text, infinite, or missing without
+            permission; or a name has a colon.
     """
     _check_no_labels(columns)
     names = [column.name for column in columns]
@@ -39,8 +52,8 @@ def read_metrics(
         _check_numbers(column, needed)
         if ":" in column.name:
             raise file_error(
-                "a metric's name has no ':', which stands between table and metric where tasks "
-                "name one. Rename the column, or leave it out with ignore=.",
+                "the name of a metric has no ':', because tasks write 'table:metric'. Rename the "
+                "column, or leave it out with ignore=.",
                 column=column.name,
             )
     metrics = [
@@ -54,10 +67,13 @@ def read_metrics(
 
 def _objective(names: Sequence[str], signal: str | None, report: str | None) -> Objective:
     if not names:
-        raise file_error("there is no metric. A column of numbers was expected.")
+        raise file_error("the file has no metric. A column of numbers was expected.")
     if signal is None:
         if len(names) > 1:
-            raise file_error(f"say with signal= which metric to search by: {quoted(names)}.")
+            raise file_error(
+                f"there are several metrics: {quoted(names)}. Name the one to search by "
+                "with signal=."
+            )
         signal = names[0]
     report = signal if report is None else report
     check_names("signal", [signal], names)
@@ -66,11 +82,12 @@ def _objective(names: Sequence[str], signal: str | None, report: str | None) -> 
 
 
 def _check_no_labels(columns: Sequence[FileColumn]) -> None:
-    """Name all columns of nothing but text in one error, so that they can be ignored at once."""
+    """Raise one error that names all columns of text, so that they can be ignored at once."""
     for column in columns:
         if column.is_matrix:
             raise file_error(
-                "it gives architectures. Leave it out with ignore=.", column=column.name
+                "this column has architectures, not a metric. Leave it out with ignore=.",
+                column=column.name,
             )
     labels = [
         column for column in columns if column.is_text.any() and np.isnan(column.numbers).all()
@@ -79,14 +96,14 @@ def _check_no_labels(columns: Sequence[FileColumn]) -> None:
         row = int(np.argmax(labels[0].is_text))
         raise file_error(
             f"{quoted(column.name for column in labels)} hold text, such as "
-            f"{labels[0].texts[row]!r} in data row {row + 1}, where metrics were expected. Leave "
-            "such columns out with ignore=, or name those of the architecture with arch= or "
+            f"{labels[0].texts[row]!r} in data row {row + 1}; metrics are numbers. Leave these "
+            "columns out with ignore=, or name the columns of the architecture with arch= or "
             "decisions=."
         )
 
 
 def _check_numbers(column: FileColumn, needed: bool) -> None:
-    """Every cell is a finite number, or missing where that is allowed."""
+    """Raise an error if a cell is not a finite number, or missing although it is needed."""
     wrong = np.isinf(column.numbers) | column.is_text
     if needed:
         wrong |= np.isnan(column.numbers)
@@ -99,7 +116,7 @@ def _check_numbers(column: FileColumn, needed: bool) -> None:
         problem = f"a finite number was expected, got {column.numbers[row]}. Correct it"
     else:
         problem = (
-            "the number is missing. The signal and the reported metric need one in every row, "
-            "others may be kept as NaN with allow_missing=True. Fill it in, delete the row"
+            "the number is missing. The signal and the reported metric need a number in every row; "
+            "allow_missing=True accepts gaps in other metrics. Fill it in, delete the row"
         )
     raise file_error(f"{problem}, or leave the column out with ignore=.", row, column.name)

@@ -1,4 +1,4 @@
-"""The search space of a user's table: the whole of a known one, or the part that a file covers."""
+"""Building the search space of a user's table from the architectures of the file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from nas_gym.tables.user_file.genotypes import Architectures
 
 
 def fit_space(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.int64]]:
-    """The space that has just the architectures of the file, and the index of each row.
+    """Return a search space with exactly the architectures of the file.
 
-    Where it is a part of ``found.space`` it is called ``name``.
+    Args:
+        found: Architectures of the file.
+        name: Name of the space, if the file covers only a part of ``found.space``.
+
+    Returns:
+        The space, and the index of each row, shape ``(n,)``.
 
     Raises:
-        UserFileError: a genotype is no architecture of its space, or two rows are the same.
+        UserFileError: If a genotype is not in its space, or two rows have the same architecture.
     """
     space = found.space
     try:
@@ -34,8 +39,8 @@ def fit_space(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.
 
 
 def _canonical(space: SearchSpace, genotypes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Genotypes that are equal where they share an index; raises ``ValueError`` outside a space."""
-    if space.size > np.iinfo(np.int64).max:  # has no indices
+    """Return one genotype for each index; raise ``ValueError`` if one is not in the space."""
+    if space.size > np.iinfo(np.int64).max:  # too large to be numbered
         space.contains(genotypes)
         return genotypes
     return space.decode(space.encode(genotypes))
@@ -51,6 +56,6 @@ def _check_distinct(indices: NDArray[np.int64], found: Architectures) -> None:
     texts = dict.fromkeys(found.space.to_text(found.genotypes[rows]))
     raise file_error(
         f"data rows {rows[0] + 1} and {rows[1] + 1} are the same architecture, "
-        f"{' and '.join(texts)}. One row for each was expected: delete one or take the mean. "
-        "If a further column is a decision, name them all with decisions=."
+        f"{' and '.join(texts)}. One row for each architecture was expected: delete one row or use "
+        "the mean. If another column is a decision, name all columns of decisions with decisions=."
     )
