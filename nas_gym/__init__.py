@@ -29,13 +29,11 @@ if TYPE_CHECKING:
     from nas_gym.tables import Metric, Table, load_table
     from nas_gym.tasks import Task, make_task
     from nas_gym.tasks.task_set import TaskSet
-from nas_gym.tasks.task_sets import load_task_set
+    from nas_gym.tasks.task_sets import load_task_set
 
 __version__ = "0.1.0"
 
 _MODULES = {
-    "load_table": "tables",
-    "register_space": "spaces.registry",
     "Agent": "agents.common.base",
     "CategoricalSpace": "spaces",
     "Evaluator": "evaluators",
@@ -48,8 +46,10 @@ _MODULES = {
     "Task": "tasks",
     "TaskSet": "tasks.task_set",
     "compare": "experiments.compare",
+    "load_table": "tables",
     "load_task_set": "tasks.task_sets",
     "make_task": "tasks",
+    "register_space": "spaces.registry",
 }
 """The module of each name that is imported when it is first used."""
 

@@ -7,7 +7,7 @@ import pytest
 from nas_gym.tables.store import FORMAT
 
 HEAVY = ["torch", "stable_baselines3", "matplotlib", "pandas", "pooch", "rich", "typer",
-         "nas_201_api"]  # fmt: skip
+         "nas_201_api", "importlib.metadata", "nas_gym.tasks"]  # fmt: skip
 
 IMPORT = """
 import time
