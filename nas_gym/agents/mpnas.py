@@ -243,9 +243,9 @@ class MPNAS(Remembering, MetaAgent):
         """
         predictor, sign = self._predictors[trial], self.task.direction
         if not self._seen.is_enumerable:
-            return (sign * predictor.score(*self._read(indices))).astype(np.float32)
+            return (sign * predictor.predict_tensors(*self._read(indices))).astype(np.float32)
         if trial not in self._scores:
-            scores = sign * predictor.score(*self._everything)
+            scores = sign * predictor.predict_tensors(*self._everything)
             self._scores[trial] = scores.astype(np.float32)
         return self._scores[trial].take(indices)
 
@@ -265,7 +265,7 @@ class MPNAS(Remembering, MetaAgent):
         self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)
         if self._num_fitted(self._order.shape[1]) == self._order.shape[1]:
             self._refit()
-        steps = np.array([each.steps for each in self._predictors], np.float32)
+        steps = np.array([each.fine_tuning_steps for each in self._predictors], np.float32)
         logged = np.stack([self._predicted, steps], axis=1)
         self._log = np.concatenate([self._log, logged[:, None]], axis=1)
 

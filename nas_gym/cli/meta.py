@@ -115,11 +115,11 @@ def predict_command(
     others = ~np.isin(ranking.indices, ranking.shots)
     correlation = spearman(ranking.scores[others], task.reward(ranking.indices[others]))
     console.print(
-        f"{shots} shots, {ranking.predictor.steps} steps of fine-tuning; Spearman correlation with "
-        f"the rewards of the {others.sum():,} others: {correlation:.3f}"
+        f"{shots} shots, {ranking.predictor.fine_tuning_steps} steps of fine-tuning; Spearman "
+        f"correlation with the rewards of the {others.sum():,} others: {correlation:.3f}"
     )
     if save is not None:
         file = agent_file(save)
         what = f"{task.signal} of {task.dataset}, {shots} shots, seed {seed}"
-        ranking.predictor.save(file, maximize=task.direction > 0, what=what)
+        ranking.predictor.save(file, maximize=task.direction > 0, description=what)
         console.print(f"An environment on it: gym.make({env!r}, signal='{PREDICTOR}:{file}')")

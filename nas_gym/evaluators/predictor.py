@@ -46,7 +46,7 @@ class PredictorEvaluator(Evaluator):
         self.space = space
         self._path = Path(path)
         self._predictor = saved.predictor
-        metric = Metric(str(path), maximize=saved.maximize, description=saved.what)
+        metric = Metric(str(path), maximize=saved.maximize, description=saved.description)
         self.metrics = {metric.name: metric}
         to_graphs(space, space.decode([0]))  # raises ValueError if it cannot read the space
 

@@ -1,4 +1,4 @@
-"""How a predictor is built, adapts, and is meta-trained: numbers, without torch."""
+"""Settings of predictors and of their meta-training, without PyTorch."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 
 ALGORITHMS = {"maml": "", "anil": "head.", "boil": "body."}
-"""What the inner loop changes: parameters whose names begin so. MAML: all (Finn et al., ICML 2017);
-ANIL: the last layer (Raghu et al., ICLR 2020); BOIL: all but it (Oh et al., ICLR 2021)."""
+"""Prefix of the parameters that the inner loop changes, by algorithm.
+
+MAML changes all parameters (Finn et al., ICML 2017), ANIL the last layer (Raghu et al., ICLR 2020),
+BOIL all layers but the last (Oh et al., ICLR 2021)."""
 
 
 @dataclass(frozen=True)
 class PredictorConfig:
-    """How a predictor is built, and how it adapts.
+    """Settings of a predictor and of its adaptation to a task.
 
     Attributes:
-        width: features of a node in each of the layers; MP-NAS has 600 (Table 9).
-        layers: graph convolutions.
-        dropout: share of features dropped while it is meta-trained; MP-NAS has 0.2.
-        algorithm: of :data:`ALGORITHMS`: what adapts.
-        inner_rate: learning rate of the inner loop, and of fine-tuning.
+        width: Features per node in each layer; 600 in MP-NAS (Table 9).
+        layers: Number of graph convolutions.
+        dropout: Share of features dropped during meta-training; 0.2 in MP-NAS.
+        algorithm: Key of :data:`ALGORITHMS`: the parameters that adapt.
+        inner_rate: Learning rate of the inner loop; fine-tuning uses half of it.
 
     Raises:
-        ValueError: naming the setting and what it can be.
+        ValueError: If a setting is outside its range.
     """
 
     width: int = 64
@@ -41,30 +43,30 @@ class PredictorConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, got {getattr(self, name)}.")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is a share from 0 to below 1, got {self.dropout}.")
+            raise ValueError(f"dropout is at least 0 and below 1, got {self.dropout}.")
         if not 0 < self.inner_rate < np.inf:
-            raise ValueError(f"inner_rate is above 0, and finite; got {self.inner_rate}.")
+            raise ValueError(f"inner_rate is above 0 and finite, got {self.inner_rate}.")
 
 
 @dataclass(frozen=True)
 class MetaTrainingConfig:
-    """How long and in what portions a predictor is meta-trained.
+    """Settings of the meta-training of a predictor.
 
     Attributes:
-        epochs: of :attr:`steps` gradient steps each.
-        steps: of an epoch.
-        joint: the share of epochs that are joint pre-training; 1 for nothing else.
-        outer_rate: highest learning rate of AdamW; it rises from 0 and falls back to it, once in
-            each of the two phases.
-        tasks: in a step.
-        shots: of a task in the inner loop; MP-NAS adapts to 5.
-        validation: architectures of a task that are then predicted; as many are of a task in joint
+        epochs: Number of epochs.
+        steps: Gradient steps per epoch.
+        joint: Share of the epochs that are joint pre-training, 0 to 1.
+        outer_rate: Highest learning rate of AdamW. In each of the two phases, the learning rate
+            rises linearly from 0 and falls back to 0.
+        tasks: Tasks per gradient step.
+        shots: Architectures in the support set of a task; 5 in MP-NAS.
+        validation: Architectures in the query set of a task, and architectures per task in joint
             pre-training.
-        inner_steps: of the inner loop.
-        first_order: whether gradients of the inner loop are taken for constants.
+        inner_steps: SGD steps of the inner loop.
+        first_order: Whether the outer loop treats the inner loop's gradients as constants.
 
     Raises:
-        ValueError: naming the setting and what it can be.
+        ValueError: If a setting is outside its range.
     """
 
     epochs: int = 30
@@ -85,11 +87,11 @@ class MetaTrainingConfig:
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is at least 2, got {getattr(self, name)}.")
         if not 0 <= self.joint <= 1:
-            raise ValueError(f"joint is a share, 0 to 1, got {self.joint}.")
+            raise ValueError(f"joint is a share from 0 to 1, got {self.joint}.")
         if not 0 < self.outer_rate < np.inf:
-            raise ValueError(f"outer_rate is above 0, and finite; got {self.outer_rate}.")
+            raise ValueError(f"outer_rate is above 0 and finite, got {self.outer_rate}.")
 
     @property
     def joint_epochs(self) -> int:
-        """Those of joint pre-training."""
+        """Number of epochs of joint pre-training."""
         return round(self.joint * self.epochs)

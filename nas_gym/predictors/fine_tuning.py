@@ -1,4 +1,4 @@
-"""From a meta-learned predictor to one of a task: steps of SGD, as many as its few labels suggest.
+"""Fine-tune a predictor; cross-validation on the shots chooses the number of SGD steps.
 
 MP-NAS (Loya et al., NeurIPS 2023), section 3.2, meta-testing with fine-tuning.
 """
@@ -17,11 +17,11 @@ from nas_gym.predictors.maml import Parameters, adapt
 from nas_gym.utils.ranks import spearman
 
 STEP_CHOICES = (5, 10, 20, 50, 100)
-"""Of the inner loop, to choose from."""
+"""Numbers of SGD steps from which cross-validation chooses."""
 
-_FOLDS = 5
-_LOWERED = 0.5
-"""The learning rate, beside that of the inner loop: more steps of a smaller size."""
+_MAX_FOLDS = 5
+_RATE_FACTOR = 0.5
+"""Learning rate of fine-tuning, relative to the inner loop: smaller steps, but more of them."""
 
 
 def fine_tune(
@@ -32,20 +32,19 @@ def fine_tune(
     algorithm: str,
     learning_rate: float,
 ) -> tuple[dict[str, Tensor], int]:
-    """Parameters adapted to labelled architectures, and after how many steps.
+    """Return parameters adapted to a few labelled architectures, and the number of SGD steps.
 
-    The number of steps is that of :data:`STEP_CHOICES` whose predictions of shots left out have the
-    highest Spearman correlation with their labels; the least of those that are equal. Nothing but
-    the shots is looked at.
+    Cross-validation chooses the number of steps from :data:`STEP_CHOICES`: the one with the highest
+    Spearman correlation between predictions and labels of held-out shots; ties go to fewer steps.
 
     Args:
-        model: what is called with all of ``shots`` but their last, the labels.
-        parameters: where the steps begin.
-        shots: inputs and labels, ``(k, ...)`` each.
-        algorithm: of :data:`~nas_gym.predictors.maml.ALGORITHMS`.
-        learning_rate: of the inner loop; it is halved here.
+        model: Network, called with all tensors of ``shots`` but the last.
+        parameters: Initial parameters by name.
+        shots: Inputs of the model, then labels; ``(k, ...)`` each.
+        algorithm: Key of :data:`~nas_gym.predictors.config.ALGORITHMS`.
+        learning_rate: Learning rate of the inner loop; fine-tuning uses half of it.
     """
-    step = partial(adapt, model, algorithm=algorithm, learning_rate=_LOWERED * learning_rate)
+    step = partial(adapt, model, algorithm=algorithm, learning_rate=_RATE_FACTOR * learning_rate)
     steps = _choose_steps(model, parameters, shots, step)
     with torch.no_grad():
         return step(parameters=parameters, support=shots, steps=steps), steps
@@ -57,12 +56,12 @@ def _choose_steps(
     shots: tuple[Tensor, ...],
     step: partial[dict[str, Tensor]],
 ) -> int:
-    learned, left_out = _folds(len(shots[-1]))
-    if not left_out.size:
+    train_rows, held_out_rows = cross_validation_folds(len(shots[-1]))
+    if not held_out_rows.size:
         return STEP_CHOICES[0]
 
-    def predictions(support: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> Tensor:
-        """Of what was left out, after each of the steps."""
+    def predict_held_out(support: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> Tensor:
+        """Return predictions for one fold after each number of steps, ``(choices, size)``."""
         adapted, done, found = parameters, 0, []
         for steps in STEP_CHOICES:
             adapted = step(parameters=adapted, support=support, steps=steps - done)
@@ -71,22 +70,29 @@ def _choose_steps(
         return torch.stack(found)
 
     with torch.no_grad():
-        found = vmap(predictions)(
-            tuple(each[learned] for each in shots), tuple(each[left_out] for each in shots[:-1])
+        predicted = vmap(predict_held_out)(
+            tuple(each[train_rows] for each in shots),
+            tuple(each[held_out_rows] for each in shots[:-1]),
         )
-    labels = shots[-1][left_out].reshape(-1).numpy()
-    scores = [spearman(each, labels) for each in found.transpose(0, 1).flatten(1).numpy()]
+    labels = shots[-1][held_out_rows].reshape(-1).numpy()
+    scores = [spearman(each, labels) for each in predicted.transpose(0, 1).flatten(1).numpy()]
     return STEP_CHOICES[int(np.argmax(scores))]
 
 
-def _folds(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which shots each fold learns from, and which it leaves out, as many in each.
+def cross_validation_folds(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows that each fold trains on and holds out.
 
-    Shots beyond a multiple of the number of folds are learned from by all.
+    All folds hold out the same number of rows. The remainder of the division is never held out.
+
+    Args:
+        count: Number of rows.
+
+    Returns:
+        Training rows, ``(folds, count - size)``, and held-out rows, ``(folds, size)``.
     """
-    folds = min(_FOLDS, count)
+    folds = min(_MAX_FOLDS, count)
     size = count // folds if count > 1 else 0
-    left_out = np.arange(folds * size).reshape(size, folds).T
+    held_out = np.arange(folds * size).reshape(size, folds).T
     everything = np.arange(count)
-    learned = [np.setdiff1d(everything, each) for each in left_out]
-    return np.array(learned, np.int64), left_out
+    train = [np.setdiff1d(everything, each) for each in held_out]
+    return np.array(train, np.int64), held_out

@@ -1,4 +1,4 @@
-"""A graph convolutional network that predicts how architectures perform, from their graphs."""
+"""Graph convolutional network that predicts the performance of architectures from their graphs."""
 
 from __future__ import annotations
 
@@ -7,33 +7,37 @@ from torch import Tensor, nn
 
 from nas_gym.spaces.graphs import NODES, Graphs
 
-_SCALE = 1.5
-"""What sums over neighbours are divided by. A mean would forget how many there are: with rows of
-the adjacency normalised, predictions of cells not learned from are far worse."""
+_DIVISOR = 1.5
+"""Divisor of the sums over predecessors.
+
+A mean would lose the number of predecessors: with normalized rows of the adjacency matrix,
+predictions of unseen cells are far worse."""
 
 
 def to_tensors(graphs: Graphs) -> tuple[Tensor, Tensor]:
-    """What :class:`GCN` takes: how nodes gather, ``(n, nodes, nodes)``, and what they are, one-hot,
-    ``(n, nodes, 14)``; float32 both.
+    """Return the arguments of :class:`GCN` for a batch of graphs, float32.
 
-    A node gathers from those that lead to it, and from itself.
+    Returns:
+        The weights with which each node sums its predecessors and itself, ``(n, nodes, nodes)``,
+        and the one-hot operations of the nodes, ``(n, nodes, len(NODES))``.
     """
     nodes = torch.from_numpy(graphs.nodes)
     present = nodes >= 0
     gather = torch.from_numpy(graphs.adjacency).transpose(1, 2).float()
-    gather = (gather + torch.diag_embed(present.float())) / _SCALE
-    kinds = nn.functional.one_hot(nodes.clamp(min=0), len(NODES)) * present[..., None]
-    return gather, kinds.float()
+    gather = (gather + torch.diag_embed(present.float())) / _DIVISOR
+    operations = nn.functional.one_hot(nodes.clamp(min=0), len(NODES)) * present[..., None]
+    return gather, operations.float()
 
 
 class GCN(nn.Module):
-    """MP-NAS's predictor (Loya et al., NeurIPS 2023, Table 9): graph convolutions, of which the
-    global node's features are read out.
+    """Predictor network of MP-NAS (Loya et al., NeurIPS 2023, Table 9).
+
+    Graph convolutions are followed by a linear layer on the features of the global node.
 
     Args:
-        width: features of a node in each layer.
-        layers: graph convolutions.
-        dropout: share of features dropped after each of them while training.
+        width: Features per node in each layer.
+        layers: Number of graph convolutions.
+        dropout: Share of features dropped after each convolution during training.
     """
 
     def __init__(self, width: int = 600, layers: int = 4, dropout: float = 0.2) -> None:
@@ -43,14 +47,14 @@ class GCN(nn.Module):
         self.head = nn.Linear(width, 1)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, gather: Tensor, kinds: Tensor) -> Tensor:
-        """A number for each graph, ``(n,)``; arguments as :func:`to_tensors` gives them."""
-        features = kinds
+    def forward(self, gather: Tensor, operations: Tensor) -> Tensor:
+        """Return one score per graph, ``(n,)``; :func:`to_tensors` returns the arguments."""
+        features = operations
         for layer in self.body[:-1]:
             features = self._convolve(layer, gather, features)
-        # the global node is the last, and all that is read of the last layer
-        whole = self._convolve(self.body[-1], gather[:, -1:], features)
-        scores: Tensor = self.head(whole)[:, 0, 0]
+        # the head reads only the global node, which is the last one
+        global_features = self._convolve(self.body[-1], gather[:, -1:], features)
+        scores: Tensor = self.head(global_features)[:, 0, 0]
         return scores
 
     def _convolve(self, layer: nn.Module, gather: Tensor, features: Tensor) -> Tensor:

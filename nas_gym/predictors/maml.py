@@ -1,11 +1,13 @@
-"""Model-agnostic meta-learning of a predictor: MAML, ANIL and BOIL, of first order or second.
+"""Model-agnostic meta-learning of a predictor: MAML, ANIL and BOIL, first or second order.
 
-MP-NAS (Loya et al., NeurIPS 2023), section 3.2: the inner loop takes the parameters to a task with
-a few of its architectures (Eq. 4; Eq. 6 for BOIL), the outer loop moves where it begins (Eq. 5, 7).
+MP-NAS (Loya et al., NeurIPS 2023), section 3.2. The inner loop adapts the parameters to the support
+set of a task (Eq. 4; Eq. 6 for BOIL). The outer loop improves the initial parameters by the loss on
+the query set after adaptation (Eq. 5; Eq. 7 for BOIL).
 
-Where the paper has the squared error (Eq. 1), both predictions and labels are standardized first,
-so that it is one minus their correlation. A task's scale is not known from a few labels, and a
-ranking does not need it; with the plain error, the first steps go into shifting all predictions.
+The paper uses the squared error (Eq. 1). Here, predictions and labels are standardized first, so
+that the loss is one minus their correlation. A ranking does not need the scale of a task, and a few
+labels do not determine it. With the plain squared error, the first steps mostly shift all
+predictions.
 """
 
 from __future__ import annotations
@@ -20,19 +22,22 @@ from torch.func import functional_call, grad, vmap
 from nas_gym.predictors.config import ALGORITHMS
 
 Parameters = Mapping[str, Tensor]
+"""Parameters of a network by name."""
 
-_LEAST_VARIANCE = 1e-3
+_MIN_VARIANCE = 1e-3  # added to the variance; avoids a division by zero for equal values
 
 
 def correlation_loss(predicted: Tensor, labels: Tensor) -> Tensor:
-    """Half the mean squared error of standardized ``(n,)`` predictions and labels: one minus their
-    correlation."""
+    """Return one minus the correlation of predictions and labels, ``(n,)`` each.
+
+    It is half the mean squared error of the standardized values.
+    """
     return torch.square(_standardized(predicted) - _standardized(labels)).mean() / 2
 
 
 def _standardized(values: Tensor) -> Tensor:
     centered = values - values.mean()
-    return centered / torch.sqrt(torch.square(centered).mean() + _LEAST_VARIANCE)
+    return centered / torch.sqrt(torch.square(centered).mean() + _MIN_VARIANCE)
 
 
 def adapt(
@@ -45,25 +50,25 @@ def adapt(
     steps: int,
     first_order: bool = False,
 ) -> dict[str, Tensor]:
-    """The inner loop: parameters after some steps of SGD on a task's support set.
+    """Run the inner loop: return the parameters after SGD steps on a support set (Eq. 4, 6).
 
     Args:
-        model: what is called with all of ``support`` but its last, the labels.
-        parameters: where the steps begin, by name.
-        support: inputs and labels, ``(k, ...)`` each.
-        algorithm: of :data:`ALGORITHMS`.
-        learning_rate: of the steps.
-        steps: how many.
-        first_order: whether the outer loop takes the steps' gradients for constants.
+        model: Network, called with all tensors of ``support`` but the last.
+        parameters: Initial parameters by name.
+        support: Inputs of the model, then labels; ``(k, ...)`` each.
+        algorithm: Key of :data:`ALGORITHMS`.
+        learning_rate: Learning rate of SGD.
+        steps: Number of SGD steps.
+        first_order: Whether the outer loop treats the gradients of these steps as constants.
     """
-    own = {name: each for name, each in parameters.items() if _changes(algorithm, name)}
-    fixed = {name: each for name, each in parameters.items() if name not in own}
+    adapted = {name: each for name, each in parameters.items() if _changes(algorithm, name)}
+    fixed = {name: each for name, each in parameters.items() if name not in adapted}
     for _ in range(steps):
-        slopes = grad(partial(_loss, model, pairs=support))(own, fixed=fixed)
+        gradients = grad(partial(_loss, model, pairs=support))(adapted, fixed=fixed)
         if first_order:
-            slopes = {name: slope.detach() for name, slope in slopes.items()}
-        own = {name: each - learning_rate * slopes[name] for name, each in own.items()}
-    return {name: own.get(name, each) for name, each in parameters.items()}
+            gradients = {name: gradient.detach() for name, gradient in gradients.items()}
+        adapted = {name: each - learning_rate * gradients[name] for name, each in adapted.items()}
+    return {name: adapted.get(name, each) for name, each in parameters.items()}
 
 
 def meta_loss(
@@ -77,15 +82,20 @@ def meta_loss(
     steps: int,
     first_order: bool = False,
 ) -> Tensor:
-    """The outer loop's loss: on the query sets of tasks, after adapting to their support sets.
+    """Return the outer loop's loss: the mean query loss after adaptation to each task (Eq. 5, 7).
 
     Args:
-        model, parameters, algorithm, learning_rate, steps, first_order: as of :func:`adapt`.
-        support: inputs and labels, ``(tasks, k, ...)`` each.
-        query: those to be predicted afterwards, ``(tasks, q, ...)`` each.
+        model: Network, called with all tensors of ``support`` but the last.
+        parameters: Initial parameters by name.
+        support: Inputs and labels of the support sets, ``(tasks, k, ...)`` each.
+        query: Inputs and labels of the query sets, ``(tasks, q, ...)`` each.
+        algorithm: Key of :data:`ALGORITHMS`.
+        learning_rate: Learning rate of the inner loop.
+        steps: SGD steps of the inner loop.
+        first_order: Whether to treat the inner loop's gradients as constants.
     """
 
-    def of_one(support: tuple[Tensor, ...], query: tuple[Tensor, ...]) -> Tensor:
+    def task_loss(support: tuple[Tensor, ...], query: tuple[Tensor, ...]) -> Tensor:
         adapted = adapt(
             model,
             parameters,
@@ -97,7 +107,7 @@ def meta_loss(
         )
         return _loss(model, adapted, pairs=query, fixed={})
 
-    losses: Tensor = vmap(of_one, randomness="different")(support, query)
+    losses: Tensor = vmap(task_loss, randomness="different")(support, query)
     return losses.mean()
 
 
@@ -106,7 +116,8 @@ def _changes(algorithm: str, name: str) -> bool:
 
 
 def _loss(
-    model: nn.Module, own: Parameters, *, pairs: tuple[Tensor, ...], fixed: Parameters
+    model: nn.Module, adapted: Parameters, *, pairs: tuple[Tensor, ...], fixed: Parameters
 ) -> Tensor:
     *inputs, labels = pairs
-    return correlation_loss(functional_call(model, {**own, **fixed}, tuple(inputs)), labels)
+    predicted = functional_call(model, {**adapted, **fixed}, tuple(inputs))
+    return correlation_loss(predicted, labels)

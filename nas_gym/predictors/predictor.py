@@ -1,4 +1,4 @@
-"""A predictor of architectures' performance that a few labels adapt to a task."""
+"""Predictor that ranks architectures and adapts to a task from a few labels."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import read_tensors, write_tensors
 from nas_gym.utils.ranks import rank_scores
 
-_BATCH = 4096  # graphs that are predicted at a time
+_BATCH = 4096  # graphs per forward pass
 
 
 class Predictor:
-    """A graph convolutional network that scores architectures: the higher, the larger the metric.
+    """Graph convolutional network that scores architectures.
 
-    Scores rank; they have no unit. A new one has random parameters.
+    A higher score predicts a larger value of the metric. Scores have no unit: only their order
+    counts. A new predictor has random parameters.
 
     Args:
-        config: how it is built.
-        seed: of its parameters.
+        config: Settings of the network and of its adaptation.
+        seed: Seed of the initial parameters.
 
     Attributes:
-        parameters: of the network, by name.
-        steps: of fine-tuning that made the parameters; 0 for none.
+        parameters: Parameters of the network by name.
+        fine_tuning_steps: SGD steps of the latest :meth:`fit`; 0 before.
 
     Example:
         >>> from nas_gym.spaces.graphs import to_graphs
@@ -57,34 +58,38 @@ class Predictor:
             self.model = GCN(config.width, config.layers, config.dropout)
         self.model.eval()
         self.parameters = {name: each.detach() for name, each in self.model.named_parameters()}
-        self.steps = 0
+        self.fine_tuning_steps = 0
 
-    def with_parameters(self, parameters: Parameters, steps: int = 0) -> Self:
-        """The same network with other parameters, after so many steps of fine-tuning."""
+    def with_parameters(self, parameters: Parameters, fine_tuning_steps: int = 0) -> Self:
+        """Return a copy of the predictor with other parameters."""
         other = copy.copy(self)
-        other.parameters, other.steps = dict(parameters), steps
+        other.parameters, other.fine_tuning_steps = dict(parameters), fine_tuning_steps
         return other
 
     def predict(self, graphs: Graphs) -> NDArray[np.float64]:
-        """Scores of architectures, ``(n,)``."""
-        return self.score(*to_tensors(graphs))
+        """Return the scores of architectures, ``(n,)``."""
+        return self.predict_tensors(*to_tensors(graphs))
 
-    def score(self, *inputs: Tensor) -> NDArray[np.float64]:
-        """The same, of graphs as :func:`~nas_gym.predictors.gcn.to_tensors` gives them."""
-        parts = zip(*(torch.split(each, _BATCH) for each in inputs), strict=True)
-        with torch.no_grad():
-            found = [functional_call(self.model, self.parameters, part) for part in parts]
-        return torch.cat(found).numpy().astype(np.float64)
-
-    def fit(self, graphs: Graphs, labels: NDArray[np.float64] | list[float]) -> Self:
-        """A predictor adapted to labelled architectures; this one stays as it is.
+    def predict_tensors(self, *inputs: Tensor) -> NDArray[np.float64]:
+        """Return the scores of architectures, ``(n,)``.
 
         Args:
-            graphs: ``k`` of them.
-            labels: what was measured, ``(k,)``; only their order counts.
+            inputs: The tensors that :func:`~nas_gym.predictors.gcn.to_tensors` returns.
+        """
+        parts = zip(*(torch.split(each, _BATCH) for each in inputs), strict=True)
+        with torch.no_grad():
+            scores = [functional_call(self.model, self.parameters, part) for part in parts]
+        return torch.cat(scores).numpy().astype(np.float64)
+
+    def fit(self, graphs: Graphs, labels: NDArray[np.float64] | list[float]) -> Self:
+        """Return a predictor that is fine-tuned to labelled architectures; this one is unchanged.
+
+        Args:
+            graphs: ``k`` architectures.
+            labels: Measured values, ``(k,)``; only their order counts.
 
         Raises:
-            ValueError: no labels, another number of them than of graphs, or NaN.
+            ValueError: If there are no labels, another number of labels than of graphs, or NaN.
         """
         values = np.asarray(labels, np.float64)
         if values.shape != (len(graphs.nodes),) or not len(values):
@@ -93,7 +98,7 @@ class Predictor:
                 f"one graph; got labels of shape {values.shape}."
             )
         if np.isnan(values).any():
-            raise ValueError("Labels hold NaN, numbers were expected.")
+            raise ValueError("Labels hold NaN. Give a number for each graph.")
         scores = torch.from_numpy(rank_scores(values[None])[0].astype(np.float32))
         parameters, steps = fine_tune(
             self.model,
@@ -105,15 +110,15 @@ class Predictor:
         return self.with_parameters(parameters, steps)
 
     def state_arrays(self) -> dict[str, NDArray[np.float32]]:
-        """The parameters, by name."""
+        """Return the parameters as arrays by name."""
         return {name: each.detach().numpy() for name, each in self.parameters.items()}
 
     def with_state_arrays(self, arrays: dict[str, NDArray[np.float32]]) -> Self:
-        """Such a predictor with other parameters.
+        """Return a copy of the predictor with parameters that :meth:`state_arrays` returned.
 
         Raises:
-            KeyError: one is missing.
-            ValueError: one has another shape.
+            KeyError: If a parameter is missing.
+            ValueError: If a parameter has another shape.
         """
         found: dict[str, Tensor] = {}
         for name, own in self.parameters.items():
@@ -122,47 +127,50 @@ class Predictor:
             found[name] = torch.from_numpy(arrays[name].astype(np.float32))
         return self.with_parameters(found)
 
-    def save(self, path: str | Path, *, maximize: bool = True, what: str = "") -> None:
-        """Write it to a file (``.safetensors``) that an environment's ``signal`` may name.
+    def save(self, path: str | Path, *, maximize: bool = True, description: str = "") -> None:
+        """Write the predictor to a file.
+
+        The ``signal`` of an environment can name the file: ``signal="predictor:FILE"``.
 
         Args:
-            path: of the file.
-            maximize: whether more is better of the metric that it predicts.
-            what: what it was fitted to, in a few words.
+            path: Path of the file (``.safetensors``).
+            maximize: Whether larger values of the predicted metric are better.
+            description: Short text about the labels that the predictor was fitted to.
         """
-        about = {"recipe": asdict(self.config), "maximize": maximize, "what": what}
+        about = {"recipe": asdict(self.config), "maximize": maximize, "what": description}
         arrays = {f"parameters/{name}": each for name, each in self.state_arrays().items()}
         write_tensors(Path(path), {"predictor": np.array(json.dumps(about)), **arrays})
 
 
 @dataclass(frozen=True)
 class SavedPredictor:
-    """What :meth:`Predictor.save` wrote.
+    """Content of a file that :meth:`Predictor.save` wrote.
 
     Attributes:
-        predictor: as it was.
-        maximize: whether more is better of the metric that it predicts.
-        what: what it was fitted to.
+        predictor: Saved predictor.
+        maximize: Whether larger values of the predicted metric are better.
+        description: Short text about the labels that the predictor was fitted to.
     """
 
     predictor: Predictor
     maximize: bool
-    what: str
+    description: str
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a file.
+        """Read a file that :meth:`Predictor.save` wrote.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            DamagedDataError: it holds something else, or less.
+            FileNotFoundError: If there is no such file.
+            DamagedDataError: If the file holds no predictor, or is incomplete.
         """
         arrays = read_tensors(Path(path))
         try:
             about = json.loads(str(arrays["predictor"]))
-            begun = Predictor(PredictorConfig(**about["recipe"]))
+            untrained = Predictor(PredictorConfig(**about["recipe"]))
             found = {name.removeprefix("parameters/"): each for name, each in arrays.items()}
-            return cls(begun.with_state_arrays(found), bool(about["maximize"]), str(about["what"]))
+            predictor = untrained.with_state_arrays(found)
+            return cls(predictor, bool(about["maximize"]), str(about["what"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedDataError(
                 f"{path} holds no predictor. `nas-gym predict --save FILE` writes one."

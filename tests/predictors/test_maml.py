@@ -99,7 +99,7 @@ def test_first_order_is_the_gradient_where_the_steps_end(model):
     assert not torch.allclose(found[0], second[0])
 
 
-def test_tasks_side_by_side_are_the_mean_of_them_alone(model):
+def test_loss_of_many_tasks_is_the_mean_of_single_ones(model):
     support, query = tasks(3, 4, 1), tasks(3, 6, 2)
     how = {"algorithm": "boil", "learning_rate": 0.2, "steps": 2}
     together = meta_loss(model, parameters(model), support, query, **how)

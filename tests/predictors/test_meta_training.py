@@ -1,4 +1,4 @@
-"""Meta-training: it learns, goes on alike after a cut, and refuses what makes no sense."""
+"""Meta-training: learning, resuming and invalid settings."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def sources(table):
     ]
 
 
-def trained(sources, schedule=SHORT, seed=0, **recipe):
+def trained(sources, config=SHORT, seed=0, **settings):
     training = MetaTraining(
-        PredictorConfig(**{"width": 16, "layers": 2} | recipe), schedule, sources, seed
+        PredictorConfig(**{"width": 16, "layers": 2} | settings), config, sources, seed
     )
-    losses = [training.run_epoch() for _ in range(schedule.epochs)]
+    losses = [training.run_epoch() for _ in range(config.epochs)]
     return training, losses
 
 
@@ -51,7 +51,7 @@ def test_same_seed_same_network(sources):
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
-def test_cut_off_and_taken_up_is_the_same(sources, cut):
+def test_resumed_training_is_identical(sources, cut):
     straight, _ = trained(sources)
     first = MetaTraining(PredictorConfig(width=16, layers=2), SHORT, sources, 0)
     for _ in range(cut):
@@ -67,8 +67,8 @@ def test_cut_off_and_taken_up_is_the_same(sources, cut):
 @pytest.mark.parametrize("algorithm", ["boil", "maml", "anil"])
 @pytest.mark.parametrize("joint", [0.0, 0.5, 1.0])
 def test_every_kind_runs(sources, algorithm, joint):
-    schedule = MetaTrainingConfig(epochs=2, steps=2, tasks=2, validation=8, joint=joint)
-    _, losses = trained(sources, schedule, algorithm=algorithm)
+    config = MetaTrainingConfig(epochs=2, steps=2, tasks=2, validation=8, joint=joint)
+    _, losses = trained(sources, config, algorithm=algorithm)
     assert np.isfinite(losses).all()
     first_order = MetaTrainingConfig(epochs=1, steps=2, tasks=2, joint=0.0, first_order=True)
     trained(sources, first_order, algorithm=algorithm)
@@ -90,13 +90,13 @@ def test_it_learns(sources, table):
     assert spearman(adapted.predict(graphs), truth) > 0.7
 
 
-def test_rate_rises_and_falls_in_each_phase(sources):
+def test_learning_rate_rises_and_falls_in_each_phase(sources):
     training = MetaTraining(
         PredictorConfig(width=4, layers=1), MetaTrainingConfig(epochs=4, steps=10), sources, 0
     )
     rates = []
     for training.epoch in range(4):
-        rates += [training._learning_rate(step) for step in range(10)]
+        rates += [training.learning_rate(step) for step in range(10)]
     joint, meta = rates[:20], rates[20:]
     assert joint == meta
     assert max(joint) == pytest.approx(2e-3)
@@ -113,6 +113,6 @@ def test_rate_rises_and_falls_in_each_phase(sources):
         ({"outer_rate": -1.0}, "outer_rate"),
     ],
 )
-def test_bad_schedules(settings, message):
+def test_invalid_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         MetaTrainingConfig(**settings)

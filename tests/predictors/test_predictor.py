@@ -1,4 +1,4 @@
-"""Predictors: fitted to few labels of which only the order counts, kept whole, and evaluators."""
+"""Predictors: fitting to a few labels, saving, and use as an evaluator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 import nas_gym  # noqa: F401
 from nas_gym.evaluators import PredictorEvaluator
 from nas_gym.predictors.config import PredictorConfig
-from nas_gym.predictors.fine_tuning import STEP_CHOICES, _folds
+from nas_gym.predictors.fine_tuning import STEP_CHOICES, cross_validation_folds
 from nas_gym.predictors.predictor import Predictor, SavedPredictor
 from nas_gym.spaces import CategoricalSpace
 from nas_gym.spaces.graphs import Graphs, to_graphs
@@ -48,7 +48,9 @@ def test_same_seed_same_scores(cells):
     scores = Predictor(SMALL, seed=3).predict(graphs)
     state = torch.random.get_rng_state()
     np.testing.assert_array_equal(scores, Predictor(SMALL, seed=3).predict(graphs))
-    assert torch.equal(state, torch.random.get_rng_state())  # torch's own stream is left alone
+    assert torch.equal(
+        state, torch.random.get_rng_state()
+    )  # PyTorch's global generator is unchanged
     assert (scores != Predictor(SMALL, seed=4).predict(graphs)).any()
     assert scores.shape == (50,)
     assert Predictor(SMALL).predict(some(graphs, [])).shape == (0,)
@@ -61,7 +63,7 @@ def test_fit_learns_a_ranking(cells):
     before = begun.predict(graphs)
     fitted = begun.fit(graphs, labels)
     np.testing.assert_array_equal(begun.predict(graphs), before)
-    assert fitted.steps in STEP_CHOICES
+    assert fitted.fine_tuning_steps in STEP_CHOICES
     assert spearman(fitted.predict(graphs), labels) > 0.7
     assert spearman(fitted.predict(others), truth) > 0.5
 
@@ -79,12 +81,12 @@ def test_very_few_labels(cells, count):
 
 
 @pytest.mark.parametrize("count", range(2, 14))
-def test_folds_leave_out_what_they_do_not_learn_from(count):
-    learned, left_out = _folds(count)
-    assert len(learned) == len(left_out) == min(5, count)
-    for one, other in zip(learned, left_out, strict=True):
+def test_folds_hold_out_the_rows_that_they_do_not_train_on(count):
+    train, held_out = cross_validation_folds(count)
+    assert len(train) == len(held_out) == min(5, count)
+    for one, other in zip(train, held_out, strict=True):
         assert sorted([*one, *other]) == list(range(count))
-    everything = left_out.reshape(-1)
+    everything = held_out.reshape(-1)
     assert len(set(everything.tolist())) == len(everything) > count - 5
 
 
@@ -112,7 +114,7 @@ def test_bad_labels(cells, labels, message):
         ({"inner_rate": 0.0}, "inner_rate"),
     ],
 )
-def test_bad_recipes(settings, message):
+def test_invalid_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         PredictorConfig(**settings)
 
@@ -120,9 +122,13 @@ def test_bad_recipes(settings, message):
 def test_saved_and_loaded(cells, tmp_path):
     graphs, labels = drawn(cells, 10)
     fitted = Predictor(SMALL).fit(graphs, labels)
-    fitted.save(tmp_path / "fitted.safetensors", maximize=False, what="ten of them")
+    fitted.save(tmp_path / "fitted.safetensors", maximize=False, description="ten of them")
     found = SavedPredictor.load(tmp_path / "fitted.safetensors")
-    assert (found.maximize, found.what, found.predictor.config) == (False, "ten of them", SMALL)
+    assert (found.maximize, found.description, found.predictor.config) == (
+        False,
+        "ten of them",
+        SMALL,
+    )
     np.testing.assert_array_equal(found.predictor.predict(graphs), fitted.predict(graphs))
 
 
@@ -150,7 +156,7 @@ def test_files_that_hold_no_predictor(tmp_path):
 @pytest.fixture
 def saved(cells, tmp_path):
     path = tmp_path / "fitted.safetensors"
-    Predictor(SMALL).fit(*drawn(cells, 20)).save(path, what="twenty of them")
+    Predictor(SMALL).fit(*drawn(cells, 20)).save(path, description="twenty of them")
     return path
 
 
