@@ -1,20 +1,16 @@
-"""Predictors: fitting to a few labels, saving, and use as an evaluator."""
+"""Predictors: fitting to a few labels, cross-validation folds and saving."""
 
 from __future__ import annotations
 
 import json
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
-import nas_gym  # noqa: F401
-from nas_gym.evaluators import PredictorEvaluator
 from nas_gym.predictors.config import PredictorConfig
 from nas_gym.predictors.fine_tuning import STEP_CHOICES, cross_validation_folds
 from nas_gym.predictors.predictor import Predictor, SavedPredictor
-from nas_gym.spaces import CategoricalSpace
 from nas_gym.spaces.graphs import Graphs, to_graphs
 from nas_gym.tables import load_table
 from nas_gym.utils.errors import DamagedDataError
@@ -148,53 +144,3 @@ def test_files_that_hold_no_predictor(tmp_path):
     path.write_bytes(b"no tensors")
     with pytest.raises(DamagedDataError):
         SavedPredictor.load(path)
-
-
-# -- as an evaluator ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def saved(cells, tmp_path):
-    path = tmp_path / "fitted.safetensors"
-    Predictor(SMALL).fit(*drawn(cells, 20)).save(path, description="twenty of them")
-    return path
-
-
-@pytest.mark.parametrize("suffix", ["", "-alpha", "-population"])
-def test_environments_run_on_a_predictor(saved, suffix, cells):
-    env_id = f"NB201-cifar10{suffix}-v0"
-    envs = gym.make_vec(env_id, num_envs=2, signal=f"predictor:{saved}")
-    task = envs.unwrapped.task
-    expected = SavedPredictor.load(saved).predictor.predict(cells[0])
-    np.testing.assert_array_equal(task.rewards, expected)
-    assert str(task.report) == "analog-nasbench:baseline_accuracy"
-    assert task.describe()["provenance"][f"predictor:{saved}"]["file"] == "fitted.safetensors"
-    envs.reset(seed=0)
-    for _ in range(12):
-        envs.step(envs.action_space.sample())
-    assert envs.unwrapped.history.queries > 0
-
-
-def test_less_is_better_of_a_latency(cells, tmp_path):
-    path = tmp_path / "latency.safetensors"
-    predictor = Predictor(SMALL)
-    predictor.save(path, maximize=False)
-    task = gym.make("NB201-cifar10-v0", signal=f"predictor:{path}").unwrapped.task
-    assert task.direction == -1
-    np.testing.assert_array_equal(task.rewards, -predictor.predict(cells[0]))
-
-
-def test_evaluator_of_some(saved, cells):
-    evaluator = PredictorEvaluator(load_table("analog-nasbench").space, saved)
-    (name,) = evaluator.metrics
-    assert name == f"predictor:{saved}"
-    np.testing.assert_allclose(
-        evaluator.evaluate(np.array([4, 2]))[name], evaluator.table().values[[4, 2], 0], rtol=1e-5
-    )
-
-
-def test_evaluator_that_cannot_be(saved, tmp_path):
-    with pytest.raises(ValueError, match="not part of the unified graph"):
-        PredictorEvaluator(CategoricalSpace([("a", "b")]), saved)
-    with pytest.raises(FileNotFoundError):
-        gym.make("NB201-cifar10-v0", signal=f"predictor:{tmp_path / 'none'}")
