@@ -1,11 +1,15 @@
-"""Networks and plans small enough for tests."""
+"""Images, networks and plans small enough for tests."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from nas_gym.networks import data
 from nas_gym.networks.plans import NetworkPlan, supernet_plan, training_plan
+
+_RNG = np.random.default_rng(0)
 
 NETWORKS = {
     "NB201": {"channels": 8, "cells": 1},
@@ -25,3 +29,8 @@ def small_supernet(space: str, epochs: int = 2) -> NetworkPlan:
 
 def small_training(space: str, epochs: int = 1) -> NetworkPlan:
     return small(training_plan(space, data.load_images("digits")), epochs)
+
+
+def random_images(n, side=32):
+    """Return random images, ``(n, 3, side, side)`` uint8; each call returns others."""
+    return _RNG.integers(0, 256, (n, 3, side, side), np.uint8)

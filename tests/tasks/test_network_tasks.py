@@ -111,7 +111,7 @@ def test_report_of_a_table(files):
         ({"signal": "accuracy"}, "no metric 'accuracy'"),
         ({"report": "nowhere:x"}, "nowhere"),
         ({"report": "analog-nasbench:x"}, "no metric 'x'"),
-        ({"size": 8}, "a size of their own"),
+        ({"size": 8}, "have a fixed size"),
         ({"evaluator": "guess"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=0)"}, "epochs of at least 1"),
         ({"evaluator": "supernet(images=0)"}, "at least one image"),

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from the archives of their publisher, in Python's or in binary form."""
+"""CIFAR-10 and CIFAR-100, from the published archives of Python pickles or of binary files."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ _PIXELS = 3 * 32 * 32
 
 
 @dataclass(frozen=True)
-class Cifar:
-    """What the archives of one of the two data sets hold.
+class CIFARArchives:
+    """Description of the two archives of a data set.
 
     Attributes:
-        name: of the data set.
-        archive: the Python form's, as it is published.
-        binary: the binary form's file name.
-        training, test: the names of their members, without endings.
-        labels: the key of the labels, in the Python form.
-        label_bytes: how many come before the pixels in the binary form; the last is the label.
-        classes: the key and the file of their names.
+        name: Name of the data set.
+        python: Archive of Python pickles, as published.
+        binary: File name of the archive of binary files.
+        training: Names of the training members, without endings.
+        test: Name of the test member, without ending.
+        labels: Key of the labels in a pickle.
+        label_bytes: Number of label bytes before the pixels of a binary image; the last one is the
+            label.
+        classes: Key and member of the class names in the archive of pickles.
     """
 
     name: str
-    archive: RemoteFile
+    python: RemoteFile
     binary: str
     training: tuple[str, ...]
     test: str
@@ -43,7 +45,7 @@ class Cifar:
     classes: tuple[bytes, str]
 
 
-CIFAR10 = Cifar(
+_CIFAR10 = CIFARArchives(
     "cifar10",
     RemoteFile(
         "cifar-10-python.tar.gz",
@@ -57,7 +59,7 @@ CIFAR10 = Cifar(
     1,
     (b"label_names", "batches.meta"),
 )
-CIFAR100 = Cifar(
+_CIFAR100 = CIFARArchives(
     "cifar100",
     RemoteFile(
         "cifar-100-python.tar.gz",
@@ -71,37 +73,43 @@ CIFAR100 = Cifar(
     2,
     (b"fine_label_names", "meta"),
 )
+CIFAR_ARCHIVES = {each.name: each for each in (_CIFAR10, _CIFAR100)}
+"""Archives by the name of their data set."""
 
 
-def read_cifar(path: Path, kind: Cifar) -> ImageData:
-    """Read an archive, of either form.
+def read_cifar(path: Path, archives: CIFARArchives) -> ImageData:
+    """Read one of the two archives of a data set.
+
+    Args:
+        path: Path of the archive.
+        archives: Description of the data set's archives.
 
     Raises:
-        DamagedDataError: it is cut short, lacks a member, or a member is not as it should be.
+        DamagedDataError: If the archive is cut short, or if a member is missing or damaged.
     """
     members = _members(path)
-    binary = f"{kind.test}.bin" in members
-    wanted = [f"{name}.bin" if binary else name for name in (*kind.training, kind.test)]
-    meta = {"batches.meta": "batches.meta.txt", "meta": "fine_label_names.txt"}[kind.classes[1]]
-    meta = meta if binary else kind.classes[1]
+    binary = f"{archives.test}.bin" in members
+    wanted = [f"{name}.bin" if binary else name for name in (*archives.training, archives.test)]
+    meta = {"batches.meta": "batches.meta.txt", "meta": "fine_label_names.txt"}[archives.classes[1]]
+    meta = meta if binary else archives.classes[1]
     missing = [name for name in (*wanted, meta) if name not in members]
     if missing:
         raise DamagedDataError(
-            f"{path} lacks {', '.join(missing)}: it is no archive of {kind.name} as published at "
-            f"{_SITE}/cifar.html."
+            f"{path} lacks {', '.join(missing)}: it is no archive of {archives.name}. Get it "
+            f"from {_SITE}/cifar.html."
         )
     read_one = _read_binary if binary else _read_pickle
-    splits = [read_one(members[name], f"{name} in {path}", kind) for name in wanted]
-    classes = _classes(members[meta], f"{meta} in {path}", kind, binary)
+    splits = [read_one(members[name], f"{name} in {path}", archives) for name in wanted]
+    classes = _classes(members[meta], f"{meta} in {path}", archives, binary)
     training = Split(
         np.concatenate([each.images for each in splits[:-1]]),
         np.concatenate([each.labels for each in splits[:-1]]),
     )
-    return from_published_splits(kind.name, classes, training, splits[-1])
+    return from_published_splits(archives.name, classes, training, splits[-1])
 
 
 def _members(path: Path) -> dict[str, bytes]:
-    """The content of each file of an archive, by its name without folders."""
+    """Return the content of each file of an archive, by its name without folders."""
     found = {}
     try:
         with tarfile.open(path) as archive:
@@ -117,28 +125,32 @@ def _members(path: Path) -> dict[str, bytes]:
     return found
 
 
-def _read_pickle(content: bytes, name: str, kind: Cifar) -> Split:
+def _read_pickle(content: bytes, name: str, archives: CIFARArchives) -> Split:
     batch = pickles.load_pickle(content, pickles.NUMPY, name, encoding="bytes")
     try:
-        return _split(np.asarray(batch[b"data"], np.uint8), np.array(batch[kind.labels], np.int64))
+        return _split(
+            np.asarray(batch[b"data"], np.uint8), np.array(batch[archives.labels], np.int64)
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedDataError(f"{name} is no batch of {kind.name}: {error!r}.") from error
+        raise DamagedDataError(f"{name} is no batch of {archives.name}: {error!r}.") from error
 
 
-def _read_binary(content: bytes, name: str, kind: Cifar) -> Split:
-    size = kind.label_bytes + _PIXELS
+def _read_binary(content: bytes, name: str, archives: CIFARArchives) -> Split:
+    size = archives.label_bytes + _PIXELS
     if not content or len(content) % size:
-        raise DamagedDataError(f"{name} has {len(content)} bytes, a multiple of {size} is due.")
+        raise DamagedDataError(f"{name} has {len(content)} bytes, which is no multiple of {size}.")
     rows = np.frombuffer(content, np.uint8).reshape(-1, size)
-    return _split(rows[:, kind.label_bytes :], rows[:, kind.label_bytes - 1].astype(np.int64))
+    return _split(
+        rows[:, archives.label_bytes :], rows[:, archives.label_bytes - 1].astype(np.int64)
+    )
 
 
 def _split(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
     return Split(pixels.reshape(len(labels), *_SHAPE), labels)
 
 
-def _classes(content: bytes, name: str, kind: Cifar, binary: bool) -> tuple[str, ...]:
+def _classes(content: bytes, name: str, archives: CIFARArchives, binary: bool) -> tuple[str, ...]:
     if binary:
         return tuple(content.decode().split())
-    names = pickles.load_pickle(content, pickles.NUMPY, name, encoding="bytes")[kind.classes[0]]
+    names = pickles.load_pickle(content, pickles.NUMPY, name, encoding="bytes")[archives.classes[0]]
     return tuple(each.decode() for each in names)

@@ -1,4 +1,4 @@
-"""Handwritten digits that come with scikit-learn: the data set that is there on every machine."""
+"""Handwritten digits that come with scikit-learn, available on every machine."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from nas_gym.networks.data.images import ImageData, Split, split_by_class
 
 
 def read_digits() -> ImageData:
-    """1,797 digits of 8x8 pixels (Alpaydin and Kaynak, 1998): half of them to train on, a quarter
-    each for validation and test."""
+    """Return 1,797 digits of 8x8 pixels (Alpaydin and Kaynak, 1998).
+
+    Half of them are for training, a quarter for validation and a quarter for testing.
+    """
     from sklearn.datasets import load_digits
 
     found = load_digits()
     images = np.round(found.images * 255 / 16).astype(np.uint8)[:, None]
     whole = Split(images, found.target.astype(np.int64))
-    train, valid, test = (
-        whole.part(rows) for rows in split_by_class(whole.labels, (0.5, 0.25, 0.25))
-    )
+    rows = split_by_class(whole.labels, (0.5, 0.25, 0.25))
+    train, valid, test = (whole.part(each) for each in rows)
     return ImageData("digits", tuple("0123456789"), train, valid, test)

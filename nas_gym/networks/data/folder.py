@@ -1,4 +1,4 @@
-"""Image folders, ``<class>/<image>``, as they are or in a zip file."""
+"""Image folders ``<class>/<image>``, also in a zip file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".webp"}
 
 class _Files(Protocol):
     def names(self) -> list[str]:
-        """Of all files and, with a slash at their ends, of folders."""
+        """Return the names of all files, and those of folders with a slash at the end."""
 
     def read(self, name: str) -> bytes: ...
 
@@ -49,7 +49,7 @@ class _Zip:
     def read(self, name: str) -> bytes:
         try:
             return self._file.read(name)
-        except RuntimeError as error:  # encrypted, or compressed in a way that Python does not know
+        except RuntimeError as error:  # encrypted, or an unsupported compression
             raise DamagedDataError(f"{name} in {self._file.filename}: {error}.") from error
 
 
@@ -68,31 +68,32 @@ def _open(path: Path) -> Iterator[_Files]:
 
 
 def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
-    """All images of a folder or zip file, and the names of their classes.
+    """Return all images of a folder or zip file, and the names of their classes.
 
-    The folder that an image lies in is its class; classes and images are in alphabetical order.
-    Hidden files are left out. Where some images have colours, all are taken as such.
+    The class of an image is the name of its folder. Classes and images are in alphabetical order.
+    Hidden files are ignored. If some images have colours, grey images are converted to colours.
 
     Args:
-        path: of the folder or zip file.
-        size: images are scaled to so many pixels in height and width; as they are by default.
+        path: Path of the folder or zip file.
+        size: Height and width to which images are scaled, in pixels; by default, they keep their
+            size.
 
     Raises:
-        MissingDataError: no such file, or no image in it.
-        DamagedDataError: not a zip file, an image that cannot be read, or images of different
-            sizes where no size is given, or an empty folder among those of the classes.
+        MissingDataError: If there is no such file, or it holds no images.
+        DamagedDataError: If the file is no zip file, if an image cannot be read, if images differ
+            in size and no ``size`` is given, or if a class folder is empty.
     """
     with _open(path) as files:
         found = files.names()
         names = sorted(filter(_is_image, found))
         if not names:
             raise MissingDataError(
-                f"{path} holds no images. <class>/<image> was expected, with endings "
+                f"{path} holds no images. Put them at <class>/<image>, with one of the endings "
                 f"{', '.join(sorted(_ENDINGS))}."
             )
         if empty := _empty_classes(found, names):
             raise DamagedDataError(
-                f"{path} has no images of class {', '.join(empty)}. Delete folders that are none."
+                f"{path} has no images of class {', '.join(empty)}. Delete empty folders."
             )
         classes = sorted({PurePosixPath(name).parent.name for name in names})
         images = [_image(files.read(name), f"{name} in {path}", size) for name in names]
@@ -102,7 +103,7 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
     if len(shapes) > 1:
         raise DamagedDataError(
             f"{path} holds images of different shapes, such as {sorted(shapes)[:3]}. Give a size "
-            "that all are scaled to."
+            "to scale all images to."
         )
     numbers = {name: number for number, name in enumerate(classes)}
     labels = [numbers[PurePosixPath(name).parent.name] for name in names]
@@ -120,11 +121,13 @@ def _is_hidden(path: PurePosixPath) -> bool:
 
 
 def _empty_classes(found: list[str], images: list[str]) -> list[str]:
-    """Folders without images beside those of classes."""
+    """Return the names of folders without images, next to the folders of classes."""
     folders = {folder for name in images for folder in PurePosixPath(name).parents}
-    beside = {PurePosixPath(name).parent.parent for name in images}
-    others = {PurePosixPath(name) for name in found if name.endswith("/")} - folders
-    return sorted(each.name for each in others if each.parent in beside and not _is_hidden(each))
+    parents = {PurePosixPath(name).parent.parent for name in images}
+    without_images = {PurePosixPath(name) for name in found if name.endswith("/")} - folders
+    return sorted(
+        each.name for each in without_images if each.parent in parents and not _is_hidden(each)
+    )
 
 
 def _image(content: bytes, name: str, size: int | None) -> Pixels:

@@ -1,4 +1,4 @@
-"""ImageNet16-120: ImageNet in 16x16 pixels, its first 120 classes, as NAS-Bench-201 has it."""
+"""ImageNet16-120 of NAS-Bench-201: the first 120 classes of ImageNet, 16x16 pixels."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _TRAINING = tuple(f"train_data_batch_{number}" for number in range(1, 11))
 def read_imagenet16(folder: Path) -> ImageData:
     """Read the folder of pickles that NAS-Bench-201's authors publish.
 
-    The official validation images are halved into ``valid`` and ``test``, as NAS-Bench-201 does
-    (with a division of its own).
+    The official validation images are halved into validation and test images, as in NAS-Bench-201,
+    but not into the same halves.
 
     Raises:
-        MissingDataError: a file is not there.
-        DamagedDataError: a file is not as published.
+        MissingDataError: If a file is missing.
+        DamagedDataError: If a file is damaged.
     """
     for name in (*_TRAINING, "val_data"):
         if not (folder / name).is_file():
             raise MissingDataError(
-                f"{folder} lacks {name}. ImageNet16 as NAS-Bench-201's authors publish it has "
+                f"{folder} lacks {name}. The folder that NAS-Bench-201's authors publish has "
                 f"{_TRAINING[0]} to {_TRAINING[-1]} and val_data."
             )
     parts = [_read(folder / name) for name in _TRAINING]
@@ -36,14 +36,16 @@ def read_imagenet16(folder: Path) -> ImageData:
         np.concatenate([part.images for part in parts]),
         np.concatenate([part.labels for part in parts]),
     )
-    others = _read(folder / "val_data")
-    valid, test = (others.part(rows) for rows in split_by_class(others.labels, (0.5, 0.5)))
+    official_valid = _read(folder / "val_data")
+    valid, test = (
+        official_valid.part(rows) for rows in split_by_class(official_valid.labels, (0.5, 0.5))
+    )
     classes = tuple(str(number) for number in range(1, CLASSES + 1))
     return ImageData("ImageNet16-120", classes, training, valid, test)
 
 
 def _read(path: Path) -> Split:
-    # keys are texts of Python 3, or of Python 2, which arrive as bytes
+    # pickles of Python 2 have bytes as keys, those of Python 3 have str
     batch = pickles.load_pickle(path, pickles.NUMPY, encoding="bytes")
     try:
         batch = {k.decode() if isinstance(k, bytes) else k: value for k, value in batch.items()}

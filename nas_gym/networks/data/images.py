@@ -1,4 +1,4 @@
-"""Images with labels, split for training, search and report."""
+"""Image data sets, and their splits into training, validation and test images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Some of a data set's images.
+    """Images of a data set with their labels.
 
     Attributes:
-        images: ``(n, channels, height, width)`` uint8.
-        labels: ``(n,)`` int64, from 0.
+        images: Pixels, ``(n, channels, height, width)`` uint8.
+        labels: Class numbers from 0, ``(n,)`` int64.
     """
 
     images: Pixels
@@ -32,28 +32,28 @@ class Split:
         return len(self.labels)
 
     def part(self, rows: NDArray[np.int64]) -> Split:
-        """Some of them."""
+        """Return the images of some rows."""
         return Split(self.images[rows], self.labels[rows])
 
     def first(self, count: int) -> Split:
-        """So many of them, or all where there are fewer."""
+        """Return the first ``count`` images, or all if there are fewer."""
         return Split(self.images[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set: what weights are trained on, what the search sees, and what is reported.
+    """Image data set.
 
     Attributes:
-        name: what it is called.
-        classes: their names, in the order of the labels.
-        train: what weights are trained on.
-        valid: what search signals are made of.
-        test: what is reported; no training and no search sees it.
+        name: Name of the data set.
+        classes: Names of the classes, in the order of the labels.
+        train: Images that train weights.
+        valid: Images of the search signal.
+        test: Images of the reported metric; no training and no search uses them.
 
     Raises:
-        DamagedDataError: less than two classes, a split without images of some class, labels that
-            are no class, or images of different shapes.
+        DamagedDataError: If there are fewer than two classes, if a split has no images of some
+            class, if a label is no class number, or if images have different shapes.
     """
 
     name: str
@@ -65,8 +65,8 @@ class ImageData:
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
             raise DamagedDataError(
-                f"{self.name} has images of class {', '.join(self.classes)} only: there is nothing "
-                "to tell apart."
+                f"{self.name} has images of class {', '.join(self.classes)} only. Classification "
+                "needs at least two classes."
             )
         for kind, split in self.splits.items():
             labels = split.labels
@@ -90,18 +90,18 @@ class ImageData:
 
     @property
     def splits(self) -> dict[str, Split]:
-        """By name."""
+        """Splits by name: ``train``, ``valid`` and ``test``."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
+        """Channels, height and width of an image."""
         _, channels, height, width = self.train.images.shape
         return channels, height, width
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of all images and labels of all splits, in hexadecimal."""
+        """Hexadecimal sha256 of the images and labels of all splits."""
         found = hashlib.sha256()
         for split in self.splits.values():
             found.update(repr(split.images.shape).encode())
@@ -111,7 +111,8 @@ class ImageData:
 
     @cached_property
     def moments(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and standard deviation of each channel of the training images, 0 to 255."""
+        """Mean and standard deviation of each channel of the training images, ``(channels,)`` each,
+        in units of pixel values (0 to 255)."""
         size = np.prod(self.train.images.shape[2:]) * len(self.train)
         counts = [np.bincount(channel, minlength=256) for channel in self._by_channel()]
         values = np.arange(256)
@@ -127,15 +128,18 @@ class ImageData:
 def split_by_class(
     labels: Labels, shares: tuple[float, ...], seed: int = 0
 ) -> list[NDArray[np.int64]]:
-    """Rows of disjoint parts that have the same share of each class, in random order.
+    """Split rows into disjoint parts with the same share of each class, each in random order.
 
-    Published files are often sorted by class. In random order, the first images of a part are a
-    sample of it.
+    Published files are often sorted by class. After this function, the first images of a part are
+    a random sample of it.
 
     Args:
-        labels: ``(n,)``.
-        shares: of each part; they sum to 1. The last one takes what rounding leaves.
-        seed: of who goes where, and of the order.
+        labels: Class numbers, ``(n,)``.
+        shares: Share of each part; they sum to 1. The last part gets the remainder of rounding.
+        seed: Seed of the split and of the order.
+
+    Returns:
+        The rows of each part.
     """
     rng = np.random.default_rng(seed)
     parts: list[list[NDArray[np.int64]]] = [[] for _ in shares]
@@ -150,10 +154,19 @@ def split_by_class(
 def from_published_splits(
     name: str, classes: tuple[str, ...], training: Split, test: Split, valid_share: float = 0.5
 ) -> ImageData:
-    """A data set that is published as a training and a test split; the first is divided.
+    """Return a data set from its published training and test images.
 
-    Half of it is for validation, as DARTS, NAS-Bench-201 and L2NAS divide CIFAR-10.
+    Half of the training images become validation images, as in DARTS, NAS-Bench-201 and L2NAS.
+
+    Args:
+        name: Name of the data set.
+        classes: Names of the classes, in the order of the labels.
+        training: Published training images.
+        test: Published test images.
+        valid_share: Share of the training images used for validation.
     """
     train, valid = split_by_class(training.labels, (1 - valid_share, valid_share))
-    (held,) = split_by_class(test.labels, (1.0,))
-    return ImageData(name, classes, training.part(train), training.part(valid), test.part(held))
+    (test_rows,) = split_by_class(test.labels, (1.0,))
+    return ImageData(
+        name, classes, training.part(train), training.part(valid), test.part(test_rows)
+    )
