@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import nas_gym
 from nas_gym.agents import RandomSearch
-from nas_gym.agents.sb3.models import ALGORITHMS, search
+from nas_gym.agents.sb3.models import ALGORITHMS, run_sb3_search
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.recording import RecordVectorSearch
 from nas_gym.registration import Mode, in_mode
@@ -127,7 +127,7 @@ def regrets(
     name: str, env: str, arguments: dict[str, Any], seed: int, settings: dict[str, Any]
 ) -> NDArray[np.float64]:
     """Return the regret of an algorithm after each of the budgets."""
-    found = search(name, env, int(BUDGETS[-1]), seed, arguments, tuned=False, **settings)
+    found = run_sb3_search(name, env, int(BUDGETS[-1]), seed, arguments, tuned=False, **settings)
     after: NDArray[np.float64] = found.regrets[BUDGETS - 1, 0]
     return after
 

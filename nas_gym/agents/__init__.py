@@ -1,65 +1,102 @@
-"""Agents: search methods with the calls of stable-baselines3."""
+"""Agents: search methods with the methods of stable-baselines3.
 
-from nas_gym.agents.catch.agent import CATCH
-from nas_gym.agents.common.base import Agent
-from nas_gym.agents.l2nas import L2NAS, L2NASPaper
-from nas_gym.agents.local_search import LocalSearch
-from nas_gym.agents.mpnas import MPNAS
-from nas_gym.agents.one_shot import (
-    ENAS,
-    GDAS,
-    SETN,
-    DARTSFirstOrder,
-    DARTSSecondOrder,
-    OneShot,
-    RandomSearchWS,
-)
-from nas_gym.agents.random_search import RandomSearch
-from nas_gym.agents.regularized_evolution import RegularizedEvolution
-from nas_gym.agents.reinforce import Reinforce
-from nas_gym.agents.tpe import TPE
+The classes are imported when they are first used.
+"""
 
-ONE_SHOT: dict[str, type[OneShot]] = {
-    agent.method: agent
-    for agent in (RandomSearchWS, DARTSFirstOrder, DARTSSecondOrder, GDAS, SETN, ENAS)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas_gym.agents.catch.agent import CATCH
+    from nas_gym.agents.catch.config import CATCHConfig
+    from nas_gym.agents.common.base import Agent
+    from nas_gym.agents.common.config import AgentConfig, setting
+    from nas_gym.agents.common.meta_agent import MetaAgent, MetaAgentConfig
+    from nas_gym.agents.function import BudgetExhausted, SearchTask, run_function
+    from nas_gym.agents.l2nas import L2NAS, L2NASConfig
+    from nas_gym.agents.local_search import LocalSearch
+    from nas_gym.agents.mpnas import MPNAS, MPNASConfig
+    from nas_gym.agents.one_shot import (
+        ENAS,
+        GDAS,
+        SETN,
+        DARTSFirstOrder,
+        DARTSSecondOrder,
+        OneShot,
+        RandomSearchWS,
+    )
+    from nas_gym.agents.random_search import RandomSearch
+    from nas_gym.agents.registry import agent_names, find_agent
+    from nas_gym.agents.regularized_evolution import RegularizedEvolution
+    from nas_gym.agents.reinforce import Reinforce
+    from nas_gym.agents.tpe import TPE
+
+_MODULES = {
+    "catch.agent": ("CATCH",),
+    "catch.config": ("CATCHConfig",),
+    "common.base": ("Agent",),
+    "common.config": ("AgentConfig", "setting"),
+    "common.meta_agent": ("MetaAgent", "MetaAgentConfig"),
+    "function": ("BudgetExhausted", "SearchTask", "run_function"),
+    "l2nas": ("L2NAS", "L2NASConfig"),
+    "local_search": ("LocalSearch",),
+    "mpnas": ("MPNAS", "MPNASConfig"),
+    "one_shot": (
+        "ENAS",
+        "GDAS",
+        "SETN",
+        "DARTSFirstOrder",
+        "DARTSSecondOrder",
+        "OneShot",
+        "RandomSearchWS",
+    ),
+    "random_search": ("RandomSearch",),
+    "registry": ("agent_names", "find_agent"),
+    "regularized_evolution": ("RegularizedEvolution",),
+    "reinforce": ("Reinforce",),
+    "tpe": ("TPE",),
 }
-"""Those that train a supernet, for search spaces that have networks."""
-
-SAMPLE_BASED: dict[str, type[Agent]] = {
-    "random": RandomSearch,
-    "local": LocalSearch,
-    "rea": RegularizedEvolution,
-    "reinforce": Reinforce,
-    "tpe": TPE,
-    "l2nas": L2NAS,
-    "l2nas-paper": L2NASPaper,
-    "catch": CATCH,
-    "mpnas": MPNAS,
-}
-"""Those that learn from the rewards of architectures, for every search space."""
-
-AGENTS: dict[str, type[Agent]] = {**SAMPLE_BASED, **ONE_SHOT}
-"""The names that the command line knows; :mod:`nas_gym.agents.sb3.models` has others."""
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "AGENTS",
     "CATCH",
     "ENAS",
     "GDAS",
     "L2NAS",
     "MPNAS",
-    "ONE_SHOT",
-    "SAMPLE_BASED",
     "SETN",
     "TPE",
     "Agent",
+    "AgentConfig",
+    "BudgetExhausted",
+    "CATCHConfig",
     "DARTSFirstOrder",
     "DARTSSecondOrder",
-    "L2NASPaper",
+    "L2NASConfig",
     "LocalSearch",
+    "MPNASConfig",
+    "MetaAgent",
+    "MetaAgentConfig",
     "OneShot",
     "RandomSearch",
     "RandomSearchWS",
     "RegularizedEvolution",
     "Reinforce",
+    "SearchTask",
+    "agent_names",
+    "find_agent",
+    "run_function",
+    "setting",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,15 +1,19 @@
-"""L2NAS: an actor that proposes relaxed architectures, and a critic of the best to be expected."""
+"""L2NAS: an actor proposes relaxed architectures, a critic predicts a high quantile of rewards."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.common.base import Agent, State, part
-from nas_gym.agents.common.queried import Remembering, unseen
+from nas_gym.agents.common.base import Agent
+from nas_gym.agents.common.config import AgentConfig, setting
+from nas_gym.agents.common.diagnostics import QueryDiagnostics
+from nas_gym.agents.common.query_memory import QueryMemory
+from nas_gym.agents.common.saved import State, part
 from nas_gym.envs.alpha import TopArchitectures
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.ranks import rank_scores
@@ -17,398 +21,397 @@ from nas_gym.utils.ranks import rank_scores
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nas_gym.agents.common.batched_networks import Kept
+    from nas_gym.agents.common.batched_networks import Activations
 
-_WINDOW = 50  # queries over which diagnostics are averaged
+_WINDOW = 50  # number of queries over which diagnostics are averaged
 
 
-class L2NAS(Remembering, Agent):
-    """L2NAS (Mills et al., CIKM 2021): continuous actions and a quantile critic, section 2.
+@dataclass(frozen=True)
+class L2NASConfig(AgentConfig):
+    """Settings of :class:`L2NAS`.
 
-    The state is the mean of the ``top_k`` best architectures so far; the actor maps it to alpha,
-    the critic maps an architecture to the ``quantile`` of its reward (check loss, Eq. 5), and the
-    actor follows the critic's gradient (Eq. 6). Each query is followed by as many batches as the
-    replay buffer fills, at most ``max_batches`` (section 2.3).
-
-    This is the best configuration that stays within the method; :class:`L2NASPaper` has the
-    paper's own, which pays for every proposal of the noisy actor. Beyond it, the rewards in the
-    buffer are replaced by scores of their ranks before each update; the critic picks the best of
-    ``num_candidates`` noisy outputs of the actor; architectures that were queried before are
-    passed over; the critic learns from the discretized action, which is what was evaluated; and
-    from the first batch on there are ``min_batches``, so that early queries are learned from.
-
-    Settings:
-        top_k: 64; hidden: 128 units in each of three layers.
-        loss: ``"quantile"`` or ``"squared"`` (the mean, as in DDPG); quantile: 0.9.
-        num_critics: 1; the mean of more is an ensemble.
-        batch_size: 8; max_batches: 10; min_batches: 10, as soon as there is one batch.
-        buffer_size: how many of the latest experiences are learned from; 0: all. (Section 4.2 has
-            5,000 of 20,000.)
-        actor_learning_rate: 1e-3; critic_learning_rate: 1e-3.
-        reward: ``"signal"``, ``"exponential"`` (Eq. 3) or ``"rescaled(best=0.94)"`` (Eq. 7) of the
-            search signal, see :mod:`nas_gym.tasks.rewards`. Of no effect with ``scaling="ranks"``.
-        scaling: of the rewards in the buffer: ``"ranks"`` (scores of ranks), ``"standard"`` (mean
-            0, standard deviation 1) or ``"none"``.
-        relaxed_actions: whether the buffer keeps the noisy alpha; no.
-        revisits: whether an architecture may be queried again; no.
-        noise: 0.3; the half width of the uniform noise on the first candidate; that on the last
-            is four times as wide.
-        num_candidates: 64.
-        num_random: 20 random architectures first; then the share of random ones falls, by half a
-            cosine, from 1 to ``final_epsilon`` (0) at query ``anneal_until`` (0: at once).
-        pretrained: a file of a saved agent, whose networks are taken over and fine-tuned (section
-            2.4): the trial of seed ``s`` begins with those of its trial ``s``, counted around, so
-            that trials do not depend on those beside them.
+    The default is the best configuration that was found on tasks that are not reported; see
+    "Additions to the paper" in :class:`L2NAS`. The preset ``l2nas-paper`` is the paper's own.
     """
 
-    settings: ClassVar[dict[str, Any]] = {
-        "top_k": 64,
-        "hidden": 128,
-        "loss": "quantile",
-        "quantile": 0.9,
-        "num_critics": 1,
-        "batch_size": 8,
-        "max_batches": 10,
-        "min_batches": 10,
-        "buffer_size": 0,
-        "actor_learning_rate": 1e-3,
-        "critic_learning_rate": 1e-3,
-        "reward": "signal",
-        "scaling": "ranks",
-        "relaxed_actions": False,
-        "revisits": False,
-        "noise": 0.3,
-        "num_candidates": 64,
-        "num_random": 20,
-        "anneal_until": 0,
-        "final_epsilon": 0.0,
-        "pretrained": "",
+    top_k: int = setting(64, "Number of best architectures whose mean is the state.", low=1)
+    hidden: int = setting(
+        128,
+        "Units of each of three hidden layers. Other numbers than multiples of 32 would be rounded "
+        "differently in a single trial and in many.",
+        low=32,
+        multiple_of=32,
+    )
+    loss: str = setting(
+        "quantile",
+        "Loss of the critic: the check loss (Eq. 5), or the squared error of DDPG.",
+        choices=("quantile", "squared"),
+    )
+    quantile: float = setting(0.9, "Quantile that the critic predicts.", above=0, below=1)
+    num_critics: int = setting(1, "Number of critics, whose mean prediction counts.", low=1)
+    batch_size: int = setting(8, "Number of experiences in a batch.", low=1)
+    max_batches: int = setting(10, "Maximum number of batches after a query.", low=1)
+    min_batches: int = setting(
+        10, "Minimum number of batches after a query, once the buffer holds one batch.", low=0
+    )
+    buffer_size: int = setting(
+        0, "Number of latest experiences in the replay buffer; 0 keeps all of them.", low=0
+    )
+    actor_learning_rate: float = setting(1e-3, "Learning rate of the actor.", low=0)
+    critic_learning_rate: float = setting(1e-3, "Learning rate of the critic.", low=0)
+    reward: str = setting(
+        "signal",
+        "Reward as a function of the search signal: signal, exponential (Eq. 3) or "
+        "rescaled(best=0.94) (Eq. 7). It has no effect if scaling is ranks.",
+    )
+    scaling: str = setting(
+        "ranks",
+        "Scaling of the rewards in the buffer before each update: scores of ranks; standard (mean "
+        "0, standard deviation 1); or none.",
+        choices=("ranks", "standard", "none"),
+    )
+    relaxed_actions: bool = setting(
+        False, "Whether the buffer keeps the noisy alpha, rather than the discretized one."
+    )
+    revisits: bool = setting(False, "Whether an architecture may be queried more than once.")
+    noise: float = setting(
+        0.3,
+        "Half width of the uniform noise on the first candidate; that of the last candidate is "
+        "four times as large.",
+        low=0,
+    )
+    num_candidates: int = setting(
+        64, "Number of noisy outputs of the actor, from which the critic picks.", low=1
+    )
+    num_random: int = setting(20, "Number of random architectures at the start.", low=0)
+    anneal_until: int = setting(
+        0,
+        "Query at which epsilon, the share of random architectures, reaches final_epsilon; it "
+        "falls from 1 by a cosine schedule. 0: it falls at once.",
+        low=0,
+    )
+    final_epsilon: float = setting(0.0, "Final value of epsilon.", low=0, high=1)
+    pretrained: str = setting(
+        "",
+        "File of a saved agent whose networks are taken over and fine-tuned (section 2.4). The "
+        "trial of seed s takes those of trial s modulo the number of its trials.",
+    )
+
+
+class L2NAS(QueryDiagnostics, QueryMemory, Agent):
+    """L2NAS (Mills et al., CIKM 2021): continuous actions and a quantile critic, section 2.
+
+    The state is the mean of the ``top_k`` best architectures so far (section 2.2). The actor maps
+    it to alpha. The critic maps an architecture to the ``quantile`` of its reward (check loss,
+    Eq. 5), and the actor follows the critic's gradient (Eq. 6). After each query, both learn from
+    as many batches as the replay buffer fills, at most ``max_batches`` (section 2.3).
+
+    **Additions to the paper**, each with a setting that turns it off:
+
+    - The critic picks the best of several noisy actions (``num_candidates``; paper: 1).
+    - Rewards in the buffer are replaced by scores of their ranks (``scaling``; paper: ``"none"``).
+    - No architecture is queried twice (``revisits``; paper: true).
+    - The critic learns from the discretized action (``relaxed_actions``; paper: true).
+    - There are at least ``min_batches`` batches after a query (paper: 1).
+
+    The preset ``l2nas-paper`` is the configuration of section 4.1 for NAS-Bench-201. The available
+    text of the paper lacks some numbers (``top_k``, ``batch_size``, ``max_batches``, ``noise`` and
+    the course of epsilon); these were chosen on tasks that are not reported.
+    """
+
+    config_class = L2NASConfig
+    config: L2NASConfig
+    presets: ClassVar[Mapping[str, AgentConfig]] = {
+        "l2nas-paper": L2NASConfig(
+            batch_size=32,
+            actor_learning_rate=1e-4,
+            reward="exponential",
+            scaling="none",
+            relaxed_actions=True,
+            revisits=True,
+            num_candidates=1,
+            num_random=0,
+            anneal_until=175,
+            final_epsilon=0.05,
+            min_batches=1,
+        )
     }
     uses_torch = True
-    top_k: int
-    hidden: int
-    loss: str
-    quantile: float
-    num_critics: int
-    batch_size: int
-    max_batches: int
-    min_batches: int
-    buffer_size: int
-    actor_learning_rate: float
-    critic_learning_rate: float
-    reward: str
-    scaling: str
-    relaxed_actions: bool
-    revisits: bool
-    noise: float
-    num_candidates: int
-    num_random: int
-    anneal_until: int
-    final_epsilon: float
-    pretrained: str
-    _STATE = ("queried", "states", "actions", "rewards", "log")
-    _LOGGED = ("critic_loss", "actor_loss", "epsilon", "novelty", "prediction", "calibration")
+    state_attributes = ("states", "actions", "rewards")
+    diagnostic_names = (
+        "critic_loss", "actor_loss", "epsilon", "novelty", "prediction", "calibration"
+    )  # fmt: skip
 
-    def _setup(self) -> None:
-        from nas_gym.agents.common.batched_networks import StackedMLP
+    def setup(self) -> None:
+        """Build actor, critics and an empty replay buffer; see :meth:`Agent.setup`."""
+        from nas_gym.agents.common.batched_networks import BatchedMLP
 
-        _check(self)
-        n, size = self.num_trials, self.space.alpha_size
-        hidden = [self.hidden] * 3
-        self._actor = StackedMLP([size, *hidden, size], self.actor_learning_rate, self.streams)
-        self._critics = StackedMLP(
-            [size, *hidden, 1], self.critic_learning_rate, self.streams, self.num_critics
+        config, n, size = self.config, self.num_trials, self.space.alpha_size
+        hidden = [config.hidden] * 3
+        self.actor = BatchedMLP([size, *hidden, size], config.actor_learning_rate, self.rng)
+        self.critics = BatchedMLP(
+            [size, *hidden, 1], config.critic_learning_rate, self.rng, config.num_critics
         )
-        if self.pretrained:
-            self._take_over(self.pretrained)
-        same = self.task.reward_name == self.reward
-        if not same and "signal" not in (self.reward, self.task.reward_name):
+        if config.pretrained:
+            self._take_over_networks(config.pretrained)
+        is_same_reward = self.task.reward_name == config.reward
+        if not is_same_reward and "signal" not in (config.reward, self.task.reward_name):
             raise ValueError(
                 f"The environment has reward={self.task.reward_name!r} already: give the agent "
-                "reward='signal', or make the environment without."
+                "reward='signal', or make the environment without a reward."
             )
-        self._reward = self.task.reward_function("signal" if same else self.reward)
-        self._top = TopArchitectures(self.space, n, self.top_k)
+        self._reward = self.task.reward_function("signal" if is_same_reward else config.reward)
+        self.top = TopArchitectures(self.space, n, config.top_k)
         self._rows = np.arange(n)
-        self._forget_queries(n)
-        # the replay buffer
-        self._states = np.empty((n, 0, size), np.float32)
-        self._actions = np.empty((n, 0, size), np.float32)
-        self._rewards = np.empty((n, 0))
-        # what is logged of each query, and what of it is known before its reward
-        self._log = np.empty((n, 0, len(self._LOGGED)), np.float32)
-        self._proposed: NDArray[np.float32] | None = None
+        self.forget_queries(n)
+        self.clear_diagnostics(n)
+        # the replay buffer of states, actions and rewards
+        self.states = np.empty((n, 0, size), np.float32)
+        self.actions = np.empty((n, 0, size), np.float32)
+        self.rewards = np.empty((n, 0))
+        # action of the present query, and diagnostics that are known before its reward
+        self._action: NDArray[np.float32] | None = None
         self._novelty = self._prediction = np.full(n, np.nan)
+
+    # -- one query: sections 2.2 and 2.3 ----------------------------------------------------------
 
     @property
     def epsilon(self) -> float:
-        """The share of random architectures at the next query."""
-        made = self._queried.shape[1]
-        if made < self.num_random:
+        """Share of random architectures at the next query."""
+        config, queries = self.config, self.queried.shape[1]
+        if queries < config.num_random:  # random warm-up
             return 1.0
-        if made >= self.anneal_until:
-            return self.final_epsilon
-        progress = (made - self.num_random) / (self.anneal_until - self.num_random)
+        if queries >= config.anneal_until:
+            return config.final_epsilon
+        progress = (queries - config.num_random) / (config.anneal_until - config.num_random)
         cosine = 0.5 * (1 + np.cos(np.pi * progress))
-        return float(self.final_epsilon + (1 - self.final_epsilon) * cosine)
+        return float(config.final_epsilon + (1 - config.final_epsilon) * cosine)
 
-    # -- proposing --------------------------------------------------------------------------------
-
-    def _ask(self) -> NDArray[np.int64]:
-        n, size, candidates = self.num_trials, self.space.alpha_size, self.num_candidates
-        # the same numbers are drawn whatever happens, so that trials stay independent
-        explore = self.streams.random((n, 1)) < self.epsilon
-        noise = self.streams.random((n, candidates * size)).reshape(n, candidates, size)
-        spare = self.streams.random((n, 1))[:, 0]
+    def ask(self) -> NDArray[np.int64]:
+        """Return the critic's choice of the actor's noisy proposals; see :meth:`Agent.ask`."""
+        config = self.config
+        n, size, candidates = self.num_trials, self.space.alpha_size, config.num_candidates
+        # draw the same count of numbers in every case, so that trials are independent
+        explore = self.rng.random((n, 1)) < self.epsilon
+        noise = self.rng.random((n, candidates * size)).reshape(n, candidates, size)
+        spare = self.rng.random((n, 1))[:, 0]
         alphas = np.where(explore[:, :, None], noise, self._noisy_actor(noise))
-        genotypes = self.space.alpha_to_genotype(alphas.reshape(-1, size))
+        genotypes = self.space.alpha_to_genotype(alphas.reshape(-1, size))  # Algorithms 1 and 2
         indices = self.space.encode(genotypes).reshape(n, candidates)
-        known = self._seen.contains(indices)
+        is_known = self.seen.contains(indices)
         one_hots = self.space.genotype_to_alpha(genotypes).reshape(alphas.shape)
-        actions = (alphas if self.relaxed_actions else one_hots).astype(np.float32)
+        actions = (alphas if config.relaxed_actions else one_hots).astype(np.float32)
 
-        values = self._values(actions)
-        # of random candidates the first, of the actor's the best
+        values = self.predict_rewards(actions)
+        # the first of random candidates, the best of the actor's
         preference = np.where(explore, -np.arange(candidates), values)
-        if not self.revisits:
-            preference[known] = -np.inf
+        if not config.revisits:
+            preference[is_known] = -np.inf
         chosen = self._rows, preference.argmax(axis=1)
         proposed: NDArray[np.int64] = genotypes.reshape(n, candidates, -1)[chosen]
-        self._proposed = actions[chosen]
-        self._novelty = 1 - known.mean(axis=1)
-        trained = self._queried.shape[1] >= self.batch_size or bool(self.pretrained)
-        self._prediction = values[chosen] if trained else np.full(n, np.nan)
+        self._action = actions[chosen]
+        self._novelty = 1 - is_known.mean(axis=1)
+        is_trained = self.queried.shape[1] >= config.batch_size or bool(config.pretrained)
+        self._prediction = values[chosen] if is_trained else np.full(n, np.nan)
         for trial in np.flatnonzero(np.isneginf(preference[chosen])).tolist():
-            # nothing new among the candidates
-            proposed[trial] = unseen(self.space, self._seen, trial, spare[trial])
-            self._proposed[trial] = self.space.genotype_to_alpha(proposed[[trial]])[0]
+            # all candidates were queried before
+            proposed[trial] = self.sample_unseen(trial, spare[trial])
+            self._action[trial] = self.space.genotype_to_alpha(proposed[[trial]])[0]
             self._prediction[trial] = np.nan
         return proposed
 
     def _noisy_actor(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Alphas of the candidates (Eq. 4), ``(n, candidates, alpha_size)``."""
+        """Return the alphas of the candidates (Eq. 4), ``(n, candidates, alpha_size)``.
+
+        Args:
+            noise: Uniform numbers in [0, 1) of the same shape.
+        """
         import torch
 
         from nas_gym.agents.common.batched_networks import sigmoid
 
-        # products of few rows are rounded differently for one trial than for many
-        state = torch.from_numpy(self._top.mean())[:, None].repeat(1, 8, 1)
-        alpha = sigmoid(self._actor(state))[:, :1].numpy().astype(np.float64)
-        width = self.noise * np.linspace(1, 4, self.num_candidates)[:, None]
+        # eight equal rows: products of few rows are rounded differently for one trial than for many
+        state = torch.from_numpy(self.top.mean())[:, None].repeat(1, 8, 1)
+        alpha = sigmoid(self.actor(state))[:, :1].numpy().astype(np.float64)
+        width = self.config.noise * np.linspace(1, 4, self.config.num_candidates)[:, None]
         noisy: NDArray[np.float64] = alpha + width * (2 * noise - 1)
         return noisy
 
-    def _values(self, actions: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What the critics make of actions ``(n, b, alpha_size)``; ``(n, b)``."""
-        import torch
-
-        values, _ = self._criticize(torch.from_numpy(actions))
-        return values.mean(dim=1).numpy().astype(np.float64)
-
-    def _criticize(self, actions: Tensor) -> tuple[Tensor, Kept]:
-        """Of each critic, ``(n, num_critics, b)``, and what its gradient needs."""
-        copies = actions[:, None].expand(-1, self.num_critics, -1, -1).flatten(0, 1)
-        values, kept = self._critics.forward(copies)
-        return values.reshape(len(actions), self.num_critics, -1), kept
-
-    # -- learning ---------------------------------------------------------------------------------
-
-    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+    def tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        """Add an experience to the replay buffer and learn; see :meth:`Agent.tell`."""
         indices, epsilon = self.space.encode(genotypes), self.epsilon
-        if self._proposed is None:  # a first population that the environment drew
-            self._proposed = self.space.genotype_to_alpha(genotypes)
+        if self._action is None:  # the first generation of a population environment
+            self._action = self.space.genotype_to_alpha(genotypes)
         reward = self._reward(fitness)
-        self._note_queries(indices)
-        self._states = np.concatenate([self._states, self._top.mean()[:, None]], axis=1)
-        self._actions = np.concatenate([self._actions, self._proposed[:, None]], axis=1)
-        self._rewards = np.concatenate([self._rewards, reward[:, None]], axis=1)
-        if self.buffer_size:
-            for name in ("_states", "_actions", "_rewards"):
-                setattr(self, name, getattr(self, name)[:, -self.buffer_size :])
-        self._top.add(genotypes, indices, fitness)
-        targets = self._scaled_rewards()
+        self.remember_queries(indices)
+        self.states = np.concatenate([self.states, self.top.mean()[:, None]], axis=1)
+        self.actions = np.concatenate([self.actions, self._action[:, None]], axis=1)
+        self.rewards = np.concatenate([self.rewards, reward[:, None]], axis=1)
+        if self.config.buffer_size:
+            for name in ("states", "actions", "rewards"):
+                setattr(self, name, getattr(self, name)[:, -self.config.buffer_size :])
+        self.top.add(genotypes, indices, fitness)
+        targets = self.scaled_rewards()
         below = np.where(np.isnan(self._prediction), np.nan, targets[:, -1] <= self._prediction)
-        told = np.full(self.num_trials, epsilon), self._novelty, self._prediction, below
-        logged = np.stack([*self._learn(targets), *told], axis=1)
-        self._log = np.concatenate([self._log, logged[:, None]], axis=1, dtype=np.float32)
-        self._proposed = None
+        others = np.full(self.num_trials, epsilon), self._novelty, self._prediction, below
+        self.record_diagnostics(np.stack([*self._learn_from_buffer(targets), *others], axis=1))
+        self._action = None
 
-    def _scaled_rewards(self) -> NDArray[np.float64]:
-        """The rewards in the buffer as the critic is to learn them, ``(n, queries)``."""
-        found = self._rewards
-        if self.scaling == "ranks":
-            return rank_scores(found)
-        if self.scaling == "standard":
-            centred = found - found.mean(axis=1, keepdims=True)
-            scaled: NDArray[np.float64] = centred / (found.std(axis=1, keepdims=True) + 1e-8)
+    # -- learning: section 2.3 --------------------------------------------------------------------
+
+    def scaled_rewards(self) -> NDArray[np.float64]:
+        """Return the rewards in the buffer as targets of the critic, ``(n, experiences)``."""
+        rewards = self.rewards
+        if self.config.scaling == "ranks":
+            return rank_scores(rewards)
+        if self.config.scaling == "standard":
+            centred = rewards - rewards.mean(axis=1, keepdims=True)
+            scaled: NDArray[np.float64] = centred / (rewards.std(axis=1, keepdims=True) + 1e-8)
             return scaled
-        return found
+        return rewards
 
-    def _learn(
+    def _learn_from_buffer(
         self, targets: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Update the networks; the mean losses of critics and actor, ``(n,)`` each."""
+        """Train critics and actor on random batches; return their mean losses, ``(n,)`` each."""
         import torch
 
-        made = targets.shape[1]
-        batches = made // self.batch_size
+        config, experiences = self.config, targets.shape[1]
+        batches = experiences // config.batch_size
         if batches:
-            batches = min(max(batches, self.min_batches), self.max_batches)
-        shape = (self.num_trials, batches, self.batch_size)
-        draws = self.streams.random((self.num_trials, batches * self.batch_size)).reshape(shape)
-        picks = (draws * made).astype(np.int64)  # with replacement
+            batches = min(max(batches, config.min_batches), config.max_batches)
+        shape = (self.num_trials, batches, config.batch_size)
+        draws = self.rng.random((self.num_trials, batches * config.batch_size)).reshape(shape)
+        picks = (draws * experiences).astype(np.int64)  # with replacement
         losses = []
         for batch in range(batches):
             members = self._rows[:, None], picks[:, batch]
             target = torch.from_numpy(targets[members].astype(np.float32))
-            critic_loss = self._learn_critics(torch.from_numpy(self._actions[members]), target)
-            losses.append((critic_loss, self._learn_actor(torch.from_numpy(self._states[members]))))
+            critic_loss = self._update_critics(torch.from_numpy(self.actions[members]), target)
+            actor_loss = self.update_actor(torch.from_numpy(self.states[members]))
+            losses.append((critic_loss, actor_loss))
         if not losses:
             nothing = np.full(self.num_trials, np.nan, np.float32)
             return nothing, nothing
         critic, actor = (
-            torch.stack(part).mean(dim=0).numpy() for part in zip(*losses, strict=True)
+            torch.stack(column).mean(dim=0).numpy() for column in zip(*losses, strict=True)
         )
         return critic, actor
 
-    def _learn_critics(self, actions: Tensor, target: Tensor) -> Tensor:
-        """One step of the critics (Eq. 5); the loss, ``(n,)``."""
+    def _update_critics(self, actions: Tensor, target: Tensor) -> Tensor:
+        """Take one step of the critics down the check loss (Eq. 5); return the loss, ``(n,)``."""
         import torch
 
-        values, kept = self._criticize(actions)
+        values, activations = self._evaluate_critics(actions)
         error = target[:, None] - values
-        if self.loss == "squared":
-            loss, slope = error**2, -2 * error
+        if self.config.loss == "squared":
+            loss, gradient = error**2, -2 * error
         else:
-            slope = torch.where(error < 0, 1 - self.quantile, -self.quantile)
-            loss = -slope * error
-        self._critics.learn(kept, slope.reshape(-1, self.batch_size, 1) / self.batch_size)
+            quantile = self.config.quantile
+            gradient = torch.where(error < 0, 1 - quantile, -quantile)
+            loss = -gradient * error
+        batch_size = self.config.batch_size
+        self.critics.backward_and_step(
+            activations, gradient.reshape(-1, batch_size, 1) / batch_size
+        )
         return loss.mean(dim=(1, 2))
 
-    def _learn_actor(self, states: Tensor) -> Tensor:
-        """One step of the actor up the critics' value (Eq. 6); the loss, ``(n,)``."""
+    def update_actor(self, states: Tensor) -> Tensor:
+        """Take one step of the actor up the critics' value (Eq. 6).
+
+        Args:
+            states: States from the replay buffer, ``(n, batch_size, alpha_size)``.
+
+        Returns:
+            The loss, ``(n,)``.
+        """
         import torch
 
         from nas_gym.agents.common.batched_networks import sigmoid
 
-        outputs, kept = self._actor.forward(states)
+        outputs, activations = self.actor.forward(states)
         alphas = sigmoid(outputs)
-        values, kept_by_critics = self._criticize(alphas)
-        each = -1 / (self.num_critics * self.batch_size)
-        slope = self._critics.slopes(
-            kept_by_critics, torch.full((len(kept_by_critics[0]), self.batch_size, 1), each)
+        values, critic_activations = self._evaluate_critics(alphas)
+        each = -1 / (self.config.num_critics * self.config.batch_size)
+        rows = len(critic_activations[0])
+        gradient = self.critics.input_gradient(
+            critic_activations, torch.full((rows, self.config.batch_size, 1), each)
         )
-        slope = slope.reshape(len(states), self.num_critics, *alphas.shape[1:]).sum(dim=1)
-        self._actor.learn(kept, slope * (1 - alphas) * alphas)
+        shape = (len(states), self.config.num_critics, *alphas.shape[1:])
+        gradient = gradient.reshape(shape).sum(dim=1)
+        self.actor.backward_and_step(activations, gradient * (1 - alphas) * alphas)
         return -values.mean(dim=(1, 2))
 
-    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
-        """What is logged of each query, ``(queries, n)`` each; NaN where there is nothing yet.
+    def predict_rewards(self, actions: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the critics' mean prediction for actions.
 
-        ``critic_loss`` and ``actor_loss`` are means over the query's batches; ``epsilon`` the share
-        of random architectures; ``novelty`` the share of candidates that were not queried before;
-        ``prediction`` what the critics had predicted of the architecture, in scaled rewards;
-        ``calibration`` the share of rewards that were not above it: ``quantile`` for random
-        architectures where a quantile critic is right, more where picking by prediction
-        overestimates. The last three are means over the last 50 queries.
+        Args:
+            actions: Alphas, ``(n, b, alpha_size)``.
+
+        Returns:
+            Predicted quantiles of scaled rewards, ``(n, b)``.
         """
-        columns = self._log.astype(np.float64).transpose(2, 1, 0)
-        logged = dict(zip(self._LOGGED, columns, strict=True))
-        recent = {name: _recent_mean(logged[name]) for name in self._LOGGED[3:]}
-        return logged | recent
+        import torch
 
-    # -- keeping ----------------------------------------------------------------------------------
+        values, _ = self._evaluate_critics(torch.from_numpy(actions))
+        return values.mean(dim=1).numpy().astype(np.float64)
+
+    def _evaluate_critics(self, actions: Tensor) -> tuple[Tensor, Activations]:
+        """Return the value of each critic, ``(n, num_critics, b)``, and the activations."""
+        copies = actions[:, None].expand(-1, self.config.num_critics, -1, -1).flatten(0, 1)
+        values, activations = self.critics.forward(copies)
+        return values.reshape(len(actions), self.config.num_critics, -1), activations
+
+    # -- diagnostics, saving and loading ----------------------------------------------------------
+
+    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
+        """Return numbers of each query by name, ``(queries, n)`` each; NaN where there is no value.
+
+        - ``critic_loss`` and ``actor_loss``: means over the batches after the query.
+        - ``epsilon``: share of random architectures.
+        - ``novelty``: share of candidates that were not queried before.
+        - ``prediction``: prediction of the critics for the query, in scaled rewards.
+        - ``calibration``: share of rewards that were not above the prediction. A quantile critic
+          that is right has ``quantile`` for random architectures, and more if the query was
+          chosen by its prediction.
+
+        The last three are means over the last 50 queries.
+        """
+        recorded = super().diagnostics()
+        recent = {name: _recent_mean(recorded[name]) for name in self.diagnostic_names[3:]}
+        return recorded | recent
 
     def state_dict(self) -> State:
-        """As :meth:`Agent.state_dict`, networks included."""
+        """Return the state, including the networks; see :meth:`Agent.state_dict`."""
         state = super().state_dict()
         for owner, arrays in (
-            ("actor", self._actor.arrays()),
-            ("critics", self._critics.arrays()),
-            ("top", self._top.state_dict()),
+            ("actor", self.actor.arrays()),
+            ("critics", self.critics.arrays()),
+            ("top", self.top.state_dict()),
         ):
             state |= {f"{owner}/{name}": array.copy() for name, array in arrays.items()}
         return state
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
-        """As :meth:`Agent.load_state_dict`, networks included."""
+        """Restore a state, including the networks; see :meth:`Agent.load_state_dict`."""
         super().load_state_dict(state, began=began)
-        self._actor.set_arrays(part(state, "actor/"))
-        self._critics.set_arrays(part(state, "critics/"))
-        self._top.load_state_dict(part(state, "top/"))
+        self.actor.set_arrays(part(state, "actor/"))
+        self.critics.set_arrays(part(state, "critics/"))
+        self.top.load_state_dict(part(state, "top/"))
 
-    def _take_over(self, path: str) -> None:
+    def _take_over_networks(self, path: str) -> None:
+        """Copy the networks of a saved agent (section 2.4)."""
         state = self.read_pretrained(path)
-        theirs = json.loads(str(state["settings"]))
-        for name in ("hidden", "num_critics"):
-            if theirs[name] != getattr(self, name):
-                raise ValueError(
-                    f"{path} was trained with {name} = {theirs[name]}; set it to the same here."
-                )
+        self.check_same_settings(state, path, ("hidden", "num_critics"))
         try:
-            self._actor.set_weights(part(state, "actor/"))
-            self._critics.set_weights(part(state, "critics/"))
+            self.actor.set_weights(part(state, "actor/"))
+            self.critics.set_weights(part(state, "critics/"))
         except (KeyError, RuntimeError) as error:
             raise DamagedDataError(f"{path} is not a whole saved agent.") from error
 
 
-class L2NASPaper(L2NAS):
-    """L2NAS as section 4.1 of the paper has it for NAS-Bench-201.
-
-    Rewards are those of Eq. 3 as they are; the noisy output of the actor is queried, seen or not,
-    and stays in the buffer as it was.
-
-    Settings: as those of :class:`L2NAS`, with other defaults. Numbers that our copy of the paper
-    lost (``top_k``, ``batch_size``, ``max_batches``, ``noise``, and the course of epsilon) were
-    chosen on tasks that are not reported.
-    """
-
-    settings: ClassVar[dict[str, Any]] = L2NAS.settings | {
-        "batch_size": 32,
-        "actor_learning_rate": 1e-4,
-        "reward": "exponential",
-        "scaling": "none",
-        "relaxed_actions": True,
-        "revisits": True,
-        "num_candidates": 1,
-        "num_random": 0,
-        "anneal_until": 175,
-        "final_epsilon": 0.05,
-        "min_batches": 1,
-    }
-
-
-def _check(agent: L2NAS) -> None:
-    """Refuse settings that make no sense.
-
-    Raises:
-        ValueError: naming the setting and what it can be.
-    """
-    if agent.loss not in ("quantile", "squared"):
-        raise ValueError(f"loss is 'quantile' or 'squared', got {agent.loss!r}.")
-    if agent.scaling not in ("ranks", "standard", "none"):
-        raise ValueError(f"scaling is 'ranks', 'standard' or 'none', got {agent.scaling!r}.")
-    if not 0 < agent.quantile < 1:
-        raise ValueError(f"quantile lies between 0 and 1, got {agent.quantile}.")
-    if not 0 <= agent.final_epsilon <= 1:
-        raise ValueError(f"final_epsilon is a share, 0 to 1, got {agent.final_epsilon}.")
-    for name in ("top_k", "hidden", "num_critics", "batch_size", "max_batches", "num_candidates"):
-        if getattr(agent, name) < 1:
-            raise ValueError(f"{name} is at least 1, got {getattr(agent, name)}.")
-    if agent.hidden % 32:
-        raise ValueError(
-            f"hidden is a multiple of 32, got {agent.hidden}: others are rounded differently alone "
-            "and beside other trials."
-        )
-    rates = ("actor_learning_rate", "critic_learning_rate")
-    counts = ("num_random", "anneal_until", "min_batches", "buffer_size")
-    for name in ("noise", *counts, *rates):
-        if not 0 <= getattr(agent, name) < np.inf:
-            raise ValueError(f"{name} is at least 0, and finite; got {getattr(agent, name)}.")
-
-
 def _recent_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over the last queries, NaN left out; shape of ``values``, ``(queries, n)``."""
+    """Return running means over the last queries, ``(queries, n)``; NaN is left out."""
     present = ~np.isnan(values)
     sums = np.cumsum([np.where(present, values, 0), present], axis=1)
     sums[:, _WINDOW:] -= sums[:, :-_WINDOW].copy()

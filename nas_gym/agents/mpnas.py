@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
-from nas_gym import tables
-from nas_gym.agents.common.base import Callback, State, part
-from nas_gym.agents.common.meta_agent import MetaAgent, describe
-from nas_gym.agents.common.queried import Remembering, drawn_indices, unseen
-from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
+from nas_gym.agents.common.config import AgentConfig, setting
+from nas_gym.agents.common.diagnostics import QueryDiagnostics
+from nas_gym.agents.common.meta_agent import MetaAgent, MetaAgentConfig
+from nas_gym.agents.common.query_memory import QueryMemory, uniform_to_indices
+from nas_gym.agents.common.saved import State, part
+from nas_gym.predictors.config import ALGORITHMS, MetaTrainingConfig, PredictorConfig
 from nas_gym.spaces.graphs import to_graphs
-from nas_gym.tasks import task_sets
+from nas_gym.tables import load_table
 from nas_gym.tasks.task_set import TaskSet, dataset_of
 from nas_gym.utils.errors import DamagedDataError
 
@@ -28,170 +28,283 @@ if TYPE_CHECKING:
     from nas_gym.predictors.meta_training import MetaTraining, MetricSource
     from nas_gym.predictors.predictor import Predictor
 
-_OF_SCHEDULE = {name: v for name, v in asdict(MetaTrainingConfig()).items() if name != "epochs"}
 
+@dataclass(frozen=True)
+class MPNASConfig(MetaAgentConfig):
+    """Settings of :class:`MPNAS`; values of the paper (section 4.4, Table 9) in parentheses."""
 
-class MPNAS(Remembering, MetaAgent):
-    """MP-NAS (Loya et al., NeurIPS 2023): predictor-based search, section 4.4.
+    refit_every: int = setting(
+        4, "Number of queries after which the network is fine-tuned again (4).", low=1
+    )
+    num_candidates: int = setting(
+        10_000, "Number of random architectures that are scored for each query (10,000).", low=1
+    )
+    num_random: int = setting(
+        5, "Number of random architectures at the start, without meta-learning (0).", low=0
+    )
+    width: int = setting(PredictorConfig.width, "Features of each node in each layer (600).", low=1)
+    layers: int = setting(PredictorConfig.layers, "Number of graph convolutions (4).", low=1)
+    dropout: float = setting(
+        PredictorConfig.dropout, "Share of features dropped in meta-training (0.2).", low=0, below=1
+    )
+    algorithm: str = setting(
+        PredictorConfig.algorithm,
+        "Meta-learning algorithm, which decides the parameters that the inner loop adapts (boil).",
+        choices=tuple(ALGORITHMS),
+    )
+    inner_rate: float = setting(
+        PredictorConfig.inner_rate,
+        "Learning rate of the inner loop and of fine-tuning (0.035).",
+        above=0,
+    )
+    steps: int = setting(MetaTrainingConfig.steps, "Number of gradient steps in an epoch.", low=1)
+    joint: float = setting(
+        MetaTrainingConfig.joint, "Share of epochs that are joint pre-training (0).", low=0, high=1
+    )
+    outer_rate: float = setting(
+        MetaTrainingConfig.outer_rate, "Highest learning rate of the outer loop (8e-5).", above=0
+    )
+    tasks: int = setting(MetaTrainingConfig.tasks, "Number of tasks in a step.", low=1)
+    shots: int = setting(
+        MetaTrainingConfig.shots, "Number of architectures of a task to adapt to (5).", low=2
+    )
+    validation: int = setting(
+        MetaTrainingConfig.validation,
+        "Number of architectures of a task to predict then (64).",
+        low=2,
+    )
+    inner_steps: int = setting(
+        MetaTrainingConfig.inner_steps, "Number of steps of the inner loop (6).", low=1
+    )
+    first_order: bool = setting(
+        MetaTrainingConfig.first_order,
+        "Whether gradients of the inner loop are treated as constants.",
+    )
+    refit_growth: float = setting(
+        0.25,
+        "The interval between refits grows to this share of the queries so far, which saves time "
+        "in long searches (0).",
+        low=0,
+    )
 
-    A graph convolutional network scores architectures. Each query goes to the best score among
-    candidates drawn uniformly that were not queried before; every few queries, the network is
-    fine-tuned anew on all that was observed. :meth:`meta_learn` finds where fine-tuning begins:
-    from there, the first picks need no observation at all. Without it, searches begin with random
-    architectures and a random network.
-
-    A meta-learned agent can search any space whose operations are part of the unified graph
-    (:mod:`nas_gym.spaces.graphs`), not only the one that it learned on. Nothing but the order
-    of the rewards counts, so that their scale need not be known.
-
-    Settings:
-        refit_every: 4 queries, or a quarter of those so far where that is more; num_candidates:
-            10,000 for each query.
-        num_random: 5 random architectures first, where nothing was meta-learned.
-        width: 64 features of each node (the paper: 600); layers: 4; dropout: 0.0 (0.2).
-        algorithm: ``"boil"``, ``"maml"`` or ``"anil"``; inner_rate: 0.03, its learning rate.
-        joint: 0.5; this share of the meta-training is joint pre-training.
-        steps: 100 gradient steps of an epoch; outer_rate: 2e-3, their highest learning rate.
-        tasks: 6 of each step, with shots: 5 to adapt to and validation: 64 to predict.
-        inner_steps: 3; first_order: False, whether their gradients are taken for constants.
-        pretrained: a file of a meta-learned agent: the trial of seed ``s`` begins with the
-            network of its trial ``s``, counted around.
-    """
-
-    settings: ClassVar[dict[str, Any]] = {
-        "refit_every": 4,
-        "num_candidates": 10_000,
-        "num_random": 5,
-        **asdict(PredictorConfig()),
-        **_OF_SCHEDULE,
-        "pretrained": "",
-    }
-    uses_torch = True
-    meta_epochs = MetaTrainingConfig.epochs
-    meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3
-    refit_every: int
-    num_candidates: int
-    num_random: int
-    pretrained: str
-    _STATE = ("queried", "rewards", "log", "learned_from", "meta_epoch", "meta_plan")
-    _LOGGED = ("score", "fine_tuning_steps")
-
-    def _setup(self) -> None:
-        from nas_gym.predictors.predictor import Predictor
-
-        for name in ("refit_every", "num_candidates"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}.")
-        if self.num_random < 0:
-            raise ValueError(f"num_random is at least 0, got {self.num_random}.")
-        self._schedule(1)  # refuses settings that make no sense
-        to_graphs(self.space, self.space.decode([0]))  # and operations that are not in the graph
-        recipe = self._recipe()
-        self.start = [Predictor(recipe, seed=seed) for seed in self.streams.seeds]
-        """Of each trial, the predictor that fine-tuning begins from."""
-        self._unfinished: dict[str, NDArray[np.float32]] = {}  # what a meta-training goes on with
-        self._learned_from = np.array("")
-        self._meta_epoch = np.array(0)
-        self._meta_plan = np.zeros(2, np.int64)  # epochs and queries that it was begun with
-        self._loss = np.nan
-        self._forget()
-        if self.pretrained:
-            self._take_over(self.read_pretrained(self.pretrained), self.pretrained)
-
-    def _recipe(self) -> PredictorConfig:
+    @property
+    def predictor(self) -> PredictorConfig:
+        """Settings of the predictor."""
         return PredictorConfig(
             **{each.name: getattr(self, each.name) for each in fields(PredictorConfig)}
         )
 
-    def _schedule(self, epochs: int) -> MetaTrainingConfig:
-        return MetaTrainingConfig(
-            epochs=epochs, **{name: getattr(self, name) for name in _OF_SCHEDULE}
-        )
+    def meta_training(self, epochs: int) -> MetaTrainingConfig:
+        """Return the settings of meta-training for a number of epochs."""
+        names = [each.name for each in fields(MetaTrainingConfig) if each.name != "epochs"]
+        return MetaTrainingConfig(epochs=epochs, **{name: getattr(self, name) for name in names})
 
-    def _forget(self) -> None:
-        """Begin the search with what was meta-learned."""
+
+class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
+    """MP-NAS (Loya et al., NeurIPS 2023): predictor-based search, section 4.4.
+
+    A graph convolutional network scores architectures. Each query is the candidate with the best
+    score; candidates are drawn uniformly, without those that were queried before. Every few
+    queries, the network is fine-tuned on all observations. :meth:`meta_learn` learns the weights
+    from which fine-tuning starts (section 3.2). With these, the first queries need no observation
+    at all. Without meta-learning, a search starts with random architectures and random weights.
+
+    A meta-learned agent can search every space whose operations are part of the unified graph
+    (:mod:`nas_gym.spaces.graphs`), not only the space that it has learned on. Only the order of
+    rewards counts, so that their scale may be unknown.
+
+    In :meth:`meta_learn`, ``epochs`` is the number of epochs of meta-training, and ``queries`` the
+    number of random architectures for which each trial knows all metrics of the task set; all
+    architectures if the space has fewer. Both are fixed at the start, because the learning rates
+    depend on the number of epochs.
+
+    **Additions to the paper**, each with a setting that turns it off: joint pre-training on all
+    tasks (``joint``), random architectures at the start without meta-learning (``num_random``), and
+    a growing interval between refits (``refit_growth``).
+
+    The preset ``mpnas-paper`` has the values of the paper's Table 9 and section 4.4. There,
+    ``meta_learn`` takes ``epochs=400``. The paper does not give the number of steps in an epoch and
+    of tasks in a step; these keep their defaults.
+
+    Attributes:
+        start: Predictor of each trial from which fine-tuning starts.
+        rewards: Rewards of the queries, ``(n, queries)``.
+    """
+
+    config_class = MPNASConfig
+    config: MPNASConfig
+    presets: ClassVar[Mapping[str, AgentConfig]] = {
+        "mpnas-paper": MPNASConfig(
+            width=600,
+            dropout=0.2,
+            inner_rate=0.035,
+            inner_steps=6,
+            outer_rate=8e-5,
+            joint=0.0,
+            num_random=0,
+            refit_growth=0.0,
+        )
+    }
+    uses_torch = True
+    meta_epochs = MetaTrainingConfig.epochs
+    meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3
+    state_attributes = ("rewards", "_meta_epoch", "_meta_plan")
+    diagnostic_names = ("score", "fine_tuning_steps")
+
+    def setup(self) -> None:
+        """Build a predictor for each trial; see :meth:`Agent.setup`."""
+        from nas_gym.predictors.predictor import Predictor
+
+        to_graphs(self.space, self.space.decode([0]))  # raises if an operation has no graph node
+        config = self.config.predictor
+        self.start = [Predictor(config, seed=seed) for seed in self.rng.seeds]
+        self._unfinished: dict[str, NDArray[np.float32]] = {}  # state of an unfinished training
+        self._meta_epoch = np.array(0)
+        self._meta_plan = np.zeros(2, np.int64)  # numbers of epochs and queries, fixed at the start
+        self._loss = np.nan
+        self.start_search()
+
+    def start_search(self) -> None:
+        """Prepare a new search with the meta-learned predictors."""
         n = self.num_trials
-        self._forget_queries(n)
-        self._predicted = np.full(n, np.nan, np.float32)  # of the latest picks
-        self._rewards = np.empty((n, 0))
-        self._log = np.empty((n, 0, len(self._LOGGED)), np.float32)
+        self.forget_queries(n)
+        self.clear_diagnostics(n)
+        self._predicted = np.full(n, np.nan, np.float32)  # scores of the latest queries
+        self.rewards = np.empty((n, 0))
         self._refit()
 
-    # -- meta-training ----------------------------------------------------------------------------
+    # -- search: section 4.4 ----------------------------------------------------------------------
+
+    def ask(self) -> NDArray[np.int64]:
+        """Return the candidates with the best scores; see :meth:`Agent.ask`."""
+        draws = self.rng.random((self.num_trials, self.config.num_candidates))
+        spare = draws[:, 0]
+        candidates = uniform_to_indices(self.space, draws)
+        picks = [self._pick(i, *each) for i, each in enumerate(zip(candidates, spare, strict=True))]
+        return self.space.decode(picks)
+
+    def _pick(self, trial: int, candidates: NDArray[np.int64], spare: float) -> int:
+        """Return the index of the best candidate that was not queried before."""
+        self._predicted[trial] = np.nan
+        new = candidates[~self.seen.contains(candidates[None], np.array([trial]))[0]]
+        if not len(new):
+            return int(self.space.encode(self.sample_unseen(trial, spare))[0])
+        if not self.epochs and self.queried.shape[1] < self.config.num_random:
+            return int(new[0])
+        scores = self._score(trial, new)
+        self._predicted[trial] = scores.max()
+        return int(new[scores.argmax()])
+
+    def _score(self, trial: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return scores of architectures, higher is better, ``(m,)``.
+
+        In small spaces, the scores of all architectures are computed together and remembered until
+        the next refit. The last bits of a network's output depend on the other rows of a batch, and
+        these bits decide between equal graphs.
+        """
+        predictor, sign = self._predictors[trial], self.task.direction
+        if not self.seen.is_enumerable:
+            return (sign * predictor.predict_tensors(*self._to_tensors(indices))).astype(np.float32)
+        if trial not in self._scores:
+            scores = sign * predictor.predict_tensors(*self._all_tensors)
+            self._scores[trial] = scores.astype(np.float32)
+        return self._scores[trial].take(indices)
+
+    def _to_tensors(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return architectures as inputs of the predictor."""
+        from nas_gym.predictors.gcn import to_tensors
+
+        return to_tensors(to_graphs(self.space, self.space.decode(indices)))
+
+    @cached_property
+    def _all_tensors(self) -> tuple[Tensor, Tensor]:
+        return self._to_tensors(np.arange(self.space.size))
+
+    def tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        """Add observations and fine-tune if it is due; see :meth:`Agent.tell`."""
+        self.remember_queries(self.space.encode(genotypes))
+        self.rewards = np.concatenate([self.rewards, fitness[:, None]], axis=1)
+        observed = self.queried.shape[1]
+        if self.last_refit(observed) == observed:
+            self._refit()
+        steps = np.array([each.fine_tuning_steps for each in self._predictors], np.float32)
+        self.record_diagnostics(np.stack([self._predicted, steps], axis=1))
+
+    def last_refit(self, observed: int) -> int:
+        """Return the number of observations that the latest refit used, given ``observed`` in all.
+
+        Args:
+            observed: Number of observations so far.
+        """
+        refit, following = 0, self.config.refit_every
+        while following <= observed:
+            growing = int(self.config.refit_growth * following)
+            refit, following = following, following + max(self.config.refit_every, growing)
+        return refit
+
+    def _refit(self) -> None:
+        """Fine-tune each trial's predictor on the observations of the latest refit."""
+        self._scores: dict[int, NDArray[np.float32]] = {}
+        used = self.last_refit(self.queried.shape[1])
+        self._predictors: list[Predictor] = list(self.start)
+        if not used:
+            return
+        metrics = self.task.direction * self.rewards[:, :used]
+        for trial, start in enumerate(self.start):
+            observed = self.space.decode(self.queried[trial, :used])
+            self._predictors[trial] = start.fit(to_graphs(self.space, observed), metrics[trial])
+
+    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
+        """Return numbers of each query by name, ``(queries, n)`` each.
+
+        ``score`` is the predicted score of the query, NaN for random architectures;
+        ``fine_tuning_steps`` is the number of steps of the predictor after the query.
+        """
+        return super().diagnostics()
+
+    # -- meta-training: section 3.2 ---------------------------------------------------------------
 
     @property
     def epochs(self) -> int:
-        """How many epochs of meta-training lie behind it."""
+        """Number of epochs of meta-training that the agent has completed."""
         return int(self._meta_epoch)
 
-    def meta_learn(
-        self,
-        tasks: TaskSet | str,
-        epochs: int = meta_epochs,
-        queries: int = meta_queries,
-        callback: Callback | None = None,
-        progress_bar: bool = False,
-    ) -> Self:
-        """Learn where fine-tuning is to begin (section 3.2), each trial on its own.
+    def train_epochs(self, tasks: TaskSet, epochs: int, queries: int) -> Iterator[None]:
+        """Learn the weights from which fine-tuning starts, each trial on its own.
 
-        Training that was cut off goes on to ``epochs`` in all.
-
-        Args:
-            tasks: over the search space of this agent's environment; a task set or its name.
-            epochs: of :class:`~nas_gym.predictors.meta_training.MetaTrainingConfig`.
-            queries: of how many architectures, drawn at random for each trial, all metrics are
-                known; all of them where the space has fewer.
-            callback: called with the agent after each epoch; returning ``False`` stops.
-            progress_bar: show one on the terminal.
-
-        Raises:
-            ValueError: tasks over another search space, or another task set, epochs or queries than
-                those it was begun with.
+        See :meth:`MetaAgent.train_epochs`; ``queries`` is the number of known architectures.
         """
-        from nas_gym.agents.common.search_log import track
-
-        tasks = task_sets.load_task_set(tasks) if isinstance(tasks, str) else tasks
-        self.check_tasks(tasks, epochs, queries)
-        self._learned_from = np.array(describe(tasks))
         self._meta_plan = np.array([epochs, queries])
-        left = range(self.epochs, epochs)
-        trainings = [self._train(tasks, trial) for trial in range(self.num_trials)] if left else []
-        for _ in track(left, "meta epochs", enabled=progress_bar):
+        trainings = [self._make_training(tasks, trial) for trial in range(self.num_trials)]
+        while self.epochs < epochs:
             self._loss = float(np.mean([each.run_epoch() for each in trainings]))
-            self._note(trainings)
-            if callback is not None and callback(self) is False:
-                break
-        self._forget()
-        return self
-
-    def _note(self, trainings: list[MetaTraining]) -> None:
-        """Know what has been learned in one epoch more."""
-        self._meta_epoch = np.array(self.epochs + 1)
-        self.start = [each.current_predictor for each in trainings]
-        every = (
-            [each.state_arrays() for each in trainings]
-            if self.epochs < self._meta_plan[0]
-            else [{}]
-        )
-        self._unfinished = {name: np.stack([each[name] for each in every]) for name in every[0]}
+            self._meta_epoch = np.array(self.epochs + 1)
+            self.start = [each.current_predictor for each in trainings]
+            is_unfinished = self.epochs < epochs
+            every = [each.state_arrays() for each in trainings] if is_unfinished else [{}]
+            self._unfinished = {name: np.stack([each[name] for each in every]) for name in every[0]}
+            yield
 
     def check_tasks(self, tasks: TaskSet, epochs: int, queries: int) -> None:
-        """As :meth:`MetaAgent.check_tasks`; how long it takes is decided once, for learning rates
-        depend on it."""
+        """Raise an error if :meth:`meta_learn` cannot start, or continue, with these arguments.
+
+        Raises:
+            ValueError: If a count is below 1, or the agent has started with another task set, or
+                another number of epochs or queries.
+        """
         super().check_tasks(tasks, epochs, queries)
         if self.epochs and self._meta_plan.tolist() != [epochs, queries]:
             raise ValueError(
-                "This agent was begun with epochs={} and queries={}; go on with the same.".format(
-                    *self._meta_plan
-                )
+                "This agent has started with epochs={} and queries={}; continue with the "
+                "same.".format(*self._meta_plan)
             )
 
-    def _train(self, tasks: TaskSet, trial: int) -> MetaTraining:
-        """A trial's meta-training, as far as it has come."""
+    def _make_training(self, tasks: TaskSet, trial: int) -> MetaTraining:
+        """Return a trial's meta-training, in the state after the completed epochs."""
         from nas_gym.predictors.gcn import to_tensors
         from nas_gym.predictors.meta_training import MetaTraining
 
-        seed = self.streams.seeds[trial]
+        seed = self.rng.seeds[trial]
         space = tasks.draw(np.random.default_rng(0)).space
         if space.choices != self.space.choices:
             raise ValueError(
@@ -200,9 +313,9 @@ class MPNAS(Remembering, MetaAgent):
         epochs, queries = self._meta_plan.tolist()
         known = known_architectures(space.size, seed, queries)
         inputs = to_tensors(to_graphs(space, space.decode(known)))
-        training = MetaTraining(
-            self._recipe(), self._schedule(epochs), _sources(tasks, inputs, known), seed
-        )
+        sources = _metric_sources(tasks, inputs, known)
+        config = self.config
+        training = MetaTraining(config.predictor, config.meta_training(epochs), sources, seed)
         if self.epochs:
             training.load_state_arrays(
                 {k: v[trial] for k, v in self._unfinished.items()}, self.epochs
@@ -210,101 +323,45 @@ class MPNAS(Remembering, MetaAgent):
         return training
 
     def meta_diagnostics(self) -> dict[str, float]:
-        """The mean loss of the last epoch."""
+        """Return the mean loss of the last epoch of meta-training."""
         return {"train/meta_loss": self._loss}
 
-    # -- search -----------------------------------------------------------------------------------
+    def check_start(self, state: State, source: str | Path) -> None:
+        """Raise an error if this agent cannot start from a saved one.
 
-    def _ask(self) -> NDArray[np.int64]:
-        draws = self.streams.random((self.num_trials, self.num_candidates))
-        spare = draws[:, 0]
-        candidates = drawn_indices(self.space, draws)
-        picks = [self._pick(i, *each) for i, each in enumerate(zip(candidates, spare, strict=True))]
-        return self.space.decode(picks)
+        Any meta-learned MP-NAS will do, because what it has learned serves other spaces, too.
 
-    def _pick(self, trial: int, candidates: NDArray[np.int64], spare: float) -> int:
-        """The index of the best candidate that was not queried."""
-        self._predicted[trial] = np.nan
-        new = candidates[~self._seen.contains(candidates[None], np.array([trial]))[0]]
-        if not len(new):
-            return int(self.space.encode(unseen(self.space, self._seen, trial, spare))[0])
-        if not self.epochs and self._order.shape[1] < self.num_random:
-            return int(new[0])
-        scores = self._score(trial, new)
-        self._predicted[trial] = scores.max()
-        return int(new[scores.argmax()])
-
-    def _score(self, trial: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores of architectures, the higher the better, ``(m,)``.
-
-        In small spaces those of all architectures at once, until the next refit: what a network
-        gives for one varies in the last bits with what is computed beside it, which decides between
-        equal graphs.
+        Raises:
+            ValueError: If it is another kind of agent.
         """
-        predictor, sign = self._predictors[trial], self.task.direction
-        if not self._seen.is_enumerable:
-            return (sign * predictor.predict_tensors(*self._read(indices))).astype(np.float32)
-        if trial not in self._scores:
-            scores = sign * predictor.predict_tensors(*self._everything)
-            self._scores[trial] = scores.astype(np.float32)
-        return self._scores[trial].take(indices)
+        if str(state["agent"]) != type(self).__name__:
+            raise ValueError(
+                f"{source} is a {state['agent']}, and cannot start a {type(self).__name__}."
+            )
 
-    def _read(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Architectures as networks read them."""
-        from nas_gym.predictors.gcn import to_tensors
+    def take_over(self, state: State, source: str | Path) -> None:
+        """Take over meta-learned predictors; see :meth:`MetaAgent.take_over`."""
+        self.check_same_settings(state, source, ("width", "layers", "algorithm"))
+        try:
+            chosen = self.source_trials(len(state["best_fitness"]))
+            self._set_networks(part(state, "networks/"), chosen)
+            self._meta_epoch = state["own/meta_epoch"].copy()
+            self._meta_plan = state["own/meta_plan"].copy()
+        except (KeyError, ValueError, IndexError) as error:
+            raise DamagedDataError(f"{source} is not a whole saved agent.") from error
+        self._refit()
 
-        return to_tensors(to_graphs(self.space, self.space.decode(indices)))
-
-    @cached_property
-    def _everything(self) -> tuple[Tensor, Tensor]:
-        return self._read(np.arange(self.space.size))
-
-    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        indices = self.space.encode(genotypes)
-        self._note_queries(indices)
-        self._rewards = np.concatenate([self._rewards, fitness[:, None]], axis=1)
-        if self._num_fitted(self._order.shape[1]) == self._order.shape[1]:
-            self._refit()
-        steps = np.array([each.fine_tuning_steps for each in self._predictors], np.float32)
-        logged = np.stack([self._predicted, steps], axis=1)
-        self._log = np.concatenate([self._log, logged[:, None]], axis=1)
-
-    def _num_fitted(self, observed: int) -> int:
-        """Of how many observations the predictors know, by the time there are so many."""
-        known, following = 0, self.refit_every
-        while following <= observed:
-            known, following = following, following + max(self.refit_every, following // 4)
-        return known
-
-    def _refit(self) -> None:
-        """Fine-tune each trial's network on what it had observed when the latest refit was due."""
-        self._scores: dict[int, NDArray[np.float32]] = {}
-        known = self._num_fitted(self._order.shape[1])
-        self._predictors: list[Predictor] = list(self.start)
-        if not known:
-            return
-        metrics = self.task.direction * self._rewards[:, :known]
-        for trial, start in enumerate(self.start):
-            observed = self.space.decode(self._order[trial, :known])
-            self._predictors[trial] = start.fit(to_graphs(self.space, observed), metrics[trial])
-
-    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
-        """``score``, what was predicted of each query, and ``fine_tuning_steps`` after it; NaN
-        where nothing was predicted; ``(queries, n)`` each."""
-        columns = self._log.astype(np.float64).transpose(2, 1, 0)
-        return dict(zip(self._LOGGED, columns, strict=True))
-
-    # -- keeping ----------------------------------------------------------------------------------
+    # -- saving and loading -----------------------------------------------------------------------
 
     def state_dict(self) -> State:
-        """As :meth:`Agent.state_dict`, networks included."""
+        """Return the state, including the networks; see :meth:`Agent.state_dict`."""
         every = [each.state_arrays() for each in self.start]
         networks = {f"networks/{k}": np.stack([each[k] for each in every]) for k in every[0]}
         training = {f"training/{name}": each.copy() for name, each in self._unfinished.items()}
         return super().state_dict() | networks | training
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
-        """As :meth:`Agent.load_state_dict`, networks included."""
+        """Restore a state, including the networks; see :meth:`Agent.load_state_dict`."""
         super().load_state_dict(state, began=began)
         self._unfinished = part(state, "training/")
         self._set_networks(part(state, "networks/"), np.arange(self.num_trials))
@@ -316,44 +373,26 @@ class MPNAS(Remembering, MetaAgent):
             own.with_state_arrays(each) for own, each in zip(self.start, every, strict=True)
         ]
 
-    def _check_start(self, state: State, whose: str | Path) -> None:
-        """Any agent of this kind will do: what it learned serves other search spaces, too."""
-        if str(state["agent"]) != type(self).__name__:
-            raise ValueError(f"{whose} is a {state['agent']}, and cannot start a MPNAS.")
-
-    def _take_over(self, state: State, whose: str | Path) -> None:
-        theirs = json.loads(str(state["settings"]))
-        for name in ("width", "layers", "algorithm"):
-            if theirs[name] != getattr(self, name):
-                raise ValueError(
-                    f"{whose} was trained with {name} = {theirs[name]}; set it to the same here."
-                )
-        try:
-            chosen = np.array(self.streams.seeds) % len(state["best_fitness"])
-            self._set_networks(part(state, "networks/"), chosen)
-            self._meta_epoch = state["own/meta_epoch"].copy()
-            self._meta_plan = state["own/meta_plan"].copy()
-            self._learned_from = state["own/learned_from"].copy()
-        except (KeyError, ValueError, IndexError) as error:
-            raise DamagedDataError(f"{whose} is not a whole saved agent.") from error
-        self._refit()
-        if self.epochs:
-            self._warn_of_leaks(whose)
-
 
 def known_architectures(size: int, seed: int, queries: int) -> NDArray[np.int64]:
-    """Indices of those that the trial of a seed learns from, of a space of ``size``."""
+    """Return the indices of the architectures that a trial learns from in meta-training.
+
+    Args:
+        size: Size of the search space.
+        seed: Seed of the trial.
+        queries: Number of architectures.
+    """
     return np.random.default_rng([seed, 1]).permutation(size)[:queries]
 
 
-def _sources(
+def _metric_sources(
     tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64]
 ) -> list[MetricSource]:
-    """What is known of a task set's columns: those of one data set are one source, as are those of
-    one table where that names none.
+    """Return the training data of a task set, one source for each data set.
 
-    Sources in a unit of the test tasks have two thirds of all draws: without a single label, the
-    network predicts what most tasks agree on, and accuracies and latencies do not.
+    Columns that name no data set are grouped by their table. Sources with the unit of a test task
+    receive two thirds of all draws. Without labels, the network predicts the order that most tasks
+    agree on, and accuracies do not agree with latencies.
     """
     from nas_gym.predictors.meta_training import MetricSource
 
@@ -361,10 +400,10 @@ def _sources(
     wanted = {task.metric(task.signal).unit for task in tested}
     groups: dict[tuple[bool, str], list[NDArray[np.float64]]] = {}
     for column in tasks.columns:
-        table, _, name = column.partition(":")
-        found = tables.load_table(table)
-        group = found.metric(name).unit in wanted, dataset_of(column) or table
-        groups.setdefault(group, []).append(found.column(name)[known])
+        table_name, _, name = column.partition(":")
+        table = load_table(table_name)
+        group = table.metric(name).unit in wanted, dataset_of(column) or table_name
+        groups.setdefault(group, []).append(table.column(name)[known])
     like = sum(is_like for is_like, _ in groups)
     weights = {True: 2 / 3 / max(like, 1), False: 1 / 3 / max(len(groups) - like, 1)}
     return [

@@ -19,5 +19,6 @@ class RandomSearch(Agent):
         100
     """
 
-    def _ask(self) -> NDArray[np.int64]:
-        return self.space.sample(self.num_trials, self.streams)
+    def ask(self) -> NDArray[np.int64]:
+        """Return architectures drawn uniformly; see :meth:`Agent.ask`."""
+        return self.space.sample(self.num_trials, self.rng)

@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.agents.common.base import Agent
+from nas_gym.agents.common.config import AgentConfig, setting
+
+
+@dataclass(frozen=True)
+class RegularizedEvolutionConfig(AgentConfig):
+    """Settings of :class:`RegularizedEvolution`.
+
+    The defaults were chosen on tasks other than those usually reported (docs/results/baselines.md).
+    NAS-Bench-201's baseline uses 10 and 3, Real et al. use 100 and 25.
+    """
+
+    population_size: int = setting(50, "Number of members of the population.", low=1)
+    sample_size: int = setting(10, "Number of members that compete in a tournament.", low=1)
 
 
 class RegularizedEvolution(Agent):
-    """Aging evolution with tournament selection (Real et al., AAAI 2019, algorithm 1).
+    """Aging evolution with tournament selection (Real et al., AAAI 2019, Algorithm 1).
 
-    After ``population_size`` random architectures, each query is a mutation (one decision
-    changed) of the fittest of ``sample_size`` members drawn with replacement; the child joins the
-    population and its oldest member leaves.
-
-    Settings (the defaults were chosen on other tasks than those usually reported, see
-    docs/results/baselines.md; NAS-Bench-201's own baseline uses 10 and 3, Real et al. 100 and 25):
-        population_size: 50.
-        sample_size: 10.
+    After ``population_size`` random architectures, each query is a mutation of the fittest of
+    ``sample_size`` members, which are drawn with replacement. A mutation changes one decision.
+    The child joins the population, and the oldest member leaves it.
     """
 
-    settings: ClassVar[dict[str, Any]] = {"population_size": 50, "sample_size": 10}
-    population_size: int
-    sample_size: int
-    _STATE = ("genotypes", "fitness", "born")
+    config_class = RegularizedEvolutionConfig
+    config: RegularizedEvolutionConfig
+    state_attributes = ("genotypes", "fitness", "born")
 
-    def _setup(self) -> None:
-        if not self.sample_size >= 1 or not self.population_size >= 1:
-            raise ValueError("population_size and sample_size are at least 1.")
-        shape = (self.num_trials, self.population_size)
-        self._genotypes = np.zeros((*shape, self.space.num_decisions), np.int64)
-        self._fitness = np.full(shape, -np.inf)
-        self._born = np.zeros((), np.int64)  # a ring: the next child takes the place of the oldest
+    def setup(self) -> None:
+        """Prepare an empty population; see :meth:`Agent.setup`."""
+        shape = (self.num_trials, self.config.population_size)
+        self.genotypes = np.zeros((*shape, self.space.num_decisions), np.int64)
+        self.fitness = np.full(shape, -np.inf)
+        self.born = 0  # architectures so far; the population is a ring buffer
 
-    def _ask(self) -> NDArray[np.int64]:
-        if self._born < self.population_size:
-            return self.space.sample(self.num_trials, self.streams)
-        draws = self.streams.random((self.num_trials, self.sample_size))
-        members = (draws * self.population_size).astype(np.int64)
-        winner = np.take_along_axis(self._fitness, members, axis=1).argmax(axis=1)
+    def ask(self) -> NDArray[np.int64]:
+        """Return random architectures, later mutations of winners; see :meth:`Agent.ask`."""
+        if self.born < self.config.population_size:
+            return self.space.sample(self.num_trials, self.rng)
+        size = (self.num_trials, self.config.sample_size)
+        members = self.rng.integers(self.config.population_size, size)
+        winner = np.take_along_axis(self.fitness, members, axis=1).argmax(axis=1)
         rows = np.arange(self.num_trials)
-        return self.space.mutate(self._genotypes[rows, members[rows, winner]], self.streams)
+        return self.space.mutate(self.genotypes[rows, members[rows, winner]], self.rng)
 
-    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        place = self._born % self.population_size
-        self._genotypes[:, place] = genotypes
-        self._fitness[:, place] = fitness
-        self._born += 1
+    def tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        """Replace the oldest member; see :meth:`Agent.tell`."""
+        oldest = self.born % self.config.population_size
+        self.genotypes[:, oldest] = genotypes
+        self.fitness[:, oldest] = fitness
+        self.born += 1

@@ -2,94 +2,115 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.agents.common.base import Agent
+from nas_gym.agents.common.config import AgentConfig, setting
 
-_INITIAL_SCALE = 1e-3
-_FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults
+_INITIAL_SCALE = 1e-3  # standard deviation of the initial logits
+_FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's defaults
+
+
+@dataclass(frozen=True)
+class ReinforceConfig(AgentConfig):
+    """Settings of :class:`Reinforce`.
+
+    The defaults are those of NATS-Bench's published command lines; NAS-Bench-201's first script
+    has a learning rate of 0.001.
+    """
+
+    learning_rate: float = setting(0.01, "Learning rate of Adam.", above=0)
+    momentum: float = setting(
+        0.9,
+        "Momentum of the moving average of rewards, which is corrected for its start at 0.",
+        low=0,
+        below=1,
+    )
 
 
 class Reinforce(Agent):
-    """REINFORCE over a table of logits (Williams, 1992), as in NAS-Bench-201's and NATS-Bench's
-    baselines (Dong and Yang, ICLR 2020; Dong et al., TPAMI 2021).
+    """REINFORCE over a table of logits (Williams, 1992), a baseline of NAS-Bench-201 and NATS-Bench
+    (Dong and Yang, ICLR 2020; Dong et al., TPAMI 2021).
 
-    Each decision has a softmax of its own. Each query samples one architecture, whose advantage
-    is its reward less a moving average of the rewards so far, its own included; Adam takes one
+    Each decision has a softmax of its own. Each query samples one architecture. Its advantage is
+    its reward minus a moving average of all rewards so far, including its own. Adam takes one
     step along the gradient of the advantage times the architecture's log probability.
 
-    Where the search space is restricted, a decision's softmax is taken over the choices that are
-    valid after the decisions before. The first generation of a population environment is learned
-    from as if the policy had sampled it, which at that time is nearly uniform.
+    In a restricted search space, the softmax of a decision covers the choices that are valid after
+    the previous decisions. The first generation of a population environment is treated as if the
+    policy, which is nearly uniform at that time, had sampled it.
 
-    Settings (defaults of NATS-Bench's published command lines; NAS-Bench-201's first script has a
-    learning rate of 0.001):
-        learning_rate: 0.01.
-        momentum: 0.9; of the moving average, which is corrected for its start at 0 as Adam's are.
+    Attributes:
+        logits: Logits of each choice, ``(n, L, max_choices)``.
     """
 
-    settings: ClassVar[dict[str, Any]] = {"learning_rate": 0.01, "momentum": 0.9}
-    learning_rate: float
-    momentum: float
-    _STATE = ("logits", "first_moment", "second_moment", "reward_sum", "steps")
+    config_class = ReinforceConfig
+    config: ReinforceConfig
+    state_attributes = ("logits", "first_moment", "second_moment", "reward_sum", "steps")
 
-    def _setup(self) -> None:
-        if not self.learning_rate > 0 or not 0 <= self.momentum < 1:
-            raise ValueError("learning_rate is above 0, momentum at least 0 and below 1.")
+    def setup(self) -> None:
+        """Draw the initial logits; see :meth:`Agent.setup`."""
         shape = (self.num_trials, self.space.num_decisions, self.space.max_choices)
         count = int(np.prod(shape[1:]))
-        self._logits = _INITIAL_SCALE * self.streams.normal((self.num_trials, count)).reshape(shape)
-        self._first_moment = np.zeros(shape)
-        self._second_moment = np.zeros(shape)
-        self._reward_sum = np.zeros(self.num_trials)  # weighted by powers of the momentum
-        self._steps = np.zeros((), np.int64)
+        self.logits = _INITIAL_SCALE * self.rng.normal((self.num_trials, count)).reshape(shape)
+        self.first_moment = np.zeros(shape)
+        self.second_moment = np.zeros(shape)
+        self.reward_sum = np.zeros(self.num_trials)  # weighted by powers of the momentum
+        self.steps = np.zeros((), np.int64)
 
-    def _ask(self) -> NDArray[np.int64]:
+    def ask(self) -> NDArray[np.int64]:
+        """Sample architectures from the policy; see :meth:`Agent.ask`."""
         genotypes = np.empty((self.num_trials, self.space.num_decisions), np.int64)
-        draws = self.streams.random(genotypes.shape)
+        draws = self.rng.random(genotypes.shape)
         nodes = np.zeros(self.num_trials, np.int64)
         for decision in range(self.space.num_decisions):
             masks = self.space.prefix_masks(decision, nodes)
-            bounds = _softmax(self._logits[:, decision], masks).cumsum(axis=1)
-            # bounds of invalid choices equal those before, so that no draw falls to them
+            bounds = _softmax(self.logits[:, decision], masks).cumsum(axis=1)
+            # the bound of an invalid choice equals the previous bound, so that it is never drawn
             draw = draws[:, decision] * bounds[:, -1]
             genotypes[:, decision] = (bounds > draw[:, None]).argmax(axis=1)
             nodes = self.space.extend(decision, nodes, genotypes[:, decision])
         return genotypes
 
-    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        self._steps += 1
-        self._reward_sum = self.momentum * self._reward_sum + (1 - self.momentum) * fitness
-        baseline = self._reward_sum / (1 - self.momentum**self._steps)
+    def tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        """Take one step of REINFORCE; see :meth:`Agent.tell`."""
+        momentum = self.config.momentum
+        self.steps += 1
+        self.reward_sum = momentum * self.reward_sum + (1 - momentum) * fitness
+        baseline = self.reward_sum / (1 - momentum**self.steps)
         advantage = fitness - baseline
-        self._climb(advantage[:, None, None] * self._score(genotypes))
+        self._ascend(advantage[:, None, None] * self.score(genotypes))
 
-    def _score(self, genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Gradients of genotypes' log probabilities with respect to the logits."""
-        masks = np.empty(self._logits.shape, bool)
+    def score(self, genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the gradient of the log probability of each trial's genotype by its logits.
+
+        Args:
+            genotypes: One genotype for each trial, ``(n, L)``.
+        """
+        masks = np.empty(self.logits.shape, bool)
         nodes = np.zeros(len(genotypes), np.int64)
         for decision, choices in enumerate(genotypes.T):
             masks[:, decision] = self.space.prefix_masks(decision, nodes)
             nodes = self.space.extend(decision, nodes, choices)
         chosen = genotypes[:, :, None] == np.arange(self.space.max_choices)
-        score: NDArray[np.float64] = chosen - _softmax(self._logits, masks)
+        score: NDArray[np.float64] = chosen - _softmax(self.logits, masks)
         return score
 
-    def _climb(self, gradient: NDArray[np.float64]) -> None:
-        """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1), upwards."""
-        self._first_moment += (1 - _FIRST_DECAY) * (gradient - self._first_moment)
-        self._second_moment += (1 - _SECOND_DECAY) * (gradient**2 - self._second_moment)
-        first = self._first_moment / (1 - _FIRST_DECAY**self._steps)
-        second = self._second_moment / (1 - _SECOND_DECAY**self._steps)
-        self._logits += self.learning_rate * first / (np.sqrt(second) + _EPSILON)
+    def _ascend(self, gradient: NDArray[np.float64]) -> None:
+        """Take one ascent step of Adam (Kingma and Ba, ICLR 2015, Algorithm 1)."""
+        self.first_moment += (1 - _FIRST_DECAY) * (gradient - self.first_moment)
+        self.second_moment += (1 - _SECOND_DECAY) * (gradient**2 - self.second_moment)
+        first = self.first_moment / (1 - _FIRST_DECAY**self.steps)
+        second = self.second_moment / (1 - _SECOND_DECAY**self.steps)
+        self.logits += self.config.learning_rate * first / (np.sqrt(second) + _EPSILON)
 
 
 def _softmax(logits: NDArray[np.float64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The softmax over the last axis among the choices of masks; 0 for the others."""
+    """Return the softmax over the last axis; choices outside the masks have probability 0."""
     logits = np.where(masks, logits, -np.inf)
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    chances: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
-    return chances
+    probabilities: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
+    return probabilities

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.common.base import Agent, State
+from nas_gym.agents.common.base import Agent
+from nas_gym.agents.common.config import AgentConfig, setting
+from nas_gym.agents.common.saved import State
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -17,109 +20,125 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
-_ATTEMPTS = 10  # proposals of a query outside a restricted space before one is drawn uniformly
+_ATTEMPTS = 10  # proposals for one query that may be outside a restricted space
+
+
+@dataclass(frozen=True)
+class TPEConfig(AgentConfig):
+    """Settings of :class:`TPE`; the defaults are those of Optuna 5."""
+
+    num_initial: int = setting(
+        10, "Number of random architectures (Optuna's n_startup_trials).", low=1
+    )
+    multivariate: bool = setting(
+        True, "Whether decisions are modelled jointly, rather than each decision on its own."
+    )
 
 
 class TPE(Agent):
     """The tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011) of Optuna (Akiba et
     al., KDD 2019).
 
-    Each trial has an Optuna study of its own, in memory; each decision is a categorical
-    parameter. Where the search space is restricted, a proposal outside it is told as failed and
-    another is asked for, ten times at most; then an architecture is drawn uniformly.
+    Each trial has an Optuna study of its own, in memory; each decision is a categorical parameter.
+    In a restricted search space, a proposal outside the space is reported to Optuna as failed, and
+    Optuna proposes again, at most ten times; then an architecture is drawn uniformly.
 
-    Proposals are those of the installed version of Optuna. One takes 2 ms after 100 queries and
-    6 ms after 1,000; trials take turns.
+    Proposals depend on the installed version of Optuna. One takes 2 ms after 100 queries and 6 ms
+    after 1,000; the trials are computed one after the other.
 
-    Settings (defaults of Optuna 5):
-        num_initial: 10; so many architectures are random (Optuna's ``n_startup_trials``).
-        multivariate: True; whether decisions are modelled jointly rather than each on its own.
+    Attributes:
+        genotypes: Architectures that each trial has evaluated, ``(n, queries, L)``.
+        fitness: Fitness of these, ``(n, queries)``.
+        studies: Optuna study of each trial.
 
     Raises:
-        ImportError: Optuna is not installed.
+        ImportError: If Optuna is not installed.
     """
 
-    settings: ClassVar[dict[str, Any]] = {"num_initial": 10, "multivariate": True}
-    num_initial: int
-    multivariate: bool
-    _STATE = ("genotypes", "fitness")  # of which the studies are made
+    config_class = TPEConfig
+    config: TPEConfig
+    state_attributes = ("genotypes", "fitness")  # the studies follow from these
 
-    def _setup(self) -> None:
-        if self.num_initial < 1:
-            raise ValueError("num_initial is at least 1.")
+    def setup(self) -> None:
+        """Create empty studies; see :meth:`Agent.setup`."""
         self._distributions = _distributions(self.space.num_choices.tolist())
-        self._sampler_class = _sampler_class(self._distributions if self.multivariate else {})
-        self._genotypes = np.zeros((self.num_trials, 0, self.space.num_decisions), np.int64)
-        self._fitness = np.zeros((self.num_trials, 0))
+        joint = self._distributions if self.config.multivariate else {}
+        self._sampler_class = _sampler_class(joint)
+        self.genotypes = np.zeros((self.num_trials, 0, self.space.num_decisions), np.int64)
+        self.fitness = np.zeros((self.num_trials, 0))
         self._make_studies()
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
-        """See :meth:`Agent.load_state_dict`."""
+        """Restore a state and its studies; see :meth:`Agent.load_state_dict`."""
         super().load_state_dict(state, began=began)
         self._make_studies()
 
     def _make_studies(self) -> None:
         import optuna
 
-        with _quiet():
-            self._studies = [optuna.create_study(direction="maximize") for _ in self._fitness]
-        # what each study proposed last; nothing where what is evaluated comes from elsewhere
+        with _without_messages():
+            self.studies = [optuna.create_study(direction="maximize") for _ in self.fitness]
+        # latest proposal of each study; None if the evaluated architecture is not a proposal
         self._proposed: list[Trial | None] = [None] * self.num_trials
-        for study, *history in zip(self._studies, self._genotypes, self._fitness, strict=True):
-            study.add_trials(map(self._evaluated, *history))
+        for study, *history in zip(self.studies, self.genotypes, self.fitness, strict=True):
+            study.add_trials(map(self._completed_trial, *history))
 
-    def _evaluated(self, genotype: NDArray[np.int64], fitness: np.float64) -> FrozenTrial:
+    def _completed_trial(self, genotype: NDArray[np.int64], fitness: np.float64) -> FrozenTrial:
         from optuna.trial import create_trial
 
         params = dict(zip(self._distributions, genotype.tolist(), strict=True))
         return create_trial(params=params, distributions=self._distributions, value=float(fitness))
 
-    def _ask(self) -> NDArray[np.int64]:
-        # the same numbers are drawn however many are needed, so that trials stay independent
-        fresh = self.space.sample(self.num_trials, self.streams)
+    def ask(self) -> NDArray[np.int64]:
+        """Return Optuna's proposals; see :meth:`Agent.ask`."""
+        # draw the same count of numbers for every trial, so that trials are independent
+        fresh = self.space.sample(self.num_trials, self.rng)
         genotypes = np.empty_like(fresh)
-        seeds = (self.streams.random((self.num_trials, _ATTEMPTS)) * 2**32).astype(np.int64)
+        seeds = self.rng.integers(2**32, (self.num_trials, _ATTEMPTS))
         rows = np.arange(self.num_trials)
         for attempt in seeds.T.tolist():
             genotypes[rows] = [self._propose(row, attempt[row]) for row in rows.tolist()]
             rows = rows[~self.space.contains(genotypes[rows])]
             if len(rows) == 0:
                 return genotypes
-            self._refuse(rows)
+            self._reject(rows)
         genotypes[rows] = fresh[rows]
         return genotypes
 
     def _propose(self, row: int, seed: int) -> list[int]:
-        # A sampler for each proposal: the streams are all that has to be saved of what is random.
-        self._studies[row].sampler = self._sampler_class(
+        # A new sampler for each proposal keeps all randomness in the saved random streams.
+        self.studies[row].sampler = self._sampler_class(
             seed=seed,
-            n_startup_trials=self.num_initial,
-            multivariate=self.multivariate,
-            constant_liar=False,  # it tells proposals apart that are evaluated at the same time
+            n_startup_trials=self.config.num_initial,
+            multivariate=self.config.multivariate,
+            constant_liar=False,  # only needed for proposals that are evaluated at the same time
         )
-        trial = self._proposed[row] = self._studies[row].ask(self._distributions)
+        trial = self._proposed[row] = self.studies[row].ask(self._distributions)
         return [trial.params[name] for name in self._distributions]
 
-    def _refuse(self, rows: NDArray[np.int64]) -> None:
+    def _reject(self, rows: NDArray[np.int64]) -> None:
+        """Report the latest proposals of some trials as failed."""
         from optuna.trial import TrialState
 
         for row in rows.tolist():
             trial, self._proposed[row] = self._proposed[row], None
             assert trial is not None
-            self._studies[row].tell(trial, state=TrialState.FAIL)
+            self.studies[row].tell(trial, state=TrialState.FAIL)
 
-    def _tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        self._genotypes = np.concatenate([self._genotypes, genotypes[:, None]], axis=1)
-        self._fitness = np.concatenate([self._fitness, fitness[:, None]], axis=1)
-        for row, (study, trial) in enumerate(zip(self._studies, self._proposed, strict=True)):
+    def tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
+        """Report fitness to the studies; see :meth:`Agent.tell`."""
+        self.genotypes = np.concatenate([self.genotypes, genotypes[:, None]], axis=1)
+        self.fitness = np.concatenate([self.fitness, fitness[:, None]], axis=1)
+        for row, (study, trial) in enumerate(zip(self.studies, self._proposed, strict=True)):
             if trial is None:
-                study.add_trial(self._evaluated(genotypes[row], fitness[row]))
+                study.add_trial(self._completed_trial(genotypes[row], fitness[row]))
             else:
                 study.tell(trial, float(fitness[row]))
         self._proposed = [None] * self.num_trials
 
 
 def _distributions(num_choices: list[int]) -> dict[str, BaseDistribution]:
+    """Return Optuna's distribution of each decision."""
     try:
         from optuna.distributions import CategoricalDistribution
     except ImportError as error:
@@ -127,28 +146,28 @@ def _distributions(num_choices: list[int]) -> dict[str, BaseDistribution]:
     return {f"decision{i}": CategoricalDistribution(range(k)) for i, k in enumerate(num_choices)}
 
 
-def _sampler_class(jointly: dict[str, BaseDistribution]) -> type[TPESampler]:
-    """Optuna's sampler, told which decisions to model jointly.
+def _sampler_class(joint: dict[str, BaseDistribution]) -> type[TPESampler]:
+    """Return Optuna's sampler class with a fixed set of decisions to model jointly.
 
-    On its own it compares the parameters of all queries so far to find out, at every query: most
-    of its time.
+    The original infers this set from the parameters of all queries, at every query, which takes
+    most of its time.
     """
     from optuna.samplers import TPESampler
 
-    jointly = {name: choices for name, choices in jointly.items() if not choices.single()}
+    joint = {name: choices for name, choices in joint.items() if not choices.single()}
 
     class Sampler(TPESampler):
         def infer_relative_search_space(
             self, study: Study, trial: FrozenTrial
         ) -> dict[str, BaseDistribution]:
-            return jointly
+            return joint
 
     return Sampler
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna without its messages of new studies, its warnings kept."""
+def _without_messages() -> Iterator[None]:
+    """Silence Optuna's messages about new studies, but not its warnings."""
     from optuna import logging
 
     verbosity = logging.get_verbosity()

@@ -53,7 +53,7 @@ def meta_train_command(
 ) -> None:
     """Meta-train an agent for `search --pretrained`. Resumes if OUT holds fewer epochs."""
     import nas_gym  # noqa: F401  (registers the environments)
-    from nas_gym.agents.common.base import agent_file
+    from nas_gym.agents.common.saved import agent_file
     from nas_gym.experiments.meta_train import find_task_set, meta_train
     from nas_gym.utils.expressions import parse_settings
 
@@ -98,7 +98,7 @@ def predict_command(
     import numpy as np
 
     import nas_gym  # noqa: F401  (registers the environments)
-    from nas_gym.agents.common.base import agent_file
+    from nas_gym.agents.common.saved import agent_file
     from nas_gym.evaluators import PREDICTOR
     from nas_gym.experiments.predict import rank
     from nas_gym.tasks import make_task, task_arguments

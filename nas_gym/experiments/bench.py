@@ -15,7 +15,8 @@ import gymnasium as gym
 import numpy as np
 
 import nas_gym  # noqa: F401  (registers the environments)
-from nas_gym.agents import AGENTS, CATCH
+from nas_gym.agents import CATCH
+from nas_gym.agents.registry import find_agent
 from nas_gym.experiments.jobs import cores
 from nas_gym.spaces import NB201Space
 from nas_gym.tables import MissingDataError, load_table
@@ -118,11 +119,12 @@ def _reset_and_sample(env: Any, count: int) -> list[Any]:
 
 def _search(agent: str, trials: int, queries: int = 1000) -> float:
     """Return the seconds that trials in lockstep take on one core, environments included."""
-    if AGENTS[agent].uses_torch:
+    agent_class = find_agent(agent).agent_class
+    if agent_class.uses_torch:
         import torch
 
         torch.set_num_threads(1)
-    searching = AGENTS[agent](gym.make_vec(ENV, num_envs=trials), seed=0)
+    searching = agent_class(gym.make_vec(ENV, num_envs=trials), seed=0)
     searching.query()  # warm up
     started = time.perf_counter()
     while searching.num_queries < queries:

@@ -59,7 +59,7 @@ class Contender:
     @property
     def on_gpu(self) -> bool:
         """Whether it trains or evaluates networks on a GPU."""
-        from nas_gym.agents import ONE_SHOT
+        from nas_gym.agents.registry import ONE_SHOT
 
         device = getattr(getattr(self.task, "evaluator", None), "device", None)
         if self.settings.agent in ONE_SHOT:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nas_gym.agents import AGENTS, CATCH, Agent
-from nas_gym.agents.common.base import agent_file
+from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.meta_agent import MetaAgent
+from nas_gym.agents.common.saved import agent_file
+from nas_gym.agents.registry import find_agent, meta_agent_names
 from nas_gym.envs.sequential import SequentialVectorEnv
 from nas_gym.tasks import task_sets
 from nas_gym.tasks.task_set import TaskSet, task_set_of_environments
-
-META_AGENTS: dict[str, type[MetaAgent]] = {
-    name: agent for name, agent in AGENTS.items() if issubclass(agent, MetaAgent)
-}
-"""The agents that learn from task sets."""
 
 
 def find_task_set(name: str, test: str | None = None) -> TaskSet:
@@ -58,11 +53,11 @@ def meta_train(
     """Meta-train an agent and save it, whole after each epoch; go on from what is there.
 
     TensorBoard event files go to a folder beside the file: means over each epoch and, at the end,
-    z of the first CATCH agent's tasks for TensorBoard's projector.
+    the agent's embeddings of its tasks for TensorBoard's projector, if it has any.
 
     Args:
         tasks: what it learns from.
-        name: of :data:`META_AGENTS`.
+        name: Name of a meta-learning agent.
         path: the file, ``.safetensors``; it may hold an agent of fewer epochs.
         epochs, queries: as of the agent's ``meta_learn``; its own defaults where not given.
         seeds: how many agents learn side by side, each from tasks of its own.
@@ -74,8 +69,10 @@ def meta_train(
         ValueError: the file holds an agent with other settings, seeds, another task set or search
             space; an agent that does not meta-learn; or counts below 1.
     """
-    if name not in META_AGENTS:
-        raise ValueError(f"{name!r} does not meta-learn. Agents that do: {', '.join(META_AGENTS)}.")
+    registered = find_agent(name)
+    if registered.is_function or not issubclass(registered.agent_class, MetaAgent):
+        names = ", ".join(meta_agent_names())
+        raise ValueError(f"{name!r} does not meta-learn. Agents that do: {names}.")
     if seeds < 1 or first_seed < 0:
         raise ValueError(
             f"There is at least 1 seed, the first at least 0; got {seeds} from {first_seed} on."
@@ -84,13 +81,14 @@ def meta_train(
         raise ValueError("Leave out pretrained=: to train a saved agent further, name it as --out.")
     path = agent_file(path)
     practice = SequentialVectorEnv(seeds, task=tasks.draw(np.random.default_rng(first_seed)))
-    agent = META_AGENTS[name](practice, seed=first_seed, **settings)
+    agent = registered.make_agent(practice, settings, seed=first_seed)
+    assert isinstance(agent, MetaAgent)
     epochs = agent.meta_epochs if epochs is None else epochs
     queries = agent.meta_queries if queries is None else queries
     if path.exists():
         state = agent.read_pretrained(path.absolute())
-        found = json.loads(str(state["settings"])), int(state["seed"]), len(state["best_fitness"])
-        wanted = {key: getattr(agent, key) for key in agent.settings}, first_seed, seeds
+        found = agent.saved_config(state), int(state["seed"]), len(state["best_fitness"])
+        wanted = agent.config, first_seed, seeds
         if found != wanted:
             raise ValueError(
                 f"{path} holds an agent with other settings or seeds. Choose another --out, or "
@@ -101,8 +99,8 @@ def meta_train(
     if agent.epochs < epochs:
         _learn(agent, tasks, path, epochs, queries, progress_bar)
     folder = path.with_suffix("")
-    if isinstance(agent, CATCH) and not (folder / f"{agent.epochs:05d}").exists():
-        write_contexts(agent, tasks, folder)
+    if not (folder / f"{agent.epochs:05d}").exists():
+        write_embeddings(agent, tasks, folder)
     return agent
 
 
@@ -124,28 +122,25 @@ def _learn(
     logger.close()
 
 
-def write_contexts(agent: CATCH, tasks: TaskSet, folder: Path) -> None:
-    """Write z of each task that the first agent met, after each query, for TensorBoard's projector.
+def write_embeddings(agent: MetaAgent, tasks: TaskSet, folder: Path) -> None:
+    """Write the agent's embeddings of the tasks that it met, for TensorBoard's projector.
 
     Args:
-        agent: meta-trained on ``tasks``.
-        tasks: what it learned from.
-        folder: for TensorBoard.
+        agent: Agent that was meta-trained on ``tasks``; nothing is written if it has no embeddings.
+        tasks: Task set that it has learned from.
+        folder: Folder of the TensorBoard event files.
     """
+    embeddings = agent.task_embeddings(tasks)
+    if embeddings is None:
+        return
     from torch.utils.tensorboard import SummaryWriter
 
-    contexts = agent.task_contexts()
-    met = [agent.draw_task(tasks, epoch) for epoch in range(agent.epochs)]
-    labels = [
-        [epoch + 1, query + 1, str(task.signal), task.reward_name]
-        for epoch, task in enumerate(met)
-        for query in range(contexts.shape[1])
-    ]
+    vectors, labels = embeddings
     with SummaryWriter(str(folder)) as writer:
         writer.add_embedding(
-            contexts.reshape(len(labels), -1),
-            metadata=labels,
-            metadata_header=["task", "queries", "signal", "reward"],
+            vectors,
+            metadata=[list(row.values()) for row in labels],
+            metadata_header=list(labels[0]),
             global_step=agent.epochs,
             tag="z",
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.agents import MPNAS
-from nas_gym.agents.common.base import pretrained_file
+from nas_gym.agents.common.saved import pretrained_file
 from nas_gym.envs.sequential import SequentialVectorEnv
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks import Task

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nas_gym.agents import AGENTS, Agent
+from nas_gym.agents.registry import find_agent
 from nas_gym.experiments import records
 from nas_gym.experiments.contenders import Contender, run_missing
 from nas_gym.experiments.records import Trials
@@ -41,17 +41,19 @@ class Run:
         self.folder = folder
         self.envs = make_envs(settings)
         self.task: Task = self.envs.task
-        agent_class: type[Agent] = AGENTS[settings.agent]
+        registered = find_agent(settings.agent)
         if not (folder / "config.json").exists():
             # what it refuses, it refuses before anything is written
-            agent_class(self.envs, seed=settings.first_seed, **settings.agent_settings)
+            registered.make_agent(self.envs, settings.agent_settings, seed=settings.first_seed)
         take_config(folder, self.config())
         checkpoint = folder / "checkpoint.npz"
         state = read_arrays(checkpoint) if checkpoint.exists() else {}
         if state:
             self.envs.restore_state(_part(state, "env/"))
         self.recorder = RecordVectorSearch(self.envs)
-        self.agent = agent_class(self.recorder, seed=settings.first_seed, **settings.agent_settings)
+        self.agent = registered.make_agent(
+            self.recorder, settings.agent_settings, seed=settings.first_seed
+        )
         self._seconds = np.empty((0, settings.seeds))  # of the agent, before this process
         self._written = 0  # queries in the history
         self._bytes = 0

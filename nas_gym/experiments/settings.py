@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas_gym.agents import AGENTS
+from nas_gym.agents.registry import agent_names
 from nas_gym.agents.sb3.models import ALGORITHMS
 from nas_gym.utils.expressions import parse_calls
 
@@ -16,7 +16,8 @@ class SearchSettings:
 
     Attributes:
         env: the environment's ID.
-        agent: a name of :data:`nas_gym.agents.AGENTS` or :data:`nas_gym.agents.sb3.ALGORITHMS`.
+        agent: Name of :func:`nas_gym.agents.registry.agent_names`, or of
+            :data:`nas_gym.agents.sb3.ALGORITHMS`.
         queries: architecture evaluations of each trial.
         seeds: the number of trials; trial ``i`` has seed ``first_seed + i``.
         first_seed: the seed of the first trial.
@@ -33,8 +34,8 @@ class SearchSettings:
     agent_settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.agent not in (*AGENTS, *ALGORITHMS):
-            names = ", ".join([*AGENTS, *ALGORITHMS])
+        if self.agent not in (*agent_names(), *ALGORITHMS):
+            names = ", ".join([*agent_names(), *ALGORITHMS])
             raise ValueError(f"There is no agent {self.agent!r}. There are: {names}.")
         if self.queries < 1 or self.seeds < 1 or self.first_seed < 0:
             raise ValueError("A search needs at least one query and one seed, none below 0.")
@@ -49,7 +50,7 @@ class SearchSettings:
     @property
     def runs_in_lockstep(self) -> bool:
         """Whether the agent runs many trials at once; stable-baselines3 runs one."""
-        return self.agent in AGENTS
+        return self.agent not in ALGORITHMS
 
 
 def parse_agents(text: str) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -14,9 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas_gym
-from nas_gym.agents import AGENTS
-from nas_gym.agents.common.base import pretrained_file
-from nas_gym.agents.sb3.models import check_hyperparams, find, read_hyperparams, search
+from nas_gym.agents.common.saved import pretrained_file
+from nas_gym.agents.registry import find_agent
+from nas_gym.agents.sb3.models import (
+    check_hyperparams,
+    find_algorithm,
+    read_hyperparams,
+    run_sb3_search,
+)
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.recording import RecordVectorSearch
@@ -58,13 +63,12 @@ def describe(settings: SearchSettings, task: Task) -> dict[str, Any]:
         FileNotFoundError: there is no such pre-trained agent.
     """
     if settings.runs_in_lockstep:
-        AGENTS[settings.agent].check_settings(settings.agent_settings)
-        known = dict(AGENTS[settings.agent].settings)
+        known = asdict(find_agent(settings.agent).make_config(settings.agent_settings))
         env = settings.env
     else:
         check_hyperparams(settings.agent, settings.agent_settings)
         known = read_hyperparams(settings.agent, task.space.name)
-        env = in_mode(settings.env, find(settings.agent).mode)
+        env = in_mode(settings.env, find_algorithm(settings.agent).mode)
     config = asdict(settings)
     del config["seeds"], config["first_seed"]
     described: dict[str, Any] = {
@@ -98,7 +102,9 @@ def _engines(settings: SearchSettings) -> dict[str, str]:
 def uses_torch(settings: SearchSettings) -> bool:
     """Whether a search imports PyTorch, for its agent or for the networks of its environment."""
     networks = "space" in gym.spec(settings.env).kwargs
-    return networks or not settings.runs_in_lockstep or AGENTS[settings.agent].uses_torch
+    if networks or not settings.runs_in_lockstep:
+        return True
+    return find_agent(settings.agent).agent_class.uses_torch
 
 
 def use_one_thread(settings: SearchSettings) -> None:
@@ -115,7 +121,7 @@ def run_trials(settings: SearchSettings) -> Record:
     if settings.runs_in_lockstep:
         return _run_in_lockstep(settings)
     found = [
-        search(
+        run_sb3_search(
             settings.agent,
             settings.env,
             settings.queries,
@@ -132,7 +138,9 @@ def run_trials(settings: SearchSettings) -> Record:
 
 def _run_in_lockstep(settings: SearchSettings) -> Record:
     envs = RecordVectorSearch(make_envs(settings))
-    agent = AGENTS[settings.agent](envs, seed=settings.first_seed, **settings.agent_settings)
+    agent = find_agent(settings.agent).make_agent(
+        envs, settings.agent_settings, seed=settings.first_seed
+    )
     while agent.num_queries < settings.queries:
         agent.query()
     found = envs.curves().first_queries(settings.queries)

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 import nas_gym  # noqa: F401  (registers the environments)
-from nas_gym.agents import L2NAS, ONE_SHOT
+from nas_gym.agents import L2NAS
+from nas_gym.agents.registry import ONE_SHOT
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
@@ -283,7 +284,8 @@ SHOT_EPOCHS = 100
 def search_one_shot(name: str) -> dict[str, Any]:
     """Return the cell that a one-shot method derives in each trial, scored by the table."""
     env = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=NUM_SHOT_SEEDS, table="nats-bench")
-    agent = ONE_SHOT[name](env, seed=FIRST_SEED, images="digits", device="cpu").learn(SHOT_EPOCHS)
+    settings = {"images": "digits", "device": "cpu"}
+    agent = find_agent(name).make_agent(env, settings, seed=FIRST_SEED).learn(SHOT_EPOCHS)
     assert isinstance(env.unwrapped, SearchVectorEnv)
     task, last = agent.task, env.unwrapped.history.indices[-1]
     accuracy, every = task.reported(last), task.reported(np.arange(task.space.size))

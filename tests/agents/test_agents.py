@@ -6,11 +6,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from quick import QUICK
+from quick import make_agent
 
 import nas_gym
-from nas_gym.agents import SAMPLE_BASED, LocalSearch, RandomSearch, RegularizedEvolution
-from nas_gym.agents.common.random_streams import TrialStreams
+from nas_gym.agents import LocalSearch, RandomSearch, RegularizedEvolution
+from nas_gym.agents.common.random_streams import RandomStreams
+from nas_gym.agents.registry import SAMPLE_BASED
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import write_tensors
 
@@ -31,7 +32,7 @@ def steps(agent, queries):
 
 
 def searched(name, envs, queries, seed=0):
-    agent = SAMPLE_BASED[name](envs, seed=seed, **QUICK.get(name, {}))
+    agent = make_agent(name, envs, seed)
     while agent.num_queries < queries:
         agent.query()
     return agent
@@ -98,9 +99,9 @@ def test_load_then_learn_keeps_what_was_learned(name, tmp_path):
     assert loaded.num_queries == agent.num_queries + 10 + 1  # a new first generation, one query
     assert loaded.best_fitness[0] >= agent.best_fitness[0]
     if name == "rea":
-        kept = np.isin(loaded._fitness, agent._fitness)
+        kept = np.isin(loaded.fitness, agent.fitness)
         # one child, and none of the environment's fresh generation
-        assert kept.sum() == agent.population_size - 1
+        assert kept.sum() == agent.config.population_size - 1
 
 
 def test_same_agent_same_file(tmp_path):
@@ -160,7 +161,7 @@ def test_load_refuses_another_kind_of_agent(tmp_path):
 
 @every_agent
 def test_learn_counts_environment_steps(name):
-    agent = SAMPLE_BASED[name](ENVS[0], seed=0, **QUICK.get(name, {}))
+    agent = make_agent(name, ENVS[0])
     assert agent.learn(60) is agent
     assert (agent.num_timesteps, agent.num_queries) == (60, 10)
     agent.learn(7)  # the query that was begun is finished
@@ -197,7 +198,7 @@ def test_tensorboard_log_and_messages(tmp_path, capsys):
 
 
 def regret(name, queries, env_id="NB201-cifar10-alpha-v0", **settings):
-    agent = SAMPLE_BASED[name](gym.make_vec(env_id, num_envs=100), seed=1000, **settings)
+    agent = make_agent(name, gym.make_vec(env_id, num_envs=100), 1000, **settings)
     while agent.num_queries < queries:
         agent.query()
     return agent.task.regret(agent.space.encode(agent.best_genotypes))
@@ -240,24 +241,24 @@ def test_local_search_climbs_to_local_optima_and_starts_again(num_initial):
     space, task = agent.space, agent.task
     climbs, starts, arrived = 0, [], 0
     for query in range(450):
-        drawing, before = agent._drawn[0] < num_initial, agent._current.copy()
+        drawing, before = agent.drawn[0] < num_initial, agent.current.copy()
         agent.query()
         history = queried(agent)[:, 0]
-        if (agent._current != before).any():
+        if (agent.current != before).any():
             arrived = query
         if drawing:
             starts.append(history[-1])
         if len(starts) == num_initial:  # the climb begins at the best of its starts
-            assert task.rewards[space.encode(agent._current)[0]] == task.rewards[starts].max()
+            assert task.rewards[space.encode(agent.current)[0]] == task.rewards[starts].max()
             starts = []
-        if agent._drawn[0] == 0:  # it has ended
+        if agent.drawn[0] == 0:  # it has ended
             climbs += 1
-            [around], _ = space.neighbors(agent._current)
+            [around], _ = space.neighbors(agent.current)
             around = space.encode(around)
             assert np.isin(around, history).all()
-            better = around[task.rewards[around] > task.reward(space.encode(agent._current))]
+            better = around[task.rewards[around] > task.reward(space.encode(agent.current))]
             assert np.isin(better, history[: arrived + 1]).all()  # known before: passed over
-            assert agent._next_height[0] == agent._height[0] == -np.inf
+            assert agent.next_height[0] == agent.height[0] == -np.inf
     assert climbs >= 4
 
 
@@ -282,8 +283,8 @@ def test_local_search_takes_no_foreign_architecture_for_a_neighbour():
     agent = LocalSearch(envs, seed=0)
     for _ in range(10):
         agent.query()
-        ready = agent._next_height > agent._height
-        changed = (agent._next != agent._current).sum(axis=1)
+        ready = agent.next_height > agent.height
+        changed = (agent.next != agent.current).sum(axis=1)
         assert (changed[ready] == 1).all()
 
 
@@ -302,7 +303,9 @@ def test_what_is_no_environment_is_refused():
 
 def test_setting_of_another_type_is_refused():
     for value in ("many", 2.5, True):
-        with pytest.raises(TypeError, match="population_size takes a value of type int"):
+        with pytest.raises(
+            TypeError, match="population_size must be an integer that is at least 1"
+        ):
             RegularizedEvolution(ENVS[0], population_size=value)
 
 
@@ -322,13 +325,13 @@ def test_population_of_many_offspring_is_refused():
 
 
 def test_streams_are_numpys_own_and_resume():
-    streams = TrialStreams([3, 4])
+    streams = RandomStreams([3, 4])
     drawn = np.concatenate([streams.random((2, k)) for k in (1, 5, 5000, 2)], axis=1)
     branch = np.random.SeedSequence(4, spawn_key=(1,))
     own = np.random.Generator(np.random.PCG64(branch)).random(5008)
     np.testing.assert_array_equal(drawn[1], own)
     assert not np.isin(drawn[1], np.random.default_rng(4).random(5008)).any()  # environments' own
-    again = TrialStreams.resume([3, 4], 5006)
+    again = RandomStreams.resume([3, 4], 5006)
     np.testing.assert_array_equal(again.random((2, 2)), drawn[:, 5006:])
-    with pytest.raises(ValueError, match="2 streams"):
+    with pytest.raises(ValueError, match="number of trials, 2"):
         streams.random((3, 1))

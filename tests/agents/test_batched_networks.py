@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from nas_gym.agents.common.batched_networks import StackedMLP, sigmoid
-from nas_gym.agents.common.random_streams import TrialStreams
+from nas_gym.agents.common.batched_networks import BatchedMLP, sigmoid
+from nas_gym.agents.common.random_streams import RandomStreams
 
 SIZES = [30, 128, 128, 128, 1]
 
 
 def make(seeds, sizes=SIZES):
-    return StackedMLP(sizes, 1e-3, TrialStreams(seeds))
+    return BatchedMLP(sizes, 1e-3, RandomStreams(seeds))
 
 
 def inputs(trials, seed=0):
@@ -26,10 +26,10 @@ def losses(y, x):
 
 
 def learn(network, x, losses=losses):
-    y, kept = network.forward(x)
+    y, activations = network.forward(x)
     y.requires_grad_()
     (slope,) = torch.autograd.grad(losses(y, x).sum(), y)
-    network.learn(kept, slope)
+    network.backward_and_step(activations, slope)
 
 
 def trained(network, trials, steps=20):
@@ -90,8 +90,8 @@ def test_the_same_alone_and_beside_others(sizes, batch):
 def test_slopes_are_those_of_autograd(sizes):
     network = make([0, 1, 2], sizes)
     x = inputs(3)
-    y, kept = network.forward(x)
-    slopes = network.slopes(kept, torch.cos(y))
+    y, activations = network.forward(x)
+    slopes = network.input_gradient(activations, torch.cos(y))
     for trial in range(3):
         row = x[trial].clone().requires_grad_()
         plain(network, trial)(row).sin().sum().backward()
@@ -126,8 +126,8 @@ def test_first_weights_are_those_of_torch_linear():
 
 
 def test_several_networks_of_a_trial_are_drawn_from_its_stream():
-    alone = StackedMLP(SIZES, 1e-3, TrialStreams([5]), 3)
-    together = StackedMLP(SIZES, 1e-3, TrialStreams([4, 5]), 3)
+    alone = BatchedMLP(SIZES, 1e-3, RandomStreams([5]), 3)
+    together = BatchedMLP(SIZES, 1e-3, RandomStreams([4, 5]), 3)
     for mine, theirs in zip(alone.parameters, together.parameters, strict=True):
         assert torch.equal(mine, theirs[3:])
         assert not torch.equal(mine[0], mine[1])

@@ -16,10 +16,10 @@ import torch
 
 import nas_gym
 from nas_gym.agents import CATCH
-from nas_gym.agents.catch.networks import Candidates, Components, Context
-from nas_gym.agents.catch.second_opinion import NOBODY, OWN, SECOND, trust
-from nas_gym.agents.common.base import pretrained_file
-from nas_gym.agents.common.random_streams import TrialStreams
+from nas_gym.agents.catch.networks import Candidates, CATCHComponents, Context
+from nas_gym.agents.catch.task_evaluator import AGENT, FIRST_GENERATION, TASK_EVALUATOR, trust_agent
+from nas_gym.agents.common.random_streams import RandomStreams
+from nas_gym.agents.common.saved import pretrained_file
 from nas_gym.tables import load_table
 from nas_gym.tasks.task_set import TaskSet, draw_one
 
@@ -51,7 +51,7 @@ def metrics_of_one_table():
 
 
 def components(space, trials=3):
-    return Components(space, 2, 32, 4, 1e-3, 0.2, 1.0, TrialStreams(list(range(trials))))
+    return CATCHComponents(space, 2, 32, 4, 1e-3, 0.2, 1.0, RandomStreams(list(range(trials))))
 
 
 def context(space, pairs, trials=3, seed=0):
@@ -147,12 +147,12 @@ def test_controller_samples_what_it_says(table):
 def test_clipped_surrogate_and_its_gradient_end_to_end(space):
     trained = components(space, 1)
     pairs = context(space, 4, trials=1)
-    before = [each.detach().clone() for each in trained._parameters()]
+    before = [each.detach().clone() for each in trained.parameters()]
     z, divergence = trained.encoder.encode(pairs)
     loss, errors = trained.evaluator_loss(z, pairs.networks, pairs.rewards)
     assert errors.shape == (1, 4)
-    trained.learn(loss + divergence)
-    moved = [not torch.equal(a, b) for a, b in zip(before, trained._parameters(), strict=True)]
+    trained.backward_and_step(loss + divergence)
+    moved = [not torch.equal(a, b) for a, b in zip(before, trained.parameters(), strict=True)]
     count = len(moved) // 3
     assert all(moved[:count])  # the evaluator's loss reaches the encoder through z
     assert not any(moved[count : 2 * count])  # nothing was asked of the controller
@@ -162,7 +162,7 @@ def test_never_pays_twice():
     agent = make(3, **QUICK)
     for _ in range(60):
         agent.query()
-    assert all(len(set(row)) == 60 for row in agent._queried.tolist())
+    assert all(len(set(row)) == 60 for row in agent.queried.tolist())
 
 
 def test_exhausted_space(cache, write_csv):
@@ -198,9 +198,9 @@ def test_meta_learning_is_taken_up_alike(tmp_path):
     straight = make(**QUICK).meta_learn(tasks, epochs=4, queries=6)
     make(**QUICK).meta_learn(tasks, epochs=2, queries=6).save(tmp_path / "half")
     loaded = CATCH.load(tmp_path / "half", make().env).meta_learn(tasks, epochs=4, queries=6)
-    np.testing.assert_array_equal(loaded._past, straight._past)
+    np.testing.assert_array_equal(loaded.past, straight.past)
     for mine, theirs in zip(
-        loaded._components._parameters(), straight._components._parameters(), strict=True
+        loaded.components.parameters(), straight.components.parameters(), strict=True
     ):
         assert torch.equal(mine, theirs)
 
@@ -209,7 +209,7 @@ def test_meta_learning_alone_and_beside_others():
     tasks = metrics_of_one_table()
     together = make(3, **QUICK).meta_learn(tasks, epochs=3, queries=8)
     alone = make(1, seed=2, **QUICK).meta_learn(tasks, epochs=3, queries=8)
-    np.testing.assert_array_equal(alone._past[0], together._past[2])
+    np.testing.assert_array_equal(alone.past[0], together.past[2])
 
 
 def test_meta_learning_pays_off():
@@ -235,47 +235,49 @@ def test_second_opinion_where_the_past_misleads():
     learned = make(4, seed=100).meta_learn(tasks, epochs=4, queries=15)
     rewards = {}
     for second_opinion in (True, False):
-        learned.second_opinion = second_opinion
+        learned.config = dataclasses.replace(learned.config, second_opinion=second_opinion)
         found = learned.adapt(make(16).env, queries=30, seed=52)
-        rewards[second_opinion] = found._rewards.max(axis=1).mean()
+        rewards[second_opinion] = found.rewards.max(axis=1).mean()
         share = found.diagnostics()["trust"].mean()
         assert share < 0.4 if second_opinion else share == 1
     from_scratch = make(4, variant="sfs").adapt(make(16).env, queries=30, seed=52)
     assert rewards[True] > rewards[False] + 5
-    assert rewards[True] > from_scratch._rewards.max(axis=1).mean() - 2
+    assert rewards[True] > from_scratch.rewards.max(axis=1).mean() - 2
 
 
 def test_second_opinion_has_its_own_weights_and_is_saved(tmp_path):
     learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
-    assert learned._second is None
+    assert learned._task_evaluator is None
     found = learned.adapt(make(3).env, queries=5, seed=7)
     found.save(tmp_path / "found")
     taken_up = CATCH.load(tmp_path / "found", make(3).env)
     for agent in (found, taken_up):
         for _ in range(4):
             agent.query()
-    np.testing.assert_array_equal(taken_up._queried, found._queried)
-    np.testing.assert_array_equal(taken_up._picks, found._picks)
-    assert (found._picks == SECOND).any()
-    assert (found._picks == OWN).any()
+    np.testing.assert_array_equal(taken_up.queried, found.queried)
+    np.testing.assert_array_equal(taken_up.picks, found.picks)
+    assert (found.picks == TASK_EVALUATOR).any()
+    assert (found.picks == AGENT).any()
     alone = learned.adapt(make(1).env, queries=9, seed=8)
-    np.testing.assert_array_equal(alone._queried[0], found._queried[1])
+    np.testing.assert_array_equal(alone.queried[0], found.queried[1])
 
 
 def test_trust_follows_success():
     noise = np.zeros(4)
-    assert trust(np.ones((4, 0), np.int8), np.ones((4, 0)), noise).all()  # its own pick first
-    assert not trust(np.full((4, 1), OWN), np.ones((4, 1)), noise).any()  # then the other's
-    picks = np.array([OWN, SECOND] * 3)
-    own = picks == OWN
+    assert trust_agent(np.ones((4, 0), np.int8), np.ones((4, 0)), noise).all()  # its own pick first
+    assert not trust_agent(np.full((4, 1), AGENT), np.ones((4, 1)), noise).any()  # then the other's
+    picks = np.array([AGENT, TASK_EVALUATOR] * 3)
+    own = picks == AGENT
     better, worse, equal = np.where(own, 2.0, 1.0), np.where(own, 1.0, 2.0), np.ones(6)
     rewards = np.stack([better, worse, equal, better])
     picks = np.tile(picks, (4, 1))
-    assert trust(picks, rewards, noise).tolist() == [True, False, False, True]
-    assert trust(picks, rewards, noise + 1).tolist() == [True, False, True, True]
-    assert trust(picks, rewards, noise - 2).tolist() == [False] * 4
+    assert trust_agent(picks, rewards, noise).tolist() == [True, False, False, True]
+    assert trust_agent(picks, rewards, noise + 1).tolist() == [True, False, True, True]
+    assert trust_agent(picks, rewards, noise - 2).tolist() == [False] * 4
     # a comparison of ranks: any rising function of rewards gives the same
-    np.testing.assert_array_equal(trust(picks, rewards**3, noise), trust(picks, rewards, noise))
+    np.testing.assert_array_equal(
+        trust_agent(picks, rewards**3, noise), trust_agent(picks, rewards, noise)
+    )
 
 
 def test_trust_is_mann_and_whitneys_statistic():
@@ -283,8 +285,8 @@ def test_trust_is_mann_and_whitneys_statistic():
     picks = rng.integers(3, size=(200, 14)).astype(np.int8)
     rewards = rng.integers(6, size=picks.shape).astype(float)  # many are equal
     noise = rng.normal(size=200)
-    for row, found in enumerate(trust(picks, rewards, noise)):
-        own, second = rewards[row][picks[row] == OWN], rewards[row][picks[row] == SECOND]
+    for row, found in enumerate(trust_agent(picks, rewards, noise)):
+        own, second = rewards[row][picks[row] == AGENT], rewards[row][picks[row] == TASK_EVALUATOR]
         if not len(own) or not len(second):
             assert found == (not len(own))
             continue
@@ -297,8 +299,8 @@ def test_trust_is_mann_and_whitneys_statistic():
 def test_seeds_of_numpy_and_none_below_0():
     learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=1, queries=4)
     found = learned.adapt(make(1).env, 4, seed=np.int64(3))
-    np.testing.assert_array_equal(found._queried, learned.adapt(make(1).env, 4, seed=3)._queried)
-    with pytest.raises(ValueError, match="seed is at least 0"):
+    np.testing.assert_array_equal(found.queried, learned.adapt(make(1).env, 4, seed=3).queried)
+    with pytest.raises(ValueError, match="seed must be at least 0"):
         make(1, seed=-1)
 
 
@@ -307,8 +309,8 @@ def test_first_population_is_nobodys_pick():
     learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
     found = learned.adapt(gym.make_vec(env, num_envs=2, **TASK), queries=14, seed=0)
     assert found.num_queries == 14  # the first population included
-    assert (found._picks[:, :10] == NOBODY).all()
-    assert found._picks[:, 10:12].tolist() == [[OWN, SECOND]] * 2
+    assert (found.picks[:, :10] == FIRST_GENERATION).all()
+    assert found.picks[:, 10:12].tolist() == [[AGENT, TASK_EVALUATOR]] * 2
     assert np.isnan(found.diagnostics()["trust"][:10]).all()
 
 
@@ -317,8 +319,8 @@ def test_adapting_leaves_the_learned_agent_as_it_is():
     before = learned.state_dict()
     found = learned.adapt(make(5).env, queries=8, seed=7)
     assert found.num_queries == 8
-    assert found._past.shape == (5, 2, 6)
-    np.testing.assert_array_equal(found._past[0], learned._past[1])  # seed 7
+    assert found.past.shape == (5, 2, 6)
+    np.testing.assert_array_equal(found.past[0], learned.past[1])  # seed 7
     after = learned.state_dict()
     for name, array in before.items():
         np.testing.assert_array_equal(array, after[name])
@@ -332,7 +334,7 @@ def test_pretrained_file(tmp_path):
     found = learned.adapt(make(3).env, queries=10, seed=4)
     for _ in range(10):
         agent.query()
-    np.testing.assert_array_equal(agent._queried, found._queried)
+    np.testing.assert_array_equal(agent.queried, found.queried)
     with pytest.raises(ValueError, match="hidden = 32"):
         make(1, pretrained=file)
     with pytest.raises(ValueError, match="variant = meta"):
@@ -359,8 +361,8 @@ def test_ablations_do_not_see_the_context(variant):
     agent = make(2, variant=variant, **QUICK)
     for _ in range(6):
         agent.query()
-    z, divergence = agent._encode(agent._sample_context())
-    other, _ = agent._encode(agent._sample_context())
+    z, divergence = agent.encode_context(agent.sample_context())
+    other, _ = agent.encode_context(agent.sample_context())
     assert (z == 0).all() if variant == "zero" else not torch.equal(z, other)
     assert (divergence == 0).all()
 
@@ -393,7 +395,7 @@ def test_warns_where_what_was_learned_tells_of_the_task(open_table):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         agent.adapt(gym.make_vec("NB201-cifar10-v0", num_envs=1, **arguments), 2)
-    with pytest.warns(UserWarning, match="learned from nb201-images/cifar10, which tells of"):
+    with pytest.warns(UserWarning, match="learned from nb201-images/cifar10, which reveals"):
         agent.adapt(gym.make_vec("NB201-cifar100-v0", num_envs=1, **arguments), 2)
 
 
@@ -415,7 +417,7 @@ def test_a_pickled_agent_goes_on_learning_alike():
         for _ in range(6):
             each.query()
     for each in copies:
-        np.testing.assert_array_equal(each._queried, agent._queried)
+        np.testing.assert_array_equal(each.queried, agent.queried)
     scalar = CATCH(gym.make(ENV, **TASK), 0, **QUICK)
     assert pickle.loads(pickle.dumps(scalar)).num_trials == 1
 
@@ -423,14 +425,14 @@ def test_a_pickled_agent_goes_on_learning_alike():
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"variant": "best"}, "variant is one of"),
+        ({"variant": "best"}, "variant must be one of"),
         ({"hidden": 50}, "multiple of 32"),
         ({"num_candidates": 20}, "multiple of 16"),
         ({"on_policy": 64, "num_candidates": 32}, "at most num_candidates"),
-        ({"updates": 0}, "updates is at least 1"),
-        ({"entropy": 1.5}, "a share"),
+        ({"updates": 0}, "updates must be an integer that is at least 1"),
+        ({"entropy": 1.5}, "at least 0 and at most 1"),
         ({"temperature": 0.0}, "above 0"),
-        ({"learning_rate": float("inf")}, "finite"),
+        ({"learning_rate": float("inf")}, "learning_rate must be .*got inf"),
         ({"num_random": -1}, "at least 0"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import nas_gym
-from nas_gym.agents import L2NAS, L2NASPaper, RandomSearch
+from nas_gym.agents import L2NAS, RandomSearch
 from nas_gym.utils.files import read_tensors, write_tensors
 
 torch.set_num_threads(1)
@@ -16,9 +16,12 @@ torch.set_num_threads(1)
 TASK = {"signal": "analog_drift_86400", "report": "analog_drift_86400"}
 
 
-def make(trials=4, env="NB201-cifar10-alpha-v0", seed=0, method=L2NAS, **settings):
+PAPER = L2NAS.presets["l2nas-paper"]
+
+
+def make(trials=4, env="NB201-cifar10-alpha-v0", seed=0, config=None, **settings):
     task = TASK if "cifar10" in env else {}
-    return method(gym.make_vec(env, num_envs=trials, **task), seed=seed, **settings)
+    return L2NAS(gym.make_vec(env, num_envs=trials, **task), seed, config=config, **settings)
 
 
 def queried(agent):
@@ -44,16 +47,16 @@ def test_never_pays_twice():
 
 
 def test_the_papers_configuration_revisits():
-    agent = make(method=L2NASPaper, anneal_until=30)
+    agent = make(config=PAPER, anneal_until=30)
     agent.learn(120)
     assert any(len(set(column)) < 120 for column in queried(agent).T)
     # what the buffer keeps is the noisy alpha, which is discretized to what was queried
-    assert len(np.unique(agent._actions)) > 1000
-    actions = agent._actions.reshape(-1, agent.space.alpha_size)
+    assert len(np.unique(agent.actions)) > 1000
+    actions = agent.actions.reshape(-1, agent.space.alpha_size)
     indices = agent.space.encode(agent.space.alpha_to_genotype(actions)).reshape(4, 120)
     np.testing.assert_array_equal(indices, queried(agent).T)
     accuracy = agent.task.reward(queried(agent).T) / 100
-    np.testing.assert_allclose(agent._scaled_rewards(), 100**accuracy)  # Eq. 3
+    np.testing.assert_allclose(agent.scaled_rewards(), 100**accuracy)  # Eq. 3
 
 
 @pytest.mark.parametrize("env", ["NBGraph-proteins-v0", "Tiny-v0"])
@@ -82,8 +85,8 @@ def test_critic_learns_the_quantile_of_rewards(settings, bounds):
     agent = make(2, quantile=0.9, max_batches=10, num_random=10_000, **settings)
     rng = np.random.default_rng(0)
     for _ in range(300):
-        agent._tell(agent._ask(), rng.normal(size=2))
-    below = (agent._scaled_rewards() <= agent._values(agent._actions)).mean(axis=1)
+        agent.tell(agent.ask(), rng.normal(size=2))
+    below = (agent.scaled_rewards() <= agent.predict_rewards(agent.actions)).mean(axis=1)
     low, high = bounds
     assert ((below > low) & (below < high)).all()
 
@@ -91,10 +94,10 @@ def test_critic_learns_the_quantile_of_rewards(settings, bounds):
 def test_actor_follows_the_critic():
     agent = make(2)
     agent.learn(60)
-    states = torch.from_numpy(agent._top.mean())[:, None].repeat(1, agent.batch_size, 1)
-    before = -agent._learn_actor(states)
+    states = torch.from_numpy(agent.top.mean())[:, None].repeat(1, agent.config.batch_size, 1)
+    before = -agent.update_actor(states)
     for _ in range(50):
-        after = -agent._learn_actor(states)
+        after = -agent.update_actor(states)
     assert (after > before).all()
 
 
@@ -112,7 +115,7 @@ def test_batches_of_a_query_are_as_many_as_the_buffer_fills():
     steps = []
     for _ in range(60):
         agent.query()
-        kept = agent._actor.arrays().get("step")
+        kept = agent.actor.arrays().get("step")
         steps.append(0 if kept is None else int(kept))
     batches = np.diff([0, *steps])
     expected = np.minimum(np.arange(1, 61) // 8, 5)
@@ -131,28 +134,30 @@ def test_the_same_to_the_last_bit_alone_and_in_lockstep(settings, env):
             fewer.query()
         which = slice(first, first + trials)
         np.testing.assert_array_equal(queried(fewer), queried(together)[:, which])
-        np.testing.assert_array_equal(fewer._log[..., 2:], together._log[which, :, 2:])
-        for mine, theirs in zip(fewer._actor.parameters, together._actor.parameters, strict=True):
+        recorded, expected = fewer.diagnostics(), together.diagnostics()
+        for name in fewer.diagnostic_names[2:]:
+            np.testing.assert_array_equal(recorded[name], expected[name][:, which])
+        for mine, theirs in zip(fewer.actor.parameters, together.actor.parameters, strict=True):
             assert torch.equal(mine, theirs[which])
 
 
 def test_takes_what_is_left_when_no_candidate_is_new():
     agent = make(2, num_candidates=1, num_random=0)
     for index in range(100, agent.space.size):
-        agent._seen.add(np.full(2, index))
+        agent.seen.add(np.full(2, index))
     agent.learn(100)
     assert all(sorted(column) == list(range(100)) for column in queried(agent).T)
 
 
 def test_the_buffer_forgets():
     short, long, all_of_it = (make(2, buffer_size=size).learn(60) for size in (30, 60, 0))
-    assert short._states.shape[1] == short._actions.shape[1] == short._rewards.shape[1] == 30
+    assert short.states.shape[1] == short.actions.shape[1] == short.rewards.shape[1] == 30
     np.testing.assert_array_equal(queried(long), queried(all_of_it))
     np.testing.assert_array_equal(queried(short)[:30], queried(long)[:30])
     assert not np.array_equal(queried(short), queried(long))
     task = short.task
     np.testing.assert_array_equal(
-        short._rewards, task.reward(queried(short)[30:]).T.astype(short._rewards.dtype)
+        short.rewards, task.reward(queried(short)[30:]).T.astype(short.rewards.dtype)
     )
 
 
@@ -175,7 +180,8 @@ def test_diagnostics():
 def test_critic_predicts_architectures_that_it_has_not_seen():
     agent = make(3, num_random=100)
     agent.learn(100)
-    scores, predicted = agent._scaled_rewards(), agent._log[:, :, agent._LOGGED.index("prediction")]
+    scores = agent.scaled_rewards()
+    predicted = agent.state_dict()["own/log"][..., agent.diagnostic_names.index("prediction")]
     for trial in range(3):
         assert np.corrcoef(scores[trial, 40:], predicted[trial, 40:])[0, 1] > 0.3
 
@@ -184,11 +190,11 @@ def test_pretrained_networks_are_taken_over(tmp_path):
     make(2, max_batches=2).learn(40).save(tmp_path / "old")
     old = L2NAS.load(tmp_path / "old", make(2).env)
     agent = make(3, env="NB201-cifar10-v0", pretrained=str(tmp_path / "old.safetensors"))
-    for mine, theirs in ((agent._actor, old._actor), (agent._critics, old._critics)):
+    for mine, theirs in ((agent.actor, old.actor), (agent.critics, old.critics)):
         for fresh, kept in zip(mine.parameters, theirs.parameters, strict=True):
             assert torch.equal(fresh, kept[[0, 1, 0]])
     assert agent.num_queries == 0
-    assert agent._rewards.shape == (3, 0)
+    assert agent.rewards.shape == (3, 0)
     # a saved agent needs the file no more
     agent.learn(6)
     agent.save(tmp_path / "new")
@@ -203,8 +209,6 @@ def test_pretrained_by_something_else(tmp_path):
         L2NAS("NBGraph-cora-v0", pretrained=file)
     with pytest.raises(ValueError, match="hidden = 128"):
         make(1, hidden=64, pretrained=file)
-    with pytest.raises(ValueError, match="L2NASPaper"):
-        make(1, method=L2NASPaper, pretrained=file)
     with pytest.raises(FileNotFoundError):
         make(1, pretrained=str(tmp_path / "none"))
     (tmp_path / "broken.safetensors").write_bytes(b"\x00" * 100)
@@ -223,8 +227,8 @@ def test_pretrained_networks_that_are_not_whole(tmp_path):
 
 def test_reward_that_the_environment_has_already():
     envs = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=1, reward="exponential")
-    agent = L2NASPaper(envs, seed=0).learn(5)
-    np.testing.assert_array_equal(agent._rewards[0], agent.task.reward(queried(agent)[:, 0]))
+    agent = L2NAS(envs, seed=0, config=PAPER).learn(5)
+    np.testing.assert_array_equal(agent.rewards[0], agent.task.reward(queried(agent)[:, 0]))
     with pytest.raises(ValueError, match="already"):
         L2NAS(envs, reward="rescaled(best=0.9)")
 
@@ -232,14 +236,14 @@ def test_reward_that_the_environment_has_already():
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"loss": "absolute"}, "loss is"),
-        ({"scaling": "log"}, "scaling is"),
-        ({"quantile": 1.0}, "between 0 and 1"),
-        ({"final_epsilon": 1.5}, "a share"),
-        ({"num_critics": 0}, "num_critics is at least 1"),
-        ({"noise": -0.1}, "noise is at least 0"),
-        ({"num_random": -1}, "num_random is at least 0"),
-        ({"actor_learning_rate": float("inf")}, "finite"),
+        ({"loss": "absolute"}, "loss must be one of"),
+        ({"scaling": "log"}, "scaling must be one of"),
+        ({"quantile": 1.0}, "above 0 and below 1"),
+        ({"final_epsilon": 1.5}, "at least 0 and at most 1"),
+        ({"num_critics": 0}, "num_critics must be an integer that is at least 1"),
+        ({"noise": -0.1}, "noise must be a number that is at least 0"),
+        ({"num_random": -1}, "num_random must be an integer that is at least 0"),
+        ({"actor_learning_rate": float("inf")}, "actor_learning_rate must be .*got inf"),
         ({"hidden": 100}, "multiple of 32"),
         ({"reward": "cubic"}, "reward"),
     ],

@@ -107,7 +107,7 @@ def test_it_finds_good_ones_sooner_than_from_nothing(learned):
 
 def test_refits_come_often_at_first(learned):
     agent = make()
-    due = [count for count in range(1, 90) if agent._num_fitted(count) == count]
+    due = [count for count in range(1, 90) if agent.last_refit(count) == count]
     assert due == [4, 8, 12, 16, 20, 25, 31, 38, 47, 58, 72]
 
 
@@ -123,7 +123,7 @@ def test_latency_is_searched_downwards(learned):
 
 def test_no_architecture_is_queried_twice():
     agent = searched(make(num_candidates=64, layers=1, refit_every=30), 80)
-    for queried in agent._queried:
+    for queried in agent.queried:
         assert len(set(queried.tolist())) == 80
 
 
@@ -149,14 +149,15 @@ def test_search_with_a_pretrained_agent_goes_on_alike(learned, tmp_path):
     loaded = MPNAS.load(tmp_path / "half", half.env)
     loaded.load_state_dict(half.state_dict(), began=True)
     searched(loaded, 14)
-    np.testing.assert_array_equal(straight._queried, loaded._queried)
-    np.testing.assert_array_equal(straight._log, loaded._log)
+    np.testing.assert_array_equal(straight.queried, loaded.queried)
+    for name, values in straight.diagnostics().items():
+        np.testing.assert_array_equal(values, loaded.diagnostics()[name])
 
 
 def test_it_says_so_where_what_it_learned_tells_of_the_task(learned, tmp_path):
     learned.save(tmp_path / "agent")
     leaky = gym.make_vec(ENV, num_envs=1)  # reports baseline_accuracy
-    with pytest.warns(UserWarning, match="tells of analog-nasbench:baseline_accuracy"):
+    with pytest.warns(UserWarning, match="reveals analog-nasbench:baseline_accuracy"):
         MPNAS(leaky, 0, **SMALL, pretrained=str(tmp_path / "agent"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -179,11 +180,11 @@ def test_going_on_with_something_else_is_refused(learned, tasks, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"refit_every": 0}, "refit_every is at least 1"),
-        ({"num_candidates": 0}, "num_candidates is at least 1"),
-        ({"num_random": -1}, "num_random is at least 0"),
-        ({"algorithm": "sgd"}, "maml, anil, boil"),
-        ({"joint": 2.0}, "joint is a share"),
+        ({"refit_every": 0}, "refit_every must be an integer that is at least 1"),
+        ({"num_candidates": 0}, "num_candidates must be an integer that is at least 1"),
+        ({"num_random": -1}, "num_random must be an integer that is at least 0"),
+        ({"algorithm": "sgd"}, "'maml', 'anil', 'boil'"),
+        ({"joint": 2.0}, "joint must be a number that is at least 0 and at most 1"),
     ],
 )
 def test_bad_settings(settings, message):

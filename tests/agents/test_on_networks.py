@@ -5,9 +5,9 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
-from quick import QUICK
+from quick import make_agent
 
-from nas_gym.agents import SAMPLE_BASED
+from nas_gym.agents.registry import SAMPLE_BASED
 
 PLAYED = [
     *(
@@ -22,7 +22,6 @@ PLAYED = [
 @pytest.mark.parametrize(("env_id", "name"), PLAYED)
 def test_agents(env_id, name, supernet_files):
     space = gym.spec(env_id).kwargs["space"]
-    settings = {k: v for k, v in QUICK.get(name, {}).items() if k in SAMPLE_BASED[name].settings}
 
     def searched():
         arguments = {
@@ -30,7 +29,7 @@ def test_agents(env_id, name, supernet_files):
             "evaluator": "supernet(calibration=0,images=100)",
         }
         envs = gym.make_vec(env_id, num_envs=2, **arguments)
-        agent = SAMPLE_BASED[name](envs, seed=0, **settings)
+        agent = make_agent(name, envs)
         one = 1 if env_id.count("-") > 2 else agent.space.num_decisions  # steps of a query
         return agent.learn(14 * one)
 

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from nas_gym.agents import ONE_SHOT
+from nas_gym.agents.registry import find_agent
 from nas_gym.networks.one_shot import ENASSearch, OneShotSearch
 
 
@@ -18,7 +18,7 @@ def _quick(monkeypatch):
 
 def agent(name, env="NB201-digits-v0", n=2, **task):
     files = {"images": "digits", "epochs": 2, "channels": 4, "batch_size": 128}
-    return ONE_SHOT[name](gym.make_vec(env, num_envs=n, **task), seed=3, **files)
+    return find_agent(name).agent_class(gym.make_vec(env, num_envs=n, **task), seed=3, **files)
 
 
 @pytest.mark.parametrize("name", ["rsws", "darts-v1", "enas"])
@@ -34,22 +34,26 @@ def test_saved_and_loaded(tmp_path):
     files = {"images": "digits", "epochs": 3, "channels": 4, "batch_size": 128}
 
     def begin():
-        return ONE_SHOT["gdas"](gym.make_vec("NB201-cifar10-alpha-v0", num_envs=1), seed=0, **files)
+        return find_agent("gdas").agent_class(
+            gym.make_vec("NB201-cifar10-alpha-v0", num_envs=1), seed=0, **files
+        )
 
     straight = begin().learn(2)
     straight.save(tmp_path / "agent")
     loaded = type(straight).load(tmp_path / "agent", begin().env)
     np.testing.assert_array_equal(loaded.best_genotypes, straight.best_genotypes)
-    assert loaded._searches[0].epoch == 2
+    assert loaded.searches[0].epoch == 2
     np.testing.assert_array_equal(
-        loaded._searches[0].state_arrays()["alpha/logits"],
-        straight._searches[0].state_arrays()["alpha/logits"],
+        loaded.searches[0].state_arrays()["alpha/logits"],
+        straight.searches[0].state_arrays()["alpha/logits"],
     )
     loaded.learn(1)
 
 
 def test_refuses_what_has_no_networks():
     with pytest.raises(ValueError, match="networks of NB201 and DARTS, not of 'NBGraph'"):
-        ONE_SHOT["gdas"](gym.make_vec("NBGraph-cora-v0", num_envs=1), seed=0)
-    with pytest.raises(ValueError, match="channels is at least 0"):
-        ONE_SHOT["gdas"](gym.make_vec("NB201-cifar10-v0", num_envs=1), seed=0, channels=-1)
+        find_agent("gdas").agent_class(gym.make_vec("NBGraph-cora-v0", num_envs=1), seed=0)
+    with pytest.raises(ValueError, match="channels must be an integer that is at least 0"):
+        find_agent("gdas").agent_class(
+            gym.make_vec("NB201-cifar10-v0", num_envs=1), seed=0, channels=-1
+        )

@@ -44,13 +44,13 @@ def torch_log_probabilities(logits, masks, genotypes):
 @pytest.mark.parametrize("env_id", [NB201, RESTRICTED])
 def test_updates_are_those_of_torch(env_id):
     agent = Reinforce(gym.make_vec(env_id, num_envs=3), seed=0, learning_rate=0.1)
-    logits = torch.tensor(agent._logits, requires_grad=True)
+    logits = torch.tensor(agent.logits, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.1)
     rewards_sum, weights_sum = np.zeros(3), 0.0
     for _ in range(30):
-        genotypes = agent._ask()
+        genotypes = agent.ask()
         fitness = agent.task.reward(agent.space.encode(genotypes))
-        agent._tell(genotypes, fitness)
+        agent.tell(genotypes, fitness)
         rewards_sum = 0.9 * rewards_sum + (1 - 0.9) * fitness
         weights_sum = 0.9 * weights_sum + (1 - 0.9)
         advantage = torch.from_numpy(fitness - rewards_sum / weights_sum)[:, None]
@@ -58,13 +58,13 @@ def test_updates_are_those_of_torch(env_id):
         optimizer.zero_grad()
         (-torch_log_probabilities(logits, masks, genotypes) * advantage).sum().backward()
         optimizer.step()
-        np.testing.assert_allclose(agent._logits, logits.detach().numpy(), rtol=1e-7, atol=1e-9)
-    assert np.abs(agent._logits).max() > 0.5
+        np.testing.assert_allclose(agent.logits, logits.detach().numpy(), rtol=1e-7, atol=1e-9)
+    assert np.abs(agent.logits).max() > 0.5
 
 
 def test_score_is_the_gradient_of_the_log_probability():
     agent = Reinforce(gym.make_vec(RESTRICTED, num_envs=20), seed=0)
-    agent._logits *= 1000
+    agent.logits *= 1000
     space = agent.space
     genotypes = space.sample(20, np.random.default_rng(0))
     # few beginnings of this space cannot go on with every choice: half of the test for them
@@ -78,26 +78,26 @@ def test_score_is_the_gradient_of_the_log_probability():
         masks = masks_along(space, genotypes)
         return torch_log_probabilities(torch.from_numpy(logits), masks, genotypes).sum(1).numpy()
 
-    score, step = agent._score(genotypes), 1e-6
+    score, step = agent.score(genotypes), 1e-6
     for decision in range(space.num_decisions):
         for choice in range(space.max_choices):
-            moved = agent._logits.copy()
+            moved = agent.logits.copy()
             moved[:, decision, choice] += step
-            slope = (log_probabilities(moved) - log_probabilities(agent._logits)) / step
+            slope = (log_probabilities(moved) - log_probabilities(agent.logits)) / step
             np.testing.assert_allclose(score[:, decision, choice], slope, atol=1e-5)
 
 
 def test_a_first_reward_teaches_nothing():
     agent = Reinforce(gym.make_vec(NB201, num_envs=5), seed=0)
-    before = agent._logits.copy()
+    before = agent.logits.copy()
     agent.query()
-    np.testing.assert_allclose(agent._logits, before, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(agent.logits, before, rtol=0, atol=1e-7)
     agent.query()
-    assert (agent._logits != before).any(axis=(1, 2)).all()
+    assert (agent.logits != before).any(axis=(1, 2)).all()
 
 
 def test_logits_begin_as_small_normal_numbers():
-    numbers = Reinforce(gym.make_vec(NB201, num_envs=2000), seed=0)._logits.ravel() / 1e-3
+    numbers = Reinforce(gym.make_vec(NB201, num_envs=2000), seed=0).logits.ravel() / 1e-3
     assert abs(numbers.mean()) < 4 / np.sqrt(len(numbers))
     assert abs(numbers.std() - 1) < 0.02
     assert abs((np.abs(numbers) > 2).mean() - 0.0455) < 0.005
@@ -106,10 +106,10 @@ def test_logits_begin_as_small_normal_numbers():
 
 def test_architectures_are_drawn_from_the_policy():
     agent = Reinforce(gym.make_vec(NB201, num_envs=4000), seed=0)
-    agent._logits[:] = np.random.default_rng(1).normal(size=agent._logits.shape[1:])
-    weights = np.exp(agent._logits[0])
+    agent.logits[:] = np.random.default_rng(1).normal(size=agent.logits.shape[1:])
+    weights = np.exp(agent.logits[0])
     chances = weights / weights.sum(axis=1, keepdims=True)
-    genotypes = agent._ask()
+    genotypes = agent.ask()
     found = (genotypes[:, :, None] == np.arange(5)).mean(axis=0)
     assert (np.abs(found - chances) < 4.5 * np.sqrt(chances * (1 - chances) / 4000)).all()
     for one in range(6):  # decisions are independent of each other
@@ -127,16 +127,16 @@ def test_architectures_of_a_restricted_space_are_valid(cache, tmp_path):
     nas_gym.import_table(path, "Triangle", signal="val", report="val")
     agent = Reinforce(gym.make_vec("Triangle-v0", num_envs=4000), seed=0)
     assert agent.space.size == 20
-    agent._logits[:] = [[[0, 0, 0, 0], [0, 0, np.log(2), 5], [0, -800, 800, 9]]] * 4000
-    genotypes = agent._ask()
+    agent.logits[:] = [[[0, 0, 0, 0], [0, 0, np.log(2), 5], [0, -800, 800, 9]]] * 4000
+    genotypes = agent.ask()
     assert agent.space.contains(genotypes).all()
     after_two = genotypes[genotypes[:, 0] == 2, 1]  # weights of 1, 1 and 2 are left
     assert (np.abs(np.bincount(after_two) / len(after_two) - [0.25, 0.25, 0.5]) < 0.07).all()
     assert (genotypes[genotypes[:, 1] == 1, 2] == 0).all()  # e^-800 to 1
     for _ in range(100):
         agent.query()
-    assert agent.space.contains(agent._ask()).all()
-    assert np.isfinite(agent._logits).all()
+    assert agent.space.contains(agent.ask()).all()
+    assert np.isfinite(agent.logits).all()
 
 
 @pytest.mark.parametrize("mode", ["", "-alpha", "-population"])
@@ -178,15 +178,20 @@ def test_it_does_not_learn_where_all_is_alike(cache, tmp_path):
     path.write_text("op0,op1,val\n" + "\n".join(f"{a},{b},90.1" for a in "xyz" for b in "xyz"))
     nas_gym.import_table(path, "Flat", signal="val", report="val")
     agent = Reinforce(gym.make_vec("Flat-v0", num_envs=3), seed=0)
-    before = agent._logits.copy()
+    before = agent.logits.copy()
     for _ in range(100):
         agent.query()
-    np.testing.assert_allclose(agent._logits, before, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(agent.logits, before, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "settings", [{"learning_rate": 0.0}, {"momentum": 1.0}, {"momentum": -0.1}]
+    ("settings", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate must be a number that is above 0, got 0.0"),
+        ({"momentum": 1.0}, "momentum must be a number that is at least 0 and below 1, got 1.0"),
+        ({"momentum": -0.1}, "momentum must be a number that is at least 0 and below 1, got -0.1"),
+    ],
 )
-def test_bad_settings(settings):
-    with pytest.raises(ValueError, match="learning_rate is above 0"):
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
         Reinforce(NB201, **settings)

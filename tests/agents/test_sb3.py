@@ -15,8 +15,8 @@ from nas_gym.agents.sb3.models import (
     ALGORITHMS,
     make_model,
     read_hyperparams,
-    recorded,
-    search,
+    recorded_search,
+    run_sb3_search,
 )
 from nas_gym.agents.sb3.rewards import RankRewards
 from nas_gym.agents.sb3.vec_env import SearchVecEnv
@@ -123,18 +123,18 @@ def test_rank_rewards_are_zero_before_the_last_decision():
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_searches_in_its_mode(name):
-    found = search(name, "NB201-cifar10-v0", queries=40, seed=3)
+    found = run_sb3_search(name, "NB201-cifar10-v0", queries=40, seed=3)
     assert found.indices.shape == (40, 1)
-    again = search(name, "NB201-cifar10-population-v0", queries=40, seed=3)
+    again = run_sb3_search(name, "NB201-cifar10-population-v0", queries=40, seed=3)
     np.testing.assert_array_equal(found.indices, again.indices)  # same seed, same search
-    other = search(name, "NB201-cifar10-v0", queries=40, seed=4)
+    other = run_sb3_search(name, "NB201-cifar10-v0", queries=40, seed=4)
     assert (found.indices != other.indices).any()
     assert (np.diff(found.agent_seconds[:, 0]) >= 0).all()
 
 
 @pytest.mark.parametrize("name", ["maskableppo", "td3"])
 def test_restricted_search_spaces(name):
-    assert search(name, "NBGraph-proteins-v0", queries=30, seed=0).indices.shape == (30, 1)
+    assert run_sb3_search(name, "NBGraph-proteins-v0", queries=30, seed=0).indices.shape == (30, 1)
 
 
 def test_algorithm_without_masks_says_so():
@@ -163,9 +163,9 @@ def test_hyperparams_are_complete_and_can_be_replaced():
 def test_model_learns_on_with_its_record(tmp_path):
     settings = {"policy": "MlpPolicy", "n_envs": 2, "n_steps": 12, "batch_size": 24}
     model = make_model("ppo", "NB201-cifar10-v0", seed=0, tuned=False, **settings).learn(48)
-    assert recorded(model).indices.shape == (8, 1)
+    assert recorded_search(model).indices.shape == (8, 1)
     model.learn(24, reset_num_timesteps=False)
-    assert recorded(model).indices.shape == (12, 1)
+    assert recorded_search(model).indices.shape == (12, 1)
     model.save(tmp_path / "model")
     assert (tmp_path / "model.zip").stat().st_size < 300_000
 
@@ -176,13 +176,13 @@ def test_budget_is_one_alpha_episode(monkeypatch):
     monkeypatch.setattr(
         sb3, "make_model", lambda *all, **more: made.append(make_model(*all, **more)) or made[0]
     )
-    search("ddpg", "NB201-cifar10-v0", queries=40, seed=0, learning_starts=10)
+    run_sb3_search("ddpg", "NB201-cifar10-v0", queries=40, seed=0, learning_starts=10)
     assert made[0].get_env().get_attr("max_episode_steps")[0] == 40
 
 
 @pytest.mark.parametrize(("name", "queries"), [("dqn", 50), ("ppo", 149), ("td3", 31)])
 def test_budgets_that_the_environments_do_not_share_evenly(name, queries):
-    found = search(name, "NB201-cifar10-v0", queries, 0, n_envs=4)
+    found = run_sb3_search(name, "NB201-cifar10-v0", queries, 0, n_envs=4)
     assert found.indices.shape == (queries, 1)
 
 
@@ -191,11 +191,14 @@ def test_numbers_of_decisions_that_rollouts_do_not_fit(tmp_path, cache):
     (tmp_path / "bits.csv").write_text("arch,acc\n" + "\n".join(rows) + "\n")
     nas_gym.import_table(tmp_path / "bits.csv", "Bits")
     for name in ("a2c", "ppo"):
-        assert search(name, "Bits-v0", 50, 0).indices.shape == (50, 1)
+        assert run_sb3_search(name, "Bits-v0", 50, 0).indices.shape == (50, 1)
 
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_tuned_algorithms_learn(name):
     # on a task that they were not tuned on; random search has 0.45 here (200 trials)
-    ends = [search(name, "NB201-cifar10-v0", 500, seed).rewards[-50:].mean() for seed in range(2)]
+    ends = [
+        run_sb3_search(name, "NB201-cifar10-v0", 500, seed).rewards[-50:].mean()
+        for seed in range(2)
+    ]
     assert min(ends) > 91  # of random architectures 86.8

@@ -8,7 +8,7 @@ import pytest
 
 import nas_gym
 from nas_gym.agents import RandomSearch
-from nas_gym.agents.common.random_streams import TrialStreams
+from nas_gym.agents.common.random_streams import RandomStreams
 
 optuna = pytest.importorskip("optuna")
 
@@ -44,7 +44,7 @@ def diagonal(cache, tmp_path):
 @pytest.mark.parametrize("multivariate", [True, False])
 def test_proposals_are_optunas_own(multivariate):
     agent = searched(NB201, 60, seed=7, multivariate=multivariate, num_initial=15)
-    streams = TrialStreams([7])
+    streams = RandomStreams([7])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     for index in queried(agent)[:, 0]:
@@ -96,7 +96,7 @@ def test_architectures_of_a_restricted_space_are_valid(diagonal):
     assert (agent.best_fitness == 5).all()
     refused = 0
     for study, genotypes, fitness in zip(
-        agent._studies, agent._genotypes, agent._fitness, strict=True
+        agent.studies, agent.genotypes, agent.fitness, strict=True
     ):
         assert agent.space.contains(genotypes).all()
         complete = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
@@ -170,7 +170,7 @@ except ImportError as error:
 
 
 def test_bad_settings():
-    with pytest.raises(ValueError, match="num_initial is at least 1"):
+    with pytest.raises(ValueError, match="num_initial must be an integer that is at least 1"):
         TPE(NB201, num_initial=0)
-    with pytest.raises(TypeError, match="multivariate takes a value of type bool"):
+    with pytest.raises(TypeError, match="multivariate must be true or false, got 1"):
         TPE(NB201, multivariate=1)

@@ -3,9 +3,9 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from quick import QUICK
+from quick import make_agent
 
-from nas_gym.agents import SAMPLE_BASED
+from nas_gym.agents.registry import SAMPLE_BASED
 from nas_gym.registration import Mode
 from nas_gym.tables import Table, store
 
@@ -64,7 +64,7 @@ def test_no_agent_notices_a_permuted_report(agent, suffix, cache, open_table):
     histories = []
     for table in (source.name, "permuted"):
         envs = gym.make_vec(f"NBGraph-proteins{suffix}-v0", num_envs=3, table=table)
-        searching = SAMPLE_BASED[agent](envs, seed=0, **QUICK.get(agent, {}))
+        searching = make_agent(agent, envs)
         while searching.num_queries < 60:
             searching.query()
         histories.append(envs.history.indices)

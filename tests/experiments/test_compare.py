@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym.agents import AGENTS, RandomSearch
+from nas_gym.agents import RandomSearch
+from nas_gym.agents.registry import SAMPLE_BASED, find_agent
 from nas_gym.experiments.compare import Comparison, compare, contenders
 from nas_gym.experiments.contenders import run_missing
 from nas_gym.experiments.settings import SearchSettings
@@ -55,7 +56,7 @@ def test_trials_are_those_of_the_seeds_alone(tmp_path):
     trials = run_missing(contenders(comparison("rea", seeds=3), tmp_path), progress_bar=False)
     for seed in range(3):
         envs = gym.make_vec(ENV, num_envs=1)
-        agent = AGENTS["rea"](envs, seed=seed)
+        agent = find_agent("rea").agent_class(envs, seed=seed)
         while agent.num_queries < 60:
             agent.query()
         np.testing.assert_array_equal(trials[0].curves.indices[:, seed], envs.history.indices[:, 0])
@@ -112,14 +113,14 @@ def test_reinforcement_learning_searches_beside(tmp_path):
 class Failing(RandomSearch):
     """Fails in the trial of seed 2, at the tenth query; in lockstep with it all others do, too."""
 
-    def _ask(self):
-        if self.num_queries == 9 and 2 in self.streams.seeds:
+    def ask(self):
+        if self.num_queries == 9 and 2 in self.rng.seeds:
             raise RuntimeError("seed 2 <fails>")
-        return super()._ask()
+        return super().ask()
 
 
 def test_one_failure_loses_no_other_trial(tmp_path, monkeypatch):
-    monkeypatch.setitem(AGENTS, "failing", Failing)
+    monkeypatch.setitem(SAMPLE_BASED, "failing", f"{__name__}:Failing")
     monkeypatch.setattr("nas_gym.experiments.contenders.run_jobs", run_here)
     summary = run(tmp_path, "random,failing")
     agents = summary["environments"][ENV]["agents"]
@@ -128,7 +129,7 @@ def test_one_failure_loses_no_other_trial(tmp_path, monkeypatch):
     assert "seed 2 <fails>" in agents["failing"]["failures"]["2"]
     assert agents["random"]["trials"] == 4
     assert "seed 2 &lt;fails&gt;" in (tmp_path / "report.html").read_text()
-    monkeypatch.setattr(Failing, "_ask", RandomSearch._ask)
+    monkeypatch.setattr(Failing, "ask", RandomSearch.ask)
     summary = run(tmp_path, "random,failing")  # failures are tried again
     assert summary["environments"][ENV]["agents"]["failing"]["failures"] == {}
 
@@ -136,14 +137,14 @@ def test_one_failure_loses_no_other_trial(tmp_path, monkeypatch):
 class Leaving(RandomSearch):
     """Ends its process, as if all were well, in the trial of seed 2."""
 
-    def _ask(self):
-        if 2 in self.streams.seeds:
+    def ask(self):
+        if 2 in self.rng.seeds:
             raise SystemExit(0)
-        return super()._ask()
+        return super().ask()
 
 
 def test_trials_that_are_not_there_have_failed(tmp_path, monkeypatch):
-    monkeypatch.setitem(AGENTS, "leaving", Leaving)
+    monkeypatch.setitem(SAMPLE_BASED, "leaving", f"{__name__}:Leaving")
     monkeypatch.setattr("nas_gym.experiments.contenders.run_jobs", run_here)
     entry = run(tmp_path, "random,leaving")["environments"][ENV]["agents"]["leaving"]
     assert entry["seeds"] == [0, 1, 3]

@@ -14,7 +14,7 @@ import pytest
 from quick import QUICK
 
 import nas_gym  # noqa: F401
-from nas_gym.agents import SAMPLE_BASED
+from nas_gym.agents.registry import SAMPLE_BASED
 from nas_gym.experiments.search import Run, run_search
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.recording.curves import compute_curves

@@ -1,4 +1,4 @@
-"""What every agent of this package offers: the calls of stable-baselines3."""
+"""Base class of all agents: the methods of stable-baselines3, and what an agent implements."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -15,37 +16,94 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from nas_gym.agents.common.driver import Player, as_vector
-from nas_gym.agents.common.random_streams import TrialStreams
+from nas_gym.agents.common.checks import check_genotypes
+from nas_gym.agents.common.config import AgentConfig
+from nas_gym.agents.common.driver import EnvironmentDriver, as_vector
+from nas_gym.agents.common.random_streams import RandomStreams
+from nas_gym.agents.common.saved import (
+    State,
+    agent_file,
+    pretrained_file,
+    read_agent,
+    saved_class_name,
+)
 from nas_gym.utils.errors import DamagedDataError
-from nas_gym.utils.files import read_tensors, write_tensors
+from nas_gym.utils.files import write_tensors
 
 Callback = Callable[["Agent"], bool | None]
-State = dict[str, NDArray[Any]]
-
-_SHIPPED = Path(__file__).parents[1] / "pretrained"
 
 
 class Agent(ABC):
-    """A search method that proposes one architecture after another and learns their fitness.
+    """A search method that proposes one architecture at a time and learns from its fitness.
 
-    A vector environment gives as many independent trials, which run in lockstep: trial ``i``
-    draws from a stream of its own, seeded with ``seed + i``, and its history is the same however
-    many run beside it.
+    A vector environment holds ``num_trials`` independent trials, which run in lockstep: in each
+    query, every trial evaluates one architecture. Trial ``i`` draws random numbers from a stream
+    of its own, with seed ``seed + i``; its history does not depend on the number of trials.
+
+    A subclass implements :meth:`ask` and, if it learns, :meth:`setup` and :meth:`tell`. It lists
+    its settings in :attr:`config_class` and the arrays to be saved in :attr:`state_attributes`.
+    For trials to be independent and repeatable, :meth:`ask` and :meth:`tell` draw random numbers
+    from :attr:`rng` only, and the same count of numbers for each trial.
 
     Args:
-        env: an environment of this package, scalar or vector, or an ID.
-        seed: of the first trial; trial ``i`` has ``seed + i``. Drawn at random where not given.
-        tensorboard_log: a folder for TensorBoard event files; none by default.
-        verbose: 1 prints each new incumbent of the first trial.
-        **settings: the agent's own settings, as named in its class.
+        env: Environment of this package, scalar or vector, or an environment ID.
+        seed: Seed of the first trial; trial ``i`` has seed ``seed + i``. A random seed by default.
+        tensorboard_log: Folder for TensorBoard event files; none are written by default.
+        verbose: 1 prints each new incumbent of the first trial; 0 prints nothing.
+        config: Settings as an instance of :attr:`config_class`; the defaults if left out.
+        **settings: Settings that replace those of ``config``.
+
+    Attributes:
+        config: Settings of the agent.
+        env: Vector environment.
+        task: Task of the environment.
+        space: Search space of the task.
+        num_trials: Number of trials, ``n``.
+        seed: Seed of the first trial.
+        rng: Random number generator with one stream for each trial.
+        num_queries: Number of architectures that each trial has evaluated.
+        num_timesteps: Number of environment steps that each trial has taken.
+        best_genotypes: Best architecture of each trial, ``(n, L)`` int64.
+        best_fitness: Fitness of these, ``(n,)`` float64.
 
     Raises:
-        TypeError: an environment that is not of this package, or an unknown setting.
+        TypeError: If the environment is not one of this package, or a setting is unknown or has
+            another type.
+        ValueError: If a setting is outside its range, or the seed is negative.
+
+    Example:
+        >>> import nas_gym
+        >>> from nas_gym.agents import Agent
+        >>> class Mutation(Agent):
+        ...     state_attributes = ("parents", "fitness")
+        ...     def setup(self):
+        ...         self.parents = self.space.sample(self.num_trials, self.rng)
+        ...         self.fitness = self.best_fitness.copy()
+        ...     def ask(self):
+        ...         return self.space.mutate(self.parents, self.rng)
+        ...     def tell(self, genotypes, fitness):
+        ...         better = fitness > self.fitness
+        ...         self.parents[better], self.fitness[better] = genotypes[better], fitness[better]
+        >>> Mutation("NB201-cifar10-alpha-v0", seed=0).learn(100).num_queries
+        100
     """
 
-    settings: ClassVar[dict[str, Any]] = {}
-    """The names and defaults of the agent's own settings."""
+    config_class: ClassVar[type[AgentConfig]] = AgentConfig
+    """Dataclass that lists the settings."""
+
+    presets: ClassVar[Mapping[str, AgentConfig]] = {}
+    """Further named configurations, by the names under which they are registered."""
+
+    state_attributes: ClassVar[tuple[str, ...]] = ()
+    """Attributes that :meth:`save` writes, in addition to those of the base classes.
+
+    Each is an array, or a number or text; :meth:`setup` sets all of them.
+    """
+
+    uses_torch: ClassVar[bool] = False
+    """Whether the agent imports PyTorch."""
+
+    config: Any  # an instance of config_class; subclasses annotate it
 
     def __init__(
         self,
@@ -53,92 +111,115 @@ class Agent(ABC):
         seed: int | None = None,
         tensorboard_log: str | Path | None = None,
         verbose: int = 0,
+        *,
+        config: AgentConfig | None = None,
         **settings: Any,
     ) -> None:
-        self.check_settings(settings)
-        self.__dict__.update(self.settings | settings)
+        self.config = self.check_settings(settings, config)
         self.env = as_vector(env)
-        self._player = Player(self.env)
-        self.task = self._player.task
+        self._driver = EnvironmentDriver(self.env)
+        self.task = self._driver.task
         self.space = self.task.space
-        self.num_trials = self._player.num_trials
+        self.num_trials = self._driver.num_trials
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
-        self.seed = seed = operator.index(seed)  # NumPy's integers, too
+        self.seed = seed = operator.index(seed)  # also accepts NumPy's integers
         if seed < 0:
-            raise ValueError(f"seed is at least 0, got {seed}.")
-        self.streams = TrialStreams([seed + i for i in range(self.num_trials)])
+            raise ValueError(f"seed must be at least 0, got {seed}.")
+        self.rng = RandomStreams([seed + i for i in range(self.num_trials)])
         self.tensorboard_log = tensorboard_log
         self.verbose = verbose
         self.num_queries = 0
         self.num_timesteps = 0
         self.best_genotypes = np.zeros((self.num_trials, self.space.num_decisions), np.int64)
         self.best_fitness = np.full(self.num_trials, -np.inf)
-        self._setup()
-        self._began = False
+        self.setup()
+        for name in self._state_names():
+            if not hasattr(self, name):
+                raise AttributeError(
+                    f"{type(self).__name__}.state_attributes lists {name!r}, which setup() must "
+                    "set."
+                )
+        self._has_begun = False
+        self._start_from_pretrained()
+
+    def _start_from_pretrained(self) -> None:  # noqa: B027
+        """Take over a saved agent that a setting names; meta-learners override this."""
 
     @classmethod
-    def check_settings(cls, settings: Mapping[str, Any]) -> None:
-        """Refuse settings that this agent does not have.
+    def check_settings(
+        cls, settings: Mapping[str, Any], config: AgentConfig | None = None
+    ) -> AgentConfig:
+        """Return the configuration that settings make.
+
+        Args:
+            settings: Settings by name.
+            config: Configuration that the settings change; the defaults if left out.
 
         Raises:
-            TypeError: an unknown name, or a value of another type than the default's.
+            TypeError: If a setting is unknown or has another type, or ``config`` is of another
+                class.
+            ValueError: If a setting is outside its range.
         """
-        unknown = settings.keys() - cls.settings.keys()
-        if unknown:
+        config = cls.config_class() if config is None else config
+        if not isinstance(config, cls.config_class):
             raise TypeError(
-                f"{cls.__name__} has no setting {', '.join(sorted(unknown))}. "
-                f"It has: {', '.join(cls.settings) or 'none'}."
+                f"config must be a {cls.config_class.__name__}, got a {type(config).__name__}."
             )
-        for name, value in settings.items():
-            types = {type(cls.settings[name])}
-            if types == {float}:
-                types.add(int)
-            if type(value) not in types:
-                expected = type(cls.settings[name]).__name__
-                raise TypeError(f"{name} takes a value of type {expected}, got {value!r}.")
+        return config.with_settings(settings, cls.__name__)
 
-    uses_torch: ClassVar[bool] = False
-    """Whether it learns with PyTorch, which takes long to import."""
+    # -- what an agent implements -----------------------------------------------------------------
 
-    # -- what an agent adds -----------------------------------------------------------------------
-
-    _STATE: ClassVar[tuple[str, ...]] = ()
-    """The arrays that an agent knows things by: attributes of these names, after a ``_``."""
-
-    def _setup(self) -> None:  # noqa: B027 (not every agent has a state)
-        """Prepare the state of a fresh agent."""
+    def setup(self) -> None:  # noqa: B027 (not every agent has a state)
+        """Prepare the state of a fresh agent; called once, at the end of the constructor."""
 
     @abstractmethod
-    def _ask(self) -> NDArray[np.int64]:
-        """The next genotype of each trial, ``(n, L)``."""
+    def ask(self) -> NDArray[np.int64]:
+        """Propose the next genotype of each trial.
 
-    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
-        """Losses and the like of each query, for TensorBoard, ``(queries, n)`` each."""
-        return {}
+        Returns:
+            Genotypes, ``(n, L)`` integers; each row must be an architecture of the search space.
+        """
 
-    def _tell(  # noqa: B027 (not every agent learns)
+    def tell(  # noqa: B027 (not every agent learns)
         self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]
     ) -> None:
-        """Learn from evaluated genotypes, ``(n, L)`` and ``(n,)``."""
+        """Learn from evaluated genotypes.
 
-    # -- the calls of stable-baselines3 ---------------------------------------------------------
+        They are those that :meth:`ask` returned or, at first in a population environment, the
+        members of the environment's random first generation.
+
+        Args:
+            genotypes: One genotype for each trial, ``(n, L)`` int64.
+            fitness: Rewards of the genotypes, ``(n,)`` float64; higher is better.
+        """
+
+    def diagnostics(self) -> dict[str, NDArray[np.float64]]:
+        """Return numbers for TensorBoard, such as losses, by name.
+
+        Returns:
+            Arrays ``(queries, n)``; NaN marks queries without a value.
+        """
+        return {}
+
+    # -- the methods of stable-baselines3 ---------------------------------------------------------
 
     def learn(
         self, total_timesteps: int, callback: Callback | None = None, progress_bar: bool = False
     ) -> Self:
-        """Search for so many environment steps more; the last query is always finished.
+        """Search for a number of environment steps; the last query is always completed.
 
         Args:
-            total_timesteps: steps of each environment. A query takes one step in alpha and
-                population mode, and as many as there are decisions in sequential mode.
-            callback: called with the agent after each query; returning ``False`` stops.
-            progress_bar: show one on the terminal.
+            total_timesteps: Number of steps of each environment. A query takes one step in alpha
+                and population mode, and one step for each decision in sequential mode.
+            callback: Function that is called with the agent after each query; the search stops
+                when it returns ``False``.
+            progress_bar: Whether to show a progress bar on the terminal.
         """
         from nas_gym.agents.common.search_log import SearchLog, track
 
         log = SearchLog(self) if self.tensorboard_log or self.verbose else None
-        queries = -(-total_timesteps // self._player.steps_per_query)
+        queries = -(-total_timesteps // self._driver.steps_per_query)
         for _ in track(range(queries), type(self).__name__, enabled=progress_bar):
             self.query()
             if log is not None:
@@ -148,25 +229,31 @@ class Agent(ABC):
         return self
 
     def query(self) -> None:
-        """Propose, evaluate and learn from one architecture in every trial."""
-        if not self._began:
+        """Propose, evaluate and learn from one architecture in every trial.
+
+        Raises:
+            ValueError: If :meth:`ask` returns anything but valid genotypes, one for each trial.
+        """
+        if not self._has_begun:
             self._begin()
-        genotypes = self._ask()
-        fitness = self._player.evaluate(genotypes)
+        genotypes = check_genotypes(
+            self.ask(), self.space, self.num_trials, f"genotypes of {type(self).__name__}.ask()"
+        )
+        fitness = self._driver.evaluate(genotypes)
         self.num_queries += 1
-        self.num_timesteps += self._player.steps_per_query
+        self.num_timesteps += self._driver.steps_per_query
         self._learn_from(genotypes, fitness)
 
     def _begin(self) -> None:
-        self._began = True
-        loaded = self.num_queries > 0
-        evaluated = self._player.reset(self.seed)
+        self._has_begun = True
+        is_loaded = self.num_queries > 0
+        evaluated = self._driver.reset(self.seed)
         if evaluated is None:
             return
-        # A population environment's own first generation. An agent that was loaded has a
-        # population already.
+        # A population environment evaluates a first generation of its own. A loaded agent has
+        # a population already.
         self.num_queries += evaluated[1].shape[1]
-        if not loaded:
+        if not is_loaded:
             for i in range(evaluated[1].shape[1]):
                 self._learn_from(evaluated[0][:, i], evaluated[1][:, i])
 
@@ -174,7 +261,7 @@ class Agent(ABC):
         better = fitness > self.best_fitness
         self.best_genotypes[better] = genotypes[better]
         self.best_fitness[better] = fitness[better]
-        self._tell(genotypes, fitness)
+        self.tell(genotypes, fitness)
 
     def predict(
         self,
@@ -183,21 +270,23 @@ class Agent(ABC):
         episode_start: Any = None,
         deterministic: bool = False,
     ) -> tuple[Any, None]:
-        """Actions that build the best architecture found so far, and no state.
+        """Return actions that build the best architecture found so far, and no state.
 
         Args:
-            observation: of one environment, or of as many as there are trials.
-            state, episode_start, deterministic: as in stable-baselines3; of no effect.
+            observation: Observation of one environment, or of as many as there are trials.
+            state, episode_start, deterministic: Ignored; present for stable-baselines3.
         """
-        one = isinstance(observation, dict) and np.ndim(observation["fitness"]) == 1
+        is_single = isinstance(observation, dict) and np.ndim(observation["fitness"]) == 1
         if not isinstance(observation, dict):
-            one, observation = np.ndim(observation) == 1, np.atleast_2d(observation)
-        genotypes = self.best_genotypes[:1] if one else self.best_genotypes
-        actions = self._player.action(genotypes, observation)
-        return (actions[0] if one else actions), None
+            is_single, observation = np.ndim(observation) == 1, np.atleast_2d(observation)
+        genotypes = self.best_genotypes[:1] if is_single else self.best_genotypes
+        actions = self._driver.next_actions(genotypes, observation)
+        return (actions[0] if is_single else actions), None
+
+    # -- saving and loading -----------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write everything that the agent knows to one file (``.safetensors``)."""
+        """Write the state of the agent to one file (``.safetensors``)."""
         write_tensors(agent_file(path), self.state_dict())
 
     @classmethod
@@ -207,138 +296,171 @@ class Agent(ABC):
         env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str,
         **arguments: Any,
     ) -> Self:
-        """An agent as :meth:`save` wrote it, to go on in ``env``.
+        """Read an agent that :meth:`save` wrote; it continues its search in ``env``.
+
+        Args:
+            path: File of the saved agent.
+            env: Environment with as many trials, over the same search space.
+            **arguments: Further arguments of the constructor, such as ``tensorboard_log``.
 
         Raises:
-            ValueError: the file holds another kind of agent, another number of trials or another
-                search space.
+            ValueError: If the file holds another kind of agent, another number of trials or
+                another search space.
+            DamagedDataError: If the file is not a complete saved agent.
         """
-        state = _read(agent_file(path))
-        if str(state["agent"]) != cls.__name__:
+        state = read_agent(agent_file(path))
+        if saved_class_name(state) != cls.__name__:
             raise ValueError(f"{path} holds a {state['agent']}, not a {cls.__name__}.")
-        settings = json.loads(str(state["settings"]))
-        agent = cls(env, seed=int(state["seed"]), **settings, **arguments)
+        agent = cls(env, seed=int(state["seed"]), config=cls.saved_config(state), **arguments)
         agent.load_state_dict(state)
         if str(state["task"]) != agent._task_text():
             gym.logger.warn(
-                f"{path} was saved on another task, {state['task']}: what it remembers is of that "
-                "one. To begin anew with what an agent has learned there is pretrained=."
+                f"{path} was saved on another task, {state['task']}; its memory of queries and "
+                "rewards belongs to that task. To start a new search with the networks that it "
+                "has learned, use the setting pretrained=."
             )
         return agent
 
-    def _task_text(self) -> str:
-        found = self.task.describe()
-        return ", ".join(f"{name} {found[name]}" for name in ("signal", "noise", "reward"))
-
-    def _choices(self) -> str:
-        return json.dumps(self.space.choices)
-
-    def read_pretrained(self, path: str | Path) -> State:
-        """The state of a saved agent that this one can begin from, of any number of trials.
-
-        Args:
-            path: of the file, or the name of one that comes with this package.
+    @classmethod
+    def saved_config(cls, state: State) -> AgentConfig:
+        """Return the settings of a saved agent; settings that it lacks have their defaults.
 
         Raises:
-            ValueError: another kind of agent, or another search space.
+            TypeError: If the saved agent has a setting that this class does not have.
         """
-        state = _read(pretrained_file(path))
-        self._check_start(state, path)
+        return cls.check_settings(json.loads(str(state["settings"])))
+
+    def read_pretrained(self, path: str | Path) -> State:
+        """Read a saved agent, with any number of trials, from which this agent can start.
+
+        Args:
+            path: Path of the file, or the name of a pretrained agent in this package.
+
+        Raises:
+            ValueError: If it is another kind of agent, or for another search space.
+        """
+        state = read_agent(pretrained_file(path))
+        self.check_start(state, path)
         return state
 
-    def _check_start(self, state: State, whose: str | Path) -> None:
-        found = (str(state["agent"]), str(state["space"]))
+    def check_start(self, state: State, source: str | Path) -> None:
+        """Raise an error if this agent cannot start from a saved one.
+
+        Args:
+            state: State of the saved agent.
+            source: Name of the saved agent for the message.
+
+        Raises:
+            ValueError: If it is another kind of agent, or for another search space.
+        """
+        found = (saved_class_name(state), str(state["space"]))
         expected = (type(self).__name__, self.space.name)
-        same_choices = str(state["choices"]) == self._choices()
+        same_choices = str(state["choices"]) == self._choices_text()
         if found != expected or not same_choices:
             raise ValueError(
-                f"{whose} is a {found[0]} trained on {found[1]}, and cannot start a "
-                f"{expected[0]} on {expected[1]}{'' if same_choices else ' of other choices'}."
+                f"{source} is a {found[0]} trained on {found[1]}, and cannot start a "
+                f"{expected[0]} on {expected[1]}{'' if same_choices else ' with other choices'}."
             )
 
+    def check_same_settings(self, state: State, source: str | Path, names: tuple[str, ...]) -> None:
+        """Raise an error if a saved agent has other values of some settings.
+
+        Args:
+            state: State of the saved agent.
+            source: Name of the saved agent for the message.
+            names: Names of the settings, such as sizes of networks.
+
+        Raises:
+            ValueError: If a value differs.
+        """
+        saved = self.saved_config(state)
+        for name in names:
+            value = getattr(saved, name)
+            if value != getattr(self.config, name):
+                raise ValueError(
+                    f"{source} was trained with {name} = {value}; set it to the same here."
+                )
+
     def state_dict(self) -> State:
-        """The agent as arrays, settings included."""
-        settings = {name: getattr(self, name) for name in self.settings}
-        settings |= {"pretrained": ""} if "pretrained" in settings else {}  # that is in the arrays
+        """Return the state of the agent as arrays by name.
+
+        An agent with state other than :attr:`state_attributes`, such as networks, extends this
+        method and :meth:`load_state_dict`.
+        """
+        settings = asdict(self.config)
+        if "pretrained" in settings:
+            settings["pretrained"] = ""  # the arrays hold the result of it
         state: State = {
             "agent": np.array(type(self).__name__),
             "settings": np.array(json.dumps(settings)),
             "space": np.array(self.space.name),
-            "choices": np.array(self._choices()),
+            "choices": np.array(self._choices_text()),
             "task": np.array(self._task_text()),
             "seed": np.array(self.seed),
-            "drawn": np.array(self.streams.drawn),
-            "reset_is_due": np.array(self._player.reset_is_due),
+            "drawn": np.array(self.rng.drawn),
+            "reset_is_due": np.array(self._driver.reset_is_due),
             "num_queries": np.array(self.num_queries),
             "num_timesteps": np.array(self.num_timesteps),
             "best_genotypes": self.best_genotypes,
             "best_fitness": self.best_fitness,
-            **{f"own/{name}": getattr(self, f"_{name}") for name in self._STATE},
+            **{_state_key(name): np.asarray(getattr(self, name)) for name in self._state_names()},
         }
         return {name: array.copy() for name, array in state.items()}
 
     def load_state_dict(self, state: State, *, began: bool = False) -> None:
-        """Take over what :meth:`state_dict` gave.
+        """Restore a state that :meth:`state_dict` returned.
 
         Args:
-            state: of an agent of this class, with as many trials, over the same search space.
-            began: whether the environment goes on, too, rather than being reset first.
+            state: State of an agent of this class, with as many trials, over the same search space.
+            began: Whether the environment's state is restored as well; otherwise the environment is
+                reset before the next query.
 
         Raises:
-            ValueError: of another kind of agent, other trials, or another search space.
-            DamagedDataError: something is missing.
+            ValueError: If the state is of another kind of agent, another number of trials or
+                another search space.
+            DamagedDataError: If the state lacks an array.
         """
-        missing = {f"own/{name}" for name in self._STATE} - state.keys()
+        missing = {_state_key(name) for name in self._state_names()} - state.keys()
         if missing:
             raise DamagedDataError(f"The saved agent lacks {', '.join(sorted(missing))}.")
-        found = (str(state["agent"]), str(state["space"]), state["best_genotypes"].shape)
+        found = (saved_class_name(state), str(state["space"]), state["best_genotypes"].shape)
         expected = (type(self).__name__, self.space.name, self.best_genotypes.shape)
         if found != expected:
             raise ValueError(
                 "The saved agent is a {} on {} with best genotypes of shape {}; ".format(*found)
                 + "a {} on {} with {} was expected.".format(*expected)
             )
-        if str(state["choices"]) != self._choices():
+        if str(state["choices"]) != self._choices_text():
             raise ValueError(f"The saved agent is on a {found[1]} with other choices.")
         self.seed = int(state["seed"])
-        self.streams = TrialStreams.resume(
+        self.rng = RandomStreams.resume(
             [self.seed + i for i in range(self.num_trials)], int(state["drawn"])
         )
-        self._player.reset_is_due = bool(state["reset_is_due"])
+        self._driver.reset_is_due = bool(state["reset_is_due"])
         self.num_queries = int(state["num_queries"])
         self.num_timesteps = int(state["num_timesteps"])
         self.best_genotypes = state["best_genotypes"].copy()
         self.best_fitness = state["best_fitness"].copy()
-        for name in self._STATE:
-            setattr(self, f"_{name}", state[f"own/{name}"].copy())
-        self._began = began
+        for name in self._state_names():
+            array = state[_state_key(name)].copy()
+            is_array = isinstance(getattr(self, name), np.ndarray)
+            setattr(self, name, array if is_array else array.item())
+        self._has_begun = began
+
+    @classmethod
+    def _state_names(cls) -> list[str]:
+        """Return the state attributes of the class and its base classes."""
+        listed = [vars(each).get("state_attributes", ()) for each in reversed(cls.__mro__)]
+        return list(dict.fromkeys(name for names in listed for name in names))
+
+    def _task_text(self) -> str:
+        found = self.task.describe()
+        return ", ".join(f"{name} {found[name]}" for name in ("signal", "noise", "reward"))
+
+    def _choices_text(self) -> str:
+        return json.dumps(self.space.choices)
 
 
-Value = TypeVar("Value")
-
-
-def part(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
-    """The entries whose names begin with a prefix, by the rest of their names."""
-    return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
-
-
-def _read(path: Path) -> State:
-    state = read_tensors(path)
-    if {"agent", "settings", "space", "choices", "task"} - state.keys():
-        raise DamagedDataError(f"{path} is not a whole saved agent.")
-    return state
-
-
-def pretrained_file(path: str | Path) -> Path:
-    """A saved agent: a file, or one that comes with this package, by its name."""
-    shipped = _SHIPPED / f"{path}.safetensors"
-    return shipped if shipped.parent == _SHIPPED and shipped.is_file() else agent_file(path)
-
-
-def agent_file(path: str | Path) -> Path:
-    """Where an agent is saved; the suffix may be left out."""
-    path = Path(path)
-    if not path.name:
-        raise ValueError(f"{str(path)!r} names no file.")
-    suffix = ".safetensors"
-    return path if path.suffix == suffix else path.with_name(path.name + suffix)
+def _state_key(attribute: str) -> str:
+    """Return the name under which an attribute is saved."""
+    return f"own/{attribute.lstrip('_')}"

@@ -1,4 +1,4 @@
-"""Small neural networks of many trials side by side: one batched product for all of them."""
+"""Small multi-layer perceptrons of many trials, computed by one batched product for all trials."""
 
 from __future__ import annotations
 
@@ -11,78 +11,84 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas_gym.agents.common.random_streams import TrialStreams
+from nas_gym.agents.common.random_streams import RandomStreams
 
 Arrays = dict[str, NDArray[np.float32]]
+"""Weights and Adam's moments by name."""
+
+Activations = list[Tensor]
+"""Inputs of each layer in a forward pass."""
+
+# The longest vector instructions process 32 numbers at once. A remainder is computed number by
+# number, and may be rounded differently.
+_VECTOR_LENGTH = 32
 
 
-_MULTIPLE = 32
-"""Vector instructions take so many numbers at a time, at most; what is left over at the end is
-worked out one by one, and may be rounded differently."""
-
-
-def padded(x: Tensor) -> Tensor:
-    """With zeros at the end of the last dimension, so that nothing is left over in any row."""
-    missing = -x.shape[-1] % _MULTIPLE
+def pad_vectors(x: Tensor) -> Tensor:
+    """Pad the last dimension with zeros to a multiple of the vector length."""
+    missing = -x.shape[-1] % _VECTOR_LENGTH
     return torch.nn.functional.pad(x, (0, missing)) if missing else x.contiguous()
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """The logistic function, of each row the same however many rows there are."""
-    return padded(x).sigmoid()[..., : x.shape[-1]]
+    """Return the logistic function, with rounding that does not depend on the number of rows."""
+    return pad_vectors(x).sigmoid()[..., : x.shape[-1]]
 
 
-Kept = list[Tensor]
-"""The inputs of each layer, as :meth:`StackedMLP.forward` met them."""
+class BatchedMLP:
+    """Multi-layer perceptrons of many trials, with ReLU between layers, trained by Adam.
 
-
-class StackedMLP:
-    """Multi-layer perceptrons of many trials, with ReLU between layers, and Adam.
-
-    The network of a trial depends on its own numbers alone, and is the same to the last bit however
-    many there are beside it. Weights begin uniform in ``±1 / sqrt(inputs)``, as those of
-    ``torch.nn.Linear``. Gradients are worked out here rather than by ``torch.autograd``, whose
-    bookkeeping takes longer than the products themselves in networks and batches this small.
+    The network of a trial depends on the trial's random numbers and data only, and is the same to
+    the last bit for every number of trials. Initial weights are uniform in ``±1 / sqrt(inputs)``,
+    as those of ``torch.nn.Linear``. Gradients can be computed by hand (:meth:`input_gradient`,
+    :meth:`backward_and_step`): for networks and batches this small, the overhead of
+    ``torch.autograd`` takes longer than the products themselves.
 
     Args:
-        sizes: inputs, hidden units, outputs. With hidden units that are no multiple of 32, or
-            batches of less than 8, the last bits do depend on the networks beside.
-        learning_rate: Adam's (Kingma and Ba, ICLR 2015).
-        streams: where the first weights are drawn from.
-        per_trial: how many networks each trial has; they lie next to each other.
+        sizes: Numbers of inputs, hidden units of each layer, and outputs. Results depend on the
+            number of trials in the last bits if the hidden units are not a multiple of 32, or
+            batches have fewer than 8 rows.
+        learning_rate: Learning rate of Adam (Kingma and Ba, ICLR 2015).
+        rng: Source of the initial weights.
+        copies: Number of networks of each trial; the networks of a trial are adjacent.
+
+    Attributes:
+        parameters: Weights ``(n * copies, inputs, outputs)`` and biases ``(n * copies, 1,
+            outputs)``, alternating.
+        gradients: Gradients of the same shapes, which :meth:`step` uses.
     """
 
     def __init__(
-        self, sizes: Sequence[int], learning_rate: float, streams: TrialStreams, per_trial: int = 1
+        self, sizes: Sequence[int], learning_rate: float, rng: RandomStreams, copies: int = 1
     ) -> None:
-        self._seeds, self._per_trial = streams.seeds, per_trial
-        drawn: list[Tensor] = []  # weights (n, inputs, outputs) and biases (n, 1, outputs) in turn
+        self._seeds, self._copies = rng.seeds, copies
+        initial: list[Tensor] = []  # weights and biases, alternating
         for inputs, outputs in pairwise(sizes):
-            count = per_trial * (inputs + 1) * outputs
-            numbers = torch.from_numpy(streams.random((len(streams.seeds), count)))
+            count = copies * (inputs + 1) * outputs
+            numbers = torch.from_numpy(rng.random((len(rng.seeds), count)))
             layer = ((2 * numbers - 1) / inputs**0.5).float().reshape(-1, inputs + 1, outputs)
-            drawn += [layer[:, :-1], layer[:, -1:]]
-        self._build(drawn, learning_rate)
+            initial += [layer[:, :-1], layer[:, -1:]]
+        self._build(initial, learning_rate)
 
-    def _build(self, drawn: list[Tensor], learning_rate: float) -> None:
-        # Adam is quicker with one tensor than with eight
-        flat = padded(torch.cat([each.flatten() for each in drawn]))
+    def _build(self, initial: list[Tensor], learning_rate: float) -> None:
+        # Adam is faster with one tensor than with eight
+        flat = pad_vectors(torch.cat([each.flatten() for each in initial]))
         flat.grad = torch.zeros_like(flat)
         self._adam = torch.optim.Adam([flat], lr=learning_rate, fused=True)
-        ends = np.cumsum([each.numel() for each in drawn]).tolist()
+        ends = np.cumsum([each.numel() for each in initial]).tolist()
         self.parameters, self.gradients = (
-            [part.view(each.shape) for part, each in zip(parts, drawn, strict=False)]
+            [part.view(each.shape) for part, each in zip(parts, initial, strict=False)]
             for parts in (flat.tensor_split(ends), flat.grad.tensor_split(ends))
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # views would not be views any more
+        # pickling would turn views into copies
         rate, by_autograd = self._adam.param_groups[0]["lr"], self.parameters[0].requires_grad
-        own = self._seeds, self._per_trial, rate, by_autograd
+        own = self._seeds, self._copies, rate, by_autograd
         return {"own": own, "arrays": self.arrays()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._seeds, self._per_trial, rate, by_autograd = state["own"]
+        self._seeds, self._copies, rate, by_autograd = state["own"]
         arrays = state["arrays"]
         count = sum(name.startswith("parameter.") for name in arrays)
         self._build([torch.from_numpy(arrays[f"parameter.{i}"]) for i in range(count)], rate)
@@ -91,69 +97,90 @@ class StackedMLP:
             parameter.requires_grad_(by_autograd)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Outputs ``(n, batch, outputs)`` of inputs ``(n, batch, inputs)``."""
+        """Return outputs ``(n, batch, outputs)`` of inputs ``(n, batch, inputs)``."""
         return self.forward(x)[0]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Kept]:
-        """Outputs of inputs, and what :meth:`backward` and :meth:`slopes` need to know."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Activations]:
+        """Return outputs, and the activations that the backward methods need."""
         *hidden, weight, bias = self.parameters
-        kept = [x]
+        activations = [x]
         for layer in range(0, len(hidden), 2):
-            kept.append(torch.baddbmm(hidden[layer + 1], kept[-1], hidden[layer]).relu_())
+            activations.append(
+                torch.baddbmm(hidden[layer + 1], activations[-1], hidden[layer]).relu_()
+            )
         if weight.shape[2] == 1:
-            # a product with one column is rounded differently for one trial than for many
-            return (kept[-1] * weight.transpose(1, 2)).sum(2, keepdim=True) + bias, kept
-        return torch.baddbmm(bias, kept[-1], weight), kept
+            # baddbmm rounds a product with one column differently for one trial than for many
+            product = (activations[-1] * weight.transpose(1, 2)).sum(2, keepdim=True)
+            return product + bias, activations
+        return torch.baddbmm(bias, activations[-1], weight), activations
 
-    def slopes(self, kept: Kept, slope: Tensor) -> Tensor:
-        """The loss's gradient by the inputs, of that by the outputs."""
-        for layer in reversed(range(len(kept))):
-            slope = self._before(layer, kept, slope)
-        return slope
+    def input_gradient(self, activations: Activations, gradient: Tensor) -> Tensor:
+        """Return the gradient of a loss with respect to the inputs.
 
-    def learn(self, kept: Kept, slope: Tensor) -> None:
-        """Take a step down the gradient of the loss, given that by the outputs."""
-        for layer in reversed(range(len(kept))):
+        Args:
+            activations: Activations of the forward pass.
+            gradient: Gradient of the loss with respect to the outputs.
+        """
+        for layer in reversed(range(len(activations))):
+            gradient = self._layer_input_gradient(layer, activations, gradient)
+        return gradient
+
+    def backward_and_step(self, activations: Activations, gradient: Tensor) -> None:
+        """Compute the gradients of all parameters and take one step of Adam.
+
+        Args:
+            activations: Activations of the forward pass.
+            gradient: Gradient of the loss with respect to the outputs.
+        """
+        for layer in reversed(range(len(activations))):
             weights, biases = self.gradients[2 * layer : 2 * layer + 2]
-            torch.sum(slope, 1, keepdim=True, out=biases)
-            if slope.shape[2] == 1:
-                torch.sum(kept[layer] * slope, 1, keepdim=True, out=weights.transpose(1, 2))
+            torch.sum(gradient, 1, keepdim=True, out=biases)
+            if gradient.shape[2] == 1:
+                torch.sum(
+                    activations[layer] * gradient, 1, keepdim=True, out=weights.transpose(1, 2)
+                )
             else:
-                torch.bmm(kept[layer].transpose(1, 2), slope, out=weights)
+                torch.bmm(activations[layer].transpose(1, 2), gradient, out=weights)
             if layer:
-                slope = self._before(layer, kept, slope)
+                gradient = self._layer_input_gradient(layer, activations, gradient)
         self.step()
 
     def step(self) -> None:
-        """Let Adam take a step down ``gradients``, which whoever has filled them gives."""
+        """Take one step of Adam along :attr:`gradients`, which the caller has filled."""
         self._adam.step()
 
-    def _before(self, layer: int, kept: Kept, slope: Tensor) -> Tensor:
-        """The gradient by what a layer was given, before the ReLU that made it."""
+    def _layer_input_gradient(
+        self, layer: int, activations: Activations, gradient: Tensor
+    ) -> Tensor:
+        """Return the gradient with respect to a layer's input, before the ReLU that precedes it."""
         weights = self.parameters[2 * layer].transpose(1, 2)
-        slope = slope * weights if slope.shape[2] == 1 else torch.bmm(slope, weights)
-        return torch.ops.aten.threshold_backward(slope, kept[layer], 0) if layer else slope
+        gradient = gradient * weights if gradient.shape[2] == 1 else torch.bmm(gradient, weights)
+        if not layer:
+            return gradient
+        masked: Tensor = torch.ops.aten.threshold_backward(gradient, activations[layer], 0)
+        return masked
 
     def arrays(self) -> Arrays:
-        """Weights, and what Adam keeps, by name."""
+        """Return weights and Adam's moments by name."""
         arrays = {f"parameter.{i}": each.detach().numpy() for i, each in enumerate(self.parameters)}
-        for kept in self._adam.state_dict()["state"].values():  # none before the first step
-            arrays |= {name: tensor.numpy() for name, tensor in kept.items()}
+        for moments in self._adam.state_dict()["state"].values():  # empty before the first step
+            arrays |= {name: tensor.numpy() for name, tensor in moments.items()}
         return arrays
 
     def set_weights(self, arrays: Arrays) -> None:
-        """Take the weights out of what :meth:`arrays` gave, of any number of trials, as a start.
+        """Copy the weights, but not the moments, of a result of :meth:`arrays`.
 
-        The trial of seed ``s`` takes those of trial ``s``, counted around. Adam begins anew.
+        The trial of seed ``s`` takes the weights of trial ``s`` modulo the number of trials in
+        ``arrays``.
         """
         seeds = torch.tensor(self._seeds)
         for i, parameter in enumerate(self.parameters):
             found = torch.from_numpy(np.array(arrays[f"parameter.{i}"]))
-            by_trial = found.reshape(-1, self._per_trial, *found.shape[1:])
+            by_trial = found.reshape(-1, self._copies, *found.shape[1:])
             parameter.detach().copy_(by_trial[seeds % len(by_trial)].reshape(parameter.shape))
 
     def set_arrays(self, arrays: Arrays) -> None:
-        """Take over what :meth:`arrays` gave."""
+        """Restore weights and Adam's moments from a result of :meth:`arrays`."""
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         for i, parameter in enumerate(self.parameters):
             parameter.detach().copy_(tensors.pop(f"parameter.{i}"))

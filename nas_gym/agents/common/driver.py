@@ -1,4 +1,4 @@
-"""Whole architectures played in environments of any mode."""
+"""Evaluation of complete architectures in environments of any mode."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from nas_gym.envs.sequential import SequentialEnv, SequentialVectorEnv
 from nas_gym.tasks import Task
 
 Evaluated = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Genotypes ``(n, m, L)`` and their fitness ``(n, m)``."""
 
 
 def as_vector(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str) -> VectorEnv[Any, Any, Any]:
-    """The vector environment given; one environment, or the one of an ID, as a vector of one."""
+    """Return a vector environment as it is, and a single environment or ID as a vector of one.
+
+    Raises:
+        TypeError: If ``env`` is neither an environment nor an ID.
+    """
     if isinstance(env, str):
         return gym.make_vec(env, num_envs=1)
     if isinstance(env, VectorEnv):
@@ -29,75 +34,86 @@ def as_vector(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str) -> Vector
             "An agent takes an environment of nas_gym, a vector of them (gym.make_vec) or an ID; "
             f"got {type(env).__name__}."
         )
-    return SyncVectorEnv([partial(_itself, env)])
+    return SyncVectorEnv([partial(_identity, env)])
 
 
-def _itself(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    return env  # a function that can be pickled
+def _identity(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    return env  # unlike a lambda, this can be pickled
 
 
 def _resets_in_same_step(envs: VectorEnv[Any, Any, Any]) -> bool:
     return envs.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
 
 
-class Player:
-    """Evaluates genotypes in a vector environment through its actions, whatever its mode.
+class EnvironmentDriver:
+    """Evaluates genotypes in a vector environment of any mode, by taking the actions they need.
 
     Args:
-        envs: a vector environment of this package, or a ``SyncVectorEnv`` over its environments,
-            possibly wrapped.
+        envs: Vector environment of this package, or a ``SyncVectorEnv`` over environments of this
+            package; wrappers are allowed.
+
+    Attributes:
+        task: Task of the environments.
+        num_trials: Number of environments, ``n``.
+        steps_per_query: Number of environment steps that one query takes.
+        reset_is_due: Whether the next step of the environments resets them.
 
     Raises:
-        TypeError: another environment.
-        ValueError: a population environment whose generations have several offspring, or whose
-            survivors are not the youngest: a search that proposes one architecture at a time
-            cannot drive it.
+        TypeError: If the environment is not one of this package.
+        ValueError: If a population environment has several offspring in a generation, or another
+            survival than ``"aging"``. An agent that proposes one architecture at a time cannot
+            use it.
     """
 
     def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
         self.envs = envs
         inner = envs.unwrapped
-        self._one: Any = inner.envs[0].unwrapped if isinstance(inner, SyncVectorEnv) else inner
+        one: Any = inner.envs[0].unwrapped if isinstance(inner, SyncVectorEnv) else inner
         self.num_trials = envs.num_envs
-        if isinstance(self._one, (SequentialEnv, SequentialVectorEnv)):
+        if isinstance(one, (SequentialEnv, SequentialVectorEnv)):
             self._mode = "sequential"
-        elif isinstance(self._one, (AlphaEnv, AlphaVectorEnv)):
+        elif isinstance(one, (AlphaEnv, AlphaVectorEnv)):
             self._mode = "alpha"
-        elif isinstance(self._one, (PopulationEnv, PopulationVectorEnv)):
+        elif isinstance(one, (PopulationEnv, PopulationVectorEnv)):
             self._mode = "population"
             if isinstance(inner, SyncVectorEnv) and _resets_in_same_step(envs):
-                raise ValueError("Use gym.make_vec's own vector environment with SAME_STEP.")
-            if (self._one.num_offspring, self._one.survival) != (
+                raise ValueError(
+                    "SyncVectorEnv with SAME_STEP does not work in population mode. Make the "
+                    'environments with gym.make_vec(..., autoreset_mode="SameStep").'
+                )
+            if (one.num_offspring, one.survival) != (
                 1,
                 "aging",
-            ):  # else each step evaluates the youngest
+            ):  # otherwise the newest member is not the offspring
                 raise ValueError(
                     "This agent proposes one architecture at a time: make the environment with "
                     "num_offspring=1 and survival='aging'."
                 )
         else:
             raise TypeError(f"{envs} is not an environment of nas_gym.")
-        self.task: Task = self._one.task
+        self.task: Task = one.task
         self.steps_per_query = self.task.space.num_decisions if self._mode == "sequential" else 1
-        # In NEXT_STEP mode the step after an episode's end resets and takes no action. It is taken
-        # when the next architecture comes, so that the history of the episode can be read.
+        # In NEXT_STEP mode, the step after an episode's end resets and ignores its action. The
+        # driver takes that step before the next query, so that until then the history of the
+        # finished episode can be read.
         self._resets_in_next_step = not _resets_in_same_step(envs)
         self.reset_is_due = False
 
     def reset(self, seed: int | None) -> Evaluated | None:
-        """Begin; gives what is evaluated already: genotypes ``(n, m, L)``, fitness ``(n, m)``."""
+        """Reset the environments.
+
+        Returns:
+            The first generation of population environments; ``None`` in the other modes.
+        """
         observations, _ = self.envs.reset(seed=seed)
         self.reset_is_due = False
-        return self._first_population(observations)
-
-    def _first_population(self, observations: Any) -> Evaluated | None:
         if self._mode != "population":
             return None
         fitness = observations["fitness"]
         return observations["genotypes"].reshape(*fitness.shape, -1), fitness
 
     def evaluate(self, genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Fitness of one genotype for each trial, ``(n, L)`` -> ``(n,)``."""
+        """Return the rewards of one genotype for each trial, ``(n, L)`` -> ``(n,)``."""
         if self.reset_is_due:
             self.envs.step(self._any_action(genotypes))
         if self._mode == "sequential":
@@ -117,13 +133,18 @@ class Player:
     def _any_action(self, genotypes: NDArray[np.int64]) -> Any:
         if self._mode == "sequential":
             return genotypes[:, 0]
-        return self.action(genotypes, None)
+        return self.next_actions(genotypes, None)
 
-    def action(self, genotypes: NDArray[np.int64], observations: Any) -> Any:
-        """The actions that build genotypes next, given the observations of their environments."""
+    def next_actions(self, genotypes: NDArray[np.int64], observations: Any) -> Any:
+        """Return the next actions on the way to genotypes, ``(n, L)``.
+
+        Args:
+            genotypes: Genotypes to build.
+            observations: Present observations of the environments; needed in sequential mode only.
+        """
         if self._mode == "population":
             return genotypes
         if self._mode == "alpha":
             return 2 * self.task.space.genotype_to_alpha(genotypes) - 1
-        made = np.minimum(observations[:, -1].astype(np.int64), genotypes.shape[1] - 1)
-        return genotypes[np.arange(len(genotypes)), made]
+        decided = np.minimum(observations[:, -1].astype(np.int64), genotypes.shape[1] - 1)
+        return genotypes[np.arange(len(genotypes)), decided]

@@ -1,9 +1,12 @@
-"""What agents offer that learn from task sets before they search."""
+"""Base class of agents that learn from a set of tasks before they search."""
 
 from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,65 +16,169 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from nas_gym.agents.common.base import Agent, Callback, State
+from nas_gym.agents.common.base import Agent, Callback
+from nas_gym.agents.common.config import AgentConfig, setting
+from nas_gym.agents.common.saved import State
 from nas_gym.tasks.task_set import TaskSet, dataset_of
+from nas_gym.tasks.task_sets import load_task_set
+
+TaskEmbeddings = tuple[NDArray[np.float32], list[dict[str, Any]]]
+"""Vectors ``(m, d)``, and the labels of each vector by name."""
+
+
+@dataclass(frozen=True)
+class MetaAgentConfig(AgentConfig):
+    """Settings of every meta-learning agent."""
+
+    pretrained: str = setting(
+        "",
+        "File of a meta-learned agent, or the name of one in this package, to start from. The "
+        "trial of seed s takes what trial s modulo the number of its trials has learned.",
+    )
 
 
 class MetaAgent(Agent):
-    """An agent that learns from earlier tasks what to try first on the next one.
+    """An agent that learns from earlier tasks what to try first on a new task.
 
-    :meth:`meta_learn` trains it on a task set; :meth:`adapt`, or the setting ``pretrained``, takes
-    what it learned to a task that it has not seen.
+    :meth:`meta_learn` trains it on a task set. :meth:`adapt`, or the setting ``pretrained``,
+    starts a search with the result on a task that it has not seen.
+
+    In addition to the methods of :class:`Agent`, a subclass implements :attr:`epochs`,
+    :meth:`train_epochs` and :meth:`take_over`. It may implement :meth:`start_search`,
+    :meth:`meta_diagnostics` and :meth:`task_embeddings`. The settings of a subclass extend
+    :class:`MetaAgentConfig`.
     """
 
-    meta_epochs: ClassVar[int]
-    """Of :meth:`meta_learn`, where nothing else is said."""
-    meta_queries: ClassVar[int]
-    """The same."""
-    _learned_from: NDArray[np.str_]  # the task set's description; empty before
+    config_class = MetaAgentConfig
+
+    state_attributes: ClassVar[tuple[str, ...]] = ("learned_from",)
+
+    meta_epochs: ClassVar[int] = 25
+    """Default of ``epochs`` in :meth:`meta_learn`."""
+
+    meta_queries: ClassVar[int] = 20
+    """Default of ``queries`` in :meth:`meta_learn`."""
+
+    learned_from: NDArray[np.str_] = np.array("")
+    """Description of the task set that the agent has learned from; empty before."""
+
+    def _start_from_pretrained(self) -> None:
+        if self.config.pretrained:
+            self._start_from(self.read_pretrained(self.config.pretrained), self.config.pretrained)
+
+    # -- what a meta-learner implements -----------------------------------------------------------
 
     @property
     @abstractmethod
     def epochs(self) -> int:
-        """How many epochs of meta-training lie behind it."""
+        """Number of epochs of meta-training that the agent has completed; saved with it."""
 
     @abstractmethod
+    def train_epochs(self, tasks: TaskSet, epochs: int, queries: int) -> Iterator[None]:
+        """Meta-train, as a generator that yields after each epoch and counts it in :attr:`epochs`.
+
+        The generator may be closed after any epoch. The agent may then be saved and loaded, and
+        a new generator continues after that epoch.
+
+        Args:
+            tasks: Tasks to learn from; ``tasks.draw(rng)`` draws one.
+            epochs: Number of epochs to reach in all.
+            queries: Number of architectures to evaluate; the subclass documents on what.
+        """
+
+    @abstractmethod
+    def take_over(self, state: State, source: str | Path) -> None:
+        """Take over what a meta-learned agent of this class has learned.
+
+        Its number of trials may differ; see :meth:`source_trials`.
+
+        Args:
+            state: Result of that agent's :meth:`state_dict`.
+            source: Name of that agent, for error messages.
+        """
+
+    def start_search(self) -> None:
+        """Prepare a new search with what was learned; called at the end of meta-training."""
+
+    def meta_diagnostics(self) -> dict[str, float]:
+        """Return numbers of the last epoch of meta-training for TensorBoard, by name."""
+        return {}
+
+    def task_embeddings(self, tasks: TaskSet) -> TaskEmbeddings | None:
+        """Return the agent's embeddings of the tasks that it has met, for TensorBoard's projector.
+
+        Args:
+            tasks: Task set that the agent has learned from.
+
+        Returns:
+            Vectors ``(m, d)``, and for each vector a dictionary of labels; ``None`` if the agent
+            has no embeddings.
+        """
+        return None
+
+    # -- meta-training and adaptation -------------------------------------------------------------
+
     def meta_learn(
         self,
         tasks: TaskSet | str,
-        epochs: int,
-        queries: int,
+        epochs: int | None = None,
+        queries: int | None = None,
         callback: Callback | None = None,
         progress_bar: bool = False,
     ) -> Self:
-        """Learn from tasks, up to ``epochs`` in all."""
+        """Learn from a task set; each trial learns independently of the others.
 
-    @abstractmethod
-    def meta_diagnostics(self) -> dict[str, float]:
-        """Losses and the like of the last epoch of meta-training, for TensorBoard."""
+        An agent that has completed some epochs continues with the next one.
 
-    @abstractmethod
-    def _take_over(self, state: State, whose: str | Path) -> None:
-        """Begin with what a meta-learned agent of any number of trials knows."""
-
-    def check_tasks(self, tasks: TaskSet, epochs: int, queries: int) -> None:
-        """Refuse what :meth:`meta_learn` cannot begin, or go on with.
+        Args:
+            tasks: Task set over the search space of this agent's environment, or its name.
+            epochs: Number of epochs to reach in all; :attr:`meta_epochs` by default.
+            queries: Number of architectures to evaluate; see the documentation of the agent.
+                :attr:`meta_queries` by default.
+            callback: Function that is called with the agent after each epoch; meta-training stops
+                when it returns ``False``.
+            progress_bar: Whether to show a progress bar on the terminal.
 
         Raises:
-            ValueError: counts below 1, or another task set than in the epochs before.
+            ValueError: If a count is below 1, the tasks are over another search space, or the
+                agent has started with another task set.
+        """
+        from nas_gym.agents.common.search_log import track
+
+        tasks = load_task_set(tasks) if isinstance(tasks, str) else tasks
+        epochs = self.meta_epochs if epochs is None else epochs
+        queries = self.meta_queries if queries is None else queries
+        self.check_tasks(tasks, epochs, queries)
+        self.learned_from = np.array(task_set_text(tasks))
+        try:
+            with closing(self.train_epochs(tasks, epochs, queries)) as training:  # type: ignore[type-var]
+                remaining = range(self.epochs, epochs)
+                for epoch in track(remaining, "meta epochs", enabled=progress_bar):
+                    next(training, None)
+                    if self.epochs != epoch + 1:
+                        raise RuntimeError(
+                            f"{type(self).__name__}.train_epochs must count each epoch in epochs: "
+                            f"epochs is {self.epochs} after epoch {epoch + 1}."
+                        )
+                    if callback is not None and callback(self) is False:
+                        break
+        finally:
+            self.start_search()
+        return self
+
+    def check_tasks(self, tasks: TaskSet, epochs: int, queries: int) -> None:
+        """Raise an error if :meth:`meta_learn` cannot start, or continue, with these arguments.
+
+        Raises:
+            ValueError: If a count is below 1, or the agent has started with another task set.
         """
         if epochs < 1 or queries < 1:
             raise ValueError(f"epochs and queries are at least 1, got {epochs} and {queries}.")
-        if self.epochs and str(self._learned_from) != describe(tasks):
+        if self.epochs and str(self.learned_from) != task_set_text(tasks):
             raise ValueError(
-                f"This agent has learned from {self._task_set()['name']}; it cannot go on with "
-                f"{tasks.name}. Begin anew with another agent, or another file."
+                f"This agent has learned from {self._task_set()['name']}; it cannot continue with "
+                f"{tasks.name}. Start with a fresh agent, or another file."
             )
-
-    def _task_set(self) -> dict[str, Any]:
-        """The name of what the agent has learned from, its columns and their data sets."""
-        described: dict[str, Any] = json.loads(str(self._learned_from))
-        return described
 
     def adapt(
         self,
@@ -79,47 +186,65 @@ class MetaAgent(Agent):
         queries: int = 50,
         seed: int | None = None,
     ) -> Self:
-        """Search on another task with what was learned; this agent stays as it is.
+        """Search on a new task with what was learned; this agent does not change.
 
         Args:
-            env: of the target task.
-            queries: of each trial, at least 1.
-            seed: of the first trial; the trial of seed ``s`` begins with what trial ``s`` of this
-                agent learned, counted around.
+            env: Environment of the new task.
+            queries: Number of queries of each trial, at least 1.
+            seed: Seed of the first trial. The trial of seed ``s`` starts with what trial ``s``
+                modulo :attr:`num_trials` of this agent has learned.
 
         Returns:
-            the agent that has searched; its ``best_genotypes`` are the result.
+            The agent that has searched; its ``best_genotypes`` are the result.
 
         Raises:
-            ValueError: an environment over a search space that it cannot search.
+            ValueError: If the agent cannot search the environment's search space.
         """
         if queries < 1:
-            raise ValueError(f"queries is at least 1, got {queries}.")
-        settings = {name: getattr(self, name) for name in self.settings} | {"pretrained": ""}
-        agent = type(self)(env, seed=seed, **settings)
+            raise ValueError(f"queries must be at least 1, got {queries}.")
+        agent = type(self)(env, seed=seed, config=replace(self.config, pretrained=""))
         self._hand_over(agent)
-        while agent.num_queries < queries:  # a first population makes several at once
+        while agent.num_queries < queries:  # a first population makes several queries at once
             agent.query()
         return agent
 
+    def source_trials(self, num_trials: int) -> NDArray[np.int64]:
+        """Return the trial of a meta-learned agent that each trial of this agent starts from.
+
+        Args:
+            num_trials: Number of trials of the meta-learned agent.
+        """
+        return np.array(self.rng.seeds) % num_trials
+
     def _hand_over(self, agent: Self) -> None:
         state = self.state_dict()
-        agent._check_start(state, "This agent")
-        agent._take_over(state, "This agent")
+        agent.check_start(state, "This agent")
+        agent._start_from(state, "This agent")
 
-    def _warn_of_leaks(self, whose: str | Path) -> None:
-        """Say so where what was learned from tells of this agent's task."""
+    def _start_from(self, state: State, source: str | Path) -> None:
+        self.take_over(state, source)
+        self.learned_from = state["own/learned_from"].copy()
+        if self.epochs:
+            self._warn_of_leaks(source)
+
+    def _task_set(self) -> dict[str, Any]:
+        """Return the name of the task set that the agent has learned from, and its columns."""
+        described: dict[str, Any] = json.loads(str(self.learned_from))
+        return described
+
+    def _warn_of_leaks(self, source: str | Path) -> None:
+        """Warn if the agent has learned from the data set of the present task."""
         learned = self._task_set()["columns"]
         datasets = set(learned.values()) - {""}
         for column in map(str, self.task.columns):
             if column in learned or dataset_of(column) in datasets:
                 gym.logger.warn(
-                    f"{whose} learned from {self._task_set()['name']}, which tells of {column}: "
+                    f"{source} learned from {self._task_set()['name']}, which reveals {column}: "
                     "results on this task do not show how well it does on a new one."
                 )
                 return
 
 
-def describe(tasks: TaskSet) -> str:
-    """What a saved agent remembers of the task set that it learned from."""
+def task_set_text(tasks: TaskSet) -> str:
+    """Return the description of a task set that a meta-learned agent saves."""
     return json.dumps({"name": tasks.name, "columns": tasks.datasets})

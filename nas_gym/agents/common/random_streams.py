@@ -1,57 +1,69 @@
-"""Random numbers for trials in lockstep, one independent stream each."""
+"""Random numbers for trials in lockstep: one independent stream for each trial."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-_AHEAD = 4096  # numbers that are drawn at a time
+from nas_gym.utils.random import box_muller
+
+_BLOCK = 4096  # numbers that each generator draws at a time
 
 
-class TrialStreams:
-    """A source of uniform numbers with one stream for each trial.
+class RandomStreams:
+    """A random number generator with one independent stream for each trial.
 
-    Row ``i`` of what :meth:`random` gives comes from the stream of trial ``i`` alone, so that a
-    trial's numbers do not depend on how many trials run beside it.
+    Row ``i`` of every result comes from the stream of trial ``i`` alone. The numbers of a trial
+    therefore do not depend on the number of trials that run in lockstep, provided that all trials
+    draw in the same order.
 
     Args:
-        seeds: one seed for each trial.
+        seeds: One seed for each trial.
     """
 
     def __init__(self, seeds: list[int]) -> None:
         self.seeds = list(seeds)
-        self.drawn = 0  # how many numbers each stream has given
-        self._ahead = np.empty((len(seeds), 0))
-        # A branch of the seed's own: environments draw from PCG64(seed) itself.
+        self.drawn = 0  # count of numbers that each stream has returned
+        self._buffer = np.empty((len(seeds), 0))
+        # Environments draw from PCG64(seed) itself; a spawn key gives agents another stream.
         branches = [np.random.SeedSequence(seed, spawn_key=(1,)) for seed in seeds]
         self._generators = [np.random.Generator(np.random.PCG64(branch)) for branch in branches]
 
     def random(self, size: tuple[int, int], /) -> NDArray[np.float64]:
-        """Uniform numbers in [0, 1), shape ``(number of trials, k)``.
+        """Draw uniform numbers in [0, 1).
+
+        Args:
+            size: Shape of the result: the number of trials, and the count for each trial.
 
         Raises:
-            ValueError: another number of rows than there are trials.
+            ValueError: If the number of rows differs from the number of trials.
         """
         trials, count = size
         if trials != len(self.seeds):
-            raise ValueError(f"There are {len(self.seeds)} streams, asked for {trials} rows.")
-        if self._ahead.shape[1] < count:
-            fresh = [generator.random(max(count, _AHEAD)) for generator in self._generators]
-            self._ahead = np.concatenate([self._ahead, np.stack(fresh)], axis=1)
-        result, self._ahead = self._ahead[:, :count], self._ahead[:, count:]
+            raise ValueError(
+                f"The first entry of size must be the number of trials, {len(self.seeds)}; "
+                f"got {trials}."
+            )
+        if self._buffer.shape[1] < count:
+            fresh = [generator.random(max(count, _BLOCK)) for generator in self._generators]
+            self._buffer = np.concatenate([self._buffer, np.stack(fresh)], axis=1)
+        result, self._buffer = self._buffer[:, :count], self._buffer[:, count:]
         self.drawn += count
         return result
 
+    def integers(self, high: int, size: tuple[int, int], /) -> NDArray[np.int64]:
+        """Draw uniform integers from 0 to ``high - 1``; ``size`` as in :meth:`random`."""
+        return (self.random(size) * high).astype(np.int64)
+
     def normal(self, size: tuple[int, int], /) -> NDArray[np.float64]:
-        """Standard normal numbers, shape ``(number of trials, k)``."""
+        """Draw standard normal numbers; ``size`` as in :meth:`random`."""
         trials, count = size
-        radius, angle = np.split(self.random((trials, 2 * count)), 2, axis=1)
-        numbers: NDArray[np.float64] = np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)
-        return numbers  # Box and Muller's method
+        first, second = np.split(self.random((trials, 2 * count)), 2, axis=1)
+        return box_muller(first, second)
 
     @classmethod
-    def resume(cls, seeds: list[int], drawn: int) -> TrialStreams:
-        """The streams as they were after ``drawn`` numbers each."""
+    def resume(cls, seeds: list[int], drawn: int) -> RandomStreams:
+        """Return streams in their state after ``drawn`` numbers for each trial."""
         streams = cls(seeds)
         for generator in streams._generators:
             # PCG64 takes one step for each double

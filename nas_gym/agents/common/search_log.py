@@ -1,4 +1,4 @@
-"""What an agent shows while it learns: TensorBoard curves, messages, a progress bar."""
+"""Progress of an agent's search: TensorBoard curves, messages, a progress bar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def track(items: Sequence[int], label: str, *, enabled: bool) -> Iterable[int]:
-    """The items, with a progress bar on the terminal where enabled."""
+    """Return the items for iteration; if enabled, with a progress bar on the terminal."""
     if not enabled:
         return items
     from rich.progress import track as rich_track
@@ -23,8 +23,11 @@ def track(items: Sequence[int], label: str, *, enabled: bool) -> Iterable[int]:
 class SearchLog:
     """Logs the incumbents of an agent's trials through stable-baselines3's logger.
 
-    The curves are means over the trials, at the number of queries. Curves of single trials, with
-    unique queries and seconds, come from :class:`nas_gym.recording.RecordVectorSearch`.
+    The curves are means over the trials, against the number of queries. For curves of each trial,
+    with unique queries and seconds, use :class:`nas_gym.recording.RecordVectorSearch`.
+
+    Args:
+        agent: Agent to log; its ``tensorboard_log`` and ``verbose`` say what is written.
     """
 
     def __init__(self, agent: Agent) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nas_gym.agents.sb3.models import ALGORITHMS, make_model, recorded
+from nas_gym.agents.sb3.models import ALGORITHMS, make_model, recorded_search
 
 if TYPE_CHECKING:
     from nas_gym.agents.sb3.vec_env import SearchVecEnv
 
-__all__ = ["ALGORITHMS", "SearchVecEnv", "make_model", "recorded"]
+__all__ = ["ALGORITHMS", "SearchVecEnv", "make_model", "recorded_search"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
-"""stable-baselines3 and sb3-contrib by name, with hyper-parameters tuned for each search space.
+"""Algorithms of stable-baselines3 and sb3-contrib by name, with tuned hyper-parameters.
 
-The hyper-parameters are in ``hyperparams/<name>.yml``, in the form of RL Baselines3 Zoo: one entry
-for each search space; those without one take that of ``NB201``.
-``scripts/tune_sb3.py`` found them on tasks that are not reported.
+The hyper-parameters are in ``hyperparams/<name>.yml``, in the format of RL Baselines3 Zoo, with one
+entry for each search space. Spaces without an entry use that of ``NB201``. The script
+``scripts/tune_sb3.py`` found the values, on tasks that are not reported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from nas_gym.recording import RecordVectorSearch
 from nas_gym.recording.curves import Curves
 from nas_gym.registration import Mode, in_mode
 
-# stable-baselines3 and torch are imported where they are used: the names above all are read often.
+# The command line imports this module for the names of algorithms: stable-baselines3 and torch are
+# imported where they are used.
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.noise import ActionNoise
@@ -35,13 +36,13 @@ _HYPERPARAMS = Path(__file__).parent / "hyperparams"
 
 @dataclass(frozen=True)
 class Algorithm:
-    """Where an algorithm is, and what it can search.
+    """Import path of an algorithm, and what it can search.
 
     Attributes:
-        module: where it is imported from.
-        name: of its class.
+        module: Module of the class.
+        name: Name of the class.
         mode: Mode that it searches in.
-        masks: whether it knows action masks.
+        masks: Whether it uses action masks.
     """
 
     module: str
@@ -49,10 +50,12 @@ class Algorithm:
     mode: Mode
     masks: bool = False
 
-    def load(self) -> type[BaseAlgorithm]:
-        """Its class."""
-        found: type[BaseAlgorithm] = getattr(importlib.import_module(self.module), self.name)
-        return found
+    def import_class(self) -> type[BaseAlgorithm]:
+        """Import and return the class."""
+        algorithm_class: type[BaseAlgorithm] = getattr(
+            importlib.import_module(self.module), self.name
+        )
+        return algorithm_class
 
 
 ALGORITHMS = {
@@ -67,10 +70,10 @@ ALGORITHMS = {
     "sac": Algorithm("stable_baselines3", "SAC", Mode.ALPHA),
     "tqc": Algorithm("sb3_contrib", "TQC", Mode.ALPHA),
 }
-"""The names that the command line knows."""
+"""Algorithms by the names that commands accept."""
 
-_OF_THE_ZOO = ("n_envs", "noise_type", "noise_std", "vec_env_wrapper")
-_OURS = ("env", "seed", "tensorboard_log", "verbose", "device", "_init_setup_model")
+_ZOO_SETTINGS = ("n_envs", "noise_type", "noise_std", "vec_env_wrapper")
+_RESERVED = ("env", "seed", "tensorboard_log", "verbose", "device", "_init_setup_model")
 
 
 def make_model(
@@ -84,68 +87,69 @@ def make_model(
     tuned: bool = True,
     **hyperparams: Any,
 ) -> BaseAlgorithm:
-    """A model of stable-baselines3 or sb3-contrib, ready to ``learn``, on vector environments.
+    """Return a model of stable-baselines3 or sb3-contrib that is ready to ``learn``.
 
-    Its environments serve one search together: ``recorded(model)`` is that search.
+    Its vector environments together serve one search, which :func:`recorded_search` returns.
 
     Args:
-        name: one of :data:`ALGORITHMS`.
-        env_id: a task's ID in any mode; the algorithm searches in the mode that it can.
-        seed: of the model and its environments.
-        tensorboard_log: a folder for SB3's own TensorBoard curves.
-        verbose: as in SB3.
-        env_arguments: further arguments of ``gym.make_vec``, such as ``report``.
-        tuned: begin with the tuned hyper-parameters, rather than SB3's own.
-        **hyperparams: in place of these: arguments of the algorithm, and ``n_envs``,
-            ``noise_type`` (``"normal"``) with ``noise_std``, and ``vec_env_wrapper`` (the name of
-            a class or a list of them) as RL Baselines3 Zoo has them.
+        name: Name of the algorithm in :data:`ALGORITHMS`.
+        env_id: Environment ID of the task, in any mode; the algorithm uses the mode that it can
+            search in.
+        seed: Seed of the model and its environments.
+        tensorboard_log: Folder for SB3's own TensorBoard curves.
+        verbose: As in SB3.
+        env_arguments: Further arguments of ``gym.make_vec``, such as ``report``.
+        tuned: Whether to start from the tuned hyper-parameters, rather than from SB3's defaults.
+        **hyperparams: Values that replace these: arguments of the algorithm, and RL Baselines3
+            Zoo's ``n_envs``, ``noise_type`` (``"normal"``) with ``noise_std``, and
+            ``vec_env_wrapper`` (the name of a class or a list of names).
 
     Raises:
-        KeyError: an unknown algorithm.
-        TypeError: a hyper-parameter that the algorithm does not have.
-        ValueError: an algorithm without action masks on a search space that needs them, or
-            another kind of noise.
+        KeyError: If there is no such algorithm.
+        TypeError: If the algorithm has no such hyper-parameter.
+        ValueError: If the algorithm uses no action masks, and the search space needs them; or if
+            ``noise_type`` is not ``"normal"``.
 
     Example:
-        >>> from nas_gym.agents.sb3.models import make_model, recorded
+        >>> from nas_gym.agents.sb3.models import make_model, recorded_search
         >>> model = make_model("ppo", "NB201-cifar10-v0", seed=0).learn(600)
-        >>> recorded(model).regrets.shape[1]  # one search
+        >>> recorded_search(model).regrets.shape[1]  # one search
         1
     """
     from stable_baselines3.common.logger import Logger
 
     check_hyperparams(name, hyperparams)
-    algorithm = find(name)
+    algorithm = find_algorithm(name)
     mode_id, arguments = in_mode(env_id, algorithm.mode), env_arguments or {}
     one: Any = gym.make_vec(mode_id, num_envs=1, **arguments)
     space = one.task.space
     if algorithm.mode is Mode.SEQUENTIAL and space.has_masks and not algorithm.masks:
         raise ValueError(
-            f"{algorithm.name} knows no action masks, and {mode_id} has invalid actions. "
+            f"{algorithm.name} uses no action masks, and {mode_id} has invalid actions. "
             "Use maskableppo, or an algorithm that searches in alpha mode."
         )
     settings = {"policy": "MlpPolicy"} | (read_hyperparams(name, space.name) if tuned else {})
-    settings |= deepcopy(hyperparams)  # models change theirs
+    settings |= deepcopy(hyperparams)  # SB3 models modify their arguments
     n_envs, wrappers = settings.pop("n_envs", 1), settings.pop("vec_env_wrapper", [])
     envs = gym.make_vec(
         mode_id, num_envs=n_envs, autoreset_mode=AutoresetMode.SAME_STEP, **arguments
     )
     if "noise_type" in settings:
-        settings["action_noise"] = _noise(space.alpha_size, settings)
-    model: BaseAlgorithm = algorithm.load()(
-        env=_wrapped(envs, wrappers),
+        settings["action_noise"] = _make_noise(space.alpha_size, settings)
+    model: BaseAlgorithm = algorithm.import_class()(
+        env=_wrap(envs, wrappers),
         seed=seed,
         tensorboard_log=None if tensorboard_log is None else str(tensorboard_log),
         verbose=verbose,
-        device="cpu",  # of networks this small
+        device="cpu",  # faster for networks this small
         **settings,
     )
     if tensorboard_log is None and not verbose:
-        model.set_logger(Logger(None, []))  # SB3's own makes a folder for each model
+        model.set_logger(Logger(None, []))  # SB3's default makes a folder for each model
     return model
 
 
-def _wrapped(envs: VectorEnv[Any, Any, Any], wrappers: str | list[str]) -> VecEnv:
+def _wrap(envs: VectorEnv[Any, Any, Any], wrappers: str | list[str]) -> VecEnv:
     from stable_baselines3.common.vec_env import VecMonitor
 
     from nas_gym.agents.sb3.vec_env import SearchVecEnv
@@ -157,23 +161,25 @@ def _wrapped(envs: VectorEnv[Any, Any, Any], wrappers: str | list[str]) -> VecEn
     return venv
 
 
-def _noise(size: int, settings: dict[str, Any]) -> ActionNoise:
+def _make_noise(size: int, settings: dict[str, Any]) -> ActionNoise:
     from stable_baselines3.common.noise import NormalActionNoise
 
-    kind, spread = settings.pop("noise_type"), np.full(size, settings.pop("noise_std"))
+    kind, deviation = settings.pop("noise_type"), np.full(size, settings.pop("noise_std"))
     if kind != "normal":
-        raise ValueError(f'noise_type is "normal", got {kind!r}. Give action_noise itself.')
-    return NormalActionNoise(np.zeros_like(spread), spread)
+        raise ValueError(
+            f'noise_type must be "normal", got {kind!r}. For other noise, give action_noise.'
+        )
+    return NormalActionNoise(np.zeros_like(deviation), deviation)
 
 
-def recorded(model: BaseAlgorithm) -> Curves:
-    """The search that a model of :func:`make_model` has made so far, as one trial."""
+def recorded_search(model: BaseAlgorithm) -> Curves:
+    """Return the search that a model of :func:`make_model` has made so far, as one trial."""
     venv: Any = model.get_env()
     curves: Curves = venv.unwrapped.envs.curves()
     return curves
 
 
-def search(
+def run_sb3_search(
     name: str,
     env_id: str,
     queries: int,
@@ -181,15 +187,27 @@ def search(
     env_arguments: dict[str, Any] | None = None,
     **hyperparams: Any,
 ) -> Curves:
-    """Search with a fresh model until it has made so many queries; see :func:`make_model`."""
+    """Run one trial of an algorithm with a fresh model; see :func:`make_model`.
+
+    Args:
+        name: Name of the algorithm.
+        env_id: Environment ID of the task, in any mode.
+        queries: Number of queries.
+        seed: Seed of the model and its environments.
+        env_arguments: Further arguments of ``gym.make_vec``.
+        **hyperparams: Hyper-parameters that replace the tuned ones.
+
+    Returns:
+        The recorded search; every array has shape ``(queries, 1)``.
+    """
     arguments = dict(env_arguments or {})
-    if find(name).mode is Mode.ALPHA:
-        arguments["max_episode_steps"] = queries  # an episode is a search
+    if find_algorithm(name).mode is Mode.ALPHA:
+        arguments["max_episode_steps"] = queries  # one episode is the whole search
     model = make_model(name, env_id, seed=seed, env_arguments=arguments, **hyperparams)
-    # the environments take steps in turns: every one of them has to finish its last episode
+    # the environments step together: each of them has to finish its last episode
     rounds = -(-queries // model.n_envs)
     model.learn(rounds * model.n_envs * _steps_per_query(model))
-    return recorded(model).first_queries(queries)
+    return recorded_search(model).first_queries(queries)
 
 
 def _steps_per_query(model: BaseAlgorithm) -> int:
@@ -199,11 +217,11 @@ def _steps_per_query(model: BaseAlgorithm) -> int:
     return int(venv.get_attr("task")[0].space.num_decisions)
 
 
-def find(name: str) -> Algorithm:
-    """The algorithm of a name.
+def find_algorithm(name: str) -> Algorithm:
+    """Return the algorithm of a name.
 
     Raises:
-        KeyError: an unknown algorithm.
+        KeyError: If there is no such algorithm.
     """
     if name not in ALGORITHMS:
         raise KeyError(f"There is no algorithm {name!r}. There are: {', '.join(ALGORITHMS)}.")
@@ -211,24 +229,26 @@ def find(name: str) -> Algorithm:
 
 
 def read_hyperparams(name: str, space: str) -> dict[str, Any]:
-    """The tuned hyper-parameters of an algorithm for the search space of a name.
+    """Return the tuned hyper-parameters of an algorithm for a search space, both given by name.
 
     Raises:
-        KeyError: an unknown algorithm.
+        KeyError: If there is no such algorithm.
     """
-    find(name)
+    find_algorithm(name)
     families = yaml.safe_load((_HYPERPARAMS / f"{name}.yml").read_text())
     return dict(families.get(space, families["NB201"]))
 
 
 def check_hyperparams(name: str, hyperparams: Mapping[str, Any]) -> None:
-    """Refuse what an algorithm does not know.
+    """Raise an error if an algorithm lacks one of the hyper-parameters.
 
     Raises:
-        TypeError: a name that is none of its hyper-parameters.
+        TypeError: If it has no hyper-parameter of a given name.
     """
-    known = [*inspect.signature(find(name).load()).parameters, *_OF_THE_ZOO]
-    given = [each for each in known if each not in _OURS]
-    unknown = [each for each in hyperparams if each not in given]
+    parameters = inspect.signature(find_algorithm(name).import_class()).parameters
+    accepted = [each for each in (*parameters, *_ZOO_SETTINGS) if each not in _RESERVED]
+    unknown = [each for each in hyperparams if each not in accepted]
     if unknown:
-        raise TypeError(f"{name} has no setting {', '.join(unknown)}. It has: {', '.join(given)}.")
+        raise TypeError(
+            f"{name} has no setting {', '.join(unknown)}. It has: {', '.join(accepted)}."
+        )

@@ -1,4 +1,7 @@
-"""Our vector environments as stable-baselines3's: no subprocesses, one NumPy call a step."""
+"""Adapter of this package's vector environments for stable-baselines3.
+
+It needs no subprocesses: a step of all environments is one NumPy call.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,19 @@ Indices = int | Iterable[int] | None
 
 
 class SearchVecEnv(VecEnv):
-    """A vector environment of this package for stable-baselines3, which takes its own kind only.
+    """A vector environment of this package as a ``VecEnv`` of stable-baselines3.
 
-    They serve one model, and so one search: noise on the signal is the same in all of them.
+    The environments serve one model, and therefore one search: noise on the signal is the same in
+    all of them.
 
     Args:
-        envs: from ``gym.make_vec(id, num_envs=n, autoreset_mode="SameStep")``, possibly wrapped.
+        envs: Result of ``gym.make_vec(id, num_envs=n, autoreset_mode="SameStep")``; wrappers are
+            allowed.
 
     Raises:
-        TypeError: not a vector environment of this package.
-        ValueError: one that does not reset in the step that ends an episode, as SB3 expects.
-        RuntimeError: one with noise that was reset before.
+        TypeError: If it is not a vector environment of this package.
+        ValueError: If it does not reset in the step that ends an episode, as SB3 expects.
+        RuntimeError: If it has noise on the signal, and was reset before.
 
     Example:
         >>> import gymnasium as gym
@@ -59,7 +64,7 @@ class SearchVecEnv(VecEnv):
         super().__init__(envs.num_envs, inner.single_observation_space, inner.single_action_space)
 
     def reset(self) -> Any:
-        """Begin an episode of every environment; seeds given before hold."""
+        """Begin an episode of every environment, with the seeds that were set before."""
         seeds: Any = None if all(seed is None for seed in self._seeds) else self._seeds
         options = next((options for options in self._options if options), None)
         observations, infos = self.envs.reset(seed=seeds, options=options)
@@ -69,16 +74,16 @@ class SearchVecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Note the actions that :meth:`step_wait` takes."""
+        """Store the actions that :meth:`step_wait` takes."""
         self._actions = actions
 
     def step_wait(
         self,
     ) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Step; at an episode's end infos have ``terminal_observation`` and the query's entries."""
+        """Step; infos at the end of an episode hold ``terminal_observation`` and the query."""
         observations, rewards, terminated, truncated, infos = self.envs.step(self._actions)
         dones = terminated | truncated
-        if dones[0]:  # all of them: searches in lockstep end together
+        if dones[0]:  # episodes in lockstep end together
             self.reset_infos = self._split(infos)
             steps = self._split(infos["final_info"], truncated & ~terminated)
             for i, info in enumerate(steps):
@@ -90,7 +95,7 @@ class SearchVecEnv(VecEnv):
     def _split(
         self, infos: dict[str, Any], truncated: NDArray[np.bool_] | None = None
     ) -> list[dict[str, Any]]:
-        """The info of each environment, computed when it is read."""
+        """Return the info of each environment, which is computed when it is read."""
         return [
             LazyInfo(
                 {} if truncated is None else {"TimeLimit.truncated": bool(truncated[i])},
@@ -104,7 +109,7 @@ class SearchVecEnv(VecEnv):
         self.envs.close()
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        """An attribute of each environment; those in lockstep share what there is."""
+        """Return an attribute of each environment; they share their attributes."""
         if attr_name == "action_masks":
             self._require(attr_name)
             return [partial(self._masks_of, i) for i in self._get_indices(indices)]
@@ -112,28 +117,28 @@ class SearchVecEnv(VecEnv):
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
-        """Refused: what belongs to one environment alone is not kept apart.
+        """Raise an error, because environments in lockstep share their attributes.
 
         Raises:
-            AttributeError: always.
+            AttributeError: Always.
         """
         raise AttributeError(
-            f"{attr_name!r} cannot be set in single environments, which run in lockstep. Give it "
-            "to gym.make_vec, or use make_vec_env of stable-baselines3."
+            f"{attr_name!r} cannot be set in single environments, because they run in lockstep. "
+            "Pass it to gym.make_vec, or use make_vec_env of stable-baselines3."
         )
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """What a method gives for each environment: ``action_masks`` or ``render``.
+        """Call ``action_masks`` or ``render`` and return the result of each environment.
 
         Raises:
-            AttributeError: another method.
+            AttributeError: If it is another method.
         """
         if method_name not in ("action_masks", "render"):
             raise AttributeError(
-                f"env_method knows action_masks and render, not {method_name!r}: environments in "
-                "lockstep have no others of their own."
+                f"env_method accepts action_masks and render, not {method_name!r}, because "
+                "environments in lockstep have no other methods of their own."
             )
         self._require(method_name)
         rows = getattr(self._inner, method_name)(*method_args, **method_kwargs)
@@ -150,16 +155,16 @@ class SearchVecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Indices = None
     ) -> list[bool]:
-        """Never: there are no single environments to wrap."""
+        """Return ``False`` for each environment: there are no single environments to wrap."""
         return [False for _ in self._get_indices(indices)]
 
     def get_images(self) -> list[NDArray[np.uint8]]:
-        """A picture of each environment, for ``render_mode="rgb_array"``."""
+        """Return an image of each environment, for ``render_mode="rgb_array"``."""
         return list(self._inner.render())
 
 
 def _info_row(infos: dict[str, Any], i: int) -> dict[str, Any]:
-    """One environment's entries of Gymnasium's vector form."""
+    """Return one environment's entries of infos in Gymnasium's vector format."""
     row: dict[str, Any] = {}
     for key, value in infos.items():
         if key.startswith("_") or key in ("final_obs", "final_info"):

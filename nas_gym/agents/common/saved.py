@@ -1,0 +1,64 @@
+"""Files of saved agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import read_tensors
+
+State = dict[str, NDArray[Any]]
+"""A saved agent: arrays by name."""
+
+Value = TypeVar("Value")
+
+_SHIPPED = Path(__file__).parents[1] / "pretrained"
+_SUFFIX = ".safetensors"
+_REQUIRED = {"agent", "settings", "space", "choices", "task"}
+_RENAMED = {"L2NASPaper": "L2NAS"}  # classes of earlier versions, whose files are still read
+
+
+def agent_file(path: str | Path) -> Path:
+    """Return the file of a saved agent; the suffix ``.safetensors`` may be left out.
+
+    Raises:
+        ValueError: If the path has no file name.
+    """
+    path = Path(path)
+    if not path.name:
+        raise ValueError(f"{str(path)!r} has no file name: give the path of a saved agent.")
+    return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
+
+
+def pretrained_file(path: str | Path) -> Path:
+    """Return the file of a saved agent, given its path or the name of one in this package."""
+    shipped = _SHIPPED / f"{path}{_SUFFIX}"
+    return shipped if shipped.parent == _SHIPPED and shipped.is_file() else agent_file(path)
+
+
+def read_agent(path: Path) -> State:
+    """Read the arrays of a saved agent.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedDataError: If the file is not a complete saved agent.
+    """
+    state = read_tensors(path)
+    if _REQUIRED - state.keys():
+        raise DamagedDataError(f"{path} is not a whole saved agent.")
+    return state
+
+
+def saved_class_name(state: State) -> str:
+    """Return the present name of the class of a saved agent."""
+    name = str(state["agent"])
+    return _RENAMED.get(name, name)
+
+
+def part(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    """Return the entries whose names start with a prefix, without the prefix."""
+    return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
