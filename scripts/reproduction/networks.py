@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import L2NAS
-from nas_gym.agents.registry import ONE_SHOT
+from nas_gym.agents.registry import ONE_SHOT, find_agent
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit

@@ -119,7 +119,7 @@ def test_meta_train_then_search_with_what_was_learned(cli, tmp_path):
     for option, value in (("--epochs", 0), ("--queries", 0), ("--seeds", 0), ("--first-seed", -1)):
         assert "at least" in cli(*nothing, option, value, fails=True)
     assert "leave out --test" in cli(*nothing, "--test", "NBGraph-photo-v0", fails=True)
-    assert "names no file" in cli(*nothing[:-1], ".", fails=True)
+    assert "has no file name" in cli(*nothing[:-1], ".", fails=True)
     assert not list(tmp_path.glob("nothing*"))
     (tmp_path / "learned.safetensors").write_bytes(b"nothing")
     assert "safetensors" in cli(*train, 3, fails=True)
