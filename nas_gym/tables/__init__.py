@@ -1,4 +1,4 @@
-"""Tables: the metrics of every architecture, from where they are published."""
+"""Tables: metrics of all architectures of a search space, from published files."""
 
 from nas_gym.tables.catalog import SOURCES, TableSource, fetch_table, imported_tables, load_table
 from nas_gym.tables.table import Metric, Objective, Table

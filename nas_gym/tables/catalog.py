@@ -1,4 +1,4 @@
-"""Every table that can be opened by name, and where its numbers come from."""
+"""The catalogue: tables that can be opened by name, and their sources."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ GRAPH_DATASETS = (
 
 @dataclass(frozen=True)
 class TableSource:
-    """Where a table of the catalogue comes from.
+    """The source of a table of the catalogue.
 
     Attributes:
-        name: the table's name.
-        summary: what it holds, in one line.
-        origin: a package of the package index, or the publisher's site.
-        read: converts it; raises :class:`MissingDataError` where it is not on this machine.
-        files: what ``nas-gym data fetch`` downloads; empty where it comes with a package.
+        name: Name of the table.
+        summary: Content of the table, in one line.
+        origin: How the data comes to this machine, for ``nas-gym data list``.
+        read: Function that converts the source; it raises :class:`MissingDataError` if the data is
+            not on this machine.
+        files: Files to download; empty if the data comes with a Python package.
     """
 
     name: str
@@ -41,7 +42,7 @@ class TableSource:
 
 
 def _call(module: str, function: str, *arguments: object) -> Table:
-    # The readers are imported when a table is first converted, not with nas_gym.
+    # a reader is imported when its table is first converted, not with nas_gym
     found = getattr(import_module(f"nas_gym.tables.sources.{module}"), function)
     return cast(Table, found(*arguments))
 
@@ -57,9 +58,10 @@ def _read_12_epochs() -> Table:
     path = download.find_file("nb201_12epochs.csv")
     if path is None:
         raise MissingDataError(
-            "Table 'nb201-12epochs' is read from nb201_12epochs.csv, which is not published as a "
-            "download. Set NAS_GYM_DATA to a folder that holds it, or import the official "
-            "NAS-Bench-201 file, which has the same numbers: `nas-gym data import FILE.pth`."
+            "The file nb201_12epochs.csv of table 'nb201-12epochs' is not on this machine, and it "
+            "is not published as a download. Set NAS_GYM_DATA to a folder with this file, or "
+            "import the official NAS-Bench-201 file, which has the same numbers: "
+            "`nas-gym data import FILE.pth --name NAME`."
         )
     return _call("nats_csv", "read_nb201_12_epochs", path)
 
@@ -68,7 +70,7 @@ def _read_help() -> Table:
     csv = download.find_file("help_nb201_latency_ms.csv")
     if csv is not None:
         return _call("help_latency", "read_help_csv", csv)
-    for folder in ("help-nasbench201", "nasbench201/latency"):  # as fetched, as in HELP's clone
+    for folder in ("help-nasbench201", "nasbench201/latency"):  # downloaded, or a clone of HELP
         paths = [download.find_file(f"{folder}/{device}.pt") for device in HELP_DEVICES]
         if paths[0] is not None and None not in paths:
             return _call("help_latency", "read_help_files", paths[0].parent)
@@ -78,7 +80,7 @@ def _read_help() -> Table:
 def _missing(table: str, file: str) -> MissingDataError:
     return MissingDataError(
         f"Table {table!r} is not on this machine. Run `nas-gym data fetch {table}`, or set "
-        f"NAS_GYM_DATA to a folder that holds {file}."
+        f"NAS_GYM_DATA to a folder with the file {file}."
     )
 
 
@@ -127,23 +129,24 @@ _opened: dict[tuple[str, tuple[int, int]], Table] = {}
 
 
 def load_table(name: str) -> Table:
-    """Open a table by name: one of :data:`SOURCES`, or one that you imported.
+    """Open a table by name: a table of :data:`SOURCES`, or an imported table.
 
-    The first use on a machine converts the source into flat arrays in the cache; later ones
-    memory-map them. One process opens a table once.
+    The first call on a machine converts the source into flat arrays in the cache; later calls
+    memory-map them. Within a process, all calls return the same object.
 
     Raises:
-        KeyError: no table of that name; the message lists those there are.
-        MissingDataError: its data is not on this machine; the message says how to get it.
-        DamagedDataError: the cache or the source differs from its sha256.
-        DataError: the cache cannot be written to.
+        KeyError: If there is no table of that name; the message lists all tables.
+        MissingDataError: If its data is not on this machine; the message says how to get it.
+        DamagedDataError: If the cache or the source differs from its sha256.
+        DataError: If the cache cannot be written to, or the table's search space is not
+            registered.
     """
     if not store.is_stored(name):
         if name not in SOURCES:
             known = ", ".join(sorted({*SOURCES, *imported_tables()}))
             raise KeyError(
-                f"There is no table {name!r}. There are: {known}. "
-                "Import one of your own with `nas-gym data import`."
+                f"There is no table {name!r}. The tables are: {known}. "
+                "Import a file of your own with `nas-gym data import`."
             )
         store.save_table(SOURCES[name].read())
     description = store.table_folder(name) / "table.json"
@@ -154,35 +157,35 @@ def load_table(name: str) -> Table:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Tells a file from one that has replaced it, even within one tick of the clock."""
+    """Return numbers that change if a file is replaced, even within one tick of the clock."""
     if not path.exists():
-        return 0, 0  # store.load_stored_table says what is wrong
+        return 0, 0  # load_stored_table() raises the error
     status = path.stat()
     return status.st_mtime_ns, status.st_ino
 
 
 def imported_tables() -> list[str]:
-    """The names of the tables in the cache that are not in the catalogue: users' own."""
+    """Return the names of the tables that users imported: those in the cache, not in SOURCES."""
     names = [path.name for path in store.table_folder("any").parent.glob("*")]
     return sorted(name for name in names if store.is_stored(name) and name not in SOURCES)
 
 
 def fetch_table(name: str) -> Table:
-    """Download what a table is read from, if need be, and open it.
+    """Download the files of a table, if they are not on this machine, and open it.
 
     Raises:
-        KeyError: no table of that name in the catalogue.
-        DataError: the download failed.
-        DamagedDataError: the cached table is damaged.
+        KeyError: If there is no table of that name in the catalogue.
+        DataError: If the download failed.
+        DamagedDataError: If the cached table is damaged.
     """
     if name not in SOURCES:
-        raise KeyError(f"There is no table {name!r} to fetch. There are: {', '.join(SOURCES)}.")
+        raise KeyError(
+            f"There is no table {name!r} to fetch. The tables are: {', '.join(SOURCES)}."
+        )
     try:
         return load_table(name)
     except (MissingDataError, DamagedDataError) as error:
-        if not SOURCES[name].files or store.is_stored(
-            name
-        ):  # there, so the cache is what is damaged
+        if not SOURCES[name].files or store.is_stored(name):  # the cache is damaged, not the source
             raise
         download.fetch_files(SOURCES[name].files, again=isinstance(error, DamagedDataError))
         return load_table(name)

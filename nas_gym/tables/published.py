@@ -1,4 +1,4 @@
-"""The files that are downloaded, pinned to a commit of their publishers."""
+"""Files that can be downloaded, pinned to a commit of their publishers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HELP_DEVICES = (
     "titanx_1", "titanx_256", "titanx_32", "titanxp_1", "titanxp_256", "titanxp_32",
 )  # fmt: skip
 HELP_COMMIT = "45f70eb92d0d735970a33b608d1544ad3c52f285"
-HELP_FOLDER = "data/nasbench201/latency"  # of the repository
+HELP_FOLDER = "data/nasbench201/latency"  # in the repository
 HELP_FILES = tuple(
     RemoteFile(
         f"help-nasbench201/{device}.pt",

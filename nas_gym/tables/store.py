@@ -1,4 +1,4 @@
-"""Where tables lie on disk: flat arrays in a cache folder, written whole or not at all."""
+"""Storage of tables: flat arrays in the cache folder, written atomically."""
 
 from __future__ import annotations
 
@@ -23,22 +23,26 @@ from nas_gym.utils.cache import cache_folder
 from nas_gym.utils.errors import DamagedDataError, DataError
 from nas_gym.utils.files import sha256, writing
 
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a table; none leads out of the cache
-FORMAT = 1  # of the folders below; older ones are left alone and converted anew
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of tables; safe as a folder name
+FORMAT = 1  # version of the stored files; folders of other versions are ignored
 
 
 def table_folder(name: str) -> Path:
-    """The folder of a converted table, whether it exists or not."""
+    """Return the folder of a table, which may not exist."""
     return cache_folder() / f"tables-v{FORMAT}" / name
 
 
 def save_table(table: Table, *, replace: bool = False) -> None:
-    """Store a table in the cache, in one step.
+    """Store a table in the cache, atomically.
 
-    Where another process stored the same table meanwhile, theirs stays unless ``replace``.
+    Args:
+        table: Table to store.
+        replace: Whether to overwrite a table of the same name. Otherwise the stored table stays,
+            for example one that another process stored at the same time.
 
     Raises:
-        DataError: the cache cannot be written to, or the disk is full; nothing is left behind.
+        DataError: If the cache cannot be written to, the disk is full, or the search space would
+            not be restored as it is. No files are left behind.
     """
     folder = table_folder(table.name)
     with writing(folder):
@@ -62,7 +66,7 @@ def _write_folder(table: Table, folder: Path) -> None:
         content = io.BytesIO()
         np.save(content, array, allow_pickle=False)
         with (folder / name).open("wb") as file:
-            file.write(content.getbuffer())  # whose errors say why; those of np.save do not
+            file.write(content.getbuffer())  # its errors give the reason, those of np.save do not
             file.flush()
             os.fsync(file.fileno())
     description = {
@@ -74,7 +78,7 @@ def _write_folder(table: Table, folder: Path) -> None:
         "sha256": {name: sha256(folder / name) for name in arrays},
     }
     (folder / "table.json").write_text(json.dumps(description, indent=1) + "\n")
-    folder.chmod(0o755)  # mkdtemp makes it private
+    folder.chmod(0o755)  # mkdtemp creates private folders
 
 
 def _move_into_place(temporary: Path, folder: Path, *, replace: bool) -> None:
@@ -94,20 +98,21 @@ def _move_into_place(temporary: Path, folder: Path, *, replace: bool) -> None:
 
 
 def load_stored_table(name: str) -> Table:
-    """Open a stored table; its values are memory-mapped, read-only.
+    """Open a stored table. Its values are memory-mapped and read-only.
 
     Raises:
-        DamagedDataError: a file is missing, cut short or altered.
+        DamagedDataError: If a file is missing, truncated or altered.
+        DataError: If the search space is not registered, or has changed.
     """
     folder = table_folder(name)
     try:
         description = json.loads((folder / "table.json").read_text())
         files = {path.name for path in folder.glob("*.npy")}
         if files != set(description["sha256"]):
-            raise ValueError(f"the files {sorted(files)} are not those it was written with")
+            raise ValueError(f"its files {sorted(files)} are not the stored files")
         for file, expected in description["sha256"].items():
             if sha256(folder / file) != expected:
-                raise ValueError(f"sha256 of {file} differs from the one noted when it was written")
+                raise ValueError(f"the sha256 of {file} differs from the stored one")
         values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
         return Table(
             name=description["name"],
@@ -120,16 +125,16 @@ def load_stored_table(name: str) -> Table:
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
         raise DamagedDataError(
             f"The cached table in {folder} is damaged: {error}. "
-            f"Delete it with `nas-gym data remove {name}`; "
-            "it is converted again on next use (a table of your own needs another import)."
+            f"Delete it with `nas-gym data remove {name}`. A table of the package is then "
+            "converted again on next use; import a table of your own again."
         ) from error
 
 
 def stored_datasets(name: str) -> list[str]:
-    """The data sets that a stored table has tasks for, without opening its arrays.
+    """Return the data sets for which a stored table has tasks, without opening its arrays.
 
     Raises:
-        DamagedDataError: its description cannot be read.
+        DamagedDataError: If its description cannot be read.
     """
     file = table_folder(name) / "table.json"
     try:
@@ -141,16 +146,16 @@ def stored_datasets(name: str) -> list[str]:
 
 
 def is_stored(name: str) -> bool:
-    """Whether a converted table of that name lies in the cache."""
+    """Return whether a table of that name is in the cache."""
     return NAME_PATTERN.fullmatch(name) is not None and table_folder(name).is_dir()
 
 
 def remove_table(name: str) -> None:
-    """Delete a converted table from the cache.
+    """Delete a table from the cache.
 
     Raises:
-        KeyError: no table of that name in the cache.
-        DataError: the cache cannot be written to.
+        KeyError: If there is no table of that name in the cache.
+        DataError: If the cache cannot be written to.
     """
     if not is_stored(name):
         raise KeyError(f"There is no table {name!r} in the cache.")

@@ -1,4 +1,4 @@
-"""A table: the metrics of every architecture of a search space, as one array."""
+"""Tables: the metrics of all architectures of a search space, as one array."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from nas_gym.spaces import SearchSpace
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of a table.
+    """The description of a metric.
 
     Attributes:
-        name: the column's name.
-        unit: ``"%"``, ``"ms"``, ``"M"`` (millions), ``"s"``, or empty for plain numbers.
-        maximize: whether larger is better.
-        description: what was measured, in a few words.
-        seconds: the column that says how long the training took that gave this metric, in
-            seconds; empty where the table does not say.
+        name: Name of the metric; in a table, name of its column.
+        unit: Unit: ``"%"``, ``"ms"``, ``"M"`` (millions), ``"s"``, or empty for plain numbers.
+        maximize: Whether higher is better.
+        description: What was measured, in a few words.
+        seconds: Name of the metric with the training time in seconds; empty if it is unknown.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Objective:
-    """Which columns a data set's task uses: the search signal and the reported metric."""
+    """The columns that the task of a data set uses: the search signal and the reported metric."""
 
     signal: str
     report: str
@@ -42,15 +41,20 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Metric columns indexed by genotype index.
+    """The metrics of all architectures of a search space.
 
     Attributes:
-        name: the table's name in the catalogue.
-        space: the search space whose indices number the rows.
-        metrics: the columns.
-        values: shape ``(space.size, len(metrics))`` float64; NaN where a value was not measured.
-        objectives: for each data set that the table covers, the columns of its task.
-        provenance: where the numbers come from: package and version, or file, and sha256.
+        name: Name of the table in the catalogue.
+        space: Search space; its indices number the rows.
+        metrics: Descriptions of the columns.
+        values: Values of shape ``(space.size, len(metrics))`` float64; NaN for a value that was not
+            measured.
+        objectives: Columns of the task of each data set of the table.
+        provenance: Source of the numbers: package and version, or file, and sha256.
+
+    Raises:
+        ValueError: If ``values`` has another shape.
+        KeyError: If an objective or a metric names a column that does not exist.
     """
 
     name: str
@@ -80,10 +84,10 @@ class Table:
         return {metric.name: i for i, metric in enumerate(self.metrics)}
 
     def position(self, name: str) -> int:
-        """The column number of a metric.
+        """Return the column number of a metric.
 
         Raises:
-            KeyError: an unknown metric; the message lists those there are.
+            KeyError: If the table has no such metric; the message lists its metrics.
         """
         if name not in self._positions:
             raise KeyError(
@@ -92,19 +96,27 @@ class Table:
         return self._positions[name]
 
     def metric(self, name: str) -> Metric:
-        """The description of a column; raises ``KeyError`` as :meth:`position` does."""
+        """Return the description of a column.
+
+        Raises:
+            KeyError: If the table has no such metric.
+        """
         return self.metrics[self.position(name)]
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """A copy of one column, shape ``(space.size,)`` float64."""
+        """Return a copy of one column, shape ``(space.size,)`` float64.
+
+        Raises:
+            KeyError: If the table has no such metric.
+        """
         return np.array(self.values[:, self.position(name)])
 
     def lookup(self, indices: ArrayLike, name: str) -> NDArray[np.float64]:
-        """One metric of many architectures, shape of ``indices``, float64.
+        """Return one metric of architectures, float64 of the shape of ``indices``.
 
         Raises:
-            IndexError: an index outside the table.
-            KeyError: an unknown metric.
+            IndexError: If an index is outside the table.
+            KeyError: If the table has no such metric.
         """
         found: NDArray[np.float64] = self.values[:, self.position(name)][np.asarray(indices)]
         return found

@@ -1,1 +1,1 @@
-"""Utilities that every other part uses: files, the cache, downloads, errors and ranks."""
+"""Utilities of all other packages: files, cache, downloads, errors, random numbers and ranks."""

@@ -1,4 +1,4 @@
-"""The folder in which converted tables, downloads, supernets and results are kept."""
+"""The cache folder of tables, downloads, supernets and training results."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder of converted tables and downloads.
-
-    ``NAS_GYM_CACHE`` names it; otherwise it is the operating system's cache folder for programs.
-    """
+    """Return the cache folder: ``NAS_GYM_CACHE``, or the system's cache folder by default."""
     named = os.environ.get("NAS_GYM_CACHE")
     if named:
         return Path(named).expanduser()

@@ -1,4 +1,4 @@
-"""Files that are published elsewhere: found on this machine, or fetched on request."""
+"""Published files: finding them on this machine, and downloading them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nas_gym.utils.files import sha256, writing
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file on its publisher's site.
+    """A published file.
 
     Attributes:
-        name: the file's name.
-        url: where it is published.
-        sha256: its content; empty where the reader checks the content itself.
+        name: Name of the file, relative to the folder of downloads.
+        url: URL of the file.
+        sha256: sha256 of its content; empty if the reader checks the content.
     """
 
     name: str
@@ -28,18 +28,25 @@ class RemoteFile:
 
 
 def data_folders() -> list[Path]:
-    """The folders named by ``NAS_GYM_DATA`` (several are separated as in ``PATH``)."""
+    """Return the folders in ``NAS_GYM_DATA``, which are separated as in ``PATH``."""
     named = os.environ.get("NAS_GYM_DATA", "")
     return [Path(folder).expanduser() for folder in named.split(os.pathsep) if folder]
 
 
 def downloads_folder() -> Path:
-    """Where fetched files lie."""
+    """Return the folder of downloaded files."""
     return cache_folder() / "downloads"
 
 
 def find_file(name: str) -> Path | None:
-    """A file in ``NAS_GYM_DATA`` (up to two folders deep) or among the downloads."""
+    """Return the path of a file in ``NAS_GYM_DATA`` (up to two folders deep) or the downloads.
+
+    Args:
+        name: Name of the file; it may begin with the name of its folder.
+
+    Returns:
+        The path, or ``None`` if there is no such file.
+    """
     for folder in data_folders():
         for pattern in (name, f"*/{name}", f"*/*/{name}"):
             for path in sorted(folder.glob(pattern)):
@@ -49,17 +56,15 @@ def find_file(name: str) -> Path | None:
 
 
 def fetch_files(files: Iterable[RemoteFile], *, again: bool = False) -> None:
-    """Download files into the cache with a progress bar, each checked before it gets its name.
-
-    Files that are there already and intact are left alone.
+    """Download files into the cache with a progress bar. Intact files are not downloaded again.
 
     Args:
-        files: what to download.
-        again: whether files without a sha256 that are there already are damaged.
+        files: Files to download.
+        again: Whether to download files without a sha256 again.
 
     Raises:
-        DataError: the network or the cache folder does not let us.
-        DamagedDataError: what arrived is not what was pinned.
+        DataError: If the download failed, or the cache folder cannot be written to.
+        DamagedDataError: If a downloaded file differs from its sha256.
     """
     import pooch
     from requests.exceptions import RequestException
@@ -72,7 +77,7 @@ def fetch_files(files: Iterable[RemoteFile], *, again: bool = False) -> None:
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=60)
         with writing(target):
             if not file.sha256:
-                target.unlink(missing_ok=True)  # which pooch would take for what was asked for
+                target.unlink(missing_ok=True)  # pooch would keep it
             try:
                 pooch.retrieve(
                     file.url,
@@ -81,12 +86,12 @@ def fetch_files(files: Iterable[RemoteFile], *, again: bool = False) -> None:
                     path=folder,
                     downloader=downloader,
                 )
-            except RequestException as error:  # an OSError too, but not one of writing
+            except RequestException as error:  # also an OSError, but not an error of writing
                 raise DataError(
                     f"Could not download {file.url}: {error}. Check the network, or download the "
-                    "file by other means and name its folder in NAS_GYM_DATA."
+                    "file by other means and set NAS_GYM_DATA to its folder."
                 ) from error
-            except ValueError as error:  # pooch's word for a wrong hash
+            except ValueError as error:  # pooch raises it for a wrong hash
                 raise DamagedDataError(
-                    f"What {file.url} sent is not the pinned file (sha256 {file.sha256}): {error}"
+                    f"{file.url} has another file than expected (sha256 {file.sha256}): {error}"
                 ) from error

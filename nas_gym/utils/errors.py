@@ -1,4 +1,4 @@
-"""What can go wrong with data, as errors that say what to do."""
+"""Errors of data and training. Their messages say what to do."""
 
 
 class DataError(RuntimeError):
@@ -6,19 +6,19 @@ class DataError(RuntimeError):
 
 
 class MissingDataError(DataError):
-    """The data of a table is not on this machine; the message names the command that brings it."""
+    """The data of a table is not on this machine; the message names the command that gets it."""
 
 
 class DamagedDataError(DataError):
-    """Data differs from what its sha256 promises, or is not in the format it should have."""
+    """Data differs from its sha256, or does not have the expected format."""
 
 
 class TrainingError(RuntimeError):
-    """A network could not be trained; the message says why, and what to change."""
+    """The training of a network failed; the message names the reason and what to change."""
 
 
 class DivergedError(TrainingError):
-    """The loss of a training is no number any more."""
+    """The training loss became NaN or infinite."""
 
 
 class EvaluationError(ValueError):

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read without pickle."""
+"""Atomic writing of files, and reading without pickle."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from nas_gym.utils.errors import DamagedDataError, DataError
 
-_UMASK = os.umask(0)  # can only be read by setting it
+_UMASK = os.umask(0)  # it can be read only by setting it
 os.umask(_UMASK)
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(2**20), b""):
@@ -34,24 +34,35 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Turn the errors of writing below ``target`` into ones that say what to do."""
+    """Convert operating system errors within the block into a :class:`DataError`.
+
+    Args:
+        target: File or folder that is written, for the message.
+
+    Raises:
+        DataError: If an ``OSError`` is raised in the block; the message says what to do.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            reason = "it may not be written to"
+            reason = "permission denied"
         elif error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = "the disk is full"
         else:
             reason = str(error)
         raise DataError(
-            f"Could not write {target}: {reason}. Choose a folder with room that you can write "
-            "to (NAS_GYM_CACHE names the one of the cache), and try again."
+            f"Could not write {target}: {reason}. Choose a folder on a disk with space that you "
+            "can write to (NAS_GYM_CACHE names the cache folder), and try again."
         ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part."""
+    """Write a file so that readers see the old or the new content, never a part of it.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -60,7 +71,7 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_UMASK)  # else nobody but us could read it
+            os.chmod(temporary, 0o666 & ~_UMASK)  # mkstemp creates private files
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -68,17 +79,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to one ``.npz`` file, whole or not at all, without pickle."""
+    """Write named arrays to one ``.npz`` file, atomically and without pickle."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what :func:`write_arrays` wrote.
+    """Read the arrays of a file of :func:`write_arrays`.
 
     Raises:
-        DamagedDataError: not such a file, or one that is cut short.
+        DamagedDataError: If the file has another format or is truncated.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -88,12 +99,12 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to one safetensors file, whole or not at all; texts go to its header."""
+    """Write named arrays to one safetensors file, atomically; texts are stored in its header."""
     from safetensors.numpy import save
 
     texts = {name: each.tolist() for name, each in arrays.items() if _is_text(each)}
     tensors = {name: each for name, each in arrays.items() if name not in texts}
-    # in one entry, for safetensors writes several in any order: the same content, the same file
+    # one entry, because safetensors writes several entries in any order, and files must be equal
     write_atomically(path, save(tensors, {"texts": json.dumps(texts)}))
 
 
@@ -102,11 +113,11 @@ def _is_text(array: NDArray[Any]) -> bool:
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what :func:`write_tensors` wrote.
+    """Read the arrays of a file of :func:`write_tensors`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DamagedDataError: not such a file, or one that is cut short.
+        FileNotFoundError: If there is no such file.
+        DamagedDataError: If the file has another format or is truncated.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -118,4 +129,6 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors | {name: np.array(text) for name, text in texts.items()}
     except (SafetensorError, ValueError) as error:
-        raise DamagedDataError(f"{path} is not a whole safetensors file: {error}.") from error
+        raise DamagedDataError(
+            f"{path} is not a safetensors file, or is truncated: {error}."
+        ) from error

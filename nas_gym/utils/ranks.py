@@ -1,4 +1,4 @@
-"""Scores of ranks, and rank correlations."""
+"""Rank scores and rank correlations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 
 def rank_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Normal scores of values within their row, ``(n, m)`` -> ``(n, m)``.
+    """Return the normal scores of values within their row, ``(n, m)`` -> ``(n, m)``.
 
-    The value of rank ``r`` (from 0) of ``m`` has the score that a standard normal variable
-    exceeds with probability ``1 - (r + 0.5) / m``. Accuracies of good architectures lie a tenth of
-    a percent apart, those of the worst tens of percents below: their ranks are evenly told apart,
-    and are comparable between tasks. Of equal values, the earlier one has the lower rank.
+    The score of the value with rank ``r`` (from 0, ascending) is the ``(r + 0.5) / m`` quantile of
+    the standard normal distribution. Accuracies of good architectures differ by a tenth of a
+    percent, and the worst are lower by tens of percents; scores are evenly spread and comparable
+    between tasks. If values are equal, the first one has the lowest rank.
     """
     order = np.argsort(values, axis=1, kind="stable")
     scores = np.empty(values.shape)
@@ -26,7 +26,12 @@ def rank_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def rank_scores_among(
     values: NDArray[np.float64], present: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """As :func:`rank_scores`, among the values of each row that are ``present``; 0 for others."""
+    """Return normal scores among some values of each row, ``(n, m)`` -> ``(n, m)``.
+
+    Args:
+        values: Values, shape ``(n, m)``.
+        present: Whether each value is ranked, shape ``(n, m)``; the scores of others are 0.
+    """
     last = np.where(present, values, np.inf)
     order = np.argsort(last, axis=1, kind="stable")
     counts = present.sum(axis=1)
@@ -45,7 +50,7 @@ def _scores(count: int) -> NDArray[np.float64]:
 
 
 def spearman(scores: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation of two ``(n,)`` arrays; 0 where one of them is constant."""
+    """Return Spearman's rank correlation of two ``(n,)`` arrays; 0 if one of them is constant."""
     from scipy.stats import rankdata
 
     ranks = np.stack([rankdata(each) for each in (scores, values)])
@@ -55,16 +60,16 @@ def spearman(scores: NDArray[np.float64], values: NDArray[np.float64]) -> float:
 
 
 def kendall(scores: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Kendall's tau-b of two ``(n,)`` arrays; 0 where one of them is constant."""
+    """Return Kendall's tau-b of two ``(n,)`` arrays; 0 if one of them is constant."""
     from scipy.stats import kendalltau
 
     return float(np.nan_to_num(kendalltau(scores, values).statistic))
 
 
 def precision_at(k: int, scores: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """The share of the ``k`` highest scores whose values are among the ``k`` highest.
+    """Return the share of the ``k`` highest scores whose values are among the ``k`` highest.
 
-    Values equal to the k-th highest count as among them.
+    All values equal to the ``k``-th highest value count as among the highest.
     """
     best = np.argsort(-scores, kind="stable")[:k]
     threshold = np.sort(values)[-k]

@@ -240,7 +240,7 @@ def test_file_size_limit(tmp_path, run_python):
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"), [("size=40k", "the disk is full"), ("ro", "it may not be written to")]
+    ("options", "reason"), [("size=40k", "the disk is full"), ("ro", "permission denied")]
 )
 def test_full_or_read_only_disk(options, reason, tmp_path):
     """On a small file system, mounted in a namespace of its own."""
@@ -261,7 +261,7 @@ def test_full_or_read_only_disk(options, reason, tmp_path):
         text=True,
     )
     message, left = done.stdout.splitlines()
-    assert f"{reason}. Choose a folder with room" in message
+    assert f"{reason}. Choose a folder on a disk with space" in message
     assert left == "[]"
 
 
@@ -288,7 +288,7 @@ def test_write_atomically(tmp_path):
     files.write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     assert [each.name for each in path.parent.iterdir()] == ["file"]
-    with pytest.raises(DataError, match="Choose a folder with room"):
+    with pytest.raises(DataError, match="Choose a folder on a disk with space"):
         files.write_atomically(path / "below", b"")
 
 
@@ -312,5 +312,5 @@ def test_an_interrupted_replacement_keeps_the_table(cache, monkeypatch):
 def test_stray_genotypes_are_not_taken_for_a_restriction(cache):
     store.save_table(make_table(CategoricalSpace([list("ab")])))
     np.save(store.table_folder("mine") / "genotypes.npy", [[0]])
-    with pytest.raises(DamagedDataError, match=r"genotypes\.npy.*not those"):
+    with pytest.raises(DamagedDataError, match=r"genotypes\.npy.*not the stored files"):
         store.load_stored_table("mine")

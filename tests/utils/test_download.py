@@ -94,7 +94,7 @@ def test_fetches_a_file_without_sha256_again_when_told(server, downloads):
 
 @pytest.mark.parametrize("path", ["/wrong", "/empty"])
 def test_another_file_than_the_pinned_one(server, downloads, path):
-    with pytest.raises(DamagedDataError, match=rf"{path} sent is not the pinned file.*{SHA256}"):
+    with pytest.raises(DamagedDataError, match=rf"{path} has another file than expected.*{SHA256}"):
         download.fetch_files([server.file(path)])
     assert files_below(downloads) == []
 

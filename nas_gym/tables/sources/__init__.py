@@ -1,1 +1,1 @@
-"""Readers of published benchmark files: each turns one source into a :class:`Table`."""
+"""Readers of published benchmark files; each converts one source into a :class:`Table`."""

@@ -1,7 +1,7 @@
 """AnalogNAS-Bench: the cells of NAS-Bench-201 on CIFAR-10 for analog in-memory computing.
 
-The package ``analog-nasbench`` ships its data; it is read without importing the package, whose
-module needs ``pkg_resources`` and pandas.
+The package ``analog-nasbench`` contains its data. The data is read without importing the package,
+because that needs ``pkg_resources`` and pandas.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ DRIFTS = {
     for seconds in (60, 3600, 86400, 2592000)
 }
 
-# the package's code of a cell lists the edges 0→1, 0→2, 0→3, 1→2, 1→3, 2→3 and numbers the
-# operations skip_connect, none, nor_conv_3x3, nor_conv_1x1, avg_pool_3x3
+# a key of the package lists the edges 0→1, 0→2, 0→3, 1→2, 1→3, 2→3, with operations in the order
+# skip_connect, none, nor_conv_3x3, nor_conv_1x1, avg_pool_3x3
 _EDGE_ORDER = np.array([0, 1, 3, 2, 4, 5])
 _OPERATION = np.array([1, 0, 3, 2, 4])
 
 
 class _Architecture:
-    """Stands in for ``analognasbench.data.Architecture``: its attributes and nothing else."""
+    """Stand-in for ``analognasbench.data.Architecture``, with attributes only."""
 
 
 class _DriftMeasurement:
-    """Stands in for ``analognasbench.data.DriftMeasurement``."""
+    """Stand-in for ``analognasbench.data.DriftMeasurement``, with attributes only."""
 
 
 _ALLOWED = {
@@ -55,23 +55,23 @@ _ALLOWED = {
 
 
 def read_analog() -> Table:
-    """The table ``analog-nasbench`` of the installed package ``analog-nasbench`` 0.1.3.
+    """Read the table ``analog-nasbench`` from the installed package ``analog-nasbench`` 0.1.3.
 
-    15,625 cells x 21 metrics: 13 accuracies in %, named as in the package, and the spread of the
-    eight that were measured after drift, ``<name>_std``. There is no validation accuracy: the
-    signal of its one data set, ``cifar10``, is the reported metric itself.
+    The table has 15,625 cells and 21 metrics: 13 accuracies in %, named as in the package, and the
+    spreads ``<name>_std`` of the eight accuracies after drift. There is no validation accuracy, so
+    that the signal of its only data set, ``cifar10``, is the reported metric itself.
 
     Source: the Python package analog-nasbench 0.1.3.
 
     Raises:
-        MissingDataError: the package is not installed.
-        DamagedDataError: the package's file is not that of version 0.1.3.
+        MissingDataError: If the package is not installed.
+        DamagedDataError: If the package's file is not the file of version 0.1.3.
     """
     path = reading.find_package_file("analognasbench", "data.anb", REQUIREMENT)
     content = reading.read_published_file(path, PUBLISHER)
     version = reading.installed_version("analog-nasbench")
     advice = (
-        f"Installed is analog-nasbench {version}; bring the right one with "
+        f"analog-nasbench {version} is installed; get version 0.1.3 with "
         f"`pip install --force-reinstall --no-deps {REQUIREMENT}`."
     )
     reading.check_sha256(content, SHA256, path, advice)

@@ -47,23 +47,24 @@ CONTENT_SHA256 = {
     "titanxp_256": "45bfd5ea68ddf9a213a13b71081497f289f5bfbae4bef0e5415bd9fccaad4673",
     "titanxp_32": "8be77e8fef53930627b6f77e8a4c363af7d0327aecbcead7df3eb563749c5c73",
 }
-"""For each device the sha256 of its 15,625 latencies, in index order, as ``%.4f`` lines.
+"""sha256 of the 15,625 latencies of each device, in index order, as lines in the format ``%.4f``.
 
-It pins what a file says, not its bytes: the CSV file and the publisher's files agree on it.
+It depends on the numbers, not on the bytes of a file, so that it is the same for the CSV file and
+the publisher's files.
 """
 
 
 def read_help_csv(path: str | Path) -> Table:
-    """The table ``help-latency`` from ``help_nb201_latency_ms.csv``.
+    """Read the table ``help-latency`` from ``help_nb201_latency_ms.csv``.
 
-    15,625 cells x 27 devices, in milliseconds, less is better. It holds costs only, so that it
-    has no objectives.
+    The table has 15,625 cells and the latency on 27 devices in milliseconds; lower is better. It
+    has only costs, and no objectives.
 
     Source: https://github.com/HayeonLee/HELP (MIT), saved as CSV with four decimals.
 
     Raises:
-        MissingDataError: no such file.
-        DamagedDataError: not that file.
+        MissingDataError: If there is no such file.
+        DamagedDataError: If the file has another sha256.
     """
     content = reading.read_published_file(path, URL)
     advice = "Delete it and copy it again, or read the publisher's own files."
@@ -73,7 +74,7 @@ def read_help_csv(path: str | Path) -> Table:
 
 
 def read_help_files(folder: str | Path) -> Table:
-    """The table ``help-latency`` from a folder of the publisher's files ``<device>.pt``.
+    """Read the table ``help-latency`` from a folder of the publisher's files ``<device>.pt``.
 
     The numbers are rounded to four decimals, so that the table equals that of
     :func:`read_help_csv`. Their content is checked against :data:`CONTENT_SHA256`.
@@ -81,9 +82,9 @@ def read_help_files(folder: str | Path) -> Table:
     Source: ``data/nasbench201/latency`` of https://github.com/HayeonLee/HELP (MIT).
 
     Raises:
-        MissingDataError: files are missing; the message lists them.
-        DamagedDataError: a file holds something else, or other numbers.
-        DataError: torch, which reads the files, is not installed.
+        MissingDataError: If files are missing; the message lists them.
+        DamagedDataError: If a file has another format or other numbers.
+        DataError: If torch is needed to read a file and is not installed.
     """
     paths = {device: Path(folder, f"{device}.pt") for device in CONTENT_SHA256}
     missing = [path.name for path in paths.values() if not path.is_file()]
@@ -98,14 +99,14 @@ def read_help_files(folder: str | Path) -> Table:
 
 def _read_device(path: Path, expected: str) -> NDArray[np.float64]:
     measured = _to_array(pickles.load_torch_file(path), path)
-    # numbers near the middle between two decimals round apart in float32 and float64
+    # a number halfway between two decimals may be rounded differently in float32 and float64
     for numbers in (measured, measured.astype(np.float32)):
         for rounded in (numbers, numbers.round(4)):
             lines = [f"{number:.4f}" for number in rounded.tolist()]
             if hashlib.sha256("\n".join(lines).encode()).hexdigest() == expected:
                 return np.array(lines, np.float64)
     raise DamagedDataError(
-        f"{path} does not hold the published latencies of {path.stem}: the sha256 of its numbers "
+        f"{path} does not have the published latencies of {path.stem}: the sha256 of its numbers "
         f"differs from {expected}. Get it again from {URL}."
     )
 
@@ -115,9 +116,13 @@ def _to_array(loaded: Any, path: Path) -> NDArray[np.float64]:
     try:
         array = np.asarray(loaded, np.float64).squeeze()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DamagedDataError(f"{path} holds no list of numbers: {error}.") from error
+        raise DamagedDataError(
+            f"{path} is not an array of numbers: {error}. Get it again from {URL}."
+        ) from error
     if array.shape != (size,):
-        raise DamagedDataError(f"{path} holds numbers of shape {array.shape}, not ({size},).")
+        raise DamagedDataError(
+            f"{path} has numbers of shape {array.shape}, ({size},) was expected."
+        )
     return array
 
 

@@ -1,11 +1,11 @@
-"""NAS-Bench-201's own file (Dong and Yang, ICLR 2020), through the package ``nas-bench-201``."""
+"""The official file of NAS-Bench-201 (Dong and Yang, ICLR 2020)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from nas_gym.tables.sources import pickles, reading
-from nas_gym.tables.sources.nb201_results import Collector
+from nas_gym.tables.sources.nb201_results import ResultsCollector
 from nas_gym.tables.table import Table
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import sha256
@@ -15,23 +15,23 @@ _EPOCHS = {"less": 12, "full": 200}
 
 
 def read_nas201_pth(path: str | Path, name: str = "nas-bench-201") -> Table:
-    """The table of an official file such as ``NAS-Bench-201-v1_1-096897.pth``.
+    """Read the table of an official file such as ``NAS-Bench-201-v1_1-096897.pth``.
 
-    15,625 cells; the columns are described at :class:`~.nb201_results.Collector`. Cells that are
-    not in the file are NaN. The file is read whole, once. By what small files took, the 4.7 GB of
-    v1.1 need some 28 GB of memory and a minute and a half.
+    The table has 15,625 cells; :class:`~.nb201_results.ResultsCollector` describes the columns.
+    Cells that are not in the file are NaN. The whole file is loaded into memory. Extrapolated from
+    small files, the 4.7 GB of v1.1 need about 28 GB of memory and 1.5 minutes.
 
     Args:
-        path: the file.
-        name: what to call the table.
+        path: Path of the file.
+        name: Name of the table.
 
     Source: https://github.com/D-X-Y/NAS-Bench-201
 
     Raises:
-        MissingDataError: no such file.
-        DamagedDataError: it is damaged, asks for a class that the format has no use for (none of
-            its code ran), or covers no architecture.
-        DataError: torch or ``nas-bench-201`` is not installed, or memory ran out.
+        MissingDataError: If there is no such file.
+        DamagedDataError: If it is damaged, asks for a class that the format does not need (no code
+            of it is run), or has no architecture.
+        DataError: If torch or ``nas-bench-201`` is not installed, or there is not enough memory.
     """
     content = pickles.load_torch_file(path)
     try:
@@ -42,15 +42,16 @@ def read_nas201_pth(path: str | Path, name: str = "nas-bench-201") -> Table:
             f"{path} is not a file of NAS-Bench-201, which has meta_archs and arch2infos "
             f"({type(error).__name__}: {error}). Get it from {URL}."
         ) from error
-    del content  # so that each architecture is freed once it is read
-    # NASBench201API would copy the whole file and hold it three times; its ArchResults do not
+    del content  # the memory of each architecture can then be freed after it is read
+    # NASBench201API would hold three copies of the whole file
     api = reading.import_reader("nas_201_api.api_utils", "nas-bench-201")
-    collector = Collector(archs, api.ArchResults, path)
+    collector = ResultsCollector(archs, api.ArchResults, path)
     for number in numbers:
         info = infos.pop(number)
         if not isinstance(info, dict) or not set(info) <= set(_EPOCHS):
             raise DamagedDataError(
-                f"{path}: architecture {number} should have results 'less' and 'full'."
+                f"{path}: architecture {number} does not have the results 'less' and 'full' of "
+                f"NAS-Bench-201. Get the file again from {URL}."
             )
         for key, state in info.items():
             collector.add(number, _EPOCHS[key], state)

@@ -29,24 +29,27 @@ def _metrics(dataset: str) -> tuple[Metric, ...]:
     return (
         Metric("valid_perf", "", True, f"validation {measure}, a fraction"),
         Metric("perf", "", True, f"test {measure}, a fraction"),
-        Metric("latency", "s", False, "latency as measured by the benchmark"),
+        Metric("latency", "s", False, "latency measured by the benchmark"),
         Metric("para", "M", False, "number of parameters"),
     )
 
 
 def read_nas_bench_graph(dataset: str) -> Table:
-    """The table ``nas-bench-graph-<dataset>`` of the installed ``nas-bench-graph`` 1.4.0.
+    """Read the table ``nas-bench-graph-<dataset>`` from the installed ``nas-bench-graph`` 1.4.0.
 
-    26,206 architectures (2,021 on ``proteins``) x 4 metrics: ``valid_perf`` and ``perf``,
-    fractions in ``[0, 1]`` (accuracy; ROC-AUC on ``proteins``), ``latency`` in seconds, ``para``
-    in millions. The package is not imported.
+    The table has 26,206 architectures (2,021 on ``proteins``) and 4 metrics: ``valid_perf`` and
+    ``perf``, fractions in ``[0, 1]`` (accuracy; ROC-AUC on ``proteins``), ``latency`` in seconds,
+    and ``para``, the parameters in millions. The package is not imported.
+
+    Args:
+        dataset: Name of the data set, such as ``cora``.
 
     Source: the Python package nas-bench-graph 1.4.0 (github.com/THUMNLab/NAS-Bench-Graph).
 
     Raises:
-        ValueError: an unknown data set.
-        MissingDataError: the package is not installed.
-        DamagedDataError: the package's file is not that of version 1.4.0.
+        ValueError: If the data set is unknown.
+        MissingDataError: If the package is not installed.
+        DamagedDataError: If the package's file is not the file of version 1.4.0.
     """
     if dataset not in SHA256:
         raise ValueError(f"NAS-Bench-Graph has no data set {dataset!r}, only {', '.join(SHA256)}.")
@@ -55,7 +58,7 @@ def read_nas_bench_graph(dataset: str) -> Table:
     content = reading.read_published_file(path, PUBLISHER)
     version = reading.installed_version("nas-bench-graph")
     advice = (
-        f"Installed is nas-bench-graph {version}; bring the right one with "
+        f"nas-bench-graph {version} is installed; get version 1.4.0 with "
         f"`pip install --force-reinstall --no-deps {REQUIREMENT}`."
     )
     reading.check_sha256(content, SHA256[dataset], path, advice)
@@ -65,7 +68,7 @@ def read_nas_bench_graph(dataset: str) -> Table:
     keys = space.keys.tolist()
     if set(bench) != set(keys):
         raise DamagedDataError(
-            f"{path} covers {len(bench):,} architectures that are not the {space.size:,} expected."
+            f"{path} has {len(bench):,} architectures; {space.size:,} others were expected."
         )
     metrics = _metrics(dataset)
     values = np.array([[bench[key][metric.name] for metric in metrics] for key in keys], np.float64)

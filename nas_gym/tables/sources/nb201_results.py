@@ -1,4 +1,4 @@
-"""The columns of NAS-Bench-201 and NATS-Bench, which keep their results in the same classes."""
+"""Conversion of the results of NAS-Bench-201 and NATS-Bench, which use the same classes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nas_gym.spaces import NB201Space
 from nas_gym.tables.table import Metric, Objective, Table
 from nas_gym.utils.errors import DamagedDataError
 
-# our name of a split -> the benchmark's; "valtest" is what remains of the original test set, of
-# which "valid" and "test" are the halves
+# name of a split in a column -> name in the benchmark; "valtest" is the original test set, and
+# "valid" and "test" are its halves
 _HALVES = {"valid": "x-valid", "test": "x-test", "valtest": "ori-test"}
 SPLITS: Mapping[str, Mapping[str, str]] = {
     "cifar10-valid": {"valid": "x-valid", "test": "ori-test"},
@@ -48,23 +48,23 @@ _TASKS = {
 }
 
 
-class Collector:
-    """Gathers the results of architectures one by one; :meth:`table` makes columns of them.
+class ResultsCollector:
+    """A collector of the results of architectures, which builds a table.
 
-    The columns are ``<dataset>-<metric>-<epochs>``, the mean over the seeds that the architecture
-    was trained with, and ``<dataset>-<metric>-<epochs>@<seed>``, one training. Data sets are
-    ``cifar10-valid`` (trained on half of the training set), ``cifar10``, ``cifar100`` and
-    ``ImageNet16-120``; metrics ``train``, ``valid``, ``test``, ``valtest`` (accuracies in %),
-    ``train-time`` and ``latency`` (s), ``flops`` and ``params`` (M, no column for each seed).
-    What was not trained is NaN.
+    There are two kinds of columns: ``<dataset>-<metric>-<epochs>`` is the mean over the training
+    seeds of an architecture, and ``<dataset>-<metric>-<epochs>@<seed>`` is one training. The data
+    sets are ``cifar10-valid`` (trained on half of the training set), ``cifar10``, ``cifar100`` and
+    ``ImageNet16-120``. The metrics are ``train``, ``valid``, ``test`` and ``valtest`` (accuracies
+    in %), ``train-time`` and ``latency`` (s), ``flops`` and ``params`` (M; without columns for
+    single seeds). Values without a training are NaN.
 
     Args:
-        archs: the arch strings of the file's architectures, in the order of its numbers.
-        arch_results: the class ``ArchResults`` of ``nas_201_api`` or ``nats_bench``.
-        path: what to call the file in messages.
+        archs: Arch strings of the file, in the order of its architecture numbers.
+        arch_results: Class ``ArchResults`` of ``nas_201_api`` or ``nats_bench``.
+        path: Name of the file for messages.
 
     Raises:
-        DamagedDataError: ``archs`` is not a list of distinct cells of NAS-Bench-201.
+        DamagedDataError: If ``archs`` is not a list of distinct cells of NAS-Bench-201.
     """
 
     def __init__(self, archs: Any, arch_results: Any, path: str | Path) -> None:
@@ -77,21 +77,23 @@ class Collector:
         self._trials: dict[tuple[str, str, int, int], NDArray[np.float64]] = {}
 
     def add(self, number: int, epochs: int | str, state: Any) -> None:
-        """Take in the results of one architecture.
+        """Add the results of one architecture.
 
         Args:
-            number: the architecture's number in the file.
-            epochs: for how many it was trained, 12 or 200.
-            state: the ``state_dict`` of an ``ArchResults``.
+            number: Number of the architecture in the file.
+            epochs: Number of training epochs, 12 or 200.
+            state: ``state_dict`` of an ``ArchResults``.
 
         Raises:
-            DamagedDataError: the results are not as the benchmark's own class expects them.
+            DamagedDataError: If the benchmark's own class cannot read the results.
         """
         try:
             row = self._rows[number]
             results = self._arch_results.create_from_state_dict(state)
             if results.arch_str != self._archs[number]:
-                raise ValueError(f"it is of {results.arch_str}, not {self._archs[number]}")
+                raise ValueError(
+                    f"it has the cell {results.arch_str}, {self._archs[number]} was expected"
+                )
             for dataset in results.get_dataset_names():
                 for seed, trial in results.query(dataset).items():
                     for metric, value in _measurements(trial, SPLITS[dataset]):
@@ -104,14 +106,14 @@ class Collector:
             ) from error
 
     def table(self, name: str, provenance: Mapping[str, str]) -> Table:
-        """The table of what was added; cells that were not are NaN.
+        """Return the table of all added results; cells without results are NaN.
 
         Raises:
-            DamagedDataError: nothing was added.
+            DamagedDataError: If no results were added.
         """
         if not self._trials:
             raise DamagedDataError(
-                f"{self._path} holds no results of any architecture. Get the whole file from its "
+                f"{self._path} has no results of any architecture. Get the complete file from its "
                 "publisher."
             )
         columns = dict(self._columns())
@@ -144,7 +146,7 @@ class Collector:
     def _group(
         self, dataset: str, metric: str, epochs: int
     ) -> Iterator[tuple[Metric, NDArray[np.float64]]]:
-        """The columns of one metric: the mean, then each seed."""
+        """Yield the columns of one metric: the mean, then each seed."""
         trials = {
             key[3]: self._trials[key]
             for key in sorted(self._trials)
@@ -156,9 +158,9 @@ class Collector:
         name = f"{dataset}-{metric}-{epochs}"
         text = f"{description}, {_TRAINED_ON[dataset]} for {epochs} epochs"
         if metric in _SAME_FOR_ALL_SEEDS:
-            yield Metric(name, unit, maximize, text), _agreed(trials)
+            yield Metric(name, unit, maximize, text), _consensus(trials)
             return
-        # an accuracy was paid for with the time of its training
+        # the cost of an accuracy is the time of its training
         timed = metric in _ACCURACIES and any(
             key[:3] == (dataset, "train-time", epochs) for key in self._trials
         )
@@ -166,34 +168,34 @@ class Collector:
         yield Metric(name, unit, maximize, f"{text}, mean over seeds", seconds), _mean(trials)
         for seed, values in trials.items():
             text_of_seed = f"{text}, seed {seed}"
-            # the mean where this seed's time was not noted
+            # the mean, if the time of this seed was not recorded
             own = (dataset, "train-time", epochs, seed) in self._trials
             column = f"{seconds}@{seed}" if timed and own else seconds
             yield Metric(f"{name}@{seed}", unit, maximize, text_of_seed, column), values
 
 
 def _rows(space: NB201Space, archs: Any, path: str | Path) -> list[int]:
-    """The index in the space of each architecture number of a file."""
+    """Return the index in the search space of each architecture number of a file."""
     if isinstance(archs, list) and archs and re.fullmatch(r"\d+(:\d+)+", str(archs[0])):
         raise DamagedDataError(
-            f"{path} is of NATS-Bench's size search space (sss), whose architectures are channel "
-            f"counts such as {archs[0]}. Only the topology search space (tss, NAS-Bench-201's "
+            f"{path} belongs to NATS-Bench's size search space (sss), whose architectures are "
+            f"channel counts such as {archs[0]}. Only the topology search space (tss, NAS-Bench-201's "
             "cells) is supported: get NATS-tss-v1_0-3ffb9-simple."
         )
     try:
         indices = space.encode(space.from_text(list(archs)))
-    except Exception as error:  # archs can be anything
+    except Exception as error:  # archs can have any type
         raise DamagedDataError(
             f"{path} does not list the cells of NAS-Bench-201: {error}"
         ) from error
     if len(np.unique(indices)) != len(indices):
-        raise DamagedDataError(f"{path} lists a cell twice, distinct cells were expected.")
+        raise DamagedDataError(f"{path} lists a cell twice; distinct cells were expected.")
     result: list[int] = indices.tolist()
     return result
 
 
 def _measurements(trial: Any, splits: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """Name and value of everything measured in one training (a ``ResultsCount``)."""
+    """Yield the name and value of each measurement of a training (a ``ResultsCount``)."""
     train = trial.get_train()
     yield "train", train["accuracy"]
     for split, key in splits.items():
@@ -202,23 +204,23 @@ def _measurements(trial: Any, splits: Mapping[str, str]) -> Iterator[tuple[str, 
     if train["all_time"] is not None:
         yield "train-time", train["all_time"]
     latency = trial.get_latency()
-    if latency > 0:  # -1 stands for not measured
+    if latency > 0:  # -1 means not measured
         yield "latency", latency
     yield "flops", trial.flop
     yield "params", trial.params
 
 
 def _mean(trials: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The mean over the seeds there are; NaN where there is none."""
+    """Return the mean over the available seeds; NaN if there is none."""
     values = np.stack(list(trials.values()))
     count = (~np.isnan(values)).sum(axis=0)
     return np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
 
 
-def _agreed(trials: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The mean; where seeds disagree, seed 888.
+def _consensus(trials: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the mean over seeds; the value of seed 888, if seeds differ.
 
-    Some trainings note wrong FLOPs and parameters; ``nats_bench`` 1.6 and later trust seed 888.
+    Some trainings recorded wrong FLOPs and parameters; ``nats_bench`` 1.6 and later use seed 888.
     """
     values = np.stack(list(trials.values())).round(5)
     differ = np.fmax.reduce(values) > np.fmin.reduce(values)
@@ -227,10 +229,10 @@ def _agreed(trials: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _objectives(names: set[str], budgets: list[int]) -> dict[str, Objective]:
-    """For each task that has both columns without NaN, those of the longest training."""
+    """Return the columns of each task, from the longest training without NaN in both columns."""
     return {
         task: Objective(f"{signal}-{epochs}", f"{report}-{epochs}")
-        for epochs in budgets  # later ones overwrite
+        for epochs in budgets  # longer trainings overwrite shorter ones
         for task, (signal, report) in _TASKS.items()
         if {f"{signal}-{epochs}", f"{report}-{epochs}"} <= names
     }

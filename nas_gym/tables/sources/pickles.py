@@ -1,4 +1,4 @@
-"""Reading other people's pickles without running what they may ask for."""
+"""Restricted unpickling of published files: no code from a file is run."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Allowed = Mapping[tuple[str, str], Any]
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    # how pickles of protocols 0 to 2 write bytes; the real _codecs.encode takes any codec
+    # pickles of protocols 0 to 2 write bytes in this way; the real _codecs.encode takes any codec
     if encoding != "latin1":
         raise ValueError(f"encoding {encoding!r} in a pickle, latin1 was expected")
     return text.encode("latin1")
 
 
 def _text(text: object) -> str:
-    # a text that Python 2 wrote arrives as bytes where those are asked for
+    # texts of Python 2 are bytes if the pickle is read with encoding="bytes"
     return text.decode("ascii") if isinstance(text, bytes) else str(text)
 
 
-# NumPy's own constructors trust what they are given, down to the addresses in arrays of objects.
-# Below are stand-ins: of the same use to a pickle, for numbers only.
+# NumPy's own constructors trust their arguments, even the addresses in arrays of objects. The
+# stand-ins below offer pickles the same interface for numbers only.
 
 
 class _Dtype:
-    """``numpy.dtype`` for bools, integers and floats."""
+    """Stand-in for ``numpy.dtype``, for bools, integers and floats."""
 
     def __init__(self, name: str | bytes, align: bool = False, copy: bool = True) -> None:
         self.dtype = np.dtype(_text(name))
@@ -50,7 +50,7 @@ class _Dtype:
 
 
 class _Array(np.ndarray[Any, Any]):
-    """``numpy.ndarray``, made empty and filled with numbers by its state."""
+    """Stand-in for ``numpy.ndarray``, filled with numbers by its state."""
 
     def __new__(cls, *_: object) -> _Array:
         return super().__new__(cls, 0)
@@ -62,12 +62,12 @@ class _Array(np.ndarray[Any, Any]):
         size = math.prod(shape) * dtype.itemsize
         if type(content) is not bytes or min(shape, default=0) < 0 or len(content) != size:
             raise ValueError(f"an array of shape {shape} in a pickle does not have {size} bytes")
-        # NumPy's stub asks for np.bool, its code for bool
+        # NumPy's stub requires np.bool, its code bool
         super().__setstate__((1, shape, dtype, bool(fortran), content))  # type: ignore[arg-type]
 
 
 class _Function:
-    """A function that a pickle may call, but not set attributes of."""
+    """A function that a pickle may call, without permission to set its attributes."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -80,7 +80,7 @@ class _Function:
 
 
 class _Marker:
-    """Stands for the class ``numpy.ndarray``; of no use but to be handed to ``_reconstruct``."""
+    """Stand-in for the class ``numpy.ndarray`` as an argument of ``_reconstruct``."""
 
     def __setstate__(self, state: object) -> None:
         raise ValueError("a pickle sets attributes of a class")
@@ -113,14 +113,14 @@ NUMPY: Allowed = MappingProxyType(
         ("numpy", "dtype"): _Dtype,
         ("numpy", "ndarray"): _NDARRAY,
         ("_codecs", "encode"): _Function(_latin1),
-        # NumPy 2 renamed the module; files hold either name
+        # NumPy 2 renamed the module; files have either name
         ("numpy.core.multiarray", "scalar"): _SCALAR,
         ("numpy._core.multiarray", "scalar"): _SCALAR,
         ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
         ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
     }
 )
-"""What NumPy scalars and arrays of numbers are pickled with; merge it into ``allowed``."""
+"""Classes of pickled NumPy scalars and arrays of numbers, for the argument ``allowed``."""
 
 ORDERED_DICT: Allowed = MappingProxyType({("collections", "OrderedDict"): OrderedDict})
 
@@ -142,15 +142,15 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
 def _refusal(file: str, asked: str) -> DamagedDataError:
     return DamagedDataError(
-        f"{file} was refused: it asks for {asked}, which a file of this format has no use for. "
-        "Nothing in it was executed. Do not open it with other programs; get the file again from "
-        "its publisher."
+        f"{file} was refused: it asks for {asked}, which files of this format do not need. "
+        "No code of it was run. Do not open it with other programs; get the file again from its "
+        "publisher."
     )
 
 
 def _unreadable(file: str, error: Exception) -> DamagedDataError:
     return DamagedDataError(
-        f"{file} could not be read, it is cut short or not in the expected format "
+        f"{file} could not be read; it is truncated or not in the expected format "
         f"({type(error).__name__}: {error}). Get the file again from its publisher."
     )
 
@@ -158,17 +158,17 @@ def _unreadable(file: str, error: Exception) -> DamagedDataError:
 def load_pickle(
     source: bytes | str | Path, allowed: Allowed, name: str = "", encoding: str = "ASCII"
 ) -> Any:
-    """Read a pickle that may hold plain containers and the classes allowed, nothing else.
+    """Read a pickle of plain containers and allowed classes.
 
     Args:
-        source: the pickle's bytes, or its path.
-        allowed: for each ``(module, class)`` that the pickle may ask for, what it gets.
-        name: what to call the source in messages; its path by default.
-        encoding: of texts that Python 2 wrote, or ``"bytes"`` to have these as bytes.
+        source: Content of the pickle, or its path.
+        allowed: Object to use for each ``(module, class)`` that the pickle may ask for.
+        name: Name of the source for messages; its path by default.
+        encoding: Encoding of texts of Python 2, or ``"bytes"`` to return them as bytes.
 
     Raises:
-        MissingDataError: no such file.
-        DamagedDataError: it asks for any other class (none of its code ran), or is damaged.
+        MissingDataError: If there is no such file.
+        DamagedDataError: If it asks for any other class (no code of it is run), or is damaged.
     """
     name = name or ("The pickle" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else read_published_file(source, "its publisher")
@@ -176,20 +176,20 @@ def load_pickle(
         return _RestrictedUnpickler(io.BytesIO(content), allowed, name, encoding).load()
     except DamagedDataError:
         raise
-    except Exception as error:  # a damaged pickle can raise nearly anything
+    except Exception as error:  # a damaged pickle can raise any error
         raise _unreadable(name, error) from error
 
 
 def load_torch_file(path: str | Path) -> Any:
-    """Read a file of ``torch.save`` that holds containers, numbers, arrays and tensors.
+    """Read a file of ``torch.save`` with containers, numbers, arrays and tensors.
 
-    Where it holds no tensors, it is read without torch, in a tenth of the time. Otherwise by
-    ``torch.load(weights_only=True)`` with the same stand-ins for NumPy.
+    A file without tensors is read without torch, in a tenth of the time. Other files are read with
+    ``torch.load(weights_only=True)`` and the same stand-ins for NumPy.
 
     Raises:
-        MissingDataError: no such file.
-        DamagedDataError: it asks for any other class (none of its code ran), or is damaged.
-        DataError: it holds tensors and torch is not installed, or memory ran out.
+        MissingDataError: If there is no such file.
+        DamagedDataError: If it asks for any other class (no code of it is run), or is damaged.
+        DataError: If it has tensors and torch is not installed, or there is not enough memory.
     """
     if not Path(path).is_file():
         raise MissingDataError(f"There is no file {path}. Check the path, or get the file first.")
@@ -201,7 +201,7 @@ def load_torch_file(path: str | Path) -> Any:
         raise
     except MemoryError as error:
         raise _too_large(path) from error
-    except Exception as error:  # a damaged file can raise nearly anything
+    except Exception as error:  # a damaged file can raise any error
         raise _unreadable(str(path), error) from error
 
 
@@ -210,7 +210,7 @@ class _TensorsError(Exception):
 
 
 class _TorchUnpickler(_RestrictedUnpickler):
-    """What torch pickles that is no tensor; nothing of torch is ever looked up."""
+    """An unpickler of torch files that stops at the first tensor; torch is not imported."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.partition(".")[0] == "torch":
@@ -221,23 +221,25 @@ class _TorchUnpickler(_RestrictedUnpickler):
 def _load_without_tensors(path: Path) -> Any:
     allowed = {**NUMPY, **ORDERED_DICT, ("__builtin__", "set"): set, ("builtins", "set"): set}
     with path.open("rb") as file:
-        if zipfile.is_zipfile(file):  # since torch 1.6: a pickle beside the tensors' numbers
+        if zipfile.is_zipfile(file):  # torch 1.6 and later: a pickle and the numbers of tensors
             with zipfile.ZipFile(file) as archive:
                 [inside] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
                 with archive.open(inside) as pickled:
                     return _TorchUnpickler(pickled, allowed, str(path)).load()
-        file.seek(0)  # before: pickles one after the other, the fourth is the content
+        file.seek(0)  # earlier: a sequence of pickles; the fourth is the content
         for _ in range(3):
             _TorchUnpickler(file, allowed, str(path)).load()
         content = _TorchUnpickler(file, allowed, str(path)).load()
-        _TorchUnpickler(file, allowed, str(path)).load()  # the keys of tensors: the end is there
+        _TorchUnpickler(
+            file, allowed, str(path)
+        ).load()  # the keys of tensors: the file is complete
         return content
 
 
 def _too_large(path: str | Path) -> DataError:
     return DataError(
-        f"{path} ({Path(path).stat().st_size:,} bytes) does not fit into the memory of this "
-        "machine while it is read: about six times its size is needed, once."
+        f"{path} ({Path(path).stat().st_size:,} bytes) cannot be read with the memory of this "
+        "machine: reading needs about six times its size. Import it on a larger machine."
     )
 
 
@@ -245,12 +247,12 @@ def _load_tensors(path: str | Path) -> Any:
     torch = import_reader("torch", "torch")
     admitted = [(value, ".".join(key)) for key, value in NUMPY.items() if key[0] != "_codecs"]
     try:
-        # only what is admitted can be given a state, so that _Array is, too
+        # torch sets states of admitted classes only, so that _Array is admitted, too
         with torch.serialization.safe_globals([*admitted, _Array]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError as error:
         raise _too_large(path) from error
-    except Exception as error:  # a damaged file can raise nearly anything
+    except Exception as error:  # a damaged file can raise any error
         # "Unsupported global: GLOBAL x.y was not …", "unsupported GLOBAL x.y whose module …"
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise (_refusal(str(path), asked[1]) if asked else _unreadable(str(path), error)) from error

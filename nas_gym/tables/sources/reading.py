@@ -1,4 +1,4 @@
-"""Finding and checking the files of a source."""
+"""Finding, reading and checking the files of a source."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ GET_AGAIN = "Delete it and get it again from {url}."
 
 
 def find_package_file(module: str, inside: str, requirement: str) -> Path:
-    """The path of a data file of an installed package, found without importing the package.
+    """Return the path of a data file of an installed package, without importing the package.
 
     Args:
-        module: the package's import name.
-        inside: the file's path inside the package.
-        requirement: what pip installs it by, such as ``"nas-bench-graph==1.4.0"``.
+        module: Import name of the package.
+        inside: Path of the file inside the package.
+        requirement: Requirement for pip, such as ``"nas-bench-graph==1.4.0"``.
 
     Raises:
-        MissingDataError: the package is not installed, or lacks the file.
+        MissingDataError: If the package is not installed, or lacks the file.
     """
     spec = importlib.util.find_spec(module)
     for folder in (spec.submodule_search_locations if spec else None) or ():
@@ -44,7 +44,7 @@ def find_package_file(module: str, inside: str, requirement: str) -> Path:
 
 
 def installed_version(distribution: str) -> str:
-    """The version of an installed package, or ``"unknown"``."""
+    """Return the version of an installed package, or ``"unknown"``."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -52,11 +52,15 @@ def installed_version(distribution: str) -> str:
 
 
 def read_published_file(path: str | Path, url: str) -> bytes:
-    """The content of a file.
+    """Return the content of a file.
+
+    Args:
+        path: Path of the file.
+        url: Place where the file is published, for messages.
 
     Raises:
-        MissingDataError: there is no such file; the message says where it is published.
-        DataError: the file cannot be read.
+        MissingDataError: If there is no such file; the message says where it is published.
+        DataError: If the file cannot be read.
     """
     try:
         return Path(path).read_bytes()
@@ -69,24 +73,34 @@ def read_published_file(path: str | Path, url: str) -> bytes:
 
 
 def check_sha256(content: bytes, expected: str, path: str | Path, advice: str) -> None:
-    """Compare the sha256 of a file's content with the one expected.
+    """Check the sha256 of a file.
+
+    Args:
+        content: Content of the file.
+        expected: sha256 of the published file.
+        path: Path of the file, for messages.
+        advice: Last sentence of the message.
 
     Raises:
-        DamagedDataError: they differ; the message ends in ``advice``.
+        DamagedDataError: If the sha256 is not the expected one.
     """
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise DamagedDataError(
-            f"{path} is not the published file: it was cut short or altered, or is another "
+            f"{path} is not the published file: it is truncated, altered or another "
             f"version. Expected sha256 {expected}, found {found} ({len(content):,} bytes). {advice}"
         )
 
 
 def import_reader(module: str, distribution: str) -> Any:
-    """Import the package that knows a file format.
+    """Import a package that reads a file format.
+
+    Args:
+        module: Module to import.
+        distribution: Name of the package for pip.
 
     Raises:
-        DataError: it is not installed; the message names the command that installs it.
+        DataError: If it is not installed; the message names the command that installs it.
     """
     try:
         return importlib.import_module(module)
@@ -100,19 +114,19 @@ def import_reader(module: str, distribution: str) -> Any:
 def read_nb201_csv(
     content: bytes, texts: str, columns: Sequence[str], path: str | Path
 ) -> NDArray[np.float64]:
-    """Columns of a CSV file with one row for each cell of NAS-Bench-201, in index order.
+    """Read columns of a CSV file with one row for each cell of NAS-Bench-201.
 
     Args:
-        content: the file; its rows may come in any order.
-        texts: the name of the column of arch strings.
-        columns: the names of the columns to read.
-        path: the file's name, for messages.
+        content: Content of the file; its rows may be in any order.
+        texts: Name of the column of arch strings.
+        columns: Names of the columns to read.
+        path: Name of the file, for messages.
 
     Returns:
-        Shape ``(15625, len(columns))`` float64.
+        Values in index order, shape ``(15625, len(columns))`` float64.
 
     Raises:
-        DamagedDataError: not such a file, or a cell is missing or doubled.
+        DamagedDataError: If the file has another format, or a cell is missing or appears twice.
     """
     space = NB201Space()
     try:

@@ -111,7 +111,7 @@ def test_another_version_or_a_damaged_file_is_refused(tmp_path, monkeypatch, hos
             analog.read_analog()
     # even where the sha256 would agree, nothing runs
     monkeypatch.setattr(analog, "SHA256", hashlib.sha256(content).hexdigest())
-    with pytest.raises(DamagedDataError, match=r"system.*executed"):
+    with pytest.raises(DamagedDataError, match=r"system.*No code of it was run"):
         analog.read_analog()
     assert not ran.exists()
 

@@ -95,7 +95,7 @@ def test_what_was_not_trained_is_nan(content, path):
 
 @pytest.fixture
 def collector(content, path):
-    return nb201_results.Collector(content["meta_archs"], api.ArchResults, path)
+    return nb201_results.ResultsCollector(content["meta_archs"], api.ArchResults, path)
 
 
 def fill(collector, epochs, but=()):
@@ -202,6 +202,6 @@ def test_damaged_and_hostile_files_are_refused(content, path, hostile):
             nas201_pth.read_nas201_pth(path)
         thing, ran = hostile
         torch.save(content | {"basestr": thing}, path, _use_new_zipfile_serialization=zipped)
-        with pytest.raises(DamagedDataError, match=r"system.*executed"):
+        with pytest.raises(DamagedDataError, match=r"system.*No code of it was run"):
             nas201_pth.read_nas201_pth(path)
         assert not ran.exists()

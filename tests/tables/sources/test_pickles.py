@@ -68,7 +68,7 @@ def test_names_of_numpy_1_and_2_are_read():
 def test_a_program_is_named_and_not_run(hostile):
     thing, ran = hostile
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        with pytest.raises(DamagedDataError, match=r"(posix|nt)\.system.*executed"):
+        with pytest.raises(DamagedDataError, match=r"(posix|nt)\.system.*No code of it was run"):
             pickles.load_pickle(pickle.dumps([thing], protocol), pickles.NUMPY)
     assert not ran.exists()
 
@@ -175,7 +175,7 @@ def test_files_of_torch(zipped, tmp_path, hostile):
 
     thing, ran = hostile
     torch.save([thing], path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(DamagedDataError, match=r"system.*executed"):
+    with pytest.raises(DamagedDataError, match=r"system.*No code of it was run"):
         pickles.load_torch_file(path)
     assert not ran.exists()
 
@@ -188,11 +188,11 @@ def test_too_little_memory_is_not_called_damage(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "load", load)
     torch.save([torch.zeros(1)], tmp_path / "x.pt")
-    with pytest.raises(DataError, match="does not fit into the memory"):
+    with pytest.raises(DataError, match="cannot be read with the memory"):
         pickles.load_torch_file(tmp_path / "x.pt")
     torch.save([1], tmp_path / "x.pt")
     monkeypatch.setattr(pickles._TorchUnpickler, "load", load)
-    with pytest.raises(DataError, match="does not fit into the memory"):
+    with pytest.raises(DataError, match="cannot be read with the memory"):
         pickles.load_torch_file(tmp_path / "x.pt")
 
 
@@ -206,10 +206,10 @@ def test_files_without_tensors_need_no_torch(zipped, tmp_path, monkeypatch, host
     thing, ran = hostile
     torch.save([thing], tmp_path / "hostile.pt", _use_new_zipfile_serialization=zipped)
     torch.save([torch.zeros(1), thing], path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(DamagedDataError, match=r"system.*executed"):
+    with pytest.raises(DamagedDataError, match=r"system.*No code of it was run"):
         pickles.load_torch_file(path)  # the tensor before does not open the door
     monkeypatch.delattr(torch, "load")
-    with pytest.raises(DamagedDataError, match=r"system.*executed"):
+    with pytest.raises(DamagedDataError, match=r"system.*No code of it was run"):
         pickles.load_torch_file(tmp_path / "hostile.pt")
     assert not ran.exists()
     path.write_bytes(whole)
