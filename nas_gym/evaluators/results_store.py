@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from nas_gym.utils.errors import DamagedDataError, DataError
-from nas_gym.utils.files import writing
+from nas_gym.utils.files import explain_write_errors
 
 
 class ResultsStore:
@@ -30,7 +30,7 @@ class ResultsStore:
             DataError: it cannot be written to.
             DamagedDataError: it is no such store.
         """
-        with writing(self.path):
+        with explain_write_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         named = ", ".join(f'"{name}" REAL' for name in self.columns)
         with self._open() as connection, connection:

@@ -29,7 +29,7 @@ from nas_gym.networks.plans import NETWORKS, NetworkPlan
 from nas_gym.networks.training import Training
 from nas_gym.spaces import NB201Space
 from nas_gym.utils.errors import DivergedError
-from nas_gym.utils.files import read_tensors, write_atomically, write_tensors, writing
+from nas_gym.utils.files import explain_write_errors, read_tensors, write_atomically, write_tensors
 
 _EVALUATED = 1000  # images at a time
 _SECONDS = 30.0  # between two checkpoints
@@ -112,7 +112,7 @@ class TrainingEvaluator(NetworkEvaluator):
         """Train it, unless another process does so: then wait, and take its results."""
         self.store.create()
         lock, checkpoint = self._file(index, ".lock"), self._file(index, ".safetensors")
-        with writing(lock):
+        with explain_write_errors(lock):
             lock.parent.mkdir(exist_ok=True)
             held = FileLock(lock).acquire()
         with held:

@@ -18,7 +18,7 @@ from nas_gym.experiments.records import Trials
 from nas_gym.experiments.settings import SearchSettings, parse_agents
 from nas_gym.recording.tensorboard import write_events
 from nas_gym.tasks import Task
-from nas_gym.utils.files import write_atomically, writing
+from nas_gym.utils.files import explain_write_errors, write_atomically
 
 _EVENTS = 10  # trials of each agent that TensorBoard shows
 
@@ -138,7 +138,7 @@ def compare(
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Keep other comparisons out of a folder."""
-    with writing(folder):
+    with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         try:

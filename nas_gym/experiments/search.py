@@ -24,7 +24,7 @@ from nas_gym.recording.curves import Curves, compute_curves
 from nas_gym.recording.tensorboard import EventWriter, write_events
 from nas_gym.tasks import Task
 from nas_gym.utils.errors import DamagedDataError
-from nas_gym.utils.files import read_arrays, write_arrays, write_atomically, writing
+from nas_gym.utils.files import explain_write_errors, read_arrays, write_arrays, write_atomically
 
 _CHUNKS = 50  # a run writes down what it has so many times
 
@@ -109,7 +109,7 @@ class Run:
         curves = self.curves()
         text = records.lines(self.task, curves, self.settings.seed_list, self._written)
         mode = "r+b" if self.history_file.exists() else "w+b"
-        with writing(self.history_file), self.history_file.open(mode) as file:
+        with explain_write_errors(self.history_file), self.history_file.open(mode) as file:
             file.truncate(self._bytes)
             file.seek(self._bytes)
             file.write(text.encode())

@@ -24,7 +24,7 @@ from nas_gym.networks.plans import NETWORKS, NetworkPlan, supernet_plan
 from nas_gym.networks.progress import EpochCallback, progress_bar
 from nas_gym.networks.training import Training, tensors_with_prefix
 from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
-from nas_gym.utils.files import read_tensors, write_tensors, writing
+from nas_gym.utils.files import explain_write_errors, read_tensors, write_tensors
 
 _VALIDATED_ARCHITECTURES = 4  # after each epoch
 _VALIDATION_IMAGES = 2000
@@ -88,7 +88,7 @@ def train_supernet(
             f"The plan was made for other images than these of {data.name}. Make a plan with "
             "supernet_plan(space, data)."
         )
-    with writing(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock")).acquire()
     with lock:  # other processes that train the same file wait here, and find it finished

@@ -21,7 +21,7 @@ from nas_gym.spaces.registry import ENTRY_POINTS, is_built_in, is_registered
 from nas_gym.tables.table import Metric, Objective, Table
 from nas_gym.utils.cache import cache_folder
 from nas_gym.utils.errors import DamagedDataError, DataError
-from nas_gym.utils.files import sha256, writing
+from nas_gym.utils.files import explain_write_errors, sha256
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of tables; safe as a folder name
 FORMAT = 1  # version of the stored files; folders of other versions are ignored
@@ -45,7 +45,7 @@ def save_table(table: Table, *, replace: bool = False) -> None:
             not be restored as it is. No files are left behind.
     """
     folder = table_folder(table.name)
-    with writing(folder):
+    with explain_write_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{table.name}."))
         try:
@@ -160,7 +160,7 @@ def remove_table(name: str) -> None:
     if not is_stored(name):
         raise KeyError(f"There is no table {name!r} in the cache.")
     folder = table_folder(name)
-    with writing(folder):
+    with explain_write_errors(folder):
         shutil.rmtree(folder)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nas_gym.utils.cache import cache_folder
 from nas_gym.utils.errors import DamagedDataError, DataError
-from nas_gym.utils.files import sha256, writing
+from nas_gym.utils.files import explain_write_errors, sha256
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def fetch_files(files: Iterable[RemoteFile], *, again: bool = False) -> None:
         if target.exists() and (sha256(target) == file.sha256 if file.sha256 else not again):
             continue
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=60)
-        with writing(target):
+        with explain_write_errors(target):
             if not file.sha256:
                 target.unlink(missing_ok=True)  # pooch would keep it
             try:

@@ -33,7 +33,7 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def writing(target: Path) -> Iterator[None]:
+def explain_write_errors(target: Path) -> Iterator[None]:
     """Convert operating system errors within the block into a :class:`DataError`.
 
     Args:
@@ -63,7 +63,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         DataError: If the file cannot be written.
     """
-    with writing(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

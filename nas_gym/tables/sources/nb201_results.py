@@ -179,8 +179,8 @@ def _rows(space: NB201Space, archs: Any, path: str | Path) -> list[int]:
     if isinstance(archs, list) and archs and re.fullmatch(r"\d+(:\d+)+", str(archs[0])):
         raise DamagedDataError(
             f"{path} belongs to NATS-Bench's size search space (sss), whose architectures are "
-            f"channel counts such as {archs[0]}. Only the topology search space (tss, NAS-Bench-201's "
-            "cells) is supported: get NATS-tss-v1_0-3ffb9-simple."
+            f"channel counts such as {archs[0]}. Only the topology search space (tss, the cells of "
+            "NAS-Bench-201) is supported: get NATS-tss-v1_0-3ffb9-simple."
         )
     try:
         indices = space.encode(space.from_text(list(archs)))

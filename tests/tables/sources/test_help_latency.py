@@ -59,9 +59,9 @@ def test_other_content_is_refused(torch, folder):
     for content, reason in (
         (swapped, "does not have the published latencies of fpga"),
         (swapped[1:], r"shape \(15624,\)"),
-        ("text", "no list of numbers"),
+        ("text", "not an array of numbers"),
         (torch.zeros(3, 15625), r"shape \(3, 15625\)"),
-        ({"latency": [1]}, "no list of numbers"),
+        ({"latency": [1]}, "not an array of numbers"),
     ):
         torch.save(content, path)
         with pytest.raises(DamagedDataError, match=reason):

@@ -77,5 +77,5 @@ def test_damaged_files_are_refused(tmp_path, monkeypatch, hostile):
     assert not ran.exists()
 
     accept(pickle.dumps({0: {}}))
-    with pytest.raises(DamagedDataError, match="26,206 expected"):
+    with pytest.raises(DamagedDataError, match="26,206 others were expected"):
         nas_bench_graph.read_nas_bench_graph("cora")

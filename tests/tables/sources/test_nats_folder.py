@@ -102,7 +102,7 @@ def test_damaged_and_hostile_files_are_refused(folder, hostile):
             (b"text", "truncated or not a bz2 file"),
             (bz2.compress(pickled[:-10]), "could not be read"),
             (bz2.compress(pickle.dumps({"200": thing})), r"system.*No code of it was run"),
-            (bz2.compress(pickle.dumps([])), "holds a list"),
+            (bz2.compress(pickle.dumps([])), "has a list"),
             (
                 bz2.compress(pickle.dumps({"200": 3})),
                 "could not be read|not list the cells",
