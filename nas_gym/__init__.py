@@ -20,6 +20,7 @@ from nas_gym.registration import import_table, register_all, register_task
 
 if TYPE_CHECKING:
     from nas_gym.agents.common.base import Agent
+    from nas_gym.agents.common.config import AgentConfig, setting
     from nas_gym.agents.common.meta_agent import MetaAgent
     from nas_gym.evaluators import Evaluator
     from nas_gym.experiments.compare import compare
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "Agent": "agents.common.base",
+    "AgentConfig": "agents.common.config",
     "CategoricalSpace": "spaces",
     "Evaluator": "evaluators",
     "MetaAgent": "agents.common.meta_agent",
@@ -50,11 +52,13 @@ _MODULES = {
     "load_task_set": "tasks.task_sets",
     "make_task": "tasks",
     "register_space": "spaces.registry",
+    "setting": "agents.common.config",
 }
 """The module of each name that is imported when it is first used."""
 
 __all__ = [
     "Agent",
+    "AgentConfig",
     "CategoricalSpace",
     "Evaluator",
     "MetaAgent",
@@ -72,6 +76,7 @@ __all__ = [
     "make_task",
     "register_space",
     "register_task",
+    "setting",
 ]
 
 
