@@ -1,4 +1,4 @@
-"""The environments: a task as a Markov decision process, in three modes."""
+"""Environments: tasks as Markov decision processes, in three modes."""
 
 from nas_gym.envs.alpha import AlphaEnv, AlphaVectorEnv
 from nas_gym.envs.population import PopulationEnv, PopulationVectorEnv

@@ -1,9 +1,10 @@
-"""Action spaces of restricted search spaces: ``sample()`` draws valid actions only.
+"""Action spaces of restricted search spaces, whose ``sample()`` returns valid actions only.
 
-Gymnasium's own spaces know nothing of an environment's state, so their samples may be invalid.
-These ask for the masks or genotypes that are valid now; everything else is inherited. What is
-pickled, for a worker process or a saved model, is the plain space without its environment; a deep
-copy belongs to the copy of the environment.
+Gymnasium's spaces do not know the state of the environment, so that their samples may be invalid.
+The classes here ask the environment for the current mask or for a valid sample; everything else is
+inherited. Pickling them gives a plain Gymnasium space without the environment, so that worker
+processes and saved models do not receive the environment. A deep copy of an environment contains a
+deep copy of its space that refers to the copied environment.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ _Space = TypeVar("_Space", bound=spaces.Space[Any])
 
 
 def _deepcopy(space: _Space, memo: dict[int, Any]) -> _Space:
-    # by hand, since __reduce__ makes plain spaces
+    # copy.deepcopy would use __reduce__, which returns a plain Gymnasium space.
     copied = memo[id(space)] = object.__new__(type(space))
     copied.__dict__.update(deepcopy(space.__dict__, memo))
     return copied
 
 
 class MaskedDiscrete(spaces.Discrete):
-    """``Discrete(n)`` whose samples follow the current action mask.
+    """``Discrete(n)`` that samples from the actions that are valid now.
 
     Args:
-        n: the number of actions.
-        current_mask: gives the mask that holds now, shape ``(n,)``.
+        n: Number of actions.
+        current_mask: Function that returns the current action mask, ``(n,)``.
     """
 
     def __init__(self, n: int, current_mask: Callable[[], NDArray[Any]]) -> None:
@@ -41,7 +42,12 @@ class MaskedDiscrete(spaces.Discrete):
         self._current_mask = current_mask
 
     def sample(self, mask: Any = None, probability: Any = None) -> np.int64:
-        """As ``Discrete.sample``; without a mask and probabilities, the current mask."""
+        """Return a valid action; see ``Discrete.sample``.
+
+        Args:
+            mask: Mask that replaces the current one, ``(n,)`` int8.
+            probability: Probability of each action, which replaces the current mask, ``(n,)``.
+        """
         if mask is None and probability is None:
             mask = self._current_mask().astype(np.int8)
         return super().sample(mask, probability)
@@ -52,24 +58,30 @@ class MaskedDiscrete(spaces.Discrete):
         return spaces.Discrete, (int(self.n),)
 
 
-class DrawnMultiDiscrete(spaces.MultiDiscrete):
-    """``MultiDiscrete`` whose samples are drawn by the search space.
+class ValidMultiDiscrete(spaces.MultiDiscrete):
+    """``MultiDiscrete`` whose samples come from a function, so that they are valid.
 
     Args:
-        nvec: the number of choices of each entry.
-        draw: makes one sample from a generator, shape of ``nvec``.
+        nvec: Number of choices of each entry.
+        sampler: Function that returns one valid sample, shape of ``nvec``, given a random
+            generator.
     """
 
     def __init__(
-        self, nvec: NDArray[np.int64], draw: Callable[[RandomSource], NDArray[np.int64]]
+        self, nvec: NDArray[np.int64], sampler: Callable[[RandomSource], NDArray[np.int64]]
     ) -> None:
         super().__init__(nvec)
-        self._draw = draw
+        self._sampler = sampler
 
     def sample(self, mask: Any = None, probability: Any = None) -> NDArray[np.int64]:
-        """As ``MultiDiscrete.sample``; without a mask and probabilities, a valid sample."""
+        """Return a valid sample; see ``MultiDiscrete.sample``.
+
+        Args:
+            mask: Masks of the entries; if given, they decide, not the function.
+            probability: Probabilities of the choices; if given, they decide, not the function.
+        """
         if mask is None and probability is None:
-            return self._draw(self.np_random)
+            return self._sampler(self.np_random)
         return super().sample(mask, probability)
 
     __deepcopy__ = _deepcopy

@@ -1,4 +1,4 @@
-"""Alpha mode: one whole relaxed architecture a step."""
+"""Alpha mode: one relaxed architecture per step."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from nas_gym.tasks import TaskArguments, make_task
 
 
 class TopArchitectures:
-    """The distinct architectures of highest reward so far, for many searches side by side.
+    """The ``size`` distinct architectures of highest reward so far, for each of several searches.
 
     Args:
-        space: what is searched.
-        num_searches: how many searches.
-        size: how many architectures each keeps (K in L2NAS, section 2.2).
+        space: Search space.
+        num_searches: Number of searches.
+        size: Number of architectures for each search (K in L2NAS, section 2.2).
+
+    Raises:
+        ValueError: If ``size`` is less than 1.
     """
 
     def __init__(self, space: SearchSpace, num_searches: int, size: int) -> None:
@@ -43,7 +46,13 @@ class TopArchitectures:
         indices: NDArray[np.int64],
         rewards: NDArray[np.float64],
     ) -> None:
-        """Offer one architecture to each search; a better one takes the place of the worst."""
+        """Add one architecture to each search, if it is new and better than the worst.
+
+        Args:
+            genotypes: Genotypes of the architectures, ``(num_searches, L)`` int64.
+            indices: Their indices, ``(num_searches,)`` int64.
+            rewards: Their rewards, ``(num_searches,)`` float64.
+        """
         worst = self._rewards.argmin(axis=1)
         known = (self._indices == indices[:, None]).any(axis=1)
         better = ~known & (rewards > self._rewards[self._rows, worst])
@@ -55,7 +64,10 @@ class TopArchitectures:
         self._indices[rows, slots] = indices[better]
 
     def mean(self) -> NDArray[np.float32]:
-        """Mean one-hot alpha of the architectures kept, ``(n, alpha_size)``; zeros before any."""
+        """Return the mean one-hot alpha of the architectures, ``(num_searches, alpha_size)``.
+
+        A search without architectures has zeros.
+        """
         count = np.maximum((self._indices >= 0).sum(axis=1, keepdims=True), 1)
         mean: NDArray[np.float32] = (self._sums / count).astype(np.float32)
         return mean
@@ -63,83 +75,123 @@ class TopArchitectures:
     _STATE = ("rewards", "indices", "one_hots", "sums")
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """What is kept, as arrays."""
+        """Return the arrays that hold the architectures, without copying them."""
         return {name: getattr(self, f"_{name}") for name in self._STATE}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        """Take over what :meth:`state` gave."""
+        """Restore copies of the arrays that :meth:`state_dict` returned."""
         for name in self._STATE:
             setattr(self, f"_{name}", state[name].copy())
 
 
-def _observation_space(space: SearchSpace) -> Box:
-    return Box(0.0, 1.0, (space.alpha_size,), np.float32)
+class AlphaDynamics:
+    """The transition and the observation of alpha mode, for one or several searches.
 
-
-def _action_space(space: SearchSpace) -> Box:
-    return Box(-1.0, 1.0, (space.alpha_size,), np.float32)
-
-
-def discretize(space: SearchSpace, actions: ArrayLike, num_envs: int) -> NDArray[np.int64]:
-    """Genotypes of actions, shape ``(num_envs, alpha_size)``.
-
-    Raises:
-        TypeError: not numbers.
-        ValueError: wrong shape, NaN, or outside [-1, 1].
+    Args:
+        history: History of the searches.
+        top_k: Number of architectures that an observation averages.
     """
-    array = np.asarray(actions)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"Actions are numbers in [-1, 1], got an array of {array.dtype}.")
-    if array.shape != (num_envs, space.alpha_size):
-        raise ValueError(
-            f"Actions of {num_envs} alpha environments over {space.name} have shape "
-            f"({num_envs}, {space.alpha_size}), got {array.shape}."
-        )
-    if not ((array >= -1.0) & (array <= 1.0)).all():  # also where it is NaN
-        raise ValueError(
-            f"Actions lie in [-1, 1], got {array.min()} to {array.max()}. "
-            "Clip them, or scale them with gymnasium.wrappers.RescaleAction."
-        )
-    return space.alpha_to_genotype(array)  # the argmax of alpha is the argmax of the action
+
+    def __init__(self, history: SearchHistory, top_k: int) -> None:
+        self._history = history
+        self._num_searches = len(history.keys)
+        self.top = TopArchitectures(history.space, self._num_searches, top_k)
+
+    def observe(self) -> NDArray[np.float32]:
+        """Return the observations, ``(num_searches, alpha_size)`` float32."""
+        return self.top.mean()
+
+    def step(
+        self, actions: ArrayLike
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Query the architecture of each action, and update the top architectures.
+
+        Args:
+            actions: Actions in [-1, 1], ``(num_searches, alpha_size)``.
+
+        Returns:
+            Genotypes, ``(num_searches, L)``, indices, ``(num_searches,)``, and rewards,
+            ``(num_searches,)``, of the architectures.
+
+        Raises:
+            TypeError: If the actions are not numbers.
+            ValueError: If they have the wrong shape, are NaN, or lie outside [-1, 1].
+        """
+        # The argmax of each row of alpha is that of the action, which is a scaled alpha.
+        genotypes = self._history.space.alpha_to_genotype(self._check(actions))
+        indices = self._history.space.encode(genotypes)
+        rewards = self._history.reward(indices)
+        self.top.add(genotypes, indices, rewards)
+        return genotypes, indices, rewards
+
+    def _check(self, actions: ArrayLike) -> NDArray[Any]:
+        space, n = self._history.space, self._num_searches
+        array = np.asarray(actions)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"Actions are numbers in [-1, 1], got an array of {array.dtype}.")
+        if array.shape != (n, space.alpha_size):
+            raise ValueError(
+                f"Actions of {n} alpha environments over {space.name} have shape "
+                f"({n}, {space.alpha_size}), got {array.shape}."
+            )
+        if not ((array >= -1.0) & (array <= 1.0)).all():  # NaN fails both comparisons
+            raise ValueError(
+                f"Actions lie in [-1, 1], got {array.min()} to {array.max()}. "
+                "Clip them, or scale them with gymnasium.wrappers.RescaleAction."
+            )
+        return array
+
+
+def _spaces(space: SearchSpace) -> tuple[Box, Box]:
+    """Return the observation space and the action space of one environment."""
+    shape = (space.alpha_size,)
+    return Box(0.0, 1.0, shape, np.float32), Box(-1.0, 1.0, shape, np.float32)
 
 
 class AlphaEnv(SearchEnv):
     """
     ## Description
     Propose a whole relaxed architecture at each step, as L2NAS does (section 2). The action is
-    the matrix alpha of architecture hyper-parameters; it is discretized to one architecture,
-    which is queried. One step is one query, one episode is one search.
+    the matrix alpha of architecture hyper-parameters. It is discretized to one architecture,
+    which is queried. One step is one query, and one episode is one search.
 
     ## Action Space
-    `Box(-1, 1, (sum of choices,), float32)`, `(30,)` for NAS-Bench-201: the rows of alpha, one
-    for each decision, laid end to end, scaled as `alpha = (action + 1) / 2`. (Alpha itself lies
-    in [0, 1]; a symmetric action space is what stable-baselines3 asks for.) The architecture is
-    the argmax of each row, the first of equals (L2NAS, Algorithm 1); where a search space is
-    restricted, the argmax among the choices that are valid after the rows before. The space of
-    DARTS has alpha of its own, `(196,)`: two cells, 14 edges, 7 operations, discretized by
-    Algorithm 2.
+    `Box(-1, 1, (alpha_size,), float32)`. For most search spaces `alpha_size` is the sum of the
+    numbers of choices of all decisions: 30 for NAS-Bench-201, with 6 decisions of 5 choices. The
+    action holds one row of alpha for each decision, one after the other, scaled as
+    `alpha = (action + 1) / 2`. (Alpha itself lies in [0, 1]; stable-baselines3 asks for a
+    symmetric action space.)
+
+    The architecture is the argmax of each row; of equal values, the first (L2NAS, Algorithm 1).
+    If a search space is restricted, as NAS-Bench-Graph is, the argmax is taken over the choices
+    that are valid after the previous decisions. DARTS has an alpha of its own, `(196,)`: two
+    cells of 14 edges with 7 operations each, discretized by L2NAS's Algorithm 2.
 
     ## Observation Space
-    `Box(0, 1, (sum of choices,), float32)`: the mean of the one-hot alphas of the `top_k`
-    distinct architectures of highest reward so far (L2NAS, section 2.2).
+    `Box(0, 1, (alpha_size,), float32)`: the mean of the one-hot alphas of the `top_k` distinct
+    architectures of highest reward so far (L2NAS, section 2.2).
 
     ## Rewards
-    The architecture's search signal, in its own unit, negated where less is better.
+    The reward of the architecture: its search signal in the unit of that metric, negated if the
+    metric is minimized; or the result of the argument `reward`.
 
     ## Starting State
-    Zeros: no architecture is known.
+    All zeros, because no architecture has been queried.
 
     ## Episode End
-    Truncated after `max_episode_steps` queries (500; change it in `gym.make`). Every step's
-    `info` describes its query as at the end of a sequential episode: `genotype`, `index`, `arch`,
-    `metrics`, `queries`, `unique_queries`, `incumbent`, `incumbent_reward`, `incumbent_report`,
-    `regret`. `reset` begins a new search.
+    The episode is truncated after `max_episode_steps` queries: 500 by default, or the argument of
+    that name of `gym.make`. `reset` begins a new search.
+
+    At every step `info` describes the query. It has the same entries as at the end of an episode in
+    sequential mode (see `SequentialEnv`): `genotype`, `index`, `arch`, `metrics`, `queries`,
+    `unique_queries`, `incumbent`, `incumbent_reward`, `incumbent_report`, `regret`, `signal` and
+    `report`.
 
     ## Arguments
-    * `top_k`: how many architectures the observation averages; 64.
+    * `top_k`: number of architectures that the observation averages; 64 by default.
     * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `space`, `evaluator`, `supernet`,
-      `device`, `size`, `task`, `render_mode`: as in the sequential mode.
-      `NB201-cifar10-alpha` searches `analog-nasbench` (the package's retrained cells) by default.
+      `device`, `size`, `task`, `render_mode`: as in sequential mode (see `SequentialEnv`).
+      `NB201-cifar10-alpha` searches the table `analog-nasbench` by default.
 
     ```python
     >>> import gymnasium as gym
@@ -149,10 +201,11 @@ class AlphaEnv(SearchEnv):
     ```
 
     ## Vectorized environment
-    `gym.make_vec(id, num_envs=64)`; `autoreset_mode` as in the sequential mode.
+    `gym.make_vec(id, num_envs=64)` steps all searches in one NumPy call. It takes the argument
+    `autoreset_mode`, as in sequential mode.
 
     ## Version History
-    * v0: initial version.
+    * v0: Initial version.
     """
 
     def __init__(
@@ -162,42 +215,49 @@ class AlphaEnv(SearchEnv):
         **task: Unpack[TaskArguments],
     ) -> None:
         super().__init__(make_task(**task), render_mode)
-        space = self.task.space
-        self.observation_space = _observation_space(space)
-        self.action_space = _action_space(space)
+        self.observation_space, self.action_space = _spaces(self.task.space)
         self._top_k = top_k
-        self._top = TopArchitectures(space, 1, top_k)
+        self._dynamics = AlphaDynamics(self.history, top_k)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin a new search."""
+        """Begin a new search.
+
+        Args:
+            seed: Seed of the search, which determines its noise.
+            options: Ignored.
+        """
         super().reset(seed=seed)
-        self._new_search(seed)
-        self._top = TopArchitectures(self.task.space, 1, self._top_k)
-        return self._top.mean()[0], {}
+        self._begin_search(seed)
+        self._dynamics = AlphaDynamics(self.history, self._top_k)
+        return self._dynamics.observe()[0], {}
 
     def step(self, action: ArrayLike) -> tuple[NDArray[np.float32], float, bool, bool, Any]:
         """Query the architecture of one alpha.
 
+        Args:
+            action: Scaled alpha, ``(alpha_size,)``, numbers in [-1, 1].
+
         Raises:
-            TypeError: an action that is not numbers.
-            ValueError: wrong shape, NaN, or outside [-1, 1]; nothing is queried.
+            TypeError: If the action is not numbers.
+            ValueError: If it has the wrong shape, is NaN, or lies outside [-1, 1]. Nothing is
+                queried then.
         """
-        genotypes, indices, rewards = query(self.history, np.asarray(action)[None], self._top, 1)
+        genotypes, indices, rewards = self._dynamics.step(np.asarray(action)[None])
         info = self._record(indices, partial(np.asarray, genotypes), {})
-        return self._top.mean()[0], float(rewards[0]), False, False, info
+        return self._dynamics.observe()[0], float(rewards[0]), False, False, info
 
 
 class AlphaVectorEnv(SearchVectorEnv):
-    """Many :class:`AlphaEnv` in lockstep.
+    """Several :class:`AlphaEnv` in lockstep.
 
     Args:
-        num_envs: how many searches.
-        max_episode_steps: the query budget, after which every search is truncated.
+        num_envs: Number of searches.
+        render_mode, top_k, **task: As of :class:`AlphaEnv`.
+        max_episode_steps: Number of queries after which every search is truncated; ``None`` for
+            no limit.
         autoreset_mode: ``AutoresetMode.NEXT_STEP`` or ``AutoresetMode.SAME_STEP``.
-
-    The other arguments are those of :class:`AlphaEnv`.
     """
 
     def __init__(
@@ -212,38 +272,27 @@ class AlphaVectorEnv(SearchVectorEnv):
         super().__init__(
             make_task(**task), num_envs, render_mode, autoreset_mode, max_episode_steps
         )
-        self.single_observation_space = _observation_space(self.task.space)
+        self.single_observation_space, self.single_action_space = _spaces(self.task.space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.single_action_space = _action_space(self.task.space)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._top_k = top_k
-        self._top = TopArchitectures(self.task.space, num_envs, top_k)
+        self._dynamics = AlphaDynamics(self.history, top_k)
 
     def _begin(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
         self._new_search()
-        self._top = TopArchitectures(self.task.space, self.num_envs, self._top_k)
-        return self._top.mean(), {}
+        self._dynamics = AlphaDynamics(self.history, self._top_k)
+        return self._dynamics.observe(), {}
 
     def _advance(
         self, actions: ArrayLike
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], bool, dict[str, Any]]:
-        genotypes, indices, rewards = query(self.history, actions, self._top, self.num_envs)
+        genotypes, indices, rewards = self._dynamics.step(actions)
         infos = self._record(indices, partial(np.asarray, genotypes), {})
-        return self._top.mean(), rewards, False, infos
+        return self._dynamics.observe(), rewards, False, infos
 
     def _mode_state(self) -> dict[str, NDArray[Any]]:
-        return self._top.state_dict()
+        return self._dynamics.top.state_dict()
 
     def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
-        self._top.load_state_dict(state)
-
-
-def query(
-    history: SearchHistory, actions: ArrayLike, top: TopArchitectures, num_envs: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """The transition: discretize actions, evaluate them, and update the top architectures."""
-    genotypes = discretize(history.space, actions, num_envs)
-    indices = history.space.encode(genotypes)
-    rewards = history.reward(indices)
-    top.add(genotypes, indices, rewards)
-    return genotypes, indices, rewards
+        self._dynamics = AlphaDynamics(self.history, self._top_k)
+        self._dynamics.top.load_state_dict(state)

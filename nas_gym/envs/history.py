@@ -1,4 +1,4 @@
-"""The search history: every architecture evaluated, in order."""
+"""The search history: every architecture that was queried, in order."""
 
 from __future__ import annotations
 
@@ -9,90 +9,123 @@ from nas_gym.envs.queried import QueriedArchitectures
 from nas_gym.tasks import Task
 from nas_gym.tasks.noise import Keys
 
-_BLOCK = 256  # queries that are allocated at a time
+_BLOCK = 256  # number of queries for which memory is allocated at a time
 
 
 class SearchHistory:
-    """What ``num_searches`` searches that run side by side have queried so far.
+    """The queries of one or several searches that run in lockstep.
 
-    Appending costs one copy. Counts and incumbents are worked out when they are first asked for,
-    and kept, so that a training loop that does not look pays nothing. Memory grows with the
-    queries: each takes as many bytes as an index needs (two for NAS-Bench-201), and sixteen more
-    once counts are read. A new search, ``reset(seed=...)``, begins a new history.
+    Appending a query costs one copy. Unique queries and incumbents are computed when they are
+    first read, and stored, so that a training loop that does not read them does not pay for them.
+    A query takes as many bytes as an index needs (two for NAS-Bench-201), and sixteen more once
+    unique queries or incumbents are read.
 
     Args:
-        task: what is searched.
-        num_searches: how many searches run in lockstep; each query appends one architecture to
-            every one of them.
-        keys: what the noise of each search depends on, ``(num_searches,)``, as
-            :meth:`Task.noise_keys` gives it; unseeded ones by default.
+        task: The task that is searched.
+        num_searches: Number of searches. Each query appends one architecture to all of them.
+        keys: Keys of the noise of the searches, ``(num_searches,)`` uint64, as
+            :meth:`Task.noise_keys` returns them; by default those of searches without seeds.
+
+    Attributes:
+        space: Search space of the task.
+        keys: As given.
+        queries: Number of queries of each search so far.
     """
 
     def __init__(self, task: Task, num_searches: int, keys: Keys | None = None) -> None:
         self._task = task
         self.space = task.space
         self.keys = task.noise_keys([None] * num_searches) if keys is None else keys
-        self._searches = np.arange(num_searches)
+        self._num_searches = num_searches
         self._dtype = np.min_scalar_type(task.space.size - 1)
         self._blocks: list[NDArray[np.unsignedinteger]] = []
-        self._seen = QueriedArchitectures(num_searches, task.space.size)
-        self._counts: list[NDArray[np.int64]] = []  # blocks of unique queries and incumbents
-        self._counted = 0
+        self._queried = QueriedArchitectures(num_searches, task.space.size)
+        # Blocks of shape (2, _BLOCK, num_searches): unique queries, and indices of incumbents.
+        self._progress: list[NDArray[np.int64]] = []
+        self._num_processed = 0  # queries that self._progress covers
         self.queries = 0
 
     def append(self, indices: NDArray[np.int64]) -> None:
-        """Add one query of every search: architecture indices, shape ``(num_searches,)``."""
-        block, row = divmod(self.queries, _BLOCK)
-        if row == 0:
-            self._blocks.append(np.empty((_BLOCK, len(self._searches)), self._dtype))
-        self._blocks[block][row] = indices
-        self.queries += 1
+        """Append queries to each search.
+
+        Args:
+            indices: Index of one architecture for each search, ``(num_searches,)`` int64; or of
+                ``m`` successive queries, ``(num_searches, m)``.
+        """
+        for row in indices[None] if indices.ndim == 1 else indices.T:
+            block, position = divmod(self.queries, _BLOCK)
+            if position == 0:
+                self._blocks.append(np.empty((_BLOCK, self._num_searches), self._dtype))
+            self._blocks[block][position] = row
+            self.queries += 1
 
     def reward(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What architectures are worth in each search, ``(num_searches,)`` or
-        ``(num_searches, m)`` indices."""
+        """Return the reward of architectures in each search, with the noise of that search.
+
+        Args:
+            indices: Indices of architectures, ``(num_searches,)`` or ``(num_searches, m)`` int64.
+
+        Returns:
+            The rewards, float64, shape of ``indices``.
+        """
         return self._task.reward(indices, self.keys if indices.ndim == 1 else self.keys[:, None])
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """Architecture indices in order, shape ``(queries, num_searches)``."""
-        return self.since(0)
+        """Indices of all queried architectures in order, ``(queries, num_searches)`` int64."""
+        return self.indices_since(0)
 
-    def since(self, queries: int) -> NDArray[np.int64]:
-        """What was queried after the first ``queries``, shape ``(k, num_searches)``."""
-        block, row = divmod(queries, _BLOCK)
+    def indices_since(self, queries: int) -> NDArray[np.int64]:
+        """Return the architectures that were queried after the first ``queries`` queries.
+
+        Returns:
+            Indices in order, ``(k, num_searches)`` int64.
+        """
+        block, position = divmod(queries, _BLOCK)
         parts = self._blocks[block:]
         if not parts:
-            return np.empty((0, len(self._searches)), np.int64)
-        return np.concatenate(parts)[row : self.queries - block * _BLOCK].astype(np.int64)
+            return np.empty((0, self._num_searches), np.int64)
+        end = self.queries - block * _BLOCK
+        return np.concatenate(parts)[position:end].astype(np.int64)
 
     def unique_queries(self, queries: int) -> NDArray[np.int64]:
-        """How many distinct architectures were among the first ``queries``; ``(num_searches,)``."""
-        self._count(queries)
-        return self._count_at(0, queries - 1)
+        """Return the number of distinct architectures among the first ``queries`` queries.
+
+        Returns:
+            The numbers, ``(num_searches,)`` int64.
+        """
+        self._process(queries)
+        return self._progress_after(queries)[0]
 
     def incumbents(self, queries: int) -> NDArray[np.int64]:
-        """The architecture of highest reward among the first ``queries`` (the first of equals)."""
-        self._count(queries)
-        return self._count_at(1, queries - 1)
+        """Return the architecture of highest reward among the first ``queries`` queries.
 
-    def _count_at(self, kind: int, query: int) -> NDArray[np.int64]:
-        block, row = divmod(query, _BLOCK)
-        return np.array(self._counts[block][kind, row])
+        Returns:
+            Indices, ``(num_searches,)`` int64; of equal rewards, the architecture queried first.
+        """
+        self._process(queries)
+        return self._progress_after(queries)[1]
 
-    def _count(self, queries: int) -> None:
-        while self._counted < queries:
-            block, row = divmod(self._counted, _BLOCK)
-            if row == 0:
-                self._counts.append(np.empty((2, _BLOCK, len(self._searches)), np.int64))
-            unique, incumbents = self._counts[block]
-            indices = self._blocks[block][row]
-            fresh = self._seen.add(indices)
-            if self._counted == 0:
+    def _progress_after(self, queries: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return unique queries and incumbents after some queries, each ``(num_searches,)``."""
+        block, position = divmod(queries - 1, _BLOCK)
+        unique, incumbents = self._progress[block]
+        return unique[position].copy(), incumbents[position].copy()
+
+    def _process(self, queries: int) -> None:
+        """Compute unique queries and incumbents up to some number of queries."""
+        while self._num_processed < queries:
+            block, position = divmod(self._num_processed, _BLOCK)
+            if position == 0:
+                self._progress.append(np.empty((2, _BLOCK, self._num_searches), np.int64))
+            unique, incumbents = self._progress[block]
+            indices = self._blocks[block][position]
+            is_new = self._queried.add(indices)
+            if self._num_processed == 0:
                 unique[0], incumbents[0] = 1, indices
             else:
-                before = self._counts[(self._counted - 1) // _BLOCK][:, row - 1]
-                better = self.reward(indices) > self.reward(before[1])
-                unique[row] = before[0] + fresh
-                incumbents[row] = np.where(better, indices, before[1])
-            self._counted += 1
+                last_unique, incumbent = self._progress_after(self._num_processed)
+                better = self.reward(indices) > self.reward(incumbent)
+                unique[position] = last_unique + is_new
+                incumbents[position] = np.where(better, indices, incumbent)
+            self._num_processed += 1

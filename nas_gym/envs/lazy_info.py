@@ -1,4 +1,4 @@
-"""An ``info`` dictionary whose costly entries are computed when they are first read."""
+"""An ``info`` dictionary that computes expensive entries when they are first read."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 
 
 class LazyInfo(dict[str, Any]):
-    """A dictionary that fills itself from ``compute`` on the first look at its entries.
+    """A dictionary that computes most of its entries when one of them is first read.
 
-    A vector environment of 1,024 searches ends 1,024 episodes in one step. Their arch strings,
-    metrics and counts take several times as long as the step itself, and most training loops
-    never look at them. To its readers this is a plain ``dict``.
+    When a vector environment of 1,024 searches ends 1,024 episodes in one step, the texts, metrics
+    and statistics in ``info`` take several times as long as the step itself, and most training
+    loops never read them. In every other respect this behaves like a plain ``dict``, and
+    pickling turns it into one.
 
     Args:
-        known: entries that are there from the start; without any, everything is computed at once,
-            since C code such as ``json``'s looks at an empty dictionary no further.
-        compute: makes the others; called once, or never.
+        known: Entries that are present from the start. If it is empty, the other entries are
+            computed at once, because C code such as that of ``json`` skips a dictionary that looks
+            empty.
+        compute: Function that returns the other entries. It is called at most once.
     """
 
     def __init__(self, known: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> None:
@@ -44,8 +46,8 @@ class LazyInfo(dict[str, Any]):
         return super().__contains__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """As ``dict.get``."""
-        return self[key] if key in self else default  # noqa: SIM401 (it would call itself)
+        """Return the value of a key, or ``default``, like ``dict.get``."""
+        return self[key] if key in self else default  # noqa: SIM401 (dict.get would recurse)
 
     def __eq__(self, other: object) -> bool:
         return dict(self) == (dict(other) if isinstance(other, LazyInfo) else other)
@@ -62,12 +64,13 @@ class LazyInfo(dict[str, Any]):
         if self._compute is None:
             return deepcopy(dict(self), memo)
         known = {key: deepcopy(dict.__getitem__(self, key), memo) for key in dict.keys(self)}
-        # What is yet to be computed comes out the same for the copy: compute() reads a history
-        # that only ever grows.
+        # The copy can share compute(): it reads a history to which queries are only appended, so
+        # that its result does not change.
         return LazyInfo(known, self._compute)
 
 
-def _after_filling(name: str) -> Callable[..., Any]:
+def _fill_before(name: str) -> Callable[..., Any]:
+    """Return a method of ``dict`` that computes the missing entries first."""
     method = getattr(dict, name)
 
     def call(self: LazyInfo, *arguments: Any) -> Any:
@@ -82,4 +85,4 @@ for _name in (
     "__iter__", "__len__", "__reversed__", "__repr__", "__delitem__", "__or__", "__ror__",
     "keys", "values", "items", "copy", "pop", "popitem", "setdefault", "clear",
 ):  # fmt: skip
-    setattr(LazyInfo, _name, _after_filling(_name))
+    setattr(LazyInfo, _name, _fill_before(_name))

@@ -1,4 +1,4 @@
-"""Population mode: one generation a step."""
+"""Population mode: one generation per step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
-from nas_gym.envs.action_spaces import DrawnMultiDiscrete
+from nas_gym.envs.action_spaces import ValidMultiDiscrete
 from nas_gym.envs.base import SearchEnv, SearchVectorEnv
 from nas_gym.envs.history import SearchHistory
 from nas_gym.spaces import RandomSource, SearchSpace
@@ -28,14 +28,20 @@ _LARGEST = np.finfo(np.float64).max
 
 
 class Population:
-    """Architectures and their fitness, oldest first, for many searches side by side.
+    """The architectures that are alive in each of several searches, and their fitness.
 
     Args:
-        history: of the searches, which knows what architectures are worth in each.
-        genotypes: the first population of each search, shape ``(n, size, L)``.
-        num_offspring: how many are born in a generation.
-        survival: ``"aging"``: the youngest stay (Real et al., 2019); ``"elitist"``: the fittest
-            of parents and offspring stay, the older of equals.
+        history: History of the searches, which computes the fitness.
+        genotypes: Initial population of each search, oldest first, ``(n, size, L)`` int64.
+        num_offspring: Number of offspring per generation.
+        survival: ``"aging"``: the youngest survive (Real et al., 2019). ``"elitist"``: the fittest
+            of parents and offspring survive; of equally fit ones, the older.
+
+    Attributes:
+        genotypes: Population of each search, oldest first, ``(n, size, L)`` int64.
+        fitness: Its rewards, ``(n, size)`` float64.
+        initial_indices: Indices of the initial population, ``(n, size)`` int64.
+        best_fitness: Highest fitness of each search so far, ``(n,)`` float64.
     """
 
     def __init__(
@@ -49,18 +55,19 @@ class Population:
         self._num_offspring = num_offspring
         self._survival = survival
         self.genotypes = genotypes
-        self.first_indices, self.fitness = self._evaluate(genotypes)
-        self.best = self.fitness.max(axis=1)
+        self.initial_indices, self.fitness = self._evaluate(genotypes)
+        self.best_fitness = self.fitness.max(axis=1)
 
     def _evaluate(
         self, genotypes: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return indices and rewards of genotypes ``(n, m, L)``, each ``(n, m)``."""
         indices = self._history.space.encode(genotypes.reshape(-1, genotypes.shape[-1]))
         indices = indices.reshape(genotypes.shape[:-1])
         return indices, self._history.reward(indices)
 
     def observe(self) -> dict[str, NDArray[Any]]:
-        """Genotypes, shape ``(n, size * L)`` int64, and fitness, ``(n, size)`` float64."""
+        """Return the observations: genotypes, ``(n, size * L)``, and fitness, ``(n, size)``."""
         return {
             "fitness": self.fitness.copy(),
             "genotypes": self.genotypes.reshape(len(self.genotypes), -1).copy(),
@@ -69,20 +76,23 @@ class Population:
     def step(
         self, actions: ArrayLike
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """The transition: evaluate offspring, let the population survive.
+        """Evaluate offspring, and select the survivors.
+
+        Args:
+            actions: Genotypes of the offspring, ``(n, num_offspring * L)`` integers.
 
         Returns:
-            the offspring's genotypes ``(n, num_offspring, L)`` and indices ``(n, num_offspring)``,
-            and rewards ``(n,)``.
+            Genotypes of the offspring, ``(n, num_offspring, L)``; their indices,
+            ``(n, num_offspring)``; and the rewards of the step, ``(n,)``.
 
         Raises:
-            TypeError: offspring that are not integers.
-            ValueError: wrong shape, or genotypes outside the search space.
+            TypeError: If the offspring are not integers.
+            ValueError: If they have the wrong shape, or one is not in the search space.
         """
         offspring = self._check(actions)
         indices, fitness = self._evaluate(offspring)
-        before = self.best
-        self.best = np.maximum(before, fitness.max(axis=1))
+        best_before = self.best_fitness
+        self.best_fitness = np.maximum(best_before, fitness.max(axis=1))
         genotypes = np.concatenate([self.genotypes, offspring], axis=1)
         all_fitness = np.concatenate([self.fitness, fitness], axis=1)
         size = self.fitness.shape[1]
@@ -90,10 +100,10 @@ class Population:
             self.genotypes, self.fitness = genotypes[:, -size:], all_fitness[:, -size:]
         else:
             fittest = np.argsort(-all_fitness, axis=1, kind="stable")[:, :size]
-            stay = np.sort(fittest, axis=1)  # oldest first again
-            self.genotypes = np.take_along_axis(genotypes, stay[:, :, None], axis=1)
-            self.fitness = np.take_along_axis(all_fitness, stay, axis=1)
-        return offspring, indices, self.best - before
+            survivors = np.sort(fittest, axis=1)  # oldest first again
+            self.genotypes = np.take_along_axis(genotypes, survivors[:, :, None], axis=1)
+            self.fitness = np.take_along_axis(all_fitness, survivors, axis=1)
+        return offspring, indices, self.best_fitness - best_before
 
     def _check(self, actions: ArrayLike) -> NDArray[np.int64]:
         array = np.asarray(actions)
@@ -102,8 +112,8 @@ class Population:
         if array.shape != expected:
             raise ValueError(
                 f"Actions of {n} population environments have shape {expected}: "
-                f"{self._num_offspring} genotypes of {decisions} decisions each, laid end to end. "
-                f"Got {array.shape}."
+                f"{self._num_offspring} genotypes of {decisions} decisions each, one after the "
+                f"other. Got {array.shape}."
             )
         return np.array(array.reshape(n, self._num_offspring, decisions))
 
@@ -111,16 +121,26 @@ class Population:
 def sample_populations(
     space: SearchSpace, size: int, generators: Sequence[np.random.Generator]
 ) -> NDArray[np.int64]:
-    """First populations, uniformly drawn by one generator each, shape ``(n, size, L)``."""
-    # Branches of the generators: action_space.seed(s) and reset(seed=s) start from the same
-    # numbers, and the first actions sampled would be the first population once more.
-    branches = [np.random.default_rng(generator.integers(2**63)) for generator in generators]
-    return np.stack([space.sample(size, branch) for branch in branches])
+    """Sample initial populations uniformly, one from each generator.
+
+    Args:
+        space: Search space.
+        size: Number of architectures in a population.
+        generators: Random generator of each search.
+
+    Returns:
+        Genotypes, ``(len(generators), size, L)`` int64.
+    """
+    # Separate generators are derived here: action_space.seed(s) and reset(seed=s) start from the
+    # same state, so that the first sampled actions would repeat the initial population.
+    derived = [np.random.default_rng(generator.integers(2**63)) for generator in generators]
+    return np.stack([space.sample(size, generator) for generator in derived])
 
 
 def _spaces(
     space: SearchSpace, size: int, num_offspring: int, survival: Survival
 ) -> tuple[Dict, MultiDiscrete]:
+    """Return the observation space and the action space of one environment."""
     if size < 1 or num_offspring < 1:
         raise ValueError(
             f"population_size and num_offspring are at least 1, got {size} and {num_offspring}."
@@ -129,7 +149,7 @@ def _spaces(
         raise ValueError(f"survival is 'aging' or 'elitist', got {survival!r}.")
     observation_space = Dict(
         {
-            # every number but infinity, which Gymnasium's checker warns of
+            # Gymnasium's checker warns about infinite bounds.
             "fitness": Box(-_LARGEST, _LARGEST, (size,), np.float64),
             "genotypes": MultiDiscrete(np.tile(space.num_choices, size)),
         }
@@ -138,55 +158,67 @@ def _spaces(
 
 
 def _action_space(space: SearchSpace, shape: tuple[int, ...]) -> MultiDiscrete:
+    """Return an action space of shape ``(*shape[:-1], shape[-1] * L)`` whose samples are valid."""
     nvec = np.broadcast_to(space.num_choices, (*shape, space.num_decisions))
     nvec = nvec.reshape(*shape[:-1], -1)
     if not space.has_masks:
         return MultiDiscrete(nvec)
 
-    def draw(rng: RandomSource) -> NDArray[np.int64]:
+    def sample_valid(rng: RandomSource) -> NDArray[np.int64]:
         return space.sample(int(np.prod(shape)), rng).reshape(nvec.shape)
 
-    return DrawnMultiDiscrete(nvec, draw)
+    return ValidMultiDiscrete(nvec, sample_valid)
 
 
 class PopulationEnv(SearchEnv):
     """
     ## Description
-    Breed a population of architectures, one generation a step, as evolutionary searches do
-    (regularized evolution, Real et al. 2019; AT-NAS, section 3.3). The environment evaluates the
-    offspring and decides who survives; the agent decides who is born. One episode is one search.
+    Evolve a population of architectures, one generation per step, as evolutionary searches do
+    (regularized evolution, Real et al. 2019; AT-NAS, section 3.3). The agent proposes the
+    offspring. The environment evaluates them and selects the survivors. One episode is one search.
 
     ## Action Space
-    `MultiDiscrete`, shape `(num_offspring * decisions,)`: the genotypes of the offspring, laid
-    end to end. A genotype that is not an architecture of the search space raises `ValueError`.
-    Where there are such genotypes, `action_space.sample()` draws valid ones only.
+    `MultiDiscrete`, shape `(num_offspring * decisions,)`: the genotypes of the offspring, one after
+    the other. A genotype that is not in the search space raises `ValueError`. If the search space
+    is restricted, as NAS-Bench-Graph is, `action_space.sample()` samples valid genotypes only.
 
     ## Observation Space
-    `Dict`: `genotypes`, `MultiDiscrete` of shape `(population_size * decisions,)`, and `fitness`,
-    `Box(float64)` of shape `(population_size,)`, both oldest first. `genotypes.reshape(-1,
-    decisions)` gives one architecture a row; fitness is its search signal, negated where less is
-    better.
+    `Dict` with two entries, both oldest first:
+
+    | key         | space                                                   | content       |
+    |-------------|---------------------------------------------------------|---------------|
+    | `genotypes` | `MultiDiscrete`, shape `(population_size * decisions,)` | genotypes     |
+    | `fitness`   | `Box(float64)`, shape `(population_size,)`              | their rewards |
+
+    `genotypes.reshape(-1, decisions)` has one architecture per row.
 
     ## Rewards
-    By how much the generation improves on the best fitness of the search so far: >= 0.
+    The improvement of the best fitness of the search so far, >= 0. The fitness of an architecture
+    is its search signal in the unit of that metric, negated if the metric is minimized; or the
+    result of the argument `reward`.
 
     ## Starting State
-    `population_size` architectures drawn uniformly. They count as queries.
+    `population_size` architectures that are sampled uniformly. They count as queries.
 
     ## Episode End
-    Truncated after `max_episode_steps` generations (490; change it in `gym.make`): with one
-    offspring and a population of ten, 500 queries. Every step's `info` describes its queries:
-    `genotype` `(num_offspring, decisions)`, `index`, `arch` and `metrics` of shape
-    `(num_offspring,)`, and `queries`, `unique_queries`, `incumbent`, `incumbent_reward`,
-    `incumbent_report`, `regret` as in the other modes. `reset` begins a new search, and its
-    `info` describes the first population.
+    The episode is truncated after `max_episode_steps` generations: 490 by default, or the argument
+    of that name of `gym.make`. With a population of 10 and one offspring per generation, 490
+    generations are 500 queries. `reset` begins a new search.
+
+    At every step `info` describes the queries of that step. `genotype` has shape
+    `(num_offspring, decisions)`; `index`, `arch` and `metrics` have shape `(num_offspring,)`.
+    `queries`, `unique_queries`, `incumbent`, `incumbent_reward`, `incumbent_report`, `regret`,
+    `signal` and `report` are as in sequential mode (see `SequentialEnv`). The `info` of `reset`
+    describes the initial population in the same way.
 
     ## Arguments
-    * `population_size`: 10, and `num_offspring`: 1, as NAS-Bench-201's own evolution baseline.
-    * `survival`: `"aging"` (the youngest stay) or `"elitist"` (the fittest stay).
+    * `population_size`: number of architectures in the population; 10 by default, as in the
+      regularized evolution of NAS-Bench-201.
+    * `num_offspring`: number of offspring per generation; 1 by default.
+    * `survival`: `"aging"` (the youngest survive; default) or `"elitist"` (the fittest survive).
     * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `space`, `evaluator`, `supernet`,
-      `device`, `size`, `task`, `render_mode`: as in the sequential mode.
-      `NB201-cifar10-population` searches `analog-nasbench` by default.
+      `device`, `size`, `task`, `render_mode`: as in sequential mode (see `SequentialEnv`).
+      `NB201-cifar10-population` searches the table `analog-nasbench` by default.
 
     ```python
     >>> import gymnasium as gym
@@ -196,12 +228,12 @@ class PopulationEnv(SearchEnv):
     ```
 
     ## Vectorized environment
-    `gym.make_vec(id, num_envs=64)`; `autoreset_mode` as in the sequential mode. Search `i` of a
-    vector environment that is reset with seed `s` draws the same first population as a scalar
-    environment that is reset with `s + i`.
+    `gym.make_vec(id, num_envs=64)` steps all searches in one NumPy call. It takes the argument
+    `autoreset_mode`, as in sequential mode. Search `i` of a vector environment that is reset with
+    seed `s` has the same initial population as a scalar environment that is reset with `s + i`.
 
     ## Version History
-    * v0: initial version.
+    * v0: Initial version.
     """
 
     def __init__(
@@ -216,19 +248,24 @@ class PopulationEnv(SearchEnv):
         self.observation_space, self.action_space = _spaces(
             self.task.space, population_size, num_offspring, survival
         )
-        self._size = population_size
+        self._population_size = population_size
         self.num_offspring, self.survival = num_offspring, survival
         self._population: Population
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Begin a new search with a new population."""
+        """Begin a new search with a new population.
+
+        Args:
+            seed: Seed of the search, which determines its noise and its initial population.
+            options: Ignored.
+        """
         super().reset(seed=seed)
-        self._new_search(seed)
-        genotypes = sample_populations(self.task.space, self._size, [self.np_random])
+        self._begin_search(seed)
+        genotypes = sample_populations(self.task.space, self._population_size, [self.np_random])
         self._population = Population(self.history, genotypes, self.num_offspring, self.survival)
-        info = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
+        info = self._record(self._population.initial_indices, partial(np.asarray, genotypes), {})
         return self._observe(), info
 
     def _observe(self) -> dict[str, NDArray[Any]]:
@@ -239,10 +276,14 @@ class PopulationEnv(SearchEnv):
     ) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
         """Evaluate one generation of offspring.
 
+        Args:
+            action: Genotypes of the offspring, ``(num_offspring * L,)`` integers.
+
         Raises:
-            TypeError: offspring that are not integers.
-            ValueError: wrong shape, or an invalid genotype; nothing is queried.
-            gymnasium.error.ResetNeeded: before the first ``reset``.
+            TypeError: If the offspring are not integers.
+            ValueError: If they have the wrong shape, or one is not in the search space. Nothing is
+                queried then.
+            gymnasium.error.ResetNeeded: If ``reset`` was not called before.
         """
         if self.history.queries == 0:
             raise gym.error.ResetNeeded("There is no population yet: call env.reset().")
@@ -252,14 +293,15 @@ class PopulationEnv(SearchEnv):
 
 
 class PopulationVectorEnv(SearchVectorEnv):
-    """Many :class:`PopulationEnv` in lockstep.
+    """Several :class:`PopulationEnv` in lockstep.
 
     Args:
-        num_envs: how many searches.
-        max_episode_steps: the number of generations, after which every search is truncated.
+        num_envs: Number of searches.
+        render_mode, population_size, num_offspring, survival, **task: As of
+            :class:`PopulationEnv`.
+        max_episode_steps: Number of generations after which every search is truncated; ``None``
+            for no limit.
         autoreset_mode: ``AutoresetMode.NEXT_STEP`` or ``AutoresetMode.SAME_STEP``.
-
-    The other arguments are those of :class:`PopulationEnv`.
     """
 
     def __init__(
@@ -281,7 +323,7 @@ class PopulationVectorEnv(SearchVectorEnv):
         )
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = _action_space(self.task.space, (num_envs, num_offspring))
-        self._size = population_size
+        self._population_size = population_size
         self.num_offspring, self.survival = num_offspring, survival
         self._generators = [seeding.np_random()[0] for _ in range(num_envs)]
         self._population: Population
@@ -292,9 +334,9 @@ class PopulationVectorEnv(SearchVectorEnv):
 
     def _begin(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._new_search()
-        genotypes = sample_populations(self.task.space, self._size, self._generators)
+        genotypes = sample_populations(self.task.space, self._population_size, self._generators)
         self._population = Population(self.history, genotypes, self.num_offspring, self.survival)
-        infos = self._record(self._population.first_indices, partial(np.asarray, genotypes), {})
+        infos = self._record(self._population.initial_indices, partial(np.asarray, genotypes), {})
         return self._population.observe(), infos
 
     def _advance(
@@ -309,7 +351,7 @@ class PopulationVectorEnv(SearchVectorEnv):
         return {
             "generators": np.array(generators),
             "genotypes": self._population.genotypes,
-            "best": self._population.best,
+            "best": self._population.best_fitness,
         }
 
     def _set_mode_state(self, state: dict[str, NDArray[Any]]) -> None:
@@ -318,4 +360,4 @@ class PopulationVectorEnv(SearchVectorEnv):
         self._population = Population(
             self.history, state["genotypes"].copy(), self.num_offspring, self.survival
         )
-        self._population.best = state["best"].copy()
+        self._population.best_fitness = state["best"].copy()

@@ -1,4 +1,4 @@
-"""The ``info`` of a query, for one search or for many side by side."""
+"""The ``info`` dictionary that describes the latest queries."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from nas_gym.tasks import Task
 def query_info(
     task: Task, history: SearchHistory, queries: int, genotypes: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """What was queried and how the searches stand after ``queries`` queries each.
+    """Return a description of the latest queries and of the progress of the searches.
 
     Args:
-        task: what is searched.
-        history: of the searches; it may have gone on since.
-        queries: after how many queries.
-        genotypes: the latest queries, shape ``(n, L)``, or ``(n, m, L)`` where one step queries
-            ``m`` architectures of each search.
+        task: The task that is searched.
+        history: History of ``n`` searches; it may contain later queries.
+        queries: Number of queries of each search, up to and including those described.
+        genotypes: The queried architectures, ``(n, L)`` int64, or ``(n, m, L)`` if one step
+            queries ``m`` architectures of each search.
 
     Returns:
-        Arrays that start with the search: ``genotype``, ``index``, ``arch`` (text), ``metrics``
-        (a dictionary of arrays), ``queries``, ``unique_queries``, ``incumbent`` (the index of the
-        architecture of highest reward so far), ``incumbent_reward``, ``incumbent_report`` (its
-        reported metric), ``regret`` (distance of that from the best of the space), and ``signal``
-        and ``report`` (the columns that rewards and reports come from, as ``table:metric``).
+        Arrays whose first axis is the search: ``genotype``, ``index``, ``arch`` (text) and
+        ``metrics`` (a dictionary of arrays) of the queried architectures; ``queries`` and
+        ``unique_queries``; ``incumbent`` (index of the architecture of highest reward so far),
+        ``incumbent_reward``, ``incumbent_report`` (:meth:`Task.reported`) and ``regret``
+        (:meth:`Task.regret`); and ``signal`` and ``report``, the names of the columns that rewards
+        and reports come from, as ``table:metric``.
     """
     rows = genotypes.reshape(-1, genotypes.shape[-1])
     shape = genotypes.shape[:-1]
@@ -50,21 +51,29 @@ def query_info(
     }
 
 
-def with_masks(infos: dict[str, Any], present: NDArray[np.bool_]) -> dict[str, Any]:
-    """Gymnasium's vector form: beside each ``key`` a boolean array ``_key``, who has it."""
+def add_presence_masks(infos: dict[str, Any], present: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return infos in the form of Gymnasium's vector environments.
+
+    Args:
+        infos: Arrays whose first axis is the environment, or dictionaries of such arrays.
+        present: Whether each environment has the entries, ``(num_envs,)`` bool.
+
+    Returns:
+        The entries, and for each ``key`` an entry ``_key`` that holds ``present``.
+    """
     result: dict[str, Any] = {}
     for key, value in infos.items():
-        result[key] = with_masks(value, present) if isinstance(value, dict) else value
+        result[key] = add_presence_masks(value, present) if isinstance(value, dict) else value
         result[f"_{key}"] = present
     return result
 
 
-def of_first(infos: dict[str, Any]) -> dict[str, Any]:
-    """The info of the first search alone, numbers as Python's own."""
+def first_info(infos: dict[str, Any]) -> dict[str, Any]:
+    """Return the info of the first search, with NumPy scalars converted to Python numbers."""
     result: dict[str, Any] = {}
     for key, value in infos.items():
         if isinstance(value, dict):
-            result[key] = of_first(value)
+            result[key] = first_info(value)
         else:
             first = value[0]
             result[key] = first.item() if isinstance(first, np.generic) else first

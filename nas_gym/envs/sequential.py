@@ -1,4 +1,4 @@
-"""Sequential mode: one decision of the architecture a step."""
+"""Sequential mode: one decision of the architecture per step."""
 
 from __future__ import annotations
 
@@ -14,21 +14,31 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
-from nas_gym.envs.action_spaces import DrawnMultiDiscrete, MaskedDiscrete
+from nas_gym.envs.action_spaces import MaskedDiscrete, ValidMultiDiscrete
 from nas_gym.envs.base import SearchEnv, SearchVectorEnv
 from nas_gym.spaces import RandomSource, SearchSpace
 from nas_gym.tasks import TaskArguments, make_task
 
-# Observations of a depth are tabulated where they fit into this many bytes.
-_TABLE_BYTES = 2**24
+_LARGEST_TABLE = 2**24
+"""Size in bytes of the largest table of precomputed observations, for each depth."""
 
 
 class SequentialDynamics:
     """The transition and the observation of sequential mode, as pure functions.
 
-    A state is ``(depth, nodes)``: how many decisions are made, and for each search its node in
-    the search space's prefix tree, an array of shape ``(n,)``. Scalar environments pass one node
-    and one action as plain ints through the same functions.
+    A state is ``(depth, nodes)``. ``depth`` is the number of decisions made so far. ``nodes``, an
+    int64 array of shape ``(n,)``, identifies the decisions of each search: they are nodes of the
+    prefix tree of the search space (:meth:`SearchSpace.extend`). Scalar environments pass one node
+    and one action as Python ints to the same functions.
+
+    Args:
+        space: Search space.
+
+    Attributes:
+        space: As given.
+        length: Number of decisions of an architecture.
+        width: Number of entries of an observation.
+        observation_space: Observation space of one environment.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -36,7 +46,7 @@ class SequentialDynamics:
         self.length = space.num_decisions
         self.width = space.one_hot_size + 1
         self._choices: list[int] = space.num_choices.tolist()
-        # as arrays of no dimension, which NumPy compares with faster than with Python's numbers
+        # NumPy compares with 0-dimensional arrays faster than with Python ints.
         self._limits = [np.array(choices, np.uint64) for choices in self._choices]
         self._tables: dict[int, NDArray[np.uint8] | None] = {}
         self._dtype = np.min_scalar_type(self.length)  # uint8 up to 255 decisions
@@ -45,9 +55,9 @@ class SequentialDynamics:
         self.observation_space = Box(np.zeros_like(high), high, dtype=self._dtype.type)
 
     def observe(self, depth: int, nodes: Any) -> NDArray[np.uint8]:
-        """Observations of states: ``(width,)`` for one node, ``(n, width)`` for many."""
+        """Return the observation of one node, ``(width,)``, or of ``n`` nodes, ``(n, width)``."""
         if depth not in self._tables:
-            self._tables[depth] = self._tabulate(depth)
+            self._tables[depth] = self._precompute(depth)
         table = self._tables[depth]
         if table is not None:
             rows: NDArray[np.uint8] = table.take(nodes, 0)
@@ -62,53 +72,62 @@ class SequentialDynamics:
         rows[:, -1] = depth
         return rows
 
-    def _tabulate(self, depth: int) -> NDArray[np.uint8] | None:
+    def _precompute(self, depth: int) -> NDArray[np.uint8] | None:
+        """Return the observations of all nodes of a depth; ``None`` if there are too many."""
         # Rows are padded to a power of two, which NumPy copies several times faster.
         padded = 1 << (self.width - 1).bit_length() if self.width <= 32 else self.width
         nodes = self.space.num_prefixes(depth)
-        if nodes * padded > _TABLE_BYTES:
+        if nodes * padded > _LARGEST_TABLE:
             return None
         table = np.zeros((nodes, padded), self._dtype)
         table[:, : self.width] = self._encode(depth, np.arange(nodes))
         return table
 
     def advance(self, depth: int, nodes: Any, actions: Any) -> Any:
-        """The nodes that actions lead to, of ``depth + 1``.
+        """Return the nodes, of depth ``depth + 1``, that the actions lead to.
 
         Raises:
-            ValueError: an action that is invalid after its prefix.
+            ValueError: If an action is invalid after the decisions of its node.
         """
         if isinstance(actions, int):
             valid = 0 <= actions < self._choices[depth]
         else:
-            # one comparison finds negative numbers too: unsigned, they are huge
+            # One comparison also finds negative numbers, which are huge as unsigned ones.
             in_range = actions.view(np.uint64) < self._limits[depth]
-            valid = b"\0" not in in_range.tobytes()  # all(), at a fifth of its cost
+            valid = b"\0" not in in_range.tobytes()  # five times as fast as in_range.all()
         if valid:
             after = self.space.extend(depth, nodes, actions)
             if not self.space.has_masks or np.min(after) >= 0:
                 return after
-        raise self._invalid(depth, np.atleast_1d(nodes), np.atleast_1d(actions))
+        raise self._invalid_action(depth, np.atleast_1d(nodes), np.atleast_1d(actions))
 
     def masks(self, depth: int, nodes: Any) -> NDArray[np.bool_]:
-        """Which actions are valid, shape ``(..., max_choices)``; all of them at the end."""
+        """Return whether each action is valid, ``(..., max_choices)`` bool.
+
+        Once the architecture is complete, all actions count as valid.
+        """
         if depth == self.length:
             return np.ones((*np.shape(nodes), self.space.max_choices), bool)
         return self.space.prefix_masks(depth, nodes)
 
-    def _invalid(self, depth: int, nodes: NDArray[Any], actions: NDArray[Any]) -> ValueError:
+    def partial_genotypes(self, depth: int, nodes: Any) -> NDArray[np.int64] | None:
+        """Return the decisions made so far, ``(n, depth)``; ``None`` once all are made."""
+        return None if depth == self.length else self.space.decode_prefixes(depth, nodes)
+
+    def _invalid_action(self, depth: int, nodes: NDArray[Any], actions: NDArray[Any]) -> ValueError:
+        """Return the error that describes the first invalid action."""
         masks = np.pad(self.masks(depth, nodes), ((0, 0), (0, 1)))
         known = np.where((actions < 0) | (actions >= masks.shape[1]), -1, actions).astype(np.int64)
         first = int(np.argmin(masks[np.arange(len(actions)), known]))
-        so_far = self.space.decode_prefixes(depth, nodes[[first]])[0].tolist()
+        prefix = self.space.decode_prefixes(depth, nodes[[first]])[0].tolist()
         return ValueError(
             f"Action {actions[first]} of environment {first} is invalid: decision {depth} "
-            f"({self.space.decision_names[depth]}) after {so_far} takes one of "
+            f"({self.space.decision_names[depth]}) after {prefix} takes one of "
             f"{np.flatnonzero(masks[first]).tolist()}. See env.action_masks()."
         )
 
 
-# Environments over one table share its dynamics and their tabulated observations.
+# Environments over the same search space share precomputed observations.
 @lru_cache(maxsize=64)
 def _dynamics(space: SearchSpace) -> SequentialDynamics:
     return SequentialDynamics(space)
@@ -117,13 +136,13 @@ def _dynamics(space: SearchSpace) -> SequentialDynamics:
 class SequentialEnv(SearchEnv):
     """
     ## Description
-    Build an architecture decision by decision, as a controller in reinforcement-learning NAS
-    does (CATCH, section 3; ENAS; NASNet). One episode is one architecture, that is one *query* of
-    the benchmark. The search history goes on over episodes until `reset` is given a seed.
+    Build an architecture decision by decision, as the controllers of reinforcement-learning NAS do
+    (CATCH, section 3; ENAS; NASNet). One episode builds one architecture, which is evaluated once:
+    one *query*. The search history continues over episodes until `reset` is called with a seed.
 
     ## Action Space
-    `Discrete(max_choices)`: the choice for the current decision. For NAS-Bench-201 the six
-    decisions are the edges (0→1) (0→2) (1→2) (0→3) (1→3) (2→3), and the choices
+    `Discrete(max_choices)`: the choice for the current decision. The six decisions of
+    NAS-Bench-201 are the edges (0→1) (0→2) (1→2) (0→3) (1→3) (2→3) of its cell. Their choices are
 
     | action | operation     |
     |--------|---------------|
@@ -133,51 +152,83 @@ class SequentialEnv(SearchEnv):
     | 3      | nor_conv_3x3  |
     | 4      | avg_pool_3x3  |
 
-    For NAS-Bench-Graph the first decision is the link structure (nine) and four operations follow
-    (nine; five on proteins). Not every action is valid everywhere: `info["action_mask"]` (int8,
-    as `action_space.sample(mask)` takes it) and `env.action_masks()` (bool, as sb3-contrib's
-    MaskablePPO takes it) tell. An invalid action raises `ValueError`; nothing is repaired.
-    Where a search space has invalid actions, `action_space.sample()` draws from the valid ones.
+    NAS-Bench-Graph has five decisions: the link structure (9 choices), and four operations (9
+    choices; 5 on proteins). Not every action is always valid there. `info["action_mask"]` (int8)
+    marks the valid actions with 1; `env.action_masks()` returns the same mask as booleans, as
+    sb3-contrib's MaskablePPO expects. `action_space.sample()` samples valid actions only. An
+    invalid action raises `ValueError` and changes nothing.
 
     ## Observation Space
-    `Box(uint8)`, shape `(sum of choices + 1,)`, `(31,)` for NAS-Bench-201: the decisions so far,
-    one-hot and laid end to end, zeros for those to come; then the number of decisions made.
+    `Box(uint8)`, shape `(sum of choices + 1,)`: `(31,)` for NAS-Bench-201. The decisions so far are
+    one-hot, one after the other; decisions that are still to be made are zeros. The last entry is
+    the number of decisions made.
 
     ## Rewards
-    0 until the last decision, then the architecture's search signal, in its own unit (percent for
-    NAS-Bench-201, a fraction for NAS-Bench-Graph), negated where less is better; or what `reward`
-    makes of it.
+    0 until the last decision, then the reward of the architecture: its search signal in the unit of
+    that metric (percent for NAS-Bench-201, a fraction for NAS-Bench-Graph), negated if the metric
+    is minimized; or the result of the argument `reward`.
 
     ## Starting State
-    No decision made: all zeros.
+    All zeros, because no decision has been made.
 
     ## Episode End
-    Terminates with the last decision. `info` then holds `genotype`, `index` (as the benchmark
-    numbers it), `arch` (its text), `metrics` (every column of the table), `queries`,
-    `unique_queries`, `incumbent` (index of the best by reward so far), `incumbent_reward`,
-    `incumbent_report`, `regret` (of the reported metric, in its unit, >= 0), and which columns
-    `signal` and `report` are, such as `analog-nasbench:baseline_accuracy`. What comes from the
-    reported metric is for evaluation: an agent must not learn from it.
+    The episode terminates with the last decision. `info` then describes the query and the search so
+    far:
+
+    | key                | content                                                              |
+    |--------------------|----------------------------------------------------------------------|
+    | `genotype`         | the architecture: the choice of each decision, int64                 |
+    | `index`            | its index in the search space                                        |
+    | `arch`             | its text, in the notation of the benchmark                           |
+    | `metrics`          | all its metrics by name, and other columns that the task names       |
+    | `queries`          | number of queries of this search so far                              |
+    | `unique_queries`   | number of distinct architectures among them                          |
+    | `incumbent`        | index of the architecture of highest reward so far                   |
+    | `incumbent_reward` | its reward                                                           |
+    | `incumbent_report` | its reported metric, in the unit of that metric                      |
+    | `regret`           | distance of `incumbent_report` from the optimum of the space, >= 0   |
+    | `signal`, `report` | names of the columns, such as `analog-nasbench:baseline_accuracy`    |
+
+    If the reward combines several metrics, such as accuracy and latency, the task reports the same
+    reward computed from the reported metric: `incumbent_report`, `regret` and the optimum are then
+    those of this reward. If the optimum is unknown, regret is the distance from 100 for a metric in
+    percent, and from 0 for a metric that is minimized.
+
+    `incumbent_report` and `regret` serve evaluation. Rewards and observations do not depend on the
+    reported metric, and an agent must not learn from it.
 
     ## Arguments
-    * `table`: the table searched; `nas-gym data list` shows them. Each ID has its own default:
-      `NB201-cifar10` searches `analog-nasbench`, all 15,625 cells retrained on CIFAR-10, which
-      comes with the package of that name; its `baseline_accuracy` is both signal and report, and
-      has Pearson r = 0.9994 (Spearman 0.991) with NAS-Bench-201's own 200-epoch test accuracy.
-      `NB201-cifar100` and `NB201-ImageNet16-120` search `nats-bench`, to be fetched once.
-    * `dataset`: picks the table's columns for a data set.
-    * `signal`, `report`: other columns for the reward and for the report, `"metric"` or
-      `"table:metric"`, such as `report="nats-bench:cifar10-test"`.
-    * `noise`: standard deviation, in the signal's unit, of Gaussian noise on the signal: that of
-      training an architecture once. It is drawn anew for each search, from its seed, and is the
-      same whenever the search asks again; reports and regrets are free of it.
-    * `reward`: `"signal"`, or what to make of an accuracy: `"exponential"` (`100 ** accuracy`,
-      L2NAS, Eq. 3) or `"rescaled(best=0.94)"` (`100 ** (accuracy / best)`, L2NAS, Eq. 7).
-    * `space`, `evaluator`, `supernet`, `device`, `size`: in place of `table`, networks of a search
-      space, evaluated by a supernet or by training, as `nas_gym.make_task` describes;
-      `NB201-digits` is such a task.
-    * `task`: a ready `nas_gym.tasks.Task` in place of all of these.
-    * `render_mode`: `"ansi"` (text) or `"rgb_array"` (a drawing of the cell).
+    * `table`: name of the table that is searched; `nas-gym data list` shows all tables. Each ID has
+      a default. `NB201-cifar10` searches `analog-nasbench`: all 15,625 cells of NAS-Bench-201,
+      retrained on CIFAR-10, which the package of that name contains. Its `baseline_accuracy` is
+      both signal and report. It has a Pearson correlation of 0.9994 (Spearman 0.991) with
+      NAS-Bench-201's own test accuracy after 200 epochs. `NB201-cifar100` and
+      `NB201-ImageNet16-120` search `nats-bench`, which `nas-gym data fetch nats-bench` downloads.
+    * `dataset`: data set, which selects the default signal and report of a table; or the images
+      that networks are trained on.
+    * `signal`: metric that rewards are computed from: `"metric"` of the evaluator,
+      `"table:metric"` of another table over the same search space, `"predictor:FILE"` (a saved
+      predictor), or a weighted sum of metrics in one unit, `"0.3 * metric + 0.7 * table:metric"`.
+    * `report`: metric that searches are judged by, `"metric"` or `"table:metric"`, such as
+      `"nats-bench:cifar10-test"`.
+    * `noise`: standard deviation of Gaussian noise on the signal, in the unit of the signal. It
+      simulates the spread of single training runs. It is drawn anew for each search, from the seed
+      of the search; within a search, an architecture always has the same noise. Reports and regrets
+      have no noise.
+    * `reward`: function that computes rewards from signals. `"signal"`, the default, is the signal
+      itself; `"exponential"` is `100 ** accuracy` (L2NAS, Eq. 3); `"rescaled(best=0.94)"` is
+      `100 ** (accuracy / best)` (L2NAS, Eq. 7);
+      `"latency(column=help-latency:fpga,target=5,weight=-0.07)"` is
+      `accuracy * (latency / target) ** weight` (CATCH, section 4.3).
+    * `evaluator`: an object of a subclass of `nas_gym.Evaluator`, which evaluates architectures in
+      place of the table; or the text of an evaluator of networks, such as
+      `"training(epochs=12)"`.
+    * `space`: search space of networks, `"NB201"` or `"DARTS"`; or a `nas_gym.SearchSpace` object,
+      together with `evaluator`.
+    * `supernet`, `device`, `size`: for networks that inherit the weights of a supernet, as
+      `nas_gym.make_task` describes. `NB201-digits` is an example.
+    * `task`: a complete `nas_gym.Task` in place of all arguments above.
+    * `render_mode`: `"ansi"` (text) or `"rgb_array"` (a drawing of the architecture).
 
     ```python
     >>> import gymnasium as gym
@@ -186,13 +237,16 @@ class SequentialEnv(SearchEnv):
 
     ```
 
+    `nas_gym.register_task(name, task)` registers a task of your own under the IDs `<name>-v0`,
+    `<name>-alpha-v0` and `<name>-population-v0`.
+
     ## Vectorized environment
-    `gym.make_vec(id, num_envs=1024)` steps all searches in one NumPy call. Its extra argument
-    `autoreset_mode` is `AutoresetMode.NEXT_STEP` (Gymnasium's default) or `SAME_STEP`. Entries of
-    `infos` that take long are computed when they are first read.
+    `gym.make_vec(id, num_envs=1024)` steps all searches in one NumPy call. It takes the argument
+    `autoreset_mode`: `AutoresetMode.NEXT_STEP` (Gymnasium's default) or `AutoresetMode.SAME_STEP`.
+    Entries of `infos` that are expensive are computed when they are first read.
 
     ## Version History
-    * v0: initial version.
+    * v0: Initial version.
     """
 
     def __init__(self, render_mode: str | None = None, **task: Unpack[TaskArguments]) -> None:
@@ -210,20 +264,29 @@ class SequentialEnv(SearchEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """Begin the next architecture; with a seed, a new search."""
+        """Begin the next architecture; with a seed, also a new search.
+
+        Args:
+            seed: Seed of a new search, which determines its noise. Without it, the current search
+                continues.
+            options: Ignored.
+        """
         super().reset(seed=seed)
         if seed is not None:
-            self._new_search(seed)
+            self._begin_search(seed)
         self._depth, self._node = 0, 0
         return self._dynamics.observe(0, 0), {"action_mask": self._mask()}
 
     def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """Make one decision.
 
+        Args:
+            action: The choice for the current decision, an integer.
+
         Raises:
-            TypeError: an action that is not an integer.
-            ValueError: an action that is out of range or masked; the state stays as it was.
-            gymnasium.error.ResetNeeded: the architecture is complete.
+            TypeError: If the action is not an integer.
+            ValueError: If the action is out of range or masked. The state does not change then.
+            gymnasium.error.ResetNeeded: If the architecture is complete.
         """
         dynamics, depth = self._dynamics, self._depth
         if depth == dynamics.length:
@@ -249,24 +312,25 @@ class SequentialEnv(SearchEnv):
         return self.action_masks().astype(np.int8)
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are valid now, shape ``(max_choices,)``; all once the cell is complete."""
+        """Return whether each action is valid now, ``(max_choices,)`` bool.
+
+        Once the architecture is complete, all actions count as valid.
+        """
         return self._dynamics.masks(self._depth, self._node)
 
-    def _partial_genotype(self) -> NDArray[np.int64] | None:
-        if self._depth == self.task.space.num_decisions:
-            return None
-        return self.task.space.decode_prefixes(self._depth, [self._node]).reshape(-1)
+    def _partial_genotypes(self) -> NDArray[np.int64] | None:
+        return self._dynamics.partial_genotypes(self._depth, [self._node])
 
 
 class SequentialVectorEnv(SearchVectorEnv):
-    """Many :class:`SequentialEnv` in lockstep, one NumPy transition for all of them.
+    """Several :class:`SequentialEnv` in lockstep.
 
     Args:
-        num_envs: how many searches.
+        num_envs: Number of searches.
+        render_mode, **task: As of :class:`SequentialEnv`.
         autoreset_mode: ``AutoresetMode.NEXT_STEP`` or ``AutoresetMode.SAME_STEP``.
-        max_episode_steps: truncates episodes, as ``gym.make``'s argument of that name does.
-
-    The other arguments are those of :class:`SequentialEnv`.
+        max_episode_steps: Number of decisions after which every episode is truncated; ``None`` for
+            no limit.
     """
 
     def __init__(
@@ -287,11 +351,11 @@ class SequentialVectorEnv(SearchVectorEnv):
         self.single_action_space = Discrete(space.max_choices)
         choices = np.full(num_envs, space.max_choices)
         self.action_space: MultiDiscrete = (
-            DrawnMultiDiscrete(choices, self._draw_valid)
+            ValidMultiDiscrete(choices, self._sample_valid)
             if space.has_masks
             else MultiDiscrete(choices)
         )
-        # Where everything is valid, one read-only mask serves every step.
+        # Spaces without masks use one read-only mask for every step.
         self._all_valid = np.ones((num_envs, space.max_choices), np.int8)
         self._all_valid.flags.writeable = False
         self._shape = (num_envs,)
@@ -300,7 +364,7 @@ class SequentialVectorEnv(SearchVectorEnv):
 
     def _seed(self, seeds: list[int | None]) -> None:
         super()._seed(seeds)
-        self._new_search()  # which other episodes than the first do not begin
+        self._new_search()  # here, because not every episode begins a search
 
     def _begin(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         self._depth = 0
@@ -338,25 +402,24 @@ class SequentialVectorEnv(SearchVectorEnv):
         return array.astype(np.int64)
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are valid now, shape ``(num_envs, max_choices)``."""
+        """Return whether each action is valid now, ``(num_envs, max_choices)`` bool."""
         return self._dynamics.masks(self._depth, self._nodes)
 
     def _masks_info(self) -> dict[str, Any]:
         masks = self._all_valid
         if self.task.space.has_masks:
             masks = self.action_masks().astype(np.int8)
-        return {"action_mask": masks, "_action_mask": self._everyone}
+        return {"action_mask": masks, "_action_mask": self._all_true}
 
-    def _draw_valid(self, rng: RandomSource) -> NDArray[np.int64]:
+    def _sample_valid(self, rng: RandomSource) -> NDArray[np.int64]:
         masks = self.action_masks()
-        # the largest of as many uniform numbers as there are valid actions
-        drawn: NDArray[np.int64] = np.where(masks, rng.random(masks.shape), -1.0).argmax(axis=1)
-        return drawn
+        # The largest of the valid actions' uniform numbers is at a uniformly random valid action.
+        numbers = np.where(masks, rng.random(masks.shape), -1.0)
+        sampled: NDArray[np.int64] = numbers.argmax(axis=1)
+        return sampled
 
     def _partial_genotypes(self) -> NDArray[np.int64] | None:
-        if self._depth == self.task.space.num_decisions:
-            return None
-        return self.task.space.decode_prefixes(self._depth, self._nodes)
+        return self._dynamics.partial_genotypes(self._depth, self._nodes)
 
     def _mode_state(self) -> dict[str, NDArray[Any]]:
         return {"depth": np.array(self._depth), "nodes": self._nodes}

@@ -1,4 +1,4 @@
-"""A task set as one environment: a task is drawn at each reset, and searched for some queries."""
+"""A task set as one environment, for agents that adapt to a task within an episode."""
 
 from __future__ import annotations
 
@@ -20,25 +20,40 @@ from nas_gym.tasks.task_sets import load_task_set
 class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     """
     ## Description
-    For agents that learn to adapt within an episode, as RL² does (Duan et al., 2016), such as
-    sb3-contrib's RecurrentPPO. Each reset draws a task from a task set's training tasks; the
-    episode is ``queries`` architectures on it, one decision a step as in :class:`SequentialEnv`,
-    whose actions and rewards these are.
-
-    ## Observation Space
-    `Box`, float32: the observation of :class:`SequentialEnv` (decisions so far, one-hot, and their
-    count); the last action, one-hot; its reward; and 1 where it completed an architecture.
-
-    ## Episode End
-    Terminates after ``queries`` architectures.
+    Search a random task of a task set in each episode, for agents that adapt to a task within an
+    episode, as RL² does (Duan et al., 2016); for example sb3-contrib's RecurrentPPO. Each `reset`
+    samples one of the training tasks of the set. An episode consists of `queries` architectures,
+    built one decision per step as in `SequentialEnv`.
 
     ## Action Space
-    `Discrete`: the choice for the next decision. Where some are invalid (NAS-Bench-Graph),
-    ``action_masks()`` tells which: sb3-contrib's MaskablePPO follows it, RecurrentPPO does not.
+    `Discrete(max_choices)`: the choice for the current decision, as in `SequentialEnv`. If the
+    search space is restricted, as NAS-Bench-Graph is, `env.action_masks()` returns the valid
+    actions. sb3-contrib's MaskablePPO uses this mask; RecurrentPPO does not.
+
+    ## Observation Space
+    `Box(float32)`, the concatenation of: the observation of `SequentialEnv` (the decisions so far,
+    one-hot, and their number); the previous action, one-hot; its reward; and 1 if it completed an
+    architecture, else 0.
+
+    ## Rewards
+    As in `SequentialEnv`: 0 until the last decision of an architecture, then its reward.
+
+    ## Starting State
+    No decision has been made, and there is no previous action: all zeros.
+
+    ## Episode End
+    The episode terminates after `queries` architectures.
 
     ## Arguments
-    * `tasks`: a :class:`nas_gym.TaskSet`, or the name of one.
-    * `queries`: architectures of an episode, 20 by default.
+    * `tasks`: a `nas_gym.TaskSet`, or the name of one.
+    * `queries`: number of architectures per episode; 20 by default.
+    * `render_mode`: `"ansi"` (text) or `"rgb_array"` (a drawing of the architecture).
+
+    ```python
+    >>> from nas_gym.envs.task_set import TaskSetEnv
+    >>> env = TaskSetEnv("nbgraph/cora", queries=10)
+
+    ```
     """
 
     metadata: ClassVar[dict[str, Any]] = METADATA  # type: ignore[misc]
@@ -51,8 +66,8 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
         self.tasks = load_task_set(tasks) if isinstance(tasks, str) else tasks
         self.queries = queries
         self.render_mode = render_mode
-        self._made = queries  # no episode has begun
-        self._draw(np.random.default_rng(0))  # which shows what actions and observations are like
+        self._num_queried = queries  # no episode is in progress
+        self._open_task(np.random.default_rng(0))  # any task: all have the same search space
         space = self.env.task.space
         self.action_space = MaskedDiscrete(space.max_choices, self.action_masks)
         high = np.ones(space.one_hot_size + 1 + space.max_choices + 2, np.float32)
@@ -60,43 +75,57 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
         high[-2] = np.inf  # the reward
         self.observation_space = Box(np.where(np.isinf(high), -high, 0), high, dtype=np.float32)
 
-    def _draw(self, rng: np.random.Generator) -> None:
+    def _open_task(self, rng: np.random.Generator) -> None:
+        """Sample a training task, and make an environment of it."""
         self.env = SequentialEnv(task=self.tasks.draw(rng), render_mode=self.render_mode)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Draw a task and begin to search it."""
+        """Sample a task, and begin a search of it.
+
+        Args:
+            seed: Seed that determines the task and its noise, and the tasks of later episodes.
+            options: Ignored.
+        """
         super().reset(seed=seed)
-        self._draw(self.np_random)
+        self._open_task(self.np_random)
         observation, info = self.env.reset(seed=int(self.np_random.integers(2**31)))
-        self._made = 0
+        self._num_queried = 0
         return self._observe(observation, None, 0.0, False), info
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Make one decision; after the last one of an architecture, the next one begins."""
-        if self._made == self.queries:
-            raise gym.error.ResetNeeded("No episode is under way: call env.reset().")
+        """Make one decision; after the last one of an architecture, begin the next architecture.
+
+        Args:
+            action: The choice for the current decision, an integer.
+
+        Raises:
+            TypeError, ValueError: As :meth:`SequentialEnv.step`.
+            gymnasium.error.ResetNeeded: If the episode has ended, or none has begun.
+        """
+        if self._num_queried == self.queries:
+            raise gym.error.ResetNeeded("No episode is in progress: call env.reset().")
         observation, reward, complete, _, info = self.env.step(action)
         if complete:
-            self._made += 1
-            observation, begins = self.env.reset()
-            info["action_mask"] = begins["action_mask"]
-        found = self._observe(observation, action, reward, complete)
-        return found, reward, self._made == self.queries, False, info
+            self._num_queried += 1
+            observation, reset_info = self.env.reset()
+            info["action_mask"] = reset_info["action_mask"]
+        result = self._observe(observation, action, reward, complete)
+        return result, reward, self._num_queried == self.queries, False, info
 
     def _observe(
         self, observation: NDArray[np.uint8], action: Any, reward: float, complete: bool
     ) -> NDArray[np.float32]:
-        last = np.zeros(self.env.task.space.max_choices)
+        previous = np.zeros(self.env.task.space.max_choices)
         if action is not None:
-            last[action] = 1
-        return np.concatenate([observation, last, [reward, complete]], dtype=np.float32)
+            previous[action] = 1
+        return np.concatenate([observation, previous, [reward, complete]], dtype=np.float32)
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are valid now, shape ``(max_choices,)``."""
+        """Return whether each action is valid now, ``(max_choices,)`` bool."""
         return self.env.action_masks()
 
     def render(self) -> Any:
-        """As :meth:`SequentialEnv.render`."""
+        """Return the current architecture as text or as an image; see :meth:`SearchEnv.render`."""
         return self.env.render()

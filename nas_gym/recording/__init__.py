@@ -1,4 +1,4 @@
-"""Recording of searches: curves, wrappers for environments, and TensorBoard event files."""
+"""Recording of searches: wrappers of environments, curves, and TensorBoard event files."""
 
 from nas_gym.recording.record_search import RecordSearch, RecordVectorSearch
 

@@ -1,4 +1,4 @@
-"""What the best architectures of a search have in common, beside the truth (L2NAS, Fig. 2)."""
+"""How often the best architectures make each choice (L2NAS, Fig. 2)."""
 
 from __future__ import annotations
 
@@ -16,54 +16,65 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOP = 64
-"""How many architectures are averaged, as in the observations of alpha mode."""
+"""Default number of architectures, that of the observations of alpha mode."""
 
 
 def choice_frequencies(
     task: Task, curves: Curves, trial: int, count: int = TOP
 ) -> NDArray[np.float32]:
-    """Mean one-hot choices of the best architectures, found and true, ``(2, one_hot_size)``.
+    """Return how often the best architectures make each choice, found by a trial and in truth.
 
-    The first row is of the distinct architectures of highest reward that the trial queried: its
-    last observation in alpha mode, where ``count`` is that of the environment. The second is of
-    the architectures of the whole space with the best reported metric; it is left out where nobody
-    knows these. Both of the best ``count``, or as many as there are.
+    Args:
+        task: The task that was searched.
+        curves: Curves of the search.
+        trial: Number of the trial.
+        count: Number of architectures that are averaged; fewer if there are fewer.
+
+    Returns:
+        Mean one-hot choices in [0, 1], ``(2, one_hot_size)`` float32. Row 0 averages the distinct
+        architectures of highest reward that the trial queried; in alpha mode this is its last
+        observation, if ``count`` is ``top_k``. Row 1 averages the architectures of lowest regret in
+        the search space; it is missing if the regret of the whole space is unknown.
     """
     queried, first = np.unique(curves.indices[:, trial], return_index=True)
     best = [queried[np.argsort(-curves.rewards[first, trial], kind="stable")[:count]]]
     space = task.space
-    if task.optimum is not None:
+    if task.ranked_regrets is not None:
         best.append(np.argsort(task.regret(np.arange(space.size)), kind="stable")[:count])
     return np.stack([space.one_hot(space.decode(each)).mean(0) for each in best])
 
 
 def plot_choice_frequencies(task: Task, curves: Curves, trial: int, count: int = TOP) -> Figure:
-    """Draw both rows of :func:`choice_frequencies` as matrices, a row for each decision."""
+    """Plot :func:`choice_frequencies` as matrices, with one row for each decision.
+
+    Args:
+        task, curves, trial, count: As of :func:`choice_frequencies`.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     space = task.space
-    means = choice_frequencies(task, curves, trial, count)
+    frequencies = choice_frequencies(task, curves, trial, count)
     size = (1.6 + 0.85 * space.max_choices, 0.6 + 0.5 * space.num_decisions)
-    figure = Figure(figsize=(len(means) * size[0], size[1] + 0.5), layout="constrained")
+    figure = Figure(figsize=(len(frequencies) * size[0], size[1] + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
-    (panels,) = figure.subplots(1, len(means), sharey=True, squeeze=False)
+    (panels,) = figure.subplots(1, len(frequencies), sharey=True, squeeze=False)
     found = min(count, curves.unique[-1, trial])
     titles = (
         f"best {found} found in {len(curves.indices)} queries, %",
         f"best {min(count, space.size)} of all {space.size:,}, %",
     )
-    for axes, title, mean in zip(panels, titles, means, strict=False):
-        _matrix(axes, space, mean)
+    for axes, title, frequency in zip(panels, titles, frequencies, strict=False):
+        _plot_matrix(axes, space, frequency)
         axes.set_title(title, fontsize=11)
     return figure
 
 
-def _matrix(axes: Axes, space: SearchSpace, mean: NDArray[np.float32]) -> None:
-    """Draw how often each choice was made at each decision, in percent."""
+def _plot_matrix(axes: Axes, space: SearchSpace, frequencies: NDArray[np.float32]) -> None:
+    """Plot the frequency of each choice, ``(one_hot_size,)``, in percent."""
     shape = (space.num_decisions, space.max_choices)
     shares = np.full(shape, np.nan)
-    shares[np.arange(space.max_choices) < space.num_choices[:, None]] = mean
+    shares[np.arange(space.max_choices) < space.num_choices[:, None]] = frequencies
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     same = len(set(space.choices)) == 1
     for (row, column), share in np.ndenumerate(shares):

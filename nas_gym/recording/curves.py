@@ -1,4 +1,4 @@
-"""How searches stood after each query, worked out from the architectures that they queried."""
+"""Curves of searches: incumbent, regret and cost after each query."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from nas_gym.tasks import Task
 
 @dataclass(frozen=True)
 class Curves:
-    """How searches stood after each query; every array has shape ``(queries, trials)``.
+    """The progress of searches after each query; arrays have shape ``(queries, trials)``.
 
     Attributes:
-        indices: the architectures queried.
-        rewards: their rewards.
-        unique: how many distinct architectures were queried so far.
-        incumbents: the architectures of highest reward so far (the first of equals).
-        incumbent_rewards: their rewards.
-        reports: their reported metric.
-        regrets: its distance from the optimum of the space.
-        agent_seconds: what the agent has spent so far on proposing and learning.
-        training_seconds: what the benchmark says that training the architectures so far took, to
-            get the search signal; ``None`` where its table does not say.
+        indices: Indices of the queried architectures.
+        rewards: Their rewards.
+        unique: Number of distinct architectures queried so far.
+        incumbents: Index of the architecture of highest reward so far; of equal rewards, the one
+            that was queried first.
+        incumbent_rewards: Reward of the incumbent.
+        reports: What the task reports of the incumbent (:meth:`Task.reported`).
+        regrets: Regret of the incumbent (:meth:`Task.regret`).
+        agent_seconds: Seconds that the agent has spent so far on proposing architectures and on
+            learning.
+        training_seconds: Seconds that it takes to obtain the search signal of all architectures
+            queried so far, according to the table; ``None`` if the table does not have them.
     """
 
     indices: NDArray[np.int64]
@@ -40,14 +42,15 @@ class Curves:
     training_seconds: NDArray[np.float64] | None
 
     def first_queries(self, queries: int) -> Curves:
-        """The curves of the first queries alone."""
+        """Return the curves of the first ``queries`` queries."""
         return self._map(lambda array: array[:queries])
 
     def select_trials(self, trials: slice) -> Curves:
-        """The curves of some of the trials."""
+        """Return the curves of some trials."""
         return self._map(lambda array: array[:, trials])
 
     def _map(self, part: Callable[[NDArray[Any]], NDArray[Any]]) -> Curves:
+        """Return curves with a function applied to every array."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         parts: dict[str, Any] = {k: None if v is None else part(v) for k, v in arrays.items()}
         return Curves(**parts)
@@ -59,21 +62,23 @@ def compute_curves(
     rewards: NDArray[np.float64],
     agent_seconds: NDArray[np.float64] | None = None,
 ) -> Curves:
-    """The curves of queried architectures, ``(queries, trials)`` indices.
+    """Compute the curves of searches from their queries.
 
     Args:
-        task: what was searched.
-        indices: the architectures queried.
-        rewards: what the agent was given for them, shape of ``indices``.
-        agent_seconds: spent so far, shape of ``indices``; zeros where not measured.
+        task: The task that was searched.
+        indices: Indices of the queried architectures, ``(queries, trials)`` int64.
+        rewards: Rewards that the agent received for them, ``(queries, trials)`` float64.
+        agent_seconds: Seconds that the agent had spent before each query, ``(queries, trials)``
+            float64; zeros by default.
     """
     best = np.maximum.accumulate(rewards, axis=0)
-    # the row in which the best so far was first reached
-    reached = np.ones(rewards.shape, bool)
-    reached[1:] = rewards[1:] > best[:-1]
-    rows = np.maximum.accumulate(np.where(reached, np.arange(len(rewards))[:, None], 0), axis=0)
+    # Whether a query improves on the best reward so far.
+    improves = np.ones(rewards.shape, bool)
+    improves[1:] = rewards[1:] > best[:-1]
+    # The row in which the best reward so far was first reached.
+    rows = np.maximum.accumulate(np.where(improves, np.arange(len(rewards))[:, None], 0), axis=0)
     incumbents = np.take_along_axis(indices, rows, axis=0)
-    spent = task.training_seconds(indices)
+    seconds = task.training_seconds(indices)
     return Curves(
         indices,
         rewards,
@@ -83,12 +88,19 @@ def compute_curves(
         task.reported(incumbents),
         task.regret(incumbents),
         np.zeros(indices.shape) if agent_seconds is None else agent_seconds,
-        None if spent is None else np.cumsum(spent, axis=0),
+        None if seconds is None else np.cumsum(seconds, axis=0),
     )
 
 
 def first_occurrences(indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where an index occurs for the first time in its column, ``(queries, trials)`` bool."""
+    """Return whether each architecture is queried for the first time in its trial.
+
+    Args:
+        indices: Indices of the queried architectures, ``(queries, trials)`` int64.
+
+    Returns:
+        The answers, ``(queries, trials)`` bool.
+    """
     order = np.argsort(indices, axis=0, kind="stable")
     ranked = np.take_along_axis(indices, order, axis=0)
     first = np.ones(indices.shape, bool)

@@ -1,10 +1,10 @@
-"""Recording a search: every query, how the search stood after it, and what the agent spent."""
+"""Wrappers that record the queries of a search, and the time that the agent spends."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,86 +22,99 @@ from nas_gym.tasks import Task
 
 
 class Recorder:
-    """Notes what an environment was asked, and the time between its answers and the next question.
+    """Record of an environment's queries, and of the time between calls of the environment.
+
+    The time between two calls is the agent's; the time within a call is the environment's.
 
     Args:
-        env: the environment itself, without wrappers.
-        pool: whether a vector of environments serves one search together, so that its queries are
-            put in one row: step by step, and within a step environment by environment.
+        env: Environment without wrappers.
+        pool: Whether all environments of a vector run one search together. Their queries are then
+            put in one sequence, ordered by step, and within a step by environment.
     """
 
     def __init__(self, env: SearchEnv | SearchVectorEnv, pool: bool) -> None:
         self._env = env
         self._pool = pool
         self._history = env.history
-        self._noted = env.history.queries
+        self._num_recorded = env.history.queries  # of the current history
         self._indices: list[NDArray[np.int64]] = []
         self._rewards: list[NDArray[np.float64]] = []
         self._seconds: list[NDArray[np.float64]] = []
-        self._spent = 0.0
-        self._answered: float | None = None  # when; nothing is spent before the first question
+        self._agent_seconds = 0.0
+        # When the agent's timer was last started; it does not run before the first call.
+        self._timer_start: float | None = None
         self._folder: Path | None = None  # of the event files
-        self._written = 0
+        self._num_written = 0  # entries of self._indices that the event files contain
 
     @property
     def task(self) -> Task:
-        """What is searched."""
+        """The task that is searched."""
         return self._env.task
 
-    def asked(self) -> None:
-        """To be called before the environment is."""
-        if self._answered is not None:
+    @contextmanager
+    def environment_call(self) -> Iterator[None]:
+        """Stop the agent's timer during a call of the environment, and record its queries."""
+        self._add_agent_time()
+        yield
+        self._record()
+        if self._env.history is not self._history:  # a reset began a new history
+            self._history, self._num_recorded = self._env.history, 0
+            self._record()
+        self._timer_start = time.perf_counter()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the agent's timer while the block runs."""
+        self._add_agent_time()
+        try:
+            yield
+        finally:
+            if self._timer_start is not None:
+                self._timer_start = time.perf_counter()
+
+    def _add_agent_time(self) -> None:
+        if self._timer_start is not None:
             now = time.perf_counter()
-            self._spent += now - self._answered
-            self._answered = now  # should the environment raise an error, and be asked again
+            self._agent_seconds += now - self._timer_start
+            self._timer_start = now  # so that no time counts twice if the environment raises
 
-    def goes_on(self) -> None:
-        """The agent's time begins anew, if it had begun."""
-        if self._answered is not None:
-            self._answered = time.perf_counter()
-
-    def answered(self) -> None:
-        """To be called after the environment was."""
-        self._note()
-        if self._env.history is not self._history:  # a reset began another
-            self._history, self._noted = self._env.history, 0
-            self._note()
-        self._answered = time.perf_counter()
-
-    def _note(self) -> None:
-        if self._history.queries == self._noted:
+    def _record(self) -> None:
+        """Record the queries that were appended to the history since the last call."""
+        if self._history.queries == self._num_recorded:
             return
-        fresh = self._history.since(self._noted)
-        self._noted = self._history.queries
-        rewards = self.task.reward(fresh, self._history.keys)
-        trials = fresh.shape[1]
+        indices = self._history.indices_since(self._num_recorded)
+        self._num_recorded = self._history.queries
+        rewards = self.task.reward(indices, self._history.keys)
+        trials = indices.shape[1]
         if self._pool:
-            fresh, rewards, trials = fresh.reshape(-1, 1), rewards.reshape(-1, 1), 1
-        self._indices.append(fresh)
+            indices, rewards, trials = indices.reshape(-1, 1), rewards.reshape(-1, 1), 1
+        self._indices.append(indices)
         self._rewards.append(rewards)
-        # searches in lockstep share the time
-        self._seconds.append(np.full(fresh.shape, self._spent / trials))
+        # Trials in lockstep share the time equally.
+        self._seconds.append(np.full(indices.shape, self._agent_seconds / trials))
 
     @property
     def agent_seconds(self) -> NDArray[np.float64]:
-        """What the agent had spent at each query, shape ``(queries, trials)``."""
+        """Seconds that the agent had spent before each query, ``(queries, trials)`` float64."""
         return np.concatenate(self._seconds) if self._seconds else np.empty((0, 1))
 
     def curves(self) -> Curves:
-        """What was recorded so far."""
+        """Return the curves of all recorded queries."""
         indices = np.concatenate(self._indices or [np.empty((0, 1), np.int64)])
         rewards = np.concatenate(self._rewards or [np.empty((0, 1))])
         return compute_curves(self.task, indices, rewards, self.agent_seconds)
 
     def write_events(self, log: str | Path | None) -> None:
-        """Write TensorBoard's event files, or write them anew if there is more by now.
+        """Write TensorBoard's event files, unless they already contain every recorded query.
 
-        They lie in a folder of their own, ``search_1``, ``search_2``, …, as SB3's do; in subfolders
-        of it where there are several trials.
+        Args:
+            log: Folder that gets a new subfolder ``search_1``, ``search_2``, …, numbered as those
+                of stable-baselines3. Several trials get a subfolder each in it. ``None`` writes
+                nothing.
         """
-        if log is None or not self._indices or self._written == len(self._indices):
+        if log is None or not self._indices or self._num_written == len(self._indices):
             return
-        self._written = len(self._indices)
+        self._num_written = len(self._indices)
         self._folder = folder = self._folder or _next_folder(Path(log))
         trials = self._indices[0].shape[1]
         folders = [folder / f"trial-{i}" for i in range(trials)] if trials > 1 else [folder]
@@ -109,6 +122,7 @@ class Recorder:
 
 
 def _next_folder(log: Path) -> Path:
+    """Create the first folder ``search_<number>`` that does not exist, and return it."""
     for number in count(1):
         folder = log / f"search_{number}"
         try:
@@ -120,20 +134,21 @@ def _next_folder(log: Path) -> Path:
 
 
 class RecordSearch(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Records every query of an environment, whoever steps it: these agents, SB3's, or a loop.
+    """Wrapper that records every query of an environment.
 
-    The record goes on over resets, for every architecture evaluated was paid for. It holds the
-    architectures with their rewards, the incumbent, its reported metric and regret, the number of
-    distinct architectures, the seconds that the agent spent between the environment's answers,
-    and, where the table says so, the seconds that training the architectures would have taken.
+    The record contains the queried architectures with their rewards; after each query, the
+    incumbent with its reported metric and regret, and the number of unique queries; the seconds
+    that the agent has spent between calls of the environment; and, if the table has them, the
+    seconds that training the architectures takes. It continues when the environment is reset,
+    because every evaluated architecture counts against the budget.
 
     Args:
-        env: an environment of this package, possibly wrapped.
-        tensorboard_log: a folder for TensorBoard's event files; none by default. They are
-            written to its subfolder ``search_1`` (or 2, …) when the environment is closed.
+        env: An environment of this package, possibly wrapped.
+        tensorboard_log: Folder for TensorBoard's event files, which are written to a new subfolder
+            ``search_1``, ``search_2``, … when the environment is closed; ``None`` writes none.
 
     Raises:
-        TypeError: another environment.
+        TypeError: If ``env`` is not an environment of this package.
 
     Example:
         >>> import gymnasium as gym
@@ -154,50 +169,50 @@ class RecordSearch(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         super().__init__(env)
         inner = env.unwrapped
         if not isinstance(inner, SearchEnv):
-            raise TypeError(f"{env} is not an environment of nas_gym.")
+            raise TypeError(
+                f"{env} is not an environment of nas_gym. Make one with gym.make, such as "
+                "gym.make('NB201-cifar10-v0')."
+            )
         self._recorder = Recorder(inner, pool=False)
         self._tensorboard_log = tensorboard_log
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """As the environment's; what a reset evaluates is recorded, too."""
-        self._recorder.asked()
-        result = self.env.reset(seed=seed, options=options)
-        self._recorder.answered()
-        return result
+        """Reset the environment, and record the queries of the reset."""
+        with self._recorder.environment_call():
+            return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """As the environment's."""
-        self._recorder.asked()
-        result = self.env.step(action)
-        self._recorder.answered()
-        return result
+        """Step the environment, and record the queries of the step."""
+        with self._recorder.environment_call():
+            return self.env.step(action)
 
     def curves(self) -> Curves:
-        """What was recorded, arrays of shape ``(queries, 1)``."""
+        """Return the curves of all recorded queries; arrays have shape ``(queries, 1)``."""
         return self._recorder.curves()
 
     def close(self) -> None:
-        """Close the environment, and finish the event files."""
+        """Write the event files, and close the environment."""
         self._recorder.write_events(self._tensorboard_log)
         super().close()
 
 
 class RecordVectorSearch(VectorWrapper):
-    """Records every query of a vector environment; see :class:`RecordSearch`.
+    """Wrapper that records every query of a vector environment; see :class:`RecordSearch`.
 
     Args:
-        envs: a vector environment of this package (``gym.make_vec``), possibly wrapped.
-        pool: whether the environments serve one search together, as with SB3's ``n_envs``. Without
-            it, each is a trial of its own.
-        tensorboard_log: a folder for TensorBoard's event files, a run for each trial; none by
-            default. They are written to its subfolder ``search_1`` (or 2, …) when the environment
-            is closed.
+        envs: A vector environment of this package (``gym.make_vec``), possibly wrapped.
+        pool: Whether all environments run one search together, as stable-baselines3's ``n_envs``
+            do. By default each environment is a trial of its own.
+        tensorboard_log: Folder for TensorBoard's event files, one run for each trial. They are
+            written to a new subfolder ``search_1``, ``search_2``, … when the environment is closed;
+            ``None`` writes none.
 
     Raises:
-        TypeError: another environment, such as Gymnasium's ``SyncVectorEnv``: wrap each of the
-            environments in it instead.
+        TypeError: If ``envs`` is not a vector environment of this package. For Gymnasium's
+            ``SyncVectorEnv``, wrap each of its environments in :class:`RecordSearch`.
+        RuntimeError: If ``pool`` is true, the task has noise, and ``envs`` was reset before.
 
     Example:
         >>> import gymnasium as gym
@@ -220,8 +235,8 @@ class RecordVectorSearch(VectorWrapper):
         inner = envs.unwrapped
         if not isinstance(inner, SearchVectorEnv):
             raise TypeError(
-                f"{envs} is not a vector environment of nas_gym as gym.make_vec makes it. Wrap "
-                "single environments in RecordSearch."
+                f"{envs} is not a vector environment of nas_gym. Make one with gym.make_vec, or "
+                "wrap each single environment in RecordSearch."
             )
         if pool:
             inner.share_noise()
@@ -231,38 +246,32 @@ class RecordVectorSearch(VectorWrapper):
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """As the environment's; what a reset evaluates is recorded, too."""
-        self._recorder.asked()
-        result = self.env.reset(seed=seed, options=options)
-        self._recorder.answered()
-        return result
+        """Reset the environment, and record the queries of the reset."""
+        with self._recorder.environment_call():
+            return self.env.reset(seed=seed, options=options)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """As the environment's."""
-        self._recorder.asked()
-        result = self.env.step(actions)
-        self._recorder.answered()
-        return result
+        """Step the environments, and record the queries of the step."""
+        with self._recorder.environment_call():
+            return self.env.step(actions)
 
     @property
     def agent_seconds(self) -> NDArray[np.float64]:
-        """What the agent had spent at each query, shape ``(queries, trials)``."""
+        """Seconds that the agent had spent before each query, ``(queries, trials)`` float64."""
         return self._recorder.agent_seconds
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Leave out of the agent's seconds what is done inside, such as writing files."""
-        self._recorder.asked()
-        try:
-            yield
-        finally:
-            self._recorder.goes_on()
+    def paused(self) -> AbstractContextManager[None]:
+        """Return a context that stops the agent's timer, for example while files are written."""
+        return self._recorder.paused()
 
     def curves(self) -> Curves:
-        """What was recorded, arrays of shape ``(queries, trials)``; one trial where pooled."""
+        """Return the curves of all recorded queries.
+
+        Arrays have shape ``(queries, trials)``; with ``pool=True`` there is one trial.
+        """
         return self._recorder.curves()
 
     def close(self, **kwargs: Any) -> None:
-        """Close the environments, and finish the event files."""
+        """Write the event files, and close the environments."""
         self._recorder.write_events(self._tensorboard_log)
         super().close(**kwargs)

@@ -1,4 +1,4 @@
-"""Searches as TensorBoard event files: curves on shared axes, hyper-parameters, the best cell."""
+"""TensorBoard event files of searches: curves, hyper-parameters and the best architecture."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from nas_gym.tasks import Task
 
 Diagnostics = Mapping[str, NDArray[np.float64]]
 
-_POINTS = 250  # of each curve; more could not be told apart on a screen
+_POINTS = 250  # points of a curve; more cannot be distinguished on a screen
 
 
 class EventWriter:
-    """Writes one TensorBoard run for each trial, through stable-baselines3's logger.
+    """Writer of one TensorBoard run for each trial, with the logger of stable-baselines3.
 
     The curves are ``search/incumbent_reward``, ``search/incumbent_report``, ``search/regret``,
-    ``search/unique_queries`` and ``search/agent_seconds`` (and ``search/training_seconds`` where
-    the table knows) against queries, and ``train/...`` for what an agent tells of its learning
-    (:meth:`nas_gym.agents.Agent.diagnostics`). At the end come the best architecture, as a drawing
-    and as text, what the best ones of the first run have in common beside the truth
-    (:mod:`nas_gym.recording.choice_frequencies`), and an entry of the hyper-parameters tab.
-    Event files that lie there are replaced.
+    ``search/unique_queries``, ``search/agent_seconds``, and ``search/training_seconds`` if the
+    table has them, against the number of queries. An agent adds curves ``train/...``
+    (:meth:`nas_gym.agents.Agent.diagnostics`). When the writer is closed, it adds the best
+    architecture as a drawing and as text; for the first trial, the choices of its best
+    architectures (:mod:`nas_gym.recording.choice_frequencies`); and an entry of the
+    hyper-parameters tab. Existing event files in the folders are replaced.
 
     Args:
-        folders: of the runs.
-        task: what is searched.
-        queries: how many there will be; long curves are thinned out evenly, their last query kept.
-        hyperparams: of the search, for the hyper-parameters tab; no entry where empty.
+        folders: Folder of each run.
+        task: The task that is searched.
+        queries: Number of queries of the complete search. Longer curves are reduced to about 250
+            evenly spaced queries and the last one.
+        hyperparams: Hyper-parameters of the search; if empty, the hyper-parameters tab gets no
+            entry.
     """
 
     def __init__(
@@ -56,7 +58,13 @@ class EventWriter:
             self._loggers.append(configure(str(folder), ["tensorboard"]))
 
     def write(self, curves: Curves, diagnostics: Diagnostics | None = None) -> None:
-        """Write the queries that were not written yet."""
+        """Write the queries that have not been written yet.
+
+        Args:
+            curves: Curves of all queries so far.
+            diagnostics: Curves of the agent by name, ``(queries, trials)`` float64 each; NaN is
+                left out.
+        """
         columns = _columns(curves)
         columns |= {f"train/{name}": values for name, values in (diagnostics or {}).items()}
         for query in range(self._written, len(curves.rewards)):
@@ -70,10 +78,15 @@ class EventWriter:
         self._written = len(curves.rewards)
 
     def close(self, curves: Curves, diagnostics: Diagnostics | None = None) -> None:
-        """Write what is left of the curves and the best architectures, and finish the files."""
+        """Write the remaining queries and the best architectures, and close the files.
+
+        Args:
+            curves: Curves of the complete search.
+            diagnostics: As of :meth:`write`.
+        """
         from stable_baselines3.common.logger import Figure, HParam, Image
 
-        from nas_gym.envs.render import as_image
+        from nas_gym.envs.rendering import draw_architecture
         from nas_gym.recording.choice_frequencies import plot_choice_frequencies
 
         self.write(curves, diagnostics)
@@ -81,14 +94,15 @@ class EventWriter:
         best = space.decode(curves.incumbents[-1])
         for trial, logger in enumerate(self._loggers):
             text = space.to_text(best[[trial]])[0]
-            drawing = as_image(space, best[trial], f"regret {curves.regrets[-1, trial]:.4g}")
+            caption = f"regret {curves.regrets[-1, trial]:.4g}"
+            drawing = draw_architecture(space, best[trial], caption)
             logger.record("best/architecture", Image(drawing, "HWC"))
             logger.record("best/arch", text)
-            if trial == 0:  # it takes a while to draw
+            if trial == 0:  # not for every trial, because drawing takes long
                 figure = plot_choice_frequencies(self._task, curves, trial)
                 logger.record("best/in_common", Figure(figure, close=True))
             if self._hyperparams:
-                # the metrics' values are those of the curves of the same names
+                # TensorBoard takes the values from the curves of these names.
                 metrics = {"search/incumbent_report": 0.0, "search/regret": 0.0}
                 logger.record("hparams", HParam(_plain(self._hyperparams), metrics))
             logger.dump(step=len(curves.rewards))
@@ -98,13 +112,21 @@ class EventWriter:
 def write_events(
     folders: Sequence[Path], task: Task, curves: Curves, hyperparams: Mapping[str, Any]
 ) -> None:
-    """Write searches that are finished, one folder for each of the first trials of the curves."""
+    """Write the event files of finished searches.
+
+    Args:
+        folders: Folder of each of the first trials; the other trials are not written.
+        task: The task that was searched.
+        curves: Curves of all trials.
+        hyperparams: As of :class:`EventWriter`.
+    """
     if len(curves.rewards):
         shown = curves.select_trials(slice(len(folders)))
         EventWriter(folders, task, len(shown.rewards), hyperparams).close(shown)
 
 
 def _columns(curves: Curves) -> dict[str, Any]:
+    """Return the curves by the names that they have in TensorBoard."""
     columns = {
         "incumbent_reward": curves.incumbent_rewards,
         "incumbent_report": curves.reports,
@@ -118,7 +140,7 @@ def _columns(curves: Curves) -> dict[str, Any]:
 
 
 def _plain(hyperparams: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as the hyper-parameters tab takes them: numbers, truth values and text."""
+    """Return hyper-parameters as the values that TensorBoard accepts: numbers, bools and text."""
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in hyperparams.items()

@@ -9,7 +9,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import nas_gym  # noqa: F401
-from nas_gym.envs.render import HEIGHT, NOTHING, WIDTH, _layers, _places, as_image, as_text
+from nas_gym.envs.rendering import (
+    HEIGHT,
+    NO_ARCHITECTURE,
+    WIDTH,
+    draw_architecture,
+    write_architecture,
+)
+from nas_gym.envs.rendering.graph import assign_layers, place_members
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 
 SPACES = {
@@ -25,9 +32,9 @@ IDS = [f"{task}{mode}-v0" for task in ("NB201-cifar10", "NBGraph-cora")
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_every_frame_has_one_shape_and_its_own_content(space):
     genotypes = space.sample(2, np.random.default_rng(0))
-    pictures = [as_image(space, None, "")]
-    pictures += [as_image(space, genotype, "accuracy 93 %") for genotype in genotypes]
-    pictures += [as_image(space, genotypes[0, :depth], "") for depth in range(3)]
+    pictures = [draw_architecture(space, None, "")]
+    pictures += [draw_architecture(space, genotype, "accuracy 93 %") for genotype in genotypes]
+    pictures += [draw_architecture(space, genotypes[0, :depth], "") for depth in range(3)]
     for i, picture in enumerate(pictures):
         assert (picture.shape, picture.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
         assert (picture[0] == 255).all()  # nothing is drawn over the border
@@ -38,14 +45,14 @@ def test_every_frame_has_one_shape_and_its_own_content(space):
 def test_same_architecture_same_frame():
     space = SPACES["NB201"]
     genotype = np.array([3, 4, 0, 1, 2, 3])
-    frames = [as_image(space, genotype, "x") for _ in range(2)]
+    frames = [draw_architecture(space, genotype, "x") for _ in range(2)]
     np.testing.assert_array_equal(*frames)
 
 
 def test_operations_are_told_apart_by_colour():
     space = SPACES["NB201"]
     for operation in range(5):
-        picture = as_image(space, np.full(6, operation), "")
+        picture = draw_architecture(space, np.full(6, operation), "")
         colours = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
         strong = {c for c in colours if max(c) - min(c) > 80}
         assert bool(strong) == (operation != 0)  # `none` is grey
@@ -53,35 +60,37 @@ def test_operations_are_told_apart_by_colour():
 
 def test_links_are_told_apart():
     space = SPACES["NBGraph"]
-    pictures = {as_image(space, np.array([link, 0, 1, 2, 3]), "").tobytes() for link in range(9)}
+    pictures = {
+        draw_architecture(space, np.array([link, 0, 1, 2, 3]), "").tobytes() for link in range(9)
+    }
     assert len(pictures) == 9
 
 
 def test_nothing_stands_on_an_edge_that_jumps_over_layers():
     parents = [[], [0], [0, 1], [2], [0, 1, 3]]
-    layers = _layers(parents)
+    layers = assign_layers(parents)
     assert [(v, v) in layer for v, layer in enumerate(layers)] == [True] * 5
-    places = _places(layers, parents, step=100.0, gap=50.0)
+    places = place_members(layers, parents, step=100.0, gap=50.0)
     points = [point for route in places.values() for point in route]
     assert len(points) == len(set(points)) == 5 + 1 + 3 + 2  # nodes, and layers jumped over
 
 
 def test_a_style_of_the_users_changes_nothing():
     space, genotype = SPACES["NBGraph"], np.array([4, 0, 1, 2, 3])
-    expected = as_image(space, genotype, "accuracy 93 %")
+    expected = draw_architecture(space, genotype, "accuracy 93 %")
     dark = {"text.color": "w", "font.family": "serif", "lines.linewidth": 5, "savefig.dpi": 300}
     with matplotlib.rc_context(dark):
-        np.testing.assert_array_equal(as_image(space, genotype, "accuracy 93 %"), expected)
+        np.testing.assert_array_equal(draw_architecture(space, genotype, "accuracy 93 %"), expected)
 
 
 def test_text():
     space = SPACES["NB201"]
-    whole = as_text(space, np.array([3, 4, 0, 1, 2, 3]), "accuracy 93 %")
+    whole = write_architecture(space, np.array([3, 4, 0, 1, 2, 3]), "accuracy 93 %")
     assert whole.splitlines() == [*space.to_text([[3, 4, 0, 1, 2, 3]]), "accuracy 93 %"]
-    part = as_text(space, np.array([3, 4]), "")
+    part = write_architecture(space, np.array([3, 4]), "")
     assert "0->2: avg_pool_3x3" in part
     assert "1->2" in part.splitlines()[-1]
-    assert as_text(space, None, "") == NOTHING
+    assert write_architecture(space, None, "") == NO_ARCHITECTURE
 
 
 @pytest.mark.parametrize("env_id", IDS)
