@@ -1,4 +1,4 @@
-"""What supernets and training from scratch share as evaluators: networks on images."""
+"""Base class of evaluators that train or run networks on images."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Indices = npt.NDArray[np.int64]
 
 
 class NetworkEvaluator(Evaluator):
-    """Evaluators that train or run networks on images.
+    """Evaluator that trains or runs networks on images.
 
-    A metric is computed when it is first asked for, and remembered: test images are only looked at
-    for those who ask for ``test_accuracy``.
+    A metric is computed when it is first asked for, and then remembered. Test images are used only
+    if ``test_accuracy`` is asked for.
 
     Attributes:
         text: Text that names the evaluator in arguments, such as ``training(epochs=12)``; its name
             by default.
-        device: Torch device on which networks are computed.
+        device: Device of the networks.
     """
 
     space: SearchSpace
@@ -63,15 +63,17 @@ class NetworkEvaluator(Evaluator):
         return "valid_accuracy", "test_accuracy"
 
 
-def parameters(build: Callable[..., Network], settings: dict[str, Any], genotype: Any) -> float:
-    """The number of parameters of a genotype's network, in millions.
+def parameter_count(
+    build: Callable[..., Network], settings: dict[str, Any], genotype: Any
+) -> float:
+    """Return the number of parameters of an architecture's network, in millions.
 
-    An auxiliary head is not among them: it only helps training.
+    The auxiliary head is not counted, because it only helps training.
 
     Args:
-        build: its class.
-        settings: what that is built with.
-        genotype: ``(num_decisions,)``.
+        build: Network class.
+        settings: Arguments of the network class, without the genotype.
+        genotype: Architecture, ``(num_decisions,)``.
     """
     import torch
 
@@ -81,16 +83,18 @@ def parameters(build: Callable[..., Network], settings: dict[str, Any], genotype
     return sum(each.numel() for name, each in named if not name.startswith("auxiliary.")) / 1e6
 
 
-def images_metrics(what: str) -> dict[str, Metric]:
-    """What is measured of a network on images.
+def image_metrics(weights: str) -> dict[str, Metric]:
+    """Return the metrics of a network on images, by name.
 
     Args:
-        what: how it comes by its weights.
+        weights: Origin of the weights, as the descriptions of the metrics name it.
     """
     metrics = (
-        Metric("valid_accuracy", "%", True, f"on validation images, {what}", "seconds"),
-        Metric("test_accuracy", "%", True, f"on test images, {what}", "seconds"),
-        Metric("valid_loss", "", False, f"cross entropy on validation images, {what}", "seconds"),
+        Metric("valid_accuracy", "%", True, f"on validation images, {weights}", "seconds"),
+        Metric("test_accuracy", "%", True, f"on test images, {weights}", "seconds"),
+        Metric(
+            "valid_loss", "", False, f"cross entropy on validation images, {weights}", "seconds"
+        ),
         Metric("params", "M", False, "parameters of the network"),
         Metric("seconds", "s", False, "spent on the evaluation"),
     )

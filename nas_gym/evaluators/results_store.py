@@ -1,4 +1,4 @@
-"""Results of trainings on disk, one row an architecture, safe from kills and other processes."""
+"""Results of trainings on disk, shared by processes and safe against interruptions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nas_gym.utils.files import explain_write_errors
 
 
 class ResultsStore:
-    """Numbers by index, in an SQLite file; each row is there whole or not at all.
+    """SQLite file with one row of numbers per architecture index; rows are written atomically.
 
     Args:
-        path: of the file.
-        columns: the names of the numbers.
+        path: Path of the file.
+        columns: Names of the numbers.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -24,11 +24,11 @@ class ResultsStore:
         self.columns = tuple(columns)
 
     def create(self) -> None:
-        """Make the file, where there is none.
+        """Create the file if it does not exist.
 
         Raises:
-            DataError: it cannot be written to.
-            DamagedDataError: it is no such store.
+            DataError: If the file cannot be written.
+            DamagedDataError: If the file is no such store.
         """
         with explain_write_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,20 +40,20 @@ class ResultsStore:
             )
 
     def get(self, index: int) -> dict[str, float] | None:
-        """The row of an index, if there is one.
+        """Return the row of an index, or ``None`` if there is none.
 
         Raises:
-            DataError: the file cannot be read.
-            DamagedDataError: it is no such store.
+            DataError: If the file cannot be read.
+            DamagedDataError: If the file is no such store.
         """
         return self._read("WHERE id = ?", index).get(index)
 
     def add(self, index: int, row: dict[str, float]) -> None:
-        """Keep a row, in place of what its index had.
+        """Write the row of an index; it replaces an earlier one.
 
         Raises:
-            DataError: the file cannot be written to.
-            DamagedDataError: it is no such store.
+            DataError: If the file cannot be written.
+            DamagedDataError: If the file is no such store.
         """
         self.create()
         marks = ", ".join("?" * (1 + len(self.columns)))
@@ -62,11 +62,11 @@ class ResultsStore:
             connection.execute(f"INSERT OR REPLACE INTO results VALUES ({marks})", values)
 
     def rows(self) -> dict[int, dict[str, float]]:
-        """All rows, by index, ascending.
+        """Return all rows by index, in ascending order.
 
         Raises:
-            DataError: the file cannot be read.
-            DamagedDataError: it is no such store.
+            DataError: If the file cannot be read.
+            DamagedDataError: If the file is no such store.
         """
         return self._read("ORDER BY id")
 
@@ -74,7 +74,7 @@ class ResultsStore:
         if not self.path.exists():
             return {}
         with self._open() as connection:
-            # another process may have made the file, and not yet what is in it
+            # another process may have created the file, but not yet its table
             tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
             if ("results",) not in tables:
                 return {}
@@ -85,16 +85,16 @@ class ResultsStore:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            # others that write at the same time are waited for
+            # waits while another process writes
             with closing(sqlite3.connect(self.path, timeout=60)) as connection:
                 yield connection
-        except sqlite3.OperationalError as error:  # such as a lock, or a file that is read-only
+        except sqlite3.OperationalError as error:  # a lock, or a read-only file
             raise DataError(
-                f"The training results in {self.path} could not be used now: {error}. They are "
-                "still there. Let other programs finish with them, or choose a folder that you can "
-                "write to (NAS_GYM_CACHE names the one of the cache), and try again."
+                f"The training results in {self.path} could not be read or written: {error}. They "
+                "are not lost. Wait for other programs that use them, or set NAS_GYM_CACHE to a "
+                "folder that you can write to, and try again."
             ) from error
         except sqlite3.DatabaseError as error:
             raise DamagedDataError(
-                f"{self.path} is no store of training results: {error}. Delete it to train anew."
+                f"{self.path} is no store of training results: {error}. Delete it to train again."
             ) from error

@@ -1,4 +1,4 @@
-"""Evaluation by a supernet: an architecture inherits the weights of its operations."""
+"""Evaluation of architectures with the weights of a supernet."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from nas_gym.evaluators.base import Values
 from nas_gym.evaluators.network import (
     Indices,
     NetworkEvaluator,
-    images_metrics,
-    parameters,
+    image_metrics,
+    parameter_count,
 )
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData
 from nas_gym.networks.evaluation import NetworkScore, evaluate_network, recalibrated_batch_norm
 from nas_gym.networks.supernet import Supernet
 
-_EVALUATED = 1000  # images at a time
+_BATCH = 1000  # images per forward pass
 
 
 class SupernetEvaluator(NetworkEvaluator):
     """Accuracy of architectures with inherited weights (L2NAS, section 3.2).
 
     Metrics: ``valid_accuracy``, ``test_accuracy`` (%), ``valid_loss``, ``params`` (M) and
-    ``seconds``. The test images are looked at only for who asks for ``test_accuracy``.
+    ``seconds``.
 
     Args:
-        supernet: a trained one.
-        data: the images that it was trained on.
-        calibration: on how many training images batch norms get the statistics of each
-            architecture; 0: each batch that is evaluated has its own.
-        images: of how many validation images accuracy is the mean; all of them by default.
+        supernet: Trained supernet.
+        data: Images that the supernet was trained on.
+        calibration: Training images used to recalibrate batch norm for each architecture; 0 uses
+            the statistics of each evaluation batch.
+        images: Number of validation images; all of them by default.
 
     Raises:
-        ValueError: images that the supernet was not trained on, or none of them.
+        ValueError: If the supernet was trained on other images, or if ``images`` is below 1.
     """
 
     name = "supernet"
@@ -51,14 +51,15 @@ class SupernetEvaluator(NetworkEvaluator):
     ) -> None:
         if supernet.plan["data"] != data.digest:
             raise ValueError(
-                f"This supernet was trained on other images than those of {data.name} here."
+                f"This supernet was trained on other images than these of {data.name}. Train one "
+                "on these images with `nas-gym train-supernet`."
             )
         if images is not None and images < 1:
-            raise ValueError(f"Accuracy is of at least one image, got {images}.")
+            raise ValueError(f"images is at least 1, got {images}.")
         self.supernet = supernet
         self.space = supernet.network.space
         self.best_accuracy = supernet.best_accuracy
-        self.metrics = images_metrics("with weights of the supernet")
+        self.metrics = image_metrics("with weights of the supernet")
         self._settings = {"calibration": calibration, "images": images}
         self._calibration = calibration
         self.device = next(supernet.network.parameters()).device
@@ -87,22 +88,22 @@ class SupernetEvaluator(NetworkEvaluator):
     def _score(self, split: str, index: int) -> tuple[NetworkScore, float]:
         key = (split, index)
         if key not in self._scores:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             network = self.supernet.network
             genotype = self.space.decode([index])[0]
             forward = partial(network, genotype=genotype)
             with recalibrated_batch_norm(
-                network, forward, self._splits["train"], self._calibration, _EVALUATED
+                network, forward, self._splits["train"], self._calibration, _BATCH
             ):
-                score = evaluate_network(forward, self._splits[split], _EVALUATED)
-            self._scores[key] = score, time.perf_counter() - begun
+                score = evaluate_network(forward, self._splits[split], _BATCH)
+            self._scores[key] = score, time.perf_counter() - started
         return self._scores[key]
 
     def _count(self, index: int) -> float:
         if index not in self._params:
             network = self.supernet.network
             genotype = self.space.decode([index])[0]
-            self._params[index] = parameters(type(network), network.settings, genotype)
+            self._params[index] = parameter_count(type(network), network.settings, genotype)
         return self._params[index]
 
     def provenance(self) -> dict[str, Any]:

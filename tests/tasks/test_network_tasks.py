@@ -114,7 +114,7 @@ def test_report_of_a_table(files):
         ({"size": 8}, "have a fixed size"),
         ({"evaluator": "guess"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=0)"}, "epochs of at least 1"),
-        ({"evaluator": "supernet(images=0)"}, "at least one image"),
+        ({"evaluator": "supernet(images=0)"}, "images is at least 1"),
         ({"evaluator": "supernet(epochs=3)"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=1)", "supernet": "x"}, "a training needs none"),
         ({"noise": -1}, "0 or above"),

@@ -1,4 +1,4 @@
-"""Evaluation by supernets and by training: true scores, remembered, never half-written."""
+"""Evaluation by training from scratch: shared, resumed and interrupted training_evaluators."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from evaluators.helpers import drawn, values_at
 from networks.small import small_training
 
 from nas_gym import import_table, tables
-from nas_gym.evaluators import training as trainings
-from nas_gym.evaluators.network import parameters
-from nas_gym.evaluators.results_store import ResultsStore
-from nas_gym.evaluators.supernet import SupernetEvaluator
+from nas_gym.evaluators import training as training_evaluators
+from nas_gym.evaluators.network import parameter_count
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.networks import data
 from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.networks.plans import training_plan
-from nas_gym.networks.supernet import load_supernet
 from nas_gym.spaces import DARTSSpace, NB201Space
 from nas_gym.utils.errors import DamagedDataError, DataError
 
@@ -34,94 +32,9 @@ SPACE = NB201Space()
 DARTS_GENOTYPE = DARTSSpace().sample(1, np.random.default_rng(0))[0]
 
 
-def values_at(evaluator, metric, indices):
-    return evaluator.values(metric, evaluator.space.decode(indices))
-
-
-def drawn(space, n):
-    return space.encode(space.sample(n, np.random.default_rng(0)))
-
-
-@pytest.fixture(params=["NB201", "DARTS"])
-def inheriting(request, supernet_files):
-    return SupernetEvaluator(load_supernet(supernet_files[request.param], CPU), DIGITS)
-
-
 @pytest.fixture
 def from_scratch(tmp_path):
     return TrainingEvaluator(small_training("NB201"), DIGITS, CPU, tmp_path / "trainings")
-
-
-# -- supernets ------------------------------------------------------------------------------------
-
-
-def test_scores_of_inherited_weights(inheriting):
-    index = drawn(inheriting.space, 1)[0]
-    alone = inheriting.supernet.network.subnet(inheriting.space.decode([index])[0])
-    for norm in alone.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            norm.reset_running_stats()
-            norm.momentum = None
-    images = {name: torch.from_numpy(split.images).float() for name, split in DIGITS.splits.items()}
-    mean, deviation = (torch.from_numpy(each)[:, None, None] for each in DIGITS.moments)
-    images = {name: (each - mean) / deviation for name, each in images.items()}
-    with torch.no_grad():
-        alone.train()(images["train"])
-        alone.eval()
-        for name in ("valid", "test"):
-            labels = torch.from_numpy(DIGITS.splits[name].labels)
-            logits = alone(images[name])
-            right = 100 * (logits.argmax(1) == labels).float().mean().item()
-            (found,) = values_at(inheriting, f"{name}_accuracy", np.array([index]))
-            assert found == pytest.approx(right, abs=0.3)  # of 450 images, one at a tie
-    loss = torch.nn.functional.cross_entropy(alone(images["valid"]),
-                                             torch.from_numpy(DIGITS.valid.labels))  # fmt: skip
-    assert values_at(inheriting, "valid_loss", np.array([index]))[0] == pytest.approx(
-        loss.item(), rel=1e-3
-    )
-    count = sum(each.numel() for each in alone.parameters()) / 1e6
-    assert values_at(inheriting, "params", np.array([index]))[0] == pytest.approx(count)
-
-
-def test_shapes_and_repetition(inheriting):
-    indices = drawn(inheriting.space, 4)[[0, 1, 2, 3, 1, 0]]
-    values = values_at(inheriting, "valid_accuracy", indices)
-    assert values.shape == (6,)
-    assert values[1] == values[4]
-    found = inheriting.evaluate(inheriting.space.decode(indices))
-    assert found.keys() == inheriting.metrics.keys()
-    before = dict(inheriting._scores)
-    np.testing.assert_array_equal(values_at(inheriting, "valid_accuracy", indices), values)
-    assert inheriting._scores == before
-    with pytest.raises(KeyError, match=r"no metric 'accuracy'\. It has: valid_accuracy"):
-        values_at(inheriting, "accuracy", indices)
-
-
-def test_test_images_are_looked_at_on_request_only(inheriting):
-    indices = drawn(inheriting.space, 3)
-    values_at(inheriting, "valid_accuracy", indices)
-    values_at(inheriting, "valid_loss", indices)
-    values_at(inheriting, "seconds", indices)
-    assert {split for split, _ in inheriting._scores} == {"valid"}
-
-
-def test_a_trained_supernet_tells_good_from_bad(supernet_files):
-    evaluator = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS)
-    none, conv = SPACE.encode([[0] * 6, [3] * 6])
-    worst, best = values_at(evaluator, "valid_accuracy", np.array([none, conv]))
-    assert worst < 25
-    assert best > 60
-    few = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS, images=100)
-    assert values_at(few, "valid_accuracy", np.array([conv]))[0] % 1 == pytest.approx(0, abs=1e-4)
-
-
-def test_another_data_set_is_refused(supernet_files):
-    others = data.ImageData("others", DIGITS.classes, DIGITS.valid, DIGITS.train, DIGITS.test)
-    with pytest.raises(ValueError, match="trained on other images"):
-        SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), others)
-
-
-# -- training -------------------------------------------------------------------------------------
 
 
 def test_trains_once(from_scratch, monkeypatch):
@@ -129,7 +42,7 @@ def test_trains_once(from_scratch, monkeypatch):
     values = values_at(from_scratch, "valid_accuracy", indices)
     assert ((values > 5) & (values <= 100)).all()
     assert (values_at(from_scratch, "seconds", indices) > 0).all()
-    monkeypatch.setattr(trainings, "Training", None)  # whatever is trained now fails
+    monkeypatch.setattr(training_evaluators, "Training", None)  # any further training fails
     np.testing.assert_array_equal(values_at(from_scratch, "valid_accuracy", indices), values)
     another = TrainingEvaluator(
         small_training("NB201"), DIGITS, CPU, from_scratch.store.path.parent
@@ -148,7 +61,7 @@ def test_equal_cells_are_trained_once(from_scratch):
     assert len(from_scratch.store.rows()) == 1
 
 
-def test_parameters_are_those_of_the_cell_itself(from_scratch, inheriting):
+def test_parameters_are_those_of_the_cell_itself(from_scratch):
     """Not those of the cell that is trained for it, and without an auxiliary head."""
     dead = SPACE.encode([[3, 0, 0, 0, 0, 1]])  # the only convolution leads nowhere
     assert from_scratch.store.rows() == {}
@@ -159,7 +72,7 @@ def test_parameters_are_those_of_the_cell_itself(from_scratch, inheriting):
     assert from_scratch.store.rows() == {}  # nothing was trained
     plan = training_plan("DARTS", DIGITS)
     bare, headed = (
-        parameters(DARTSNetwork, {**plan.network, "auxiliary": auxiliary}, DARTS_GENOTYPE)
+        parameter_count(DARTSNetwork, {**plan.network, "auxiliary": auxiliary}, DARTS_GENOTYPE)
         for auxiliary in (False, True)
     )
     assert bare == headed
@@ -186,7 +99,7 @@ def test_divergence_counts_as_guessing(tmp_path):
         (value,) = values_at(evaluator, "valid_accuracy", SPACE.encode([[3] * 6]))
     assert value == 10
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # it is known now
+        warnings.simplefilter("error")  # the result is remembered
         assert values_at(evaluator, "valid_loss", SPACE.encode([[3] * 6])) == np.log(10)
 
 
@@ -194,12 +107,14 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainings, "_SECONDS", -1.0)  # a checkpoint after each epoch
+def test_a_killed_training_is_resumed(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        TrainingEvaluator, "checkpoint_seconds", -1.0
+    )  # a checkpoint after each epoch
     plan, index = small_training("NB201", 3), drawn(SPACE, 1)
     whole = TrainingEvaluator(plan, DIGITS, CPU, tmp_path / "whole")
     expected = values_at(whole, "valid_loss", index)
-    run_epoch, ran = trainings.Training.run_epoch, []
+    run_epoch, ran = training_evaluators.Training.run_epoch, []
 
     def killed(training):
         ran.append(training.epoch)
@@ -207,7 +122,7 @@ def test_a_killed_training_goes_on(tmp_path, monkeypatch):
             raise KilledError
         return run_epoch(training)
 
-    monkeypatch.setattr(trainings.Training, "run_epoch", killed)
+    monkeypatch.setattr(training_evaluators.Training, "run_epoch", killed)
     folder = tmp_path / "cut"
     with pytest.raises(KilledError):
         values_at(TrainingEvaluator(plan, DIGITS, CPU, folder), "valid_loss", index)
@@ -218,14 +133,14 @@ def test_a_killed_training_goes_on(tmp_path, monkeypatch):
     assert not list(folder.rglob("*.safetensors"))
 
 
-def test_two_that_need_the_same_training_share_it(tmp_path, monkeypatch):
-    run_epoch, ran = trainings.Training.run_epoch, []
+def test_two_processes_share_a_training(tmp_path, monkeypatch):
+    run_epoch, ran = training_evaluators.Training.run_epoch, []
 
     def counted(training):
         ran.append(training.epoch)
         return run_epoch(training)
 
-    monkeypatch.setattr(trainings.Training, "run_epoch", counted)
+    monkeypatch.setattr(training_evaluators.Training, "run_epoch", counted)
     index = drawn(SPACE, 1)
 
     def value(_):
@@ -284,11 +199,11 @@ def test_a_damaged_store(from_scratch):
     path = from_scratch.store.path
     path.parent.mkdir()
     path.write_bytes(b"no database" * 100)
-    with pytest.raises(DamagedDataError, match="Delete it to train anew"):
+    with pytest.raises(DamagedDataError, match="Delete it to train again"):
         values_at(from_scratch, "valid_loss", drawn(SPACE, 1))
 
 
-def test_a_store_that_another_process_has_just_begun(from_scratch):
+def test_an_empty_store_file(from_scratch):
     path = from_scratch.store.path
     path.parent.mkdir()
     path.touch()
@@ -298,29 +213,9 @@ def test_a_store_that_another_process_has_just_begun(from_scratch):
     assert len(from_scratch.store.rows()) == 1
 
 
-def test_a_store_that_cannot_be_written_is_told_before_training(from_scratch, monkeypatch):
+def test_unwritable_store_is_an_error_before_training(from_scratch, monkeypatch):
     monkeypatch.setattr(from_scratch, "_train", pytest.fail)
     from_scratch.store.path.parent.mkdir()
     from_scratch.store.path.with_name(f"{from_scratch.store.path.name}-journal").mkdir()
-    with pytest.raises(DataError, match="They are still there"):
+    with pytest.raises(DataError, match="They are not lost"):
         values_at(from_scratch, "valid_loss", drawn(SPACE, 1))
-
-
-def add_rows(path, first):
-    store = ResultsStore(path, ["loss"])
-    for index in range(first, first + 20):
-        assert store.get(index) is None
-        store.add(index, {"loss": float(index)})
-
-
-def test_processes_share_a_store(tmp_path):
-    context = multiprocessing.get_context("fork")
-    path = tmp_path / "new" / "x.sqlite"
-    writers = [context.Process(target=add_rows, args=(path, 20 * i)) for i in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * 4
-    rows = ResultsStore(path, ["loss"]).rows()
-    assert rows == {index: {"loss": float(index)} for index in range(80)}

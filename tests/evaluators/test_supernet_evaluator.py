@@ -1,0 +1,104 @@
+"""Evaluation by a supernet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from evaluators.helpers import drawn, values_at
+
+from nas_gym.evaluators import supernet as supernet_evaluators
+from nas_gym.evaluators.supernet import SupernetEvaluator
+from nas_gym.networks import data
+from nas_gym.networks.supernet import load_supernet
+from nas_gym.spaces import NB201Space
+
+CPU = torch.device("cpu")
+DIGITS = data.load_images("digits")
+SPACE = NB201Space()
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """The number of images of each evaluation; DIGITS has 449 validation and 450 test images."""
+    found, evaluate = [], supernet_evaluators.evaluate_network
+
+    def spy(forward, split, batch_size):
+        found.append(len(split))
+        return evaluate(forward, split, batch_size)
+
+    monkeypatch.setattr(supernet_evaluators, "evaluate_network", spy)
+    return found
+
+
+@pytest.fixture(params=["NB201", "DARTS"])
+def inheriting(request, supernet_files):
+    return SupernetEvaluator(load_supernet(supernet_files[request.param], CPU), DIGITS)
+
+
+def test_scores_of_inherited_weights(inheriting):
+    index = drawn(inheriting.space, 1)[0]
+    alone = inheriting.supernet.network.subnet(inheriting.space.decode([index])[0])
+    for norm in alone.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.reset_running_stats()
+            norm.momentum = None
+    images = {name: torch.from_numpy(split.images).float() for name, split in DIGITS.splits.items()}
+    mean, deviation = (torch.from_numpy(each)[:, None, None] for each in DIGITS.moments)
+    images = {name: (each - mean) / deviation for name, each in images.items()}
+    with torch.no_grad():
+        alone.train()(images["train"])
+        alone.eval()
+        for name in ("valid", "test"):
+            labels = torch.from_numpy(DIGITS.splits[name].labels)
+            logits = alone(images[name])
+            right = 100 * (logits.argmax(1) == labels).float().mean().item()
+            (found,) = values_at(inheriting, f"{name}_accuracy", np.array([index]))
+            assert found == pytest.approx(right, abs=0.3)  # of 450 images, one at a tie
+    loss = torch.nn.functional.cross_entropy(alone(images["valid"]),
+                                             torch.from_numpy(DIGITS.valid.labels))  # fmt: skip
+    assert values_at(inheriting, "valid_loss", np.array([index]))[0] == pytest.approx(
+        loss.item(), rel=1e-3
+    )
+    count = sum(each.numel() for each in alone.parameters()) / 1e6
+    assert values_at(inheriting, "params", np.array([index]))[0] == pytest.approx(count)
+
+
+def test_values_are_remembered(inheriting, evaluated):
+    indices = drawn(inheriting.space, 4)[[0, 1, 2, 3, 1, 0]]
+    values = values_at(inheriting, "valid_accuracy", indices)
+    assert values.shape == (6,)
+    assert values[1] == values[4]
+    found = inheriting.evaluate(inheriting.space.decode(indices))
+    assert found.keys() == inheriting.metrics.keys()
+    before = len(evaluated)
+    np.testing.assert_array_equal(values_at(inheriting, "valid_accuracy", indices), values)
+    assert len(evaluated) == before
+    with pytest.raises(KeyError, match=r"no metric 'accuracy'\. It has: valid_accuracy"):
+        values_at(inheriting, "accuracy", indices)
+
+
+def test_test_images_are_used_on_request_only(inheriting, evaluated):
+    indices = drawn(inheriting.space, 3)
+    values_at(inheriting, "valid_accuracy", indices)
+    values_at(inheriting, "valid_loss", indices)
+    values_at(inheriting, "seconds", indices)
+    assert evaluated == [449] * 3
+    values_at(inheriting, "test_accuracy", indices)
+    assert evaluated == [449] * 3 + [450] * 3
+
+
+def test_a_trained_supernet_tells_good_from_bad(supernet_files):
+    evaluator = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS)
+    none, conv = SPACE.encode([[0] * 6, [3] * 6])
+    worst, best = values_at(evaluator, "valid_accuracy", np.array([none, conv]))
+    assert worst < 25
+    assert best > 60
+    few = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS, images=100)
+    assert values_at(few, "valid_accuracy", np.array([conv]))[0] % 1 == pytest.approx(0, abs=1e-4)
+
+
+def test_another_data_set_is_refused(supernet_files):
+    others = data.ImageData("others", DIGITS.classes, DIGITS.valid, DIGITS.train, DIGITS.test)
+    with pytest.raises(ValueError, match="trained on other images"):
+        SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), others)
