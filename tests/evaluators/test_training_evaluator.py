@@ -133,7 +133,7 @@ def test_a_killed_training_is_resumed(tmp_path, monkeypatch):
     assert not list(folder.rglob("*.safetensors"))
 
 
-def test_two_processes_share_a_training(tmp_path, monkeypatch):
+def test_two_evaluators_share_a_training(tmp_path, monkeypatch):
     run_epoch, ran = training_evaluators.Training.run_epoch, []
 
     def counted(training):
