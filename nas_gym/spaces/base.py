@@ -130,7 +130,7 @@ class SearchSpace:
             self.restrict(genotypes)
 
     def restrict(self, genotypes: ArrayLike) -> None:
-        """Remove all architectures but those of ``genotypes``. Call it in a constructor only.
+        """Keep only the given architectures. Call it in a constructor only.
 
         Args:
             genotypes: Shape ``(n, num_decisions)``. If genotypes share an index, one of them is

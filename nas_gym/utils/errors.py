@@ -22,4 +22,4 @@ class DivergedError(TrainingError):
 
 
 class EvaluationError(ValueError):
-    """An evaluator raised an error, or returned something else than its contract says."""
+    """An evaluator raised an error, or returned values that violate its contract."""

@@ -155,6 +155,9 @@ def test_import_then_search_then_remove(cli, tmp_path):
         "data", "import", "mine.csv", "--name", "Mine", "--signal", "val", "--report", "test"
     )
     assert "Mine-v0, Mine-alpha-v0, Mine-population-v0" in text
+    text = cli("data", "import", "mine.csv", "--name", "Other", fails=True)
+    assert "with --signal" in text
+    assert "signal=" not in text
     assert "Mine" in cli("envs")
     assert "24" in cli("data", "info", "Mine")
     for mode in ("", "-alpha", "-population"):
@@ -186,6 +189,7 @@ def test_data_list_and_info(cli):
         (("data", "fetch", "imagenet"), "no table 'imagenet'"),
         (("data", "info", "nothing"), "no table 'nothing'"),
         (("data", "import", "nothing.csv", "--name", "x"), "nothing.csv"),
+        (("data", "import", "x.csv", "--name", "x", "--space", "Hex"), "no search space 'Hex'"),
     ],
 )
 def test_errors_are_for_people(cli, arguments, says):

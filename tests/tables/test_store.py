@@ -1,4 +1,4 @@
-"""Tables on disk: whole or not at all."""
+"""Storage of tables: atomic writing, and damage that is found."""
 
 import json
 import os
@@ -15,7 +15,6 @@ from nas_gym import tables
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
 from nas_gym.tables import DamagedDataError, DataError, Metric, Objective, Table, store
-from nas_gym.utils import files
 
 
 def restricted_space():
@@ -280,16 +279,6 @@ def test_many_processes_fill_the_cache_at_once(cache):
     assert len(printed) == 1
     names = sorted(path.name for path in store.table_folder("any").parent.iterdir())
     assert names == ["nas-bench-graph-cora", "nas-bench-graph-proteins"]
-
-
-def test_write_atomically(tmp_path):
-    path = tmp_path / "new" / "file"
-    files.write_atomically(path, b"one")
-    files.write_atomically(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert [each.name for each in path.parent.iterdir()] == ["file"]
-    with pytest.raises(DataError, match="Choose a folder on a disk with space"):
-        files.write_atomically(path / "below", b"")
 
 
 def test_an_interrupted_replacement_keeps_the_table(cache, monkeypatch):

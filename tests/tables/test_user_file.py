@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
@@ -441,6 +442,43 @@ def test_digit_strings_stored_as_numbers(write: Callable[..., Path], kind: str) 
     assert "Store it as text" in message(path, arch="arch")
 
 
+# -- spaces by kind --------------------------------------------------------------------------------
+
+
+def test_a_space_by_its_kind(write: Callable[..., Path]) -> None:
+    space = NB201Space()
+    genotypes = space.decode(np.array([4, 7, 1000]))
+    digits = ["".join(map(str, row)) for row in genotypes.tolist()]
+    texts = space.to_text(genotypes)
+    for archs in (texts, digits):
+        found = read_user_file(write({"arch": archs, "acc": [1, 2, 3]}), "mine", space="NB201")
+        assert type(found.space) is NB201Space
+        assert found.space.size == 3
+        row = found.space.encode(genotypes[:1])
+        assert found.column("acc")[row] == 1
+    with pytest.raises(KeyError, match=r"no search space 'NB2001'.*NB201"):
+        read_user_file(write({"arch": texts, "acc": [1, 2, 3]}), "mine", space="NB2001")
+    assert "is not an arch string of NAS-Bench-201" in message(
+        write({"arch": ["[[0, 1], [0, 0]] input,output"], "acc": [1]}), space="NB201"
+    )
+
+
+def test_a_space_of_nas_bench_101_by_its_kind(write: Callable[..., Path]) -> None:
+    texts = ["[[0, 1, 0], [0, 0, 1], [0, 0, 0]] input,maxpool3x3,output"]
+    found = read_user_file(write({"arch": texts, "acc": [1]}), "mine", space="NB101")
+    assert found.space.to_text(found.space.decode([0])) == texts
+
+
+def test_an_inconsistent_space(write: Callable[..., Path]) -> None:
+    class Wrong(NB201Space):
+        def from_text(self, texts: Sequence[str]) -> NDArray[np.int64]:
+            return super().from_text(texts)[::-1]
+
+    path = write({"arch": NB201Space().to_text([[0] * 6]), "acc": [1]})
+    with pytest.raises(ValueError, match=r"'NB201' \(Wrong\) is inconsistent"):
+        read_user_file(path, "mine", space=Wrong())
+
+
 # -- metrics and arguments -------------------------------------------------------------------------
 
 
@@ -464,6 +502,13 @@ def test_missing_numbers(write: Callable[..., Path], kind: str) -> None:
         error = message(path, allow_missing=True, **arguments)
         assert "data row 2, column 'ms'" in error
         assert "every row" in error
+    with pytest.raises(UserFileError, match="allow_missing=True") as caught:
+        read_user_file(path, "mine", signal="acc")
+    assert "ignore=" in str(caught.value)
+    message_of_command = caught.value.command_line_message()
+    assert "--allow-missing accepts gaps" in message_of_command
+    assert "--ignore." in message_of_command
+    assert "=" not in message_of_command
     assert read_user_file(path, "mine", metrics="acc").objectives["mine"] == Objective("acc", "acc")
 
 
