@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nas_gym.agents.common.base import Agent
     from nas_gym.agents.common.config import AgentConfig, setting
     from nas_gym.agents.common.meta_agent import MetaAgent, MetaAgentConfig
+    from nas_gym.agents.common.saved import saved_array
     from nas_gym.agents.function import BudgetExhausted, SearchTask, run_function
     from nas_gym.agents.l2nas import L2NAS, L2NASConfig
     from nas_gym.agents.local_search import LocalSearch
@@ -39,6 +40,7 @@ _MODULES = {
     "common.base": ("Agent",),
     "common.config": ("AgentConfig", "setting"),
     "common.meta_agent": ("MetaAgent", "MetaAgentConfig"),
+    "common.saved": ("saved_array",),
     "function": ("BudgetExhausted", "SearchTask", "run_function"),
     "l2nas": ("L2NAS", "L2NASConfig"),
     "local_search": ("LocalSearch",),
@@ -88,6 +90,7 @@ __all__ = [
     "agent_names",
     "find_agent",
     "run_function",
+    "saved_array",
     "setting",
 ]
 

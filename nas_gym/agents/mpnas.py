@@ -15,7 +15,7 @@ from nas_gym.agents.common.config import AgentConfig, setting
 from nas_gym.agents.common.diagnostics import QueryDiagnostics
 from nas_gym.agents.common.meta_agent import MetaAgent, MetaAgentConfig
 from nas_gym.agents.common.query_memory import QueryMemory, uniform_to_indices
-from nas_gym.agents.common.saved import State, part
+from nas_gym.agents.common.saved import State, part, saved_array
 from nas_gym.predictors.config import ALGORITHMS, MetaTrainingConfig, PredictorConfig
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tables import load_table
@@ -345,8 +345,8 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         try:
             chosen = self.source_trials(len(state["best_fitness"]))
             self._set_networks(part(state, "networks/"), chosen)
-            self._meta_epoch = state["own/meta_epoch"].copy()
-            self._meta_plan = state["own/meta_plan"].copy()
+            self._meta_epoch = saved_array(state, "meta_epoch")
+            self._meta_plan = saved_array(state, "meta_plan")
         except (KeyError, ValueError, IndexError) as error:
             raise DamagedDataError(f"{source} is not a whole saved agent.") from error
         self._refit()

@@ -20,6 +20,7 @@ from nas_gym.agents.catch.networks import Candidates, CATCHComponents, Context
 from nas_gym.agents.catch.task_evaluator import AGENT, FIRST_GENERATION, TASK_EVALUATOR, trust_agent
 from nas_gym.agents.common.random_streams import RandomStreams
 from nas_gym.agents.common.saved import pretrained_file
+from nas_gym.spaces import CategoricalSpace
 from nas_gym.tables import load_table
 from nas_gym.tasks.task_set import TaskSet, draw_one
 
@@ -144,7 +145,7 @@ def test_controller_samples_what_it_says(table):
         assert abs((first == choice).mean() - share) < 0.03
 
 
-def test_clipped_surrogate_and_its_gradient_end_to_end(space):
+def test_evaluator_gradient_reaches_the_encoder(space):
     trained = components(space, 1)
     pairs = context(space, 4, trials=1)
     before = [each.detach().clone() for each in trained.parameters()]
@@ -156,6 +157,97 @@ def test_clipped_surrogate_and_its_gradient_end_to_end(space):
     count = len(moved) // 3
     assert all(moved[:count])  # the evaluator's loss reaches the encoder through z
     assert not any(moved[count : 2 * count])  # nothing was asked of the controller
+
+
+def test_clipped_objective_against_a_hand_computation():
+    """PPO's objective for one network of one decision, on both sides of the clipping range."""
+    table_space = CategoricalSpace((("a", "b"),))
+    log_ratio = np.log(np.array([1.5, 1.5, 0.6, 0.6, 1.1]))
+    advantages = np.array([2.0, -2.0, 2.0, -2.0, 3.0])
+    # min(ratio * A, clip(ratio, 0.8, 1.2) * A)
+    expected = np.array([1.2 * 2, -1.5 * 2, 0.6 * 2, -0.8 * 2, 1.1 * 3])
+    is_clipped = np.array([True, False, False, True, False])
+    count = len(expected)
+    trained = CATCHComponents(table_space, 1, 32, 4, 1e-3, 0.2, 1.0, RandomStreams([0]))
+    z = torch.zeros(1, 4)
+    choices = torch.zeros(1, count, 1, dtype=torch.int64)
+    networks = torch.from_numpy(table_space.one_hot(choices[0].numpy()))[None]
+    masks = torch.ones(1, count, 1, 2, dtype=torch.bool)
+    unscored = Candidates(networks, choices, masks, torch.zeros(1, count, 1), torch.zeros(1, count))
+    present, entropy = trained.controller.evaluate(z, unscored)
+    for which in range(count):
+        before = present.detach() - torch.from_numpy(log_ratio).float()[None, :, None]
+        one = slice(which, which + 1)
+        candidates = Candidates(
+            networks[:, one],
+            choices[:, one],
+            masks[:, one],
+            before[:, one],
+            torch.from_numpy(advantages[one]).float()[None],
+        )
+        loss, found_entropy = trained.controller_loss(z, candidates, torch.zeros(1))
+        assert float(loss.detach()) == pytest.approx(-expected[which], rel=1e-5)
+        gradients = torch.autograd.grad(loss.sum(), trained.controller.mlp.parameters)
+        assert all((each == 0).all() for each in gradients) == is_clipped[which]
+        assert float(found_entropy) == pytest.approx(float(entropy[0, which, 0].detach()))
+        weighted, _ = trained.controller_loss(z, candidates, torch.full((1,), 0.5))
+        difference = float((loss - weighted).detach())
+        assert difference == pytest.approx(0.5 * float(found_entropy), rel=1e-4)
+
+
+def test_the_ratio_does_not_overflow(space):
+    trained = components(space, 1)
+    choices = torch.zeros(1, 1, space.num_decisions, dtype=torch.int64)
+    networks = torch.from_numpy(space.one_hot(choices[0].numpy()).astype(np.float32))[None]
+    masks = torch.ones(1, 1, space.num_decisions, space.max_choices, dtype=torch.bool)
+    unlikely = torch.full((1, 1, space.num_decisions), -1000.0)
+    candidates = Candidates(networks, choices, masks, unlikely, torch.full((1, 1), -1.0))
+    loss, _ = trained.controller_loss(torch.zeros(1, 4), candidates, torch.zeros(1))
+    assert float(loss.detach()) == pytest.approx(np.exp(5.0), rel=1e-5)
+
+
+def test_without_candidate_credit_only_queried_networks_train_the_controller():
+    agent = make(3, candidate_credit=False, num_random=0, epsilon=0.0, **QUICK)
+    credited = []
+    score = agent._scored_candidates
+
+    def spied(targets):
+        candidates = score(targets)
+        indices = agent.space.encode(candidates.choices.numpy().reshape(-1, 6)).reshape(3, -1)
+        is_query = (indices[:, :, None] == agent.queried[:, None]).any(axis=2)
+        advantages = candidates.advantages.numpy()
+        assert (advantages[~is_query] == 0).all()
+        credited.append((advantages != 0).sum())
+        agent._scores += 100.0  # the evaluator's scores have no influence
+        np.testing.assert_array_equal(score(targets).advantages.numpy(), advantages)
+        return candidates
+
+    agent._scored_candidates = spied
+    for _ in range(12):
+        agent.query()
+    assert sum(credited) > 0
+
+
+def test_the_papers_algorithm_revisits_and_explores_after_meta_training():
+    paper = CATCH.presets["catch-paper"]
+    settings = {"num_candidates": 32, "on_policy": 32, "updates": 1, "hidden": 32}
+    envs = gym.make_vec(ENV, num_envs=2, **TASK)
+    learned = CATCH(envs, 0, config=paper, **settings)
+    learned.meta_learn(metrics_of_one_table(), epochs=2, queries=6)
+    found = learned.adapt(make(2).env, queries=8, seed=0)
+    assert found.current_epsilon == pytest.approx(0.3 * np.exp(-0.8))
+    assert (found.picks == AGENT).all()
+    assert found.config.revisits
+
+
+def test_rehearsal_can_be_turned_off():
+    learned = [
+        make(1, rehearsal=rehearsal, **QUICK).meta_learn(metrics_of_one_table(), 2, 4)
+        for rehearsal in (True, False)
+    ]
+    np.testing.assert_array_equal(learned[0].past[:, 0], learned[1].past[:, 0])
+    weights = [agent.state_dict()["networks/evaluator.parameter.0"] for agent in learned]
+    assert not np.array_equal(*weights)
 
 
 def test_never_pays_twice():

@@ -20,7 +20,7 @@ from nas_gym.agents.common.driver import EnvironmentDriver
 from nas_gym.agents.common.meta_agent import MetaAgent, TaskEmbeddings
 from nas_gym.agents.common.query_memory import QueryMemory, uniform_to_indices
 from nas_gym.agents.common.random_streams import RandomStreams
-from nas_gym.agents.common.saved import State, part
+from nas_gym.agents.common.saved import State, part, saved_array
 from nas_gym.envs.sequential import SequentialEnv
 from nas_gym.tasks.task_set import TaskSet
 from nas_gym.utils.errors import DamagedDataError
@@ -573,10 +573,11 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         self.check_same_settings(state, source, sizes)
         try:
             self.components.set_weights(part(state, "networks/"))
-            chosen = self.source_trials(len(state["own/entropy_weight"]))
-            self.entropy_weight = state["own/entropy_weight"][chosen].copy()
-            self.past = state["own/past"][chosen].copy()
-            self.past_rewards = state["own/past_rewards"][chosen].copy()
+            weights = saved_array(state, "entropy_weight")
+            chosen = self.source_trials(len(weights))
+            self.entropy_weight = weights[chosen]
+            self.past = saved_array(state, "past")[chosen]
+            self.past_rewards = saved_array(state, "past_rewards")[chosen]
         except (KeyError, RuntimeError, IndexError) as error:
             raise DamagedDataError(f"{source} is not a whole saved agent.") from error
 

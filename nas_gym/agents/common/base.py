@@ -26,6 +26,7 @@ from nas_gym.agents.common.saved import (
     pretrained_file,
     read_agent,
     saved_class_name,
+    state_key,
 )
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import write_tensors
@@ -403,7 +404,7 @@ class Agent(ABC):
             "num_timesteps": np.array(self.num_timesteps),
             "best_genotypes": self.best_genotypes,
             "best_fitness": self.best_fitness,
-            **{_state_key(name): np.asarray(getattr(self, name)) for name in self._state_names()},
+            **{state_key(name): np.asarray(getattr(self, name)) for name in self._state_names()},
         }
         return {name: array.copy() for name, array in state.items()}
 
@@ -420,7 +421,7 @@ class Agent(ABC):
                 another search space.
             DamagedDataError: If the state lacks an array.
         """
-        missing = {_state_key(name) for name in self._state_names()} - state.keys()
+        missing = {state_key(name) for name in self._state_names()} - state.keys()
         if missing:
             raise DamagedDataError(f"The saved agent lacks {', '.join(sorted(missing))}.")
         found = (saved_class_name(state), str(state["space"]), state["best_genotypes"].shape)
@@ -442,7 +443,7 @@ class Agent(ABC):
         self.best_genotypes = state["best_genotypes"].copy()
         self.best_fitness = state["best_fitness"].copy()
         for name in self._state_names():
-            array = state[_state_key(name)].copy()
+            array = state[state_key(name)].copy()
             is_array = isinstance(getattr(self, name), np.ndarray)
             setattr(self, name, array if is_array else array.item())
         self._has_begun = began
@@ -459,8 +460,3 @@ class Agent(ABC):
 
     def _choices_text(self) -> str:
         return json.dumps(self.space.choices)
-
-
-def _state_key(attribute: str) -> str:
-    """Return the name under which an attribute is saved."""
-    return f"own/{attribute.lstrip('_')}"

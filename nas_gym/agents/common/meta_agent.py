@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from nas_gym.agents.common.base import Agent, Callback
 from nas_gym.agents.common.config import AgentConfig, setting
-from nas_gym.agents.common.saved import State
+from nas_gym.agents.common.saved import State, saved_array
 from nas_gym.tasks.task_set import TaskSet, dataset_of
 from nas_gym.tasks.task_sets import load_task_set
 
@@ -90,7 +90,8 @@ class MetaAgent(Agent):
     def take_over(self, state: State, source: str | Path) -> None:
         """Take over what a meta-learned agent of this class has learned.
 
-        Its number of trials may differ; see :meth:`source_trials`.
+        Its number of trials may differ; see :meth:`source_trials`. The function
+        :func:`nas_gym.agents.saved_array` reads its state attributes.
 
         Args:
             state: Result of that agent's :meth:`state_dict`.
@@ -223,7 +224,7 @@ class MetaAgent(Agent):
 
     def _start_from(self, state: State, source: str | Path) -> None:
         self.take_over(state, source)
-        self.learned_from = state["own/learned_from"].copy()
+        self.learned_from = saved_array(state, "learned_from")
         if self.epochs:
             self._warn_of_leaks(source)
 

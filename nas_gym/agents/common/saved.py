@@ -59,6 +59,27 @@ def saved_class_name(state: State) -> str:
     return _RENAMED.get(name, name)
 
 
+def saved_array(state: State, name: str) -> NDArray[Any]:
+    """Return a copy of an attribute that a saved agent lists in ``state_attributes``.
+
+    Args:
+        state: Saved agent.
+        name: Name of the attribute.
+
+    Raises:
+        DamagedDataError: If the saved agent lacks it.
+    """
+    key = state_key(name)
+    if key not in state:
+        raise DamagedDataError(f"The saved agent lacks {key}.")
+    return state[key].copy()
+
+
+def state_key(attribute: str) -> str:
+    """Return the name under which a state attribute is saved."""
+    return f"own/{attribute.lstrip('_')}"
+
+
 def part(state: Mapping[str, Value], prefix: str) -> dict[str, Value]:
     """Return the entries whose names start with a prefix, without the prefix."""
     return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
