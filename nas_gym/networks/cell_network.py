@@ -60,6 +60,17 @@ class CellNetwork(nn.Module):
 
     Raises:
         ValueError: If ``dims`` is neither 1 nor 2, or if the graph is no such cell.
+
+    Example:
+        >>> from nas_gym.spaces import NBASRSpace
+        >>> from nas_gym.spaces.graphs import to_graphs
+        >>> space = NBASRSpace()
+        >>> graphs = to_graphs(space, space.decode([1234]))
+        >>> network = CellNetwork(
+        ...     graphs.adjacency[0], graphs.nodes[0], in_channels=1, num_classes=3, dims=1
+        ... )
+        >>> network(torch.zeros(4, 1, 64)).shape
+        torch.Size([4, 3])
     """
 
     def __init__(

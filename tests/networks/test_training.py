@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +11,7 @@ from networks.small import small_supernet, small_training
 
 from nas_gym.networks import data
 from nas_gym.networks.batches import DeviceImages
-from nas_gym.networks.device import is_out_of_memory
-from nas_gym.networks.evaluation import evaluate_network, recalibrated_batch_norm
+from nas_gym.networks.evaluation import evaluate_network
 from nas_gym.networks.training import Training, TrainingConfig
 from nas_gym.spaces import DARTSSpace
 from nas_gym.utils.errors import DivergedError, TrainingError
@@ -145,39 +143,6 @@ def test_out_of_memory_halves_the_batch_once():
         training.run_epoch()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "CUDA out of memory. Tried to allocate 2 GiB",
-        "MPS backend out of memory (MPS allocated: 9 GB)",
-        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
-        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
-        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
-        "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes",
-    ],
-)
-def test_memory_errors_of_all_devices(text):
-    assert is_out_of_memory(RuntimeError(text))
-    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
-
-
-def test_out_of_memory_halves_the_batch_of_an_evaluation():
-    training = make()
-    network, limit = training.network, 224
-
-    def limited(images):
-        if len(images) > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return network(images)
-
-    with recalibrated_batch_norm(network, limited, TRAIN, 500, 448):
-        whole = evaluate_network(network, VALID, 224)
-        assert evaluate_network(limited, VALID, 448) == whole
-    limit = 223
-    with pytest.raises(TrainingError, match="Out of memory with batches of 224 images"):
-        evaluate_network(limited, VALID, 448)
-
-
 def test_weights_are_drawn_without_seeding_gpus(monkeypatch):
     def seeded(seed):
         raise AssertionError
@@ -209,61 +174,3 @@ def test_other_errors_are_not_taken_for_memory():
 def test_invalid_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**{"epochs": 1, "batch_size": 1, "learning_rate": 1, **wrong})
-
-
-# -- batch norms ----------------------------------------------------------------------------------
-
-
-def norms(network):
-    return [each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)]
-
-
-def test_calibration_knows_one_architecture():
-    training = sampling()
-    training.run_epoch()
-    network = training.network
-    before = {name: each.clone() for name, each in network.named_parameters()}
-
-    def forward(images):
-        return network(images, GENOTYPE)
-
-    # as a network of its own, whose statistics are counted over the same images
-    alone = network.subnet(GENOTYPE)
-    for norm in norms(alone):
-        norm.reset_running_stats()
-        norm.momentum = None
-    with torch.no_grad():
-        for images, _ in TRAIN.in_order(300):
-            alone.train()(images)
-    with recalibrated_batch_norm(network, forward, TRAIN, len(TRAIN), 300):
-        assert not network.training
-        found = evaluate_network(forward, VALID, 200)
-        again = evaluate_network(forward, VALID, 449)
-    assert found == pytest.approx(evaluate_network(alone.eval(), VALID, 200))
-    assert again == pytest.approx(found, abs=1e-4)  # whatever the batches
-    assert network.training
-    assert {norm.momentum for norm in norms(network)} == {0.1}
-    for name, each in network.named_parameters():
-        assert torch.equal(each, before[name])
-
-
-def test_statistics_of_the_batch():
-    network = sampling().network
-
-    def forward(images):
-        return network(images, GENOTYPE)
-
-    with recalibrated_batch_norm(network, forward, TRAIN, 0, 300), torch.no_grad():
-        images, _ = next(VALID.in_order(100))
-        small = forward(images[:50])
-        assert not torch.allclose(forward(images)[:50], small)
-
-
-@pytest.mark.parametrize("images", [0, 300])
-def test_afterwards_statistics_are_those_of_before(images):
-    network = sampling().network
-    kept = {name: each.clone() for name, each in network.named_buffers() if "running" in name}
-    with recalibrated_batch_norm(network, partial(network, genotype=GENOTYPE), TRAIN, images, 300):
-        evaluate_network(partial(network, genotype=GENOTYPE), VALID, 300)
-    for name, each in network.named_buffers():
-        assert "running" not in name or torch.equal(each, kept[name]), name

@@ -80,7 +80,7 @@ class ImageData:
                 missing = [name for name, has in zip(self.classes, present, strict=True) if not has]
                 raise DamagedDataError(
                     f"{self.name} has no {kind} images of class {', '.join(missing[:10])}. Every "
-                    "class needs some in each split."
+                    "class needs images in each split."
                 )
             if split.images.shape[1:] != self.train.images.shape[1:]:
                 raise DamagedDataError(
@@ -146,8 +146,8 @@ def split_by_class(
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))
         ends = np.round(np.cumsum(shares[:-1]) * len(rows)).astype(int)
-        for part, some in zip(parts, np.split(rows, ends), strict=True):
-            part.append(some)
+        for part, chunk in zip(parts, np.split(rows, ends), strict=True):
+            part.append(chunk)
     return [rng.permutation(np.concatenate(part)) for part in parts]
 
 
