@@ -189,10 +189,11 @@ class SequentialEnv(SearchEnv):
     | `regret`           | distance of `incumbent_report` from the optimum of the space, >= 0   |
     | `signal`, `report` | names of the columns, such as `analog-nasbench:baseline_accuracy`    |
 
-    If the reward combines several metrics, such as accuracy and latency, the task reports the same
-    reward computed from the reported metric: `incumbent_report`, `regret` and the optimum are then
-    those of this reward. If the optimum is unknown, regret is the distance from 100 for a metric in
-    percent, and from 0 for a metric that is minimized.
+    If the reward combines several metrics, such as accuracy and latency, the report is the same
+    combination, with the reported metric in place of the signal: `incumbent_report`, `regret` and
+    the optimum are those of this combination. (A reported metric that differs from the signal in
+    unit or direction is reported alone.) If the optimum is unknown, regret is the distance from
+    100 for a metric in percent, and from 0 for a metric that is minimized.
 
     `incumbent_report` and `regret` serve evaluation. Rewards and observations do not depend on the
     reported metric, and an agent must not learn from it.
@@ -221,8 +222,8 @@ class SequentialEnv(SearchEnv):
       `"latency(column=help-latency:fpga,target=5,weight=-0.07)"` is
       `accuracy * (latency / target) ** weight` (CATCH, section 4.3).
     * `evaluator`: an object of a subclass of `nas_gym.Evaluator`, which evaluates architectures in
-      place of the table; or the text of an evaluator of networks, such as
-      `"training(epochs=12)"`.
+      place of the table, and whose metrics `signal` and `report` name; or the text of an evaluator
+      of networks, such as `"training(epochs=12)"`.
     * `space`: search space of networks, `"NB201"` or `"DARTS"`; or a `nas_gym.SearchSpace` object,
       together with `evaluator`.
     * `supernet`, `device`, `size`: for networks that inherit the weights of a supernet, as

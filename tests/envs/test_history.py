@@ -166,6 +166,25 @@ def test_population(seed, generations, survival):
         assert info["metrics"]["analog_accuracy"].tolist() == ANALOG.rewards[info["index"]].tolist()
 
 
+@pytest.mark.parametrize("suffix", ["", "-alpha", "-population"])
+def test_info_under_a_reward_of_several_metrics(suffix):
+    """Report and regret are those of the same combination, made of the reported metric."""
+    reward = "latency(column=latency,target=0.02,weight=-0.5)"
+    envs = gym.make_vec(f"NBGraph-proteins{suffix}-v0", num_envs=3, reward=reward)
+    task = envs.task
+    metrics = task.metrics(np.arange(task.space.size))
+    combined = metrics["perf"] * (metrics["latency"] / 0.02) ** -0.5
+    envs.action_space.seed(0)
+    envs.reset(seed=0)
+    for _ in range(5):
+        infos = envs.step(envs.action_space.sample())[-1]
+    incumbents = infos["incumbent"]
+    np.testing.assert_allclose(infos["incumbent_report"], combined[incumbents])
+    np.testing.assert_allclose(infos["regret"], combined.max() - combined[incumbents], atol=1e-12)
+    np.testing.assert_array_equal(infos["incumbent_reward"], task.rewards[incumbents])
+    assert (infos["incumbent_reward"] != infos["incumbent_report"]).all()
+
+
 def test_incumbent_is_the_first_of_equals(open_table):
     table = open_table("nas-bench-graph-proteins")
     values, counts = np.unique(table.column("valid_perf"), return_counts=True)

@@ -115,6 +115,17 @@ def test_last_frame_shows_the_reported_accuracy():
     assert info["arch"] in env.render()
 
 
+def test_last_frame_shows_the_reward_that_is_reported():
+    """Of a reward of several metrics, the caption shows the reward of the reported metric."""
+    reward = "latency(column=latency,target=0.02,weight=-0.5)"
+    env = gym.make("NBGraph-proteins-v0", render_mode="ansi", reward=reward)
+    env.reset(seed=0)
+    for action in (0, 1, 2, 3, 0):
+        *_, info = env.step(action)
+    assert f"reward {info['incumbent_report']:.4g}" in env.render().splitlines()
+    assert info["incumbent_report"] != info["metrics"]["perf"]
+
+
 def test_vector_environments_render_every_search():
     envs = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=3, render_mode="ansi")
     envs.reset(seed=0)

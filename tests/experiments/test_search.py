@@ -17,9 +17,7 @@ import nas_gym  # noqa: F401
 from nas_gym.agents.registry import SAMPLE_BASED
 from nas_gym.experiments.search import Run, run_search
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.recording.curves import compute_curves
 from nas_gym.tables import DamagedDataError
-from nas_gym.tasks import make_task
 from nas_gym.utils.files import sha256
 
 
@@ -185,23 +183,6 @@ def test_lost_history_is_noticed(tmp_path):
         run_search(settings(), tmp_path, progress_bar=False)
 
 
-def test_curves_against_a_loop():
-    task = make_task(table="analog-nasbench", dataset="cifar10", report="analog_accuracy")
-    indices = np.random.default_rng(0).integers(0, 40, (100, 4))  # few architectures: repeats
-    found = compute_curves(task, indices, task.reward(indices))
-    for trial in range(4):
-        best, seen = None, set()
-        for query in range(100):
-            index = indices[query, trial]
-            seen.add(index)
-            if best is None or task.rewards[index] > task.rewards[best]:
-                best = index
-            assert found.incumbents[query, trial] == best
-            assert found.unique[query, trial] == len(seen)
-            assert found.reports[query, trial] == task.reported(np.array([best]))[0]
-    assert (found.regrets >= 0).all()
-
-
 def test_thinned_events_end_with_the_last_query(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -218,14 +199,6 @@ def test_damaged_config_is_noticed(tmp_path):
     (tmp_path / "config.json").write_text('{"env": ')
     with pytest.raises(DamagedDataError, match=r"config\.json is damaged"):
         run_search(settings(), tmp_path, progress_bar=False)
-
-
-def test_incumbent_is_the_first_of_equals():
-    task = make_task(table="analog-nasbench", dataset="cifar10")
-    worst = np.flatnonzero(task.rewards == task.rewards.min())
-    assert len(worst) > 1  # 10 %: cells that do not compute anything
-    found = compute_curves(task, worst[:3, None], task.reward(worst[:3, None]))
-    assert found.incumbents[:, 0].tolist() == [worst[0]] * 3
 
 
 def test_a_search_never_goes_beyond_its_budget(tmp_path):
