@@ -36,7 +36,6 @@ class SearchBase(ABC):
         render_mode: ``"ansi"``, ``"rgb_array"`` or ``None``.
     """
 
-    metadata: ClassVar[dict[str, Any]] = METADATA
     spec: gym.envs.registration.EnvSpec | None = None
 
     task: Task

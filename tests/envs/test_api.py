@@ -1,4 +1,4 @@
-"""Every registered environment keeps Gymnasium's and stable-baselines3's contracts."""
+"""Contracts of Gymnasium and stable-baselines3, for every registered environment."""
 
 import pickle
 import warnings
@@ -34,14 +34,14 @@ def test_gymnasium_checker(env_id, make):
 @pytest.mark.parametrize("env_id", IDS)
 def test_stable_baselines3_checker(env_id, make):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the imports alone
+        warnings.simplefilter("ignore")  # the imports emit warnings
         from stable_baselines3.common.env_checker import check_env
     check_env(make(env_id).unwrapped)
 
 
 @pytest.mark.parametrize("env_id", IDS)
 def test_same_seed_same_trajectory(env_id, make, assert_same):
-    # networks take their time
+    # Environments over networks are slow.
     steps = 200 if "table" in gym.spec(env_id).kwargs else 20
 
     def trajectory():
@@ -76,12 +76,12 @@ def test_spec_with_a_ready_task(make, assert_same):
     task = make_task(table="nas-bench-graph-proteins", dataset="proteins", signal="latency")
     env = make("NBGraph-proteins-population-v0", task=task)
     assert_same(gym.make(env.spec).reset(seed=1), env.reset(seed=1))
-    assert env.reset(seed=1)[0]["fitness"].max() < 0  # less latency is better
+    assert env.reset(seed=1)[0]["fitness"].max() < 0  # latency is minimized
 
 
 @pytest.mark.parametrize("env_id", THREE_MODES)
 def test_spaces_are_pickled_without_the_environment(env_id, make):
-    """Worker processes of stable-baselines3 and Gymnasium send them through a pipe."""
+    """Worker processes of stable-baselines3 and Gymnasium receive spaces through a pipe."""
     for env in (make(env_id), gym.make_vec(env_id, num_envs=3)):
         env.reset(seed=0)
         for space in (env.action_space, env.observation_space):
@@ -98,7 +98,7 @@ def test_samples_of_the_action_space_are_valid(env_id, make):
         each.action_space.seed(0)
         each.reset(seed=0)
         for _ in range(50):
-            result = each.step(each.action_space.sample())  # an invalid one raises
+            result = each.step(each.action_space.sample())  # an invalid action raises
             if each is env and result[2]:
                 env.reset()
 
@@ -107,7 +107,7 @@ def test_samples_of_the_action_space_are_valid(env_id, make):
 def test_gymnasium_async_workers(env_id, open_table):
     open_table("nas-bench-graph-proteins")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of fork in newer Pythons
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Python versions warn about fork
         envs = gym.make_vec(env_id, num_envs=2, vectorization_mode="async")
     observations, _ = envs.reset(seed=0)
     assert envs.observation_space.contains(observations)

@@ -1,4 +1,4 @@
-"""Bad input gets one clear error, and nothing is lost."""
+"""Bad input raises one clear error, and does not change the environment."""
 
 import gymnasium as gym
 import numpy as np
@@ -23,7 +23,7 @@ def put(value, dtype=float):
     return array
 
 
-# mode -> (error, action that a scalar environment of NB201 must refuse)
+# Suffix of the mode -> error, and action that an environment of NB201 must refuse.
 SCALAR = {
     "": [
         (TypeError, 1.0),
@@ -141,7 +141,7 @@ def test_one_invalid_action_among_1024(open_table):
 
 
 def test_masked_actions(make):
-    """Four times skip is no architecture; the mask says so before, the error after."""
+    """Four skips are not an architecture: the mask excludes the last, and the step refuses it."""
     env = make("NBGraph-cora-v0")
     env.reset(seed=0)
     for action in (0, SKIP, SKIP, SKIP):
@@ -224,10 +224,7 @@ def test_step_after_the_end(make):
     assert env.step(0)[0][-1] == 1
 
 
-SOMEWHERE = ["", "-alpha", "-population"]
-
-
-@pytest.mark.parametrize("suffix", SOMEWHERE)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec])
 @pytest.mark.parametrize(
     ("kwargs", "error", "word"),
@@ -239,16 +236,16 @@ SOMEWHERE = ["", "-alpha", "-population"]
         ({"signal": "nas-bench-graph-proteins:perf"}, ValueError, "do not belong together"),
     ],
 )
-def test_make_with_names_that_there_are_not(make, suffix, kwargs, error, word, open_table):
+def test_make_with_unknown_names(make, suffix, kwargs, error, word, open_table):
     open_table("analog-nasbench")
     with pytest.raises(error, match=word):
         make(f"NB201-cifar10{suffix}-v0", **kwargs)
 
 
-@pytest.mark.filterwarnings("ignore:.*render_mode")  # gymnasium's own word about it
-@pytest.mark.parametrize("suffix", SOMEWHERE)
+@pytest.mark.filterwarnings("ignore:.*render_mode")  # Gymnasium warns about it, too
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec])
-def test_make_with_a_render_mode_that_there_is_not(make, suffix, open_table):
+def test_make_with_an_unknown_render_mode(make, suffix, open_table):
     open_table("analog-nasbench")
     with pytest.raises(ValueError, match="ansi, rgb_array"):
         make(f"NB201-cifar10{suffix}-v0", render_mode="svg")
@@ -268,7 +265,7 @@ def test_make_with_a_render_mode_that_there_is_not(make, suffix, open_table):
         ("-population", {"survival": "luck"}, "'luck'"),
     ],
 )
-def test_make_with_settings_that_make_no_sense(suffix, kwargs, word, open_table):
+def test_make_with_settings_out_of_range(suffix, kwargs, word, open_table):
     open_table("analog-nasbench")
     with pytest.raises(ValueError, match=word):
         gym.make_vec(f"NB201-cifar10{suffix}-v0", **kwargs)
@@ -285,8 +282,8 @@ def test_an_environment_needs_a_task(kind):
         kind(table="analog-nasbench")
 
 
-@pytest.mark.parametrize("suffix", SOMEWHERE)
-def test_data_that_is_not_here(suffix, cache, monkeypatch):
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_data_that_is_not_on_this_machine(suffix, cache, monkeypatch):
     monkeypatch.delenv("NAS_GYM_DATA", raising=False)
     assert nas_gym.__version__
     for make in (gym.make, gym.make_vec):

@@ -1,4 +1,4 @@
-"""What info and the history report, against the plainest computation there is."""
+"""Entries of info and the search history, compared with a simple loop."""
 
 import gymnasium as gym
 import numpy as np
@@ -14,10 +14,10 @@ ANALOG = make_task(table="analog-nasbench", dataset="cifar10", signal="analog_ac
 
 
 def expected(task, indices):
-    """The entries of info after each query of one search."""
-    seen, best, rows = set(), None, []
+    """Return the expected entries of info after each query of one search."""
+    queried, best, rows = set(), None, []
     for i, index in enumerate(indices):
-        seen.add(index)
+        queried.add(index)
         if best is None or task.rewards[index] > task.rewards[best]:
             best = index
         report = float(task.reported(np.array(best)))
@@ -25,7 +25,7 @@ def expected(task, indices):
             {
                 "index": index,
                 "queries": i + 1,
-                "unique_queries": len(seen),
+                "unique_queries": len(queried),
                 "incumbent": best,
                 "incumbent_reward": task.rewards[best],
                 "incumbent_report": report,
@@ -35,7 +35,7 @@ def expected(task, indices):
     return rows
 
 
-# few architectures, so that they repeat
+# Few architectures, so that searches repeat them.
 pools = st.lists(st.integers(0, ANALOG.space.size - 1), min_size=1, max_size=5)
 searches = pools.flatmap(
     lambda pool: st.lists(
@@ -45,7 +45,7 @@ searches = pools.flatmap(
 
 
 def check(infos, indices, *, late):
-    """Compare infos, read in this order or from the last one back, with the plain computation."""
+    """Compare infos, read in order or (``late``) in reverse order, with the expected entries."""
     pairs = list(zip(infos, expected(ANALOG, indices), strict=True))
     for info, row in reversed(pairs) if late else pairs:
         assert {key: info[key] for key in row} == row
@@ -55,7 +55,7 @@ def check(infos, indices, *, late):
 
 
 def row_of(infos, i):
-    """The info of one search of a vector environment."""
+    """Return the info of one search of a vector environment."""
     row = {key: infos[key][i] for key in infos if key[0] != "_" and key != "metrics"}
     row["metrics"] = {key: infos["metrics"][key][i] for key in infos["metrics"]}
     return row
@@ -105,7 +105,7 @@ def test_alpha(search, late):
     check(infos, columns[:, 0].tolist(), late=late)
     for i in range(3):
         check([row_of(each, i) for each in vector_infos], columns[:, i].tolist(), late=late)
-        # fewer than top_k were found: the observation is the mean of all that are distinct
+        # Fewer than top_k were queried: the observation is the mean of all distinct ones.
         distinct = ANALOG.space.decode(np.unique(columns[:, i]))
         mean = ANALOG.space.genotype_to_alpha(distinct).mean(axis=0)
         np.testing.assert_allclose(observations[i], mean, atol=1e-6)
@@ -147,7 +147,7 @@ def test_population(seed, generations, survival):
         observation, reward, _, _, info = env.step(offspring.ravel())
         queried += generation
         alive += generation
-        if survival == "elitist":  # drop the worst; of equals the youngest
+        if survival == "elitist":  # the least fit dies; of equally fit ones, the youngest
             while len(alive) > 3:
                 worst = min(range(len(alive)), key=lambda i: (ANALOG.rewards[alive[i]], -i))
                 del alive[worst]
@@ -168,7 +168,7 @@ def test_population(seed, generations, survival):
 
 @pytest.mark.parametrize("suffix", ["", "-alpha", "-population"])
 def test_info_under_a_reward_of_several_metrics(suffix):
-    """Report and regret are those of the same combination, made of the reported metric."""
+    """The report and the regret are those of the combination with the reported metric."""
     reward = "latency(column=latency,target=0.02,weight=-0.5)"
     envs = gym.make_vec(f"NBGraph-proteins{suffix}-v0", num_envs=3, reward=reward)
     task = envs.task
@@ -198,7 +198,7 @@ def test_incumbent_is_the_first_of_equals(open_table):
 
 
 def test_long_history():
-    """Over the blocks in which queries are stored, and with counts read now and then."""
+    """The history spans several blocks of memory, and counts are read at some queries."""
     rng = np.random.default_rng(0)
     columns = rng.integers(0, 300, (1000, 2))
     history = SearchHistory(ANALOG, 2)
@@ -215,7 +215,7 @@ def test_long_history():
             assert history.incumbents(queries)[i] == rows[queries - 1]["incumbent"]
 
 
-def test_a_search_goes_on_until_a_seed_is_given():
+def test_a_search_continues_until_a_seed_is_given():
     env = gym.make("NB201-cifar10-v0")
     counts = []
     for seed in (1, None, None, 1):

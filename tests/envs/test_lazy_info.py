@@ -1,4 +1,4 @@
-"""LazyInfo: a dictionary to its readers, and free for those who do not read."""
+"""LazyInfo behaves like a dictionary, and computes nothing until it is read."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ from nas_gym.registration import Mode
 SUFFIXES = [mode.value for mode in Mode]
 
 FULL = {"a": 1, "b": 2, "c": [3]}
-KNOWN = [{"a": 1}, {}]  # C code of Python's own takes short cuts for empty dictionaries
+KNOWN = [{"a": 1}, {}]  # Python's C code treats empty dictionaries specially
 
 
 class Counting:
@@ -59,7 +59,7 @@ def iterated(info):
     return {key: info[key] for key in info}
 
 
-# name -> a way to read; each gives the whole dictionary
+# Name -> function that reads the whole dictionary and returns it.
 READS = {
     "dict()": dict,
     "**": lambda info: {**info},
@@ -138,7 +138,7 @@ def test_writing_wins_over_computing(lazy):
 
 def test_reading_what_is_known_computes_nothing():
     def compute():
-        raise AssertionError("nobody asked")
+        raise AssertionError("computed without need")
 
     info = LazyInfo({"a": 1}, compute)
     assert info["a"] == info.get("a") == 1
@@ -160,7 +160,7 @@ def test_a_deep_copy_is_independent():
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec], ids=["scalar", "vector"])
 def test_infos_that_are_read_late(make, suffix, assert_same, open_table):
-    """An info describes its own step, however far the search has gone on, or another begun."""
+    """An info describes its own step, even if it is read after later steps and resets."""
     open_table("analog-nasbench")
     runs = []
     for late in (False, True):

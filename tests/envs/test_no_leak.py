@@ -1,4 +1,4 @@
-"""Nothing that an agent is given depends on the reported metric."""
+"""Observations and rewards do not depend on the reported metric."""
 
 import gymnasium as gym
 import numpy as np
@@ -18,7 +18,7 @@ CASES = [
 
 
 def trajectory(envs):
-    """Observations, rewards and ends of a random search, and the regrets beside them."""
+    """Return what an agent receives in a random search, and the regrets."""
     envs.action_space.seed(4)
     given, regrets = [envs.reset(seed=4)[0]], []
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""Environments can be pickled and copied at any time, and go on alike."""
+"""Pickled and copied environments continue in the same way as the original."""
 
 import copy
 import pickle
@@ -20,7 +20,7 @@ def steps(env, actions):
 @pytest.mark.parametrize("clone", [lambda env: pickle.loads(pickle.dumps(env)), copy.deepcopy])
 @pytest.mark.parametrize("vector", [False, True], ids=["scalar", "vector"])
 @pytest.mark.parametrize("env_id", IDS)
-def test_clones_go_on_alike(env_id, vector, clone):
+def test_clones_continue_in_the_same_way(env_id, vector, clone):
     env = gym.make_vec(env_id, num_envs=3) if vector else gym.make(env_id).unwrapped
     env.reset(seed=0)
     length = env.task.space.num_decisions if env_id.count("-") == 2 else 4
@@ -37,12 +37,12 @@ def test_clones_go_on_alike(env_id, vector, clone):
             return list(played if vector else played[:, 0])
         return list(played.reshape(n, 3, -1) if vector else played[:n])
 
-    steps(env, actions(length))  # sequential: one whole architecture, that is a query
+    steps(env, actions(length))  # in sequential mode, one whole architecture: one query
     other = clone(env)
     if env_id.count("-") == 2 and not vector:
         env.reset(), other.reset()
     more = actions(length)
     if env_id.count("-") == 2 and vector:
-        more = [more[0], *more]  # the first of them resets
+        more = [more[0], *more]  # the first step resets
     assert steps(env, more) == steps(other, more)
     np.testing.assert_array_equal(env.history.indices, other.history.indices)

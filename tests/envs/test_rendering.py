@@ -1,4 +1,4 @@
-"""Drawings: fixed size, different for different architectures, in every mode."""
+"""Rendering: images have one size, and differ between architectures, in every mode."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_frame_has_one_shape_and_its_own_content(space):
     pictures += [draw_architecture(space, genotypes[0, :depth], "") for depth in range(3)]
     for i, picture in enumerate(pictures):
         assert (picture.shape, picture.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
-        assert (picture[0] == 255).all()  # nothing is drawn over the border
+        assert (picture[0] == 255).all()  # the border stays empty
         for other in pictures[:i]:
             assert (picture != other).any()
 
@@ -49,16 +49,16 @@ def test_same_architecture_same_frame():
     np.testing.assert_array_equal(*frames)
 
 
-def test_operations_are_told_apart_by_colour():
+def test_operations_differ_in_color():
     space = SPACES["NB201"]
     for operation in range(5):
         picture = draw_architecture(space, np.full(6, operation), "")
-        colours = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
-        strong = {c for c in colours if max(c) - min(c) > 80}
+        colors = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
+        strong = {c for c in colors if max(c) - min(c) > 80}
         assert bool(strong) == (operation != 0)  # `none` is grey
 
 
-def test_links_are_told_apart():
+def test_images_of_different_links_differ():
     space = SPACES["NBGraph"]
     pictures = {
         draw_architecture(space, np.array([link, 0, 1, 2, 3]), "").tobytes() for link in range(9)
@@ -66,16 +66,16 @@ def test_links_are_told_apart():
     assert len(pictures) == 9
 
 
-def test_nothing_stands_on_an_edge_that_jumps_over_layers():
+def test_edges_that_cross_layers_have_places_of_their_own():
     parents = [[], [0], [0, 1], [2], [0, 1, 3]]
     layers = assign_layers(parents)
     assert [(v, v) in layer for v, layer in enumerate(layers)] == [True] * 5
     places = place_members(layers, parents, step=100.0, gap=50.0)
     points = [point for route in places.values() for point in route]
-    assert len(points) == len(set(points)) == 5 + 1 + 3 + 2  # nodes, and layers jumped over
+    assert len(points) == len(set(points)) == 5 + 1 + 3 + 2  # nodes, and crossings of layers
 
 
-def test_a_style_of_the_users_changes_nothing():
+def test_the_users_matplotlib_style_has_no_effect():
     space, genotype = SPACES["NBGraph"], np.array([4, 0, 1, 2, 3])
     expected = draw_architecture(space, genotype, "accuracy 93 %")
     dark = {"text.color": "w", "font.family": "serif", "lines.linewidth": 5, "savefig.dpi": 300}
@@ -115,8 +115,8 @@ def test_last_frame_shows_the_reported_accuracy():
     assert info["arch"] in env.render()
 
 
-def test_last_frame_shows_the_reward_that_is_reported():
-    """Of a reward of several metrics, the caption shows the reward of the reported metric."""
+def test_last_frame_shows_a_reward_of_several_metrics():
+    """The caption shows the combination with the reported metric, as info does."""
     reward = "latency(column=latency,target=0.02,weight=-0.5)"
     env = gym.make("NBGraph-proteins-v0", render_mode="ansi", reward=reward)
     env.reset(seed=0)
@@ -150,14 +150,14 @@ def test_lists_of_frames_for_videos():
     assert [frame.shape for frame in env.render()] == [(HEIGHT, WIDTH, 3)] * 4
 
 
-def test_render_without_a_mode_says_how():
+def test_render_without_a_mode_warns():
     env = gym.make("NB201-cifar10-v0")
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="render_mode='rgb_array'"):
         assert env.unwrapped.render() is None
 
 
-def test_pyplot_stays_out(run_python):
+def test_rendering_does_not_import_pyplot(run_python):
     run_python(
         "import sys, gymnasium as gym, nas_gym\n"
         "env = gym.make('NB201-cifar10-v0', render_mode='rgb_array')\n"

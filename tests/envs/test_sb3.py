@@ -1,4 +1,4 @@
-"""stable-baselines3 and sb3-contrib train on the environments as they are."""
+"""Algorithms of stable-baselines3 and sb3-contrib train on the environments without wrappers."""
 
 import gymnasium as gym
 import numpy as np
@@ -44,7 +44,7 @@ def test_maskable_ppo_takes_valid_actions_only(make, tmp_path):
     model = contrib.MaskablePPO("MlpPolicy", env, n_steps=64, seed=0, device="cpu").learn(128)
     assert env.unwrapped.history.queries == 128 // 5  # an invalid action would have raised
     model.save(tmp_path / "model")
-    assert (tmp_path / "model.zip").stat().st_size < 300_000  # no environment in it
+    assert (tmp_path / "model.zip").stat().st_size < 300_000  # it does not contain the environment
     contrib.MaskablePPO.load(tmp_path / "model", env, device="cpu").learn(64)
 
 

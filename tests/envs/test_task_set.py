@@ -1,4 +1,4 @@
-"""A task set as one environment: the contracts of Gymnasium, and what an agent sees."""
+"""TaskSetEnv: contracts of Gymnasium, sampling of tasks, and observations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_samples_follow_masks_and_steps_need_an_episode():
         TaskSetEnv(TASKS, queries=1.5)
 
 
-def test_a_task_is_drawn_at_each_reset_and_searched_for_some_queries():
+def test_each_reset_samples_a_task_and_each_episode_has_a_budget():
     env = TaskSetEnv(TASKS, queries=3)
     drawn = set()
     rng = np.random.default_rng(0)

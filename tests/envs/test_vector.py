@@ -1,4 +1,4 @@
-"""The native vector environments do what scalar ones side by side do."""
+"""Vector environments behave like several scalar environments."""
 
 from functools import partial
 
@@ -48,7 +48,7 @@ def test_agrees_with_scalar_environments(env_id, kwargs, autoreset_mode, make, a
         actions = native.action_space.sample()
         results = [native.step(actions), scalar.step(actions)]
         if step < 16 and step % 3 == 0:
-            continue  # infos that are read late, or never, change nothing
+            continue  # unread infos must not change later ones
         names = ("observations", "rewards", "terminated", "truncated", "infos")
         for name, actual, expected in zip(names, *results, strict=True):
             assert_same(actual, expected, f"step {step}: {name}")
@@ -58,7 +58,7 @@ def test_agrees_with_scalar_environments(env_id, kwargs, autoreset_mode, make, a
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_reset_in_mid_episode(suffix, assert_same, open_table):
-    """A second reset with the seed begins the same searches again, whatever went before."""
+    """A reset with the same seed begins the same searches again, in the middle of an episode."""
     open_table("nas-bench-graph-proteins")
     env_id = f"NBGraph-proteins{suffix}-v0"
     envs = gym.make_vec(env_id, num_envs=3)
@@ -71,7 +71,7 @@ def test_reset_in_mid_episode(suffix, assert_same, open_table):
     assert_same(*map(tuple, runs))
 
 
-def test_results_of_earlier_steps_stay_as_they_were(assert_same, open_table):
+def test_later_steps_do_not_change_earlier_results(assert_same, open_table):
     open_table("analog-nasbench")
     from copy import deepcopy
 
@@ -86,16 +86,16 @@ def test_results_of_earlier_steps_stay_as_they_were(assert_same, open_table):
 
 
 @pytest.mark.parametrize("suffix", ["", "-alpha", "-population"])
-def test_a_list_of_seeds_is_as_good_as_a_row(suffix, assert_same):
+def test_a_list_of_seeds_equals_a_first_seed(suffix, assert_same):
     env_id = f"NB201-cifar10{suffix}-v0"
-    row, listed = gym.make_vec(env_id, num_envs=3), gym.make_vec(env_id, num_envs=3)
-    assert_same(listed.reset(seed=[4, 5, 6]), row.reset(seed=4))
+    counted, listed = gym.make_vec(env_id, num_envs=3), gym.make_vec(env_id, num_envs=3)
+    assert_same(listed.reset(seed=[4, 5, 6]), counted.reset(seed=4))
     with pytest.raises(ValueError, match="3 searches take as many seeds, got 2"):
         listed.reset(seed=[4, 5])
 
 
 @pytest.mark.parametrize("suffix", ["", "-alpha", "-population"])
-def test_episodes_are_cut_as_gymnasiums_time_limit_cuts(suffix, assert_same):
+def test_episodes_are_truncated_as_by_gymnasiums_time_limit(suffix, assert_same):
     env_id = f"NB201-cifar10{suffix}-v0"
     native = gym.make_vec(env_id, num_envs=2, max_episode_steps=4)
     sync = gym.vector.SyncVectorEnv([lambda: gym.make(env_id, max_episode_steps=4)] * 2)
@@ -128,7 +128,7 @@ def test_samples_of_restricted_spaces_reach_every_valid_action():
         envs.step(actions)
 
 
-def test_sampled_actions_are_not_the_first_population_again():
+def test_sampled_actions_do_not_repeat_the_initial_population():
     env = gym.make("NB201-cifar10-population-v0")
     observation, _ = env.reset(seed=0)
     env.action_space.seed(0)

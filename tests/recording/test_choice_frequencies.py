@@ -1,4 +1,4 @@
-"""How often the best architectures make each choice."""
+"""Frequencies of the choices of the best architectures."""
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +12,7 @@ from nas_gym.tasks import make_task
 
 
 class FewQueries(Evaluator):
-    """An evaluator that knows its optimum, and must not be asked for the whole space."""
+    """An evaluator that has an optimum, but fails if it has to evaluate the whole space."""
 
     metrics = {"total": Metric("total")}
 
@@ -29,7 +29,7 @@ def random_queries(task, queries):
     return compute_curves(task, indices, task.reward(indices))
 
 
-def test_frequencies_against_a_loop():
+def test_frequencies_equal_those_of_a_loop():
     task = make_task(table="analog-nasbench", dataset="cifar10")
     curves = random_queries(task, 30)
     found = choice_frequencies(task, curves, trial=1, count=5)

@@ -6,9 +6,9 @@ from nas_gym.recording.curves import compute_curves
 from nas_gym.tasks import make_task
 
 
-def test_curves_against_a_loop():
+def test_curves_equal_those_of_a_loop():
     task = make_task(table="analog-nasbench", dataset="cifar10", report="analog_accuracy")
-    indices = np.random.default_rng(0).integers(0, 40, (100, 4))  # few architectures: repeats
+    indices = np.random.default_rng(0).integers(0, 40, (100, 4))  # few architectures, which repeat
     found = compute_curves(task, indices, task.reward(indices))
     for trial in range(4):
         best, queried = None, set()
@@ -23,7 +23,7 @@ def test_curves_against_a_loop():
     assert (found.regrets >= 0).all()
 
 
-def test_incumbent_is_the_first_of_equals():
+def test_incumbent_is_the_first_of_equal_rewards():
     task = make_task(table="analog-nasbench", dataset="cifar10")
     worst = np.flatnonzero(task.rewards == task.rewards.min())
     assert len(worst) > 1  # 10 %: cells that do not compute anything

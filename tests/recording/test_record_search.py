@@ -1,4 +1,4 @@
-"""Recording searches, whoever steps the environment."""
+"""RecordSearch and RecordVectorSearch: records, timing and event files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas_gym.recording import RecordSearch, RecordVectorSearch
 MODES = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0")
 
 
-def play(env, steps, seed=0):
+def run_random_actions(env, steps, seed=0):
     env.action_space.seed(seed)
     env.reset(seed=seed)
     infos = []
@@ -30,11 +30,11 @@ def play(env, steps, seed=0):
 
 
 @pytest.mark.parametrize("env_id", MODES)
-def test_record_is_what_info_says(env_id):
+def test_record_equals_info(env_id):
     env = RecordSearch(gym.make(env_id))
-    infos = [info for info in play(env, 120) if "regret" in info]
+    infos = [info for info in run_random_actions(env, 120) if "regret" in info]
     found = env.curves()
-    first = len(found.indices) - len(infos)  # a population's first generation
+    first = len(found.indices) - len(infos)  # the initial population
     assert first == (10 if "population" in env_id else 0)
     for name, array in (
         ("unique_queries", found.unique),
@@ -47,17 +47,18 @@ def test_record_is_what_info_says(env_id):
 
 
 @pytest.mark.parametrize("env_id", MODES[1:])
-def test_record_goes_on_over_resets(env_id):
+def test_record_continues_after_resets(env_id):
     env = RecordSearch(gym.make(env_id, max_episode_steps=7))
-    play(env, 30)
-    generations = 5 * 10 if "population" in env_id else 0  # one with each of five resets
-    assert env.curves().indices.shape == (30 + generations, 1)
-    assert env.unwrapped.history.queries < 30  # the environment's own history began anew
+    run_random_actions(env, 30)
+    # Each of the five resets evaluates an initial population.
+    initial = 5 * 10 if "population" in env_id else 0
+    assert env.curves().indices.shape == (30 + initial, 1)
+    assert env.unwrapped.history.queries < 30  # a reset begins a new history
 
 
 @pytest.mark.parametrize("mode", ["SameStep", "NextStep"])
 @pytest.mark.parametrize("env_id", MODES)
-def test_vector_record_loses_nothing_at_resets(env_id, mode):
+def test_vector_record_contains_the_queries_of_resets(env_id, mode):
     envs = gym.make_vec(env_id, num_envs=3, autoreset_mode=mode)
     if "-v0" in env_id and env_id != MODES[0]:
         envs.max_episode_steps = 7
@@ -71,7 +72,7 @@ def test_vector_record_loses_nothing_at_resets(env_id, mode):
     np.testing.assert_array_equal(envs.curves().indices, np.concatenate(queried))
 
 
-def test_pooled_queries_stand_in_one_row():
+def test_pooled_queries_form_one_sequence():
     make = {"id": MODES[1], "num_envs": 4}
     apart = RecordVectorSearch(gym.make_vec(**make))
     pooled = RecordVectorSearch(gym.make_vec(**make), pool=True)
@@ -81,7 +82,7 @@ def test_pooled_queries_stand_in_one_row():
     assert pooled.curves().unique[-1, 0] <= 36
 
 
-def test_agent_is_timed_and_the_environment_is_not():
+def test_agent_time_excludes_the_environment():
     env = RecordSearch(gym.make(MODES[1]))
     env.reset(seed=0)
     time.sleep(0.05)
@@ -93,7 +94,7 @@ def test_agent_is_timed_and_the_environment_is_not():
     assert seconds[1] - seconds[0] < 0.1
 
 
-def test_time_is_counted_once_though_steps_raise():
+def test_time_counts_once_if_steps_raise():
     env = RecordSearch(gym.make(MODES[0]))
     env.reset(seed=0)
     time.sleep(0.1)
@@ -105,7 +106,7 @@ def test_time_is_counted_once_though_steps_raise():
     assert env.curves().agent_seconds[0, 0] < 0.15
 
 
-def test_lockstep_shares_the_time():
+def test_trials_in_lockstep_share_the_time():
     envs = RecordVectorSearch(gym.make_vec(MODES[1], num_envs=5))
     envs.reset(seed=0)
     time.sleep(0.1)
@@ -113,7 +114,7 @@ def test_lockstep_shares_the_time():
     assert envs.curves().agent_seconds[0] == pytest.approx(np.full(5, 0.02), abs=0.015)
 
 
-def test_agents_record_the_same_history():
+def test_recording_does_not_change_the_history():
     plain = gym.make_vec(MODES[0], num_envs=3)
     RegularizedEvolution(plain, seed=0).learn(600)
     recorded = RecordVectorSearch(gym.make_vec(MODES[0], num_envs=3))
@@ -121,12 +122,12 @@ def test_agents_record_the_same_history():
     np.testing.assert_array_equal(plain.history.indices, recorded.curves().indices)
 
 
-def test_training_seconds_where_the_table_knows(tmp_path, cache):
+def test_training_seconds_of_a_table_that_has_them(tmp_path, cache):
     rows = [f"{a}{b},{a + b},{10 * a + b + 1}" for a in range(3) for b in range(2)]
     (tmp_path / "t.csv").write_text("arch,acc,hours\n" + "\n".join(rows) + "\n")
     nas_gym.import_table(tmp_path / "t.csv", "Timed", signal="acc", seconds="hours")
     env = RecordSearch(gym.make("Timed-alpha-v0"))
-    infos = play(env, 10)
+    infos = run_random_actions(env, 10)
     spent = np.cumsum([info["metrics"]["hours"] for info in infos])
     np.testing.assert_array_equal(env.curves().training_seconds[:, 0], spent)
     assert RecordSearch(gym.make(MODES[0])).curves().training_seconds is None
@@ -134,7 +135,7 @@ def test_training_seconds_where_the_table_knows(tmp_path, cache):
 
 def test_nothing_is_recorded_before_the_wrapper():
     env = gym.make(MODES[1])
-    play(env, 5)
+    run_random_actions(env, 5)
     env = RecordSearch(env)
     assert env.curves().indices.shape == (0, 1)
     env.step(env.action_space.sample())
@@ -146,9 +147,9 @@ def test_events_are_written_at_the_end(tmp_path):
 
     (tmp_path / "events.out.tfevents.mine").write_text("not to be touched")
     env = RecordSearch(gym.make(MODES[1]), tensorboard_log=tmp_path)
-    play(env, 20)
+    run_random_actions(env, 20)
     env.close()
-    play(env, 10)  # more by now
+    run_random_actions(env, 10)  # the next close() replaces the files
     env.close()
     assert (tmp_path / "events.out.tfevents.mine").exists()
     assert len(list(tmp_path.glob("*/events*"))) == 1
@@ -162,17 +163,17 @@ def test_events_are_written_at_the_end(tmp_path):
     envs.close()
     assert len(list((tmp_path / "v").glob("search_1/trial-*/events*"))) == 2
     other = RecordSearch(gym.make(MODES[1]), tensorboard_log=tmp_path)
-    play(other, 3)
+    run_random_actions(other, 3)
     other.close()
     assert (tmp_path / "search_2").exists()
 
 
-def test_an_environment_that_nobody_stepped_writes_nothing(tmp_path):
+def test_an_environment_without_queries_writes_nothing(tmp_path):
     RecordSearch(gym.make(MODES[0]), tensorboard_log=tmp_path / "log").close()
     assert not (tmp_path / "log").exists()
 
 
-def test_wrapper_can_be_made_again_from_its_spec():
+def test_wrapper_can_be_recreated_from_its_spec():
     env = RecordSearch(gym.make(MODES[0]))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The environment|.*different from the unwrapped")
