@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
+from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace, SearchSpace
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
 from nas_gym.tables import DamagedDataError, Metric, Objective, Table, store
 from nas_gym.tables.user_file import UserFileError, formats, read_user_file
@@ -467,6 +467,42 @@ def test_a_space_of_nas_bench_101_by_its_kind(write: Callable[..., Path]) -> Non
     texts = ["[[0, 1, 0], [0, 0, 1], [0, 0, 0]] input,maxpool3x3,output"]
     found = read_user_file(write({"arch": texts, "acc": [1]}), "mine", space="NB101")
     assert found.space.to_text(found.space.decode([0])) == texts
+
+
+class OctalSpace(SearchSpace):
+    """An architecture is written as one octal number; its methods raise other errors."""
+
+    def __init__(self, genotypes: Any = None, name: str = "Octal") -> None:
+        super().__init__(["ab"] * 6, None, genotypes, name)
+
+    def to_text(self, genotypes: Any) -> list[str]:
+        return [f"{self.leaf(row):02o}" for row in self.check(genotypes)]
+
+    def leaf(self, row: NDArray[np.int64]) -> int:
+        return int("".join(map(str, row.tolist())), 2)
+
+    def from_text(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        codes = {f"{number:02o}": number for number in range(64)}
+        return self.decode([codes[text] for text in texts])
+
+
+def test_digits_in_the_notation_of_a_space(write: Callable[..., Path]) -> None:
+    space = OctalSpace()
+    genotypes = space.decode(np.array([0, 9, 63]))
+    assert space.to_text(genotypes) == ["00", "11", "77"]
+    path = write({"arch": ["00", "11", "77"], "acc": [1, 2, 3], "note": ["x", "y", "z"]})
+    found = read_user_file(path, "mine", space=space, ignore="note")
+    np.testing.assert_array_equal(found.space.decode(np.arange(3)), genotypes)
+    path = write({"arch": ["00", "81", "77"], "acc": [1, 2, 3]})
+    assert "data row 2, column 'arch'" in message(path, space=space)
+    path = write({"arch": ["00", "x", "77"], "acc": [1, 2, 3]})
+    assert "data row 2, column 'arch': KeyError: 'x'" in message(path, space=space)
+
+
+def test_the_kind_categorical_has_no_choices(write: Callable[..., Path]) -> None:
+    path = write({"arch": ["00", "11"], "acc": [1, 2]})
+    with pytest.raises(ValueError, match="leave space= out"):
+        read_user_file(path, "mine", space="categorical")
 
 
 def test_an_inconsistent_space(write: Callable[..., Path]) -> None:

@@ -41,7 +41,7 @@ def file_error(message: str, row: int | None = None, column: str | None = None) 
 def first_file_error(
     check: Callable[[Any], object], rows: Any, column: str | None
 ) -> UserFileError:
-    """Return the error of the first row for which ``check`` raises a ``ValueError``.
+    """Return the error of the first row for which ``check`` raises an error.
 
     Args:
         check: Function of a batch of rows.
@@ -54,6 +54,8 @@ def first_file_error(
             check(rows[row : row + 1])
     except ValueError as error:
         return file_error(str(error), row, column)
+    except Exception as error:  # the methods of a user's space can raise anything
+        return file_error(f"{type(error).__name__}: {error}", row, column)
     raise AssertionError("Every row is valid by itself.")
 
 

@@ -84,6 +84,11 @@ def resolve_space(space: SearchSpace | str | None) -> SearchSpace | None:
     if isinstance(space, str):
         if space == NB101Space.kind:
             return _nb101_notation()
+        if space == CategoricalSpace.kind:
+            raise ValueError(
+                "The search space 'categorical' takes its choices from the file: leave space= out, "
+                "and name the columns of the architecture with arch= or decisions=."
+            )
         space = build_whole_space(find_space_class(space))
     check_consistency(space)
     return space
@@ -105,7 +110,9 @@ def _from_column(column: FileColumn, space: SearchSpace | None) -> Architectures
         )
     if "" in texts:
         raise file_error("the architecture is missing.", texts.index(""), column.name)
-    if _are_digits(texts) and (space is None or space.num_decisions > 1):
+    # the digits may also be the notation of the space
+    digits = space is None or not spaces_that_read(texts, space)
+    if digits and _are_digits(texts) and (space is None or space.num_decisions > 1):
         return _from_codes(column.name, _split_digits(column.name, texts), space)
     return _from_texts(column.name, texts, space)
 
@@ -188,13 +195,13 @@ def spaces_that_read(texts: Sequence[str], space: SearchSpace | None) -> list[Se
     """
     spaces = _known_spaces() if space is None else (space,)
     first = texts[:_ROWS_TO_PROBE]
-    return [each for each in spaces if any(_reads(each, [text]) for text in first)]
+    return [each for each in spaces if any(_parses(each, [text]) for text in first)]
 
 
-def _reads(space: SearchSpace, texts: Sequence[str]) -> bool:
+def _parses(space: SearchSpace, texts: Sequence[str]) -> bool:
     try:
         space.from_text(texts)
-    except ValueError:
+    except Exception:  # the space of a user may raise other errors than ValueError
         return False
     return True
 
@@ -202,7 +209,7 @@ def _reads(space: SearchSpace, texts: Sequence[str]) -> bool:
 def _from_texts(name: str, texts: list[str], space: SearchSpace | None) -> Architectures:
     candidates = spaces_that_read(texts, None) if space is None else [space]
     for candidate in candidates:
-        if _reads(candidate, texts):
+        if _parses(candidate, texts):
             return Architectures(candidate, candidate.from_text(texts), name)
     if candidates:
         raise first_file_error(candidates[-1].from_text, texts, name)
