@@ -1,4 +1,4 @@
-"""What every search space promises, on every kind of space and against brute force."""
+"""Properties of every search space, checked against brute force."""
 
 from itertools import product
 

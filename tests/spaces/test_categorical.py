@@ -1,4 +1,4 @@
-"""Spaces of a user's own table."""
+"""Search spaces of tables with choices of their own."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_a_choice_that_no_genotype_takes():
     assert space.alpha_to_genotype([0, 9, 1, 0, 9.0]).tolist() == [[2, 0]]
 
 
-def test_walking_on_from_an_invalid_prefix_stays_invalid():
+def test_children_of_an_invalid_prefix_are_invalid():
     space = CategoricalSpace(["ab", "cd", "ef"], genotypes=[[0, 0, 0], [1, 1, 1]])
     node = space.extend(0, np.array([0]), np.array([0]))
     node = space.extend(1, node, np.array([1]))
@@ -83,7 +83,7 @@ def test_crossover_outside_the_space_keeps_the_first_parent():
     assert child[:, 0].mean() < 0.5
 
 
-def test_more_combinations_than_64_bits_number():
+def test_partial_space_of_more_combinations_than_64_bits():
     rng = np.random.default_rng(0)
     table = rng.integers(0, 3, (500, 45))
     space = CategoricalSpace(["abc"] * 45, genotypes=table)

@@ -144,6 +144,6 @@ def test_inconsistent(space, message):
     assert f"'plain' ({type(space).__name__})" in str(caught.value)
 
 
-def test_something_else():
+def test_an_object_that_is_not_a_space():
     with pytest.raises(TypeError, match="an instance of a subclass of SearchSpace, got <class"):
         check_consistency(Plain)

@@ -1,4 +1,4 @@
-"""DARTS' cells: counted by hand, its notation, Algorithm 2, and what every space promises."""
+"""The cells of DARTS: counts, notation, Algorithm 2 and the properties of every space."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_size():
     assert len(EDGES) == 14
 
 
-def test_indices_and_texts_lead_back(rng):
+def test_indices_and_texts_round_trip(rng):
     genotypes = SPACE.sample(500, rng)
     np.testing.assert_array_equal(SPACE.decode(SPACE.encode(genotypes)), genotypes)
     np.testing.assert_array_equal(SPACE.from_text(SPACE.to_text(genotypes)), genotypes)
@@ -138,7 +138,7 @@ def test_graph_has_the_edges_of_the_notation(rng):
     assert not np.tril(adjacency).any()
 
 
-def test_predictors_tell_architectures_apart(rng):
+def test_graphs_of_architectures_differ(rng):
     genotypes = SPACE.sample(1, rng).repeat(7, axis=0)
     genotypes[:, 0] = np.arange(7)  # each operation at one place
     graphs = to_graphs(SPACE, genotypes)

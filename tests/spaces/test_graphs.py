@@ -1,4 +1,4 @@
-"""Unified graphs: what is kept of a cell, and what is left out."""
+"""Unified graphs: nodes that remain, and nodes that are removed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_whole_cell():
     assert edges == inside | {(node, 8) for node in range(8)}
 
 
-def test_what_cannot_change_the_output_is_left_out():
+def test_unused_nodes_are_removed():
     ends = ["input", "output", "global"]
     assert kept_operations([0, 0, 0, 0, 0, 0]) == ends
     # into node 1, which leads nowhere
@@ -41,7 +41,7 @@ def test_what_cannot_change_the_output_is_left_out():
     assert kept_operations([3, 0, 0, 1, 0, 2]) == ["input", "skip", "output", "global"]
 
 
-def test_kept_nodes_lie_on_paths_and_edges_are_among_them():
+def test_remaining_nodes_lie_on_paths():
     graphs = to_graphs(SPACE, SPACE.decode(np.arange(SPACE.size)))
     kept = graphs.nodes >= 0
     edges = graphs.adjacency
@@ -65,7 +65,7 @@ def test_unknown_operations():
         to_graphs(space, [[0]])
 
 
-def test_graph_networks_keep_their_operations_apart():
+def test_operations_of_graph_networks_stay_distinct():
     space = NBGraphSpace()
     everything = to_graphs(space, space.decode(np.arange(space.size)))
     assert len({NODES[node] for node in np.unique(everything.nodes) if node >= 0}) == 3 + 9

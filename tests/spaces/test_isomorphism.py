@@ -1,4 +1,4 @@
-"""Canonical forms of cells, against brute force and the counts of the benchmarks."""
+"""Canonical forms of cells, compared with brute force and the counts of the benchmarks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def orders(vertices):
 
 
 @pytest.mark.parametrize(("vertices", "count"), [(2, 1), (3, 6), (4, 84), (5, 2441)])
-def test_cells_are_one_where_they_are_isomorphic(vertices, count):
+def test_isomorphic_cells_have_equal_forms(vertices, count):
     cells = cells_in_use(vertices)
     forms = [tuple(form) for form in canonicalize_cells(cells, vertices, LABELS).tolist()]
     groups = {tuple(cell): set() for cell in cells.tolist()}
@@ -68,7 +68,7 @@ def test_any_order_of_a_large_cell_has_one_form():
         np.testing.assert_array_equal(canonicalize_cells(forms, 7, LABELS), forms)
 
 
-def test_what_is_on_no_path_is_absent():
+def test_vertices_on_no_path_are_absent():
     # 0->1->3 is the path; vertex 2 has edges, but reads nothing
     bits = [1, 0, 0, 0, 1, 1]
     forms = canonicalize_cells(

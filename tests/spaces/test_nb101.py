@@ -9,7 +9,7 @@ from nas_gym.spaces import NB101Space
 FULL = np.triu(np.ones((5, 5), int), 1).tolist()
 
 
-def test_genotypes_indices_and_texts_are_one():
+def test_index_and_text_round_trips():
     space = NB101Space(NB101Space.parse(CELLS_101))
     indices = np.arange(space.size)
     genotypes = space.decode(indices)
@@ -43,7 +43,7 @@ def test_graphs():
         ("[[0, 1], [0, 0]] output,input", "expected input"),
     ],
 )
-def test_texts_that_are_no_cells(text, message):
+def test_invalid_texts(text, message):
     with pytest.raises(ValueError, match=message):
         NB101Space.parse([text])
 

@@ -1,4 +1,4 @@
-"""NAS-Bench-201's cell against the benchmark's own API and published tables."""
+"""The cell of NAS-Bench-201, compared with the API and published tables of the benchmark."""
 
 import csv
 import os

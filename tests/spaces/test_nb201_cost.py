@@ -1,4 +1,4 @@
-"""Parameters and FLOPs against the values that NAS-Bench-201 publishes."""
+"""Parameters and FLOPs, compared with the published values of NAS-Bench-201."""
 
 import numpy as np
 import pytest

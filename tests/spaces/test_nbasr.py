@@ -15,7 +15,7 @@ def test_sizes():
 
 
 @pytest.mark.parametrize("space", [NBASRSpace(), PART])
-def test_genotypes_indices_and_texts_are_one(space):
+def test_index_and_text_round_trips(space):
     indices = np.arange(space.size)
     genotypes = space.decode(indices)
     np.testing.assert_array_equal(space.encode(genotypes), indices)
@@ -89,6 +89,6 @@ def test_graphs():
         "linear",
     ],
 )
-def test_texts_that_are_no_cells(text):
+def test_invalid_texts(text):
     with pytest.raises(ValueError, match="Expected"):
         NBASRSpace().from_text([text])

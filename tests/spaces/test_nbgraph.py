@@ -1,4 +1,4 @@
-"""NAS-Bench-Graph against the benchmark's own package."""
+"""NAS-Bench-Graph, compared with the package of the benchmark."""
 
 import time
 from itertools import product
@@ -98,7 +98,7 @@ def test_canonical_by_hand(text, canonical):
     assert space.to_text(space.canonical(space.from_text([text]))) == [canonical]
 
 
-def test_all_skip_is_no_architecture():
+def test_all_skip_is_invalid():
     space = SPACES["nine"]
     skips = np.column_stack([np.arange(9), np.full((9, 4), 8)])
     assert not space.contains(skips).any()

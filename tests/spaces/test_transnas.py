@@ -11,7 +11,7 @@ def test_size():
     assert TransNASSpace().size == 4**6 == 4096
 
 
-def test_genotypes_indices_and_texts_are_one():
+def test_index_and_text_round_trips():
     space = TransNASSpace()
     indices = np.arange(space.size)
     genotypes = space.decode(indices)
@@ -42,6 +42,6 @@ def test_graphs_are_those_of_nas_bench_201_without_pooling():
         "64-41414-1_02_33",
     ],
 )
-def test_texts_that_are_no_cells(text):
+def test_invalid_texts(text):
     with pytest.raises(ValueError, match="Expected"):
         TransNASSpace().from_text([text])

@@ -1,4 +1,4 @@
-"""The catalogue: every table opens, and says how where it cannot."""
+"""The catalogue: every table opens, or the error names the command that gets it."""
 
 import csv
 import os

@@ -70,7 +70,7 @@ def test_round_trip(space, cache):
     assert leftovers(cache) == []
 
 
-def test_save_keeps_what_is_there_unless_told(cache):
+def test_save_replaces_a_table_only_on_request(cache):
     space = CategoricalSpace([list("ab")])
     store.save_table(make_table(space))
     other = Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {})
@@ -180,7 +180,7 @@ def test_a_space_that_is_not_registered(cache):
     store.remove_table("mine")
 
 
-def test_damage_of_a_catalogue_table_and_the_way_out(cache, open_table):
+def test_a_damaged_catalogue_table_is_converted_again(cache, open_table):
     open_table("nas-bench-graph-proteins")
     flip(store.table_folder("nas-bench-graph-proteins"))
     tables.catalog._opened.clear()  # as a new process sees it

@@ -1,4 +1,4 @@
-"""Fetching files, from a server on this machine."""
+"""Downloads of files from a local server."""
 
 import hashlib
 import socket
@@ -84,7 +84,7 @@ def test_fetches_a_damaged_file_again(server, downloads):
     assert target.read_bytes() == CONTENT
 
 
-def test_fetches_a_file_without_sha256_again_when_told(server, downloads):
+def test_fetches_a_file_without_sha256_again_on_request(server, downloads):
     target = downloads / "folder" / "file.bin"
     target.parent.mkdir(parents=True)
     target.write_bytes(CONTENT[:-1])
@@ -93,7 +93,7 @@ def test_fetches_a_file_without_sha256_again_when_told(server, downloads):
 
 
 @pytest.mark.parametrize("path", ["/wrong", "/empty"])
-def test_another_file_than_the_pinned_one(server, downloads, path):
+def test_a_file_with_another_sha256(server, downloads, path):
     with pytest.raises(DamagedDataError, match=rf"{path} has another file than expected.*{SHA256}"):
         download.fetch_files([server.file(path)])
     assert files_below(downloads) == []
@@ -101,14 +101,14 @@ def test_another_file_than_the_pinned_one(server, downloads, path):
 
 @pytest.mark.parametrize("sha256", [SHA256, ""])
 @pytest.mark.parametrize("path", ["/short", "/gone"])
-def test_what_does_not_arrive(server, downloads, path, sha256):
+def test_failed_downloads(server, downloads, path, sha256):
     with pytest.raises(DataError, match=rf"Could not download .*{path}: .*NAS_GYM_DATA") as caught:
         download.fetch_files([server.file(path, sha256)])
     assert not isinstance(caught.value, DamagedDataError)
     assert files_below(downloads) == []
 
 
-def test_nobody_listens(downloads, monkeypatch):
+def test_no_server(downloads, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -118,7 +118,7 @@ def test_nobody_listens(downloads, monkeypatch):
     assert files_below(downloads) == []
 
 
-def test_what_came_before_a_failure_stays(server, downloads):
+def test_earlier_downloads_survive_a_failure(server, downloads):
     files = [server.file("/right", name="a"), server.file("/gone", name="b")]
     with pytest.raises(DataError):
         download.fetch_files(files)

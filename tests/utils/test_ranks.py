@@ -33,7 +33,7 @@ def test_spearman_is_the_correlation_of_mean_ranks(seed):
     assert spearman(np.exp(a), a) == pytest.approx(1)
 
 
-def test_constants_tell_nothing():
+def test_correlation_with_a_constant_is_0():
     for measure in (spearman, kendall):
         assert measure(np.zeros(5), np.arange(5.0)) == 0
         assert measure(np.arange(5.0), np.ones(5)) == 0

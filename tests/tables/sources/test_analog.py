@@ -1,3 +1,5 @@
+"""The table of the package analog-nasbench."""
+
 import hashlib
 import importlib.util
 import io
@@ -82,7 +84,7 @@ def _ranks(values):
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
-def test_the_reading_of_the_code_agrees_best_with_nas_bench_201(table, data):
+def test_decoded_cells_agree_best_with_nas_bench_201(table, data):
     test = nats_csv.read_nats_csv(data("nb201/nats_bench.csv")).column("cifar10-test")
     baseline = table.column("baseline_accuracy")
     best = np.corrcoef(baseline, test)[0, 1]

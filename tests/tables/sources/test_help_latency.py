@@ -1,3 +1,5 @@
+"""The latencies of HELP."""
+
 import shutil
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The official file of NAS-Bench-201."""
+
 import numpy as np
 import pytest
 
@@ -71,7 +73,7 @@ def test_values_are_those_of_the_package(content, path, zipped):
                     assert row[f"{dataset}-train-{hp}@{seed}"] == train["accuracy"]
 
 
-def test_what_was_not_trained_is_nan(content, path):
+def test_missing_trainings_are_nan(content, path):
     torch.save(content, path)
     table = nas201_pth.read_nas201_pth(path)
     trained = ~np.isnan(table.values).all(axis=1)
@@ -140,7 +142,7 @@ def test_objectives_of_12_epochs_only(collector):
     assert set(objectives) == {"cifar10", "cifar100", "ImageNet16-120"}
 
 
-def test_seeds_that_some_architectures_lack(content, path, arch_strings, make_results):
+def test_seeds_of_some_architectures_are_missing(content, path, arch_strings, make_results):
     one = make_results(api, 0, arch_strings[0], 200, {"cifar10": (888,)})
     content["arch2infos"][0] = {"full": one.state_dict()}
     torch.save(content, path)

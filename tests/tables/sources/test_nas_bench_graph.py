@@ -1,3 +1,5 @@
+"""The tables of the package nas-bench-graph."""
+
 import hashlib
 import importlib.util
 import pickle

@@ -1,3 +1,5 @@
+"""The two CSV files of accuracies."""
+
 import csv
 import hashlib
 import random

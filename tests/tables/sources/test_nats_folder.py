@@ -1,3 +1,5 @@
+"""The official folder of NATS-Bench."""
+
 import bz2
 import pickle
 from collections import OrderedDict
@@ -61,7 +63,7 @@ def test_values_are_those_of_the_package(folder):
     assert table.objectives == {}  # three architectures are no search space
 
 
-def test_flops_on_which_seeds_disagree(folder, arch_strings, make_results):
+def test_flops_that_differ_between_seeds(folder, arch_strings, make_results):
     made = make_results(api, 3, arch_strings[3], 200, ALL)
     made.query("cifar10", 777).flop = 99.0
     made.query("cifar10", 777).params = 98.0

@@ -1,3 +1,5 @@
+"""The restricted unpickler, against hostile and damaged files."""
+
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -80,7 +82,7 @@ def test_builtins_and_other_codecs_are_refused():
         pickles.load_pickle(b"c_codecs\nencode\n(Vx\nVrot13\ntR.", pickles.NUMPY)
 
 
-def test_no_allowance_reaches_into_attributes():
+def test_attributes_of_allowed_functions_cannot_be_set():
     with pytest.raises(DamagedDataError, match=r"numpy\.ndarray\.dump"):
         pickles.load_pickle(b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93.", pickles.NUMPY)
 
@@ -126,7 +128,7 @@ _OBJECTS = Call(np.dtype, "O", False, True, state=(3, "|", None, None, None, -1,
         (array((2,), np.dtype("f8"), False, b"A" * 8), "does not have 16 bytes"),
     ],
 )
-def test_a_tensor_does_not_open_the_door_to_more_of_numpy(forged, reason, tmp_path):
+def test_files_with_tensors_allow_no_more_of_numpy(forged, reason, tmp_path):
     """Torch reads such a file, with the stand-ins."""
     torch = pytest.importorskip("torch")
     path = tmp_path / "x.pth"
@@ -137,7 +139,7 @@ def test_a_tensor_does_not_open_the_door_to_more_of_numpy(forged, reason, tmp_pa
         pickles.load_torch_file(path)
 
 
-def test_every_cut_of_a_pickle_is_reported():
+def test_every_truncated_pickle_is_reported():
     content = pickle.dumps({"scalar": np.float64(1.5), "plain": PLAIN}, 4)
     for length in range(len(content)):
         with pytest.raises(DamagedDataError, match=r"f\.bench could not be read"):
@@ -180,7 +182,7 @@ def test_files_of_torch(zipped, tmp_path, hostile):
     assert not ran.exists()
 
 
-def test_too_little_memory_is_not_called_damage(tmp_path, monkeypatch):
+def test_too_little_memory_is_not_reported_as_damage(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
 
     def load(*_, **__):

@@ -17,7 +17,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_a_table_of_ones_own_is_imported_and_searched(name, cache, tmp_path):
+def test_import_and_search(name, cache, tmp_path):
     space = SPACES[name]
     rows = np.arange(0, space.size, max(1, space.size // 60))
     texts = space.to_text(space.decode(rows))
@@ -54,7 +54,7 @@ def test_a_table_of_ones_own_is_imported_and_searched(name, cache, tmp_path):
         (["64-41414-1_02_333", "64-41414-1_02_334"], "data row 2, column 'arch'"),
     ],
 )
-def test_rows_of_a_file_that_are_no_table(texts, message, cache, tmp_path):
+def test_invalid_rows(texts, message, cache, tmp_path):
     path = tmp_path / "mine.csv"
     rows = "\n".join(f'"{text}",{row}' for row, text in enumerate(texts))
     path.write_text(f"arch,accuracy\n{rows}")
