@@ -167,7 +167,8 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         mode = AutoresetMode(autoreset_mode)
         if mode is AutoresetMode.DISABLED:
             raise ValueError(
-                "These environments reset themselves: autoreset_mode is NEXT_STEP or SAME_STEP."
+                "These environments always reset themselves, but autoreset_mode is DISABLED. Use "
+                "NEXT_STEP or SAME_STEP."
             )
         if num_envs < 1:
             raise ValueError(f"num_envs is at least 1, got {num_envs}.")
@@ -248,13 +249,19 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
                 ``"reset_mask"``.
         """
         if options and "reset_mask" in options:
-            raise ValueError("These searches run in lockstep: reset all of them, without a mask.")
+            raise ValueError(
+                "options['reset_mask'] is not supported, because these searches run in lockstep. "
+                "Reset all of them, without a mask."
+            )
         if seed is not None:
             seeds: list[int | None] = (
                 [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
             )
             if len(seeds) != self.num_envs:
-                raise ValueError(f"{self.num_envs} searches take as many seeds, got {len(seeds)}.")
+                raise ValueError(
+                    f"{self.num_envs} searches need {self.num_envs} seeds, got {len(seeds)}. Give "
+                    "one seed for each search, or one int."
+                )
             super().reset(seed=seeds[0])
             self._seed(seeds)
         self._was_reset = True

@@ -50,7 +50,7 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     * `render_mode`: `"ansi"` (text) or `"rgb_array"` (a drawing of the architecture).
 
     ```python
-    >>> from nas_gym.envs.task_set import TaskSetEnv
+    >>> from nas_gym.envs import TaskSetEnv
     >>> env = TaskSetEnv("nbgraph/cora", queries=10)
 
     ```

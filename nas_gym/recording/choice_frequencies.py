@@ -1,4 +1,4 @@
-"""How often the best architectures make each choice (L2NAS, Fig. 2)."""
+"""Frequencies of the choices that the best architectures make (L2NAS, Fig. 2)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOP = 64
-"""Default number of architectures, that of the observations of alpha mode."""
+"""Default number of architectures; alpha mode has the same default for its observations."""
 
 
 def choice_frequencies(
     task: Task, curves: Curves, trial: int, count: int = TOP
 ) -> NDArray[np.float32]:
-    """Return how often the best architectures make each choice, found by a trial and in truth.
+    """Return how often the best architectures, of a trial and of the space, make each choice.
 
     Args:
         task: The task that was searched.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from nas_gym.envs.task_set import TaskSetEnv
+from nas_gym.envs import TaskSetEnv
 
 TASKS = "nbgraph/cora"
 

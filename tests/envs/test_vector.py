@@ -90,7 +90,7 @@ def test_a_list_of_seeds_equals_a_first_seed(suffix, assert_same):
     env_id = f"NB201-cifar10{suffix}-v0"
     counted, listed = gym.make_vec(env_id, num_envs=3), gym.make_vec(env_id, num_envs=3)
     assert_same(listed.reset(seed=[4, 5, 6]), counted.reset(seed=4))
-    with pytest.raises(ValueError, match="3 searches take as many seeds, got 2"):
+    with pytest.raises(ValueError, match="3 searches need 3 seeds, got 2"):
         listed.reset(seed=[4, 5])
 
 
