@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nas_gym.agents.common.meta_agent import MetaAgent
     from nas_gym.evaluators import Evaluator
     from nas_gym.experiments.compare import compare
+    from nas_gym.experiments.search import search
     from nas_gym.recording import RecordSearch, RecordVectorSearch
     from nas_gym.spaces import CategoricalSpace, SearchSpace
     from nas_gym.spaces.registry import register_space
@@ -52,6 +53,7 @@ _MODULES = {
     "load_task_set": "tasks.task_sets",
     "make_task": "tasks",
     "register_space": "spaces.registry",
+    "search": "experiments.search",
     "setting": "agents.common.config",
 }
 """The module of each name that is imported when it is first used."""
@@ -76,6 +78,7 @@ __all__ = [
     "make_task",
     "register_space",
     "register_task",
+    "search",
     "setting",
 ]
 

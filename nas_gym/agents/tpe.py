@@ -57,6 +57,7 @@ class TPE(Agent):
 
     config_class = TPEConfig
     config: TPEConfig
+    packages = ("optuna",)
     state_attributes = ("genotypes", "fitness")  # the studies follow from these
 
     def setup(self) -> None:

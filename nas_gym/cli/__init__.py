@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas_gym.cli import compare, data, listing, meta, networks, search
+from nas_gym.cli import agents, compare, data, listing, meta, networks, search
 
 # Heavy imports are inside the commands that need them, so that `nas-gym --help` is quick.
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (listing, search, compare, meta, networks):
+for group in (listing, agents, search, compare, meta, networks):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data")
 

@@ -47,12 +47,11 @@ def compare_command(
     Resumes if OUT holds the same comparison; agents and seeds can be added.
     """
     import nas_gym  # noqa: F401  (registers the environments)
-    from nas_gym.experiments.compare import Comparison
-    from nas_gym.experiments.compare import compare as run
+    from nas_gym.experiments.compare import Comparison, run_comparison
 
     comparison = Comparison(envs, agents, queries, seeds, first_seed, env_arguments)
     with resumable():
-        summary = run(comparison, out, command=shlex.join(["nas-gym", *sys.argv[1:]]))
+        summary = run_comparison(comparison, out, command=shlex.join(["nas-gym", *sys.argv[1:]]))
     _print_comparison(summary, out)
     entries = [a for env in summary["environments"].values() for a in env["agents"].values()]
     if any(entry["failures"] for entry in entries):
@@ -64,7 +63,11 @@ def _print_comparison(summary: dict[str, Any], folder: Path) -> None:
     for env, found in summary["environments"].items():
         metric, queries = found["metric"], str(found["queries"])
         best = format_optimum(found["optimum"], metric["unit"])
-        console.print(f"{env} after {queries} queries; best {metric['name']}: {best}")
+        console.print(
+            f"{env} after {queries} queries. Reward: {found['task']['reward']}. Mean and regret "
+            f"are of {metric['regret_of']} (best of the space: {best}).",
+            markup=False,
+        )
         grid = make_grid("agent", "mean ± std", "regret [95 %]", "best", "unique", "s/trial")
         wrap_first_column_only(grid)
         for agent, entry in found["agents"].items():

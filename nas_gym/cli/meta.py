@@ -100,13 +100,13 @@ def predict_command(
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.agents.common.saved import agent_file
     from nas_gym.evaluators import PREDICTOR
-    from nas_gym.experiments.predict import rank
+    from nas_gym.experiments.predict import rank_architectures
     from nas_gym.tasks import make_task, task_arguments
     from nas_gym.utils.ranks import spearman
 
     task = make_task(**{**task_arguments(env), **env_arguments})
-    ranking = rank(task, pretrained, shots, seed)
-    metric = task.metric(task.report)
+    ranking = rank_architectures(task, pretrained, shots, seed)
+    metric = task.report_metric
     grid = make_grid("score", f"{metric.name} {metric.unit}".rstrip(), "architecture")
     for index, score in zip(ranking.indices[:top].tolist(), ranking.scores, strict=False):
         text = task.space.to_text(task.space.decode([index]))[0]

@@ -50,20 +50,20 @@ def search_command(
 ) -> None:
     """Search with one agent. Resumes if OUT holds the same search."""
     import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments.compare import folder_name
+    from nas_gym.experiments.methods import parse_agents
     from nas_gym.experiments.search import run_search
     from nas_gym.experiments.settings import SearchSettings
-    from nas_gym.utils.expressions import parse_calls, parse_settings
+    from nas_gym.utils.expressions import parse_settings
 
-    (label, call), *others = parse_calls(agent).items()
+    (label, (name, agent_settings)), *others = parse_agents(agent).items()
     if others:
         raise ValueError("search runs one agent; `nas-gym compare` runs several.")
-    agent_settings = {**call.arguments, **parse_settings(settings or [])}
+    agent_settings |= parse_settings(settings or [])
     if pretrained is not None:
         agent_settings["pretrained"] = str(pretrained)
-    search = SearchSettings(
-        env, call.name, queries, seeds, first_seed, env_arguments, agent_settings
-    )
-    folder = out or Path("runs") / env / label
+    search = SearchSettings(env, name, queries, seeds, first_seed, env_arguments, agent_settings)
+    folder = out or Path("runs") / env / folder_name(label)
     with resumable():
         summary = run_search(search, folder)
     _print_summary(label, summary)
@@ -74,12 +74,15 @@ def search_command(
 
 def _print_summary(agent: str, summary: dict[str, Any]) -> None:
     """Print one row for each number of queries in the summary of a search."""
-    task = summary["task"]
+    task, metric = summary["task"], summary["metric"]
+    best = format_optimum(summary["optimum"], metric["unit"])
     console.print(
-        f"{summary['env']}, {summary['seeds']} seeds, signal {task['signal']}, "
-        f"report {task['report']} (best of the space: {format_optimum(summary['optimum'])})"
+        f"{summary['env']}, {summary['seeds']} seeds. Signal: {task['signal']}. Reward: "
+        f"{task['reward']}. Mean and regret are of {metric['regret_of']} (best of the space: "
+        f"{best}).",
+        markup=False,
     )
-    grid = make_grid("agent", "queries", "unique", "report: mean ± std", "regret: mean", "IQM")
+    grid = make_grid("agent", "queries", "unique", "mean ± std", "regret: mean", "IQM")
     for queries, at in summary["at_queries"].items():
         report, regret = at["report"], at["regret"]
         grid.add_row(

@@ -1,1 +1,1 @@
-"""Experiments: run a search, record it, and look at it."""
+"""Searches, comparisons and studies of agents: run, stored, summarized and reported."""

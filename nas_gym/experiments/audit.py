@@ -1,4 +1,4 @@
-"""How well cheap signals rank architectures: predictors, short training, supernets, other data."""
+"""Rank correlation of signals with a report: predictors, short training, supernets, tables."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nas_gym.tasks import Task, make_task, task_arguments
 from nas_gym.utils.ranks import kendall, precision_at, spearman
 
 BEST = (10, 100)
-"""Of precision: the share of a signal's best that are among the truly best."""
+"""Values of k in precision at k: the share of a signal's best k that are truly among the best k."""
 
 SAMPLE = 200
-"""Architectures that are looked at where a signal is to be computed for each."""
+"""Number of architectures that are compared if a signal comes from neural networks."""
 
 Indices = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -32,59 +32,64 @@ def audit(
     supernet: str | None = None,
     device: str = "auto",
 ) -> list[dict[str, Any]]:
-    """Compare signals with what an environment reports.
+    """Compare the rankings of signals with that of an environment's report.
 
     Args:
-        env: its ID.
-        signals: as of an environment: ``"metric"``, ``"table:metric"``, ``"predictor:FILE"`` or a
-            mixture; or validation accuracy by ``"supernet"`` or ``"training(epochs=12)"``
-            (:func:`nas_gym.make_task`), on the images of the environment's data set.
-        arguments: further ones of the environment, such as ``table`` and ``report``.
-        sample: how many architectures are compared, drawn at random; all of the search space by
-            default, or :data:`SAMPLE` where one of the signals is computed by networks.
-        seed: of what is drawn.
-        supernet: the file of the supernet; that of the cache by default.
-        device: where networks are computed.
+        env: Environment ID.
+        signals: Signals: ``"metric"``, ``"table:metric"``, ``"predictor:FILE"`` or a weighted sum,
+            as environments take them; or ``"supernet"`` or ``"training(epochs=12)"``, the
+            validation accuracy of neural networks on the images of the environment's data set
+            (see :func:`nas_gym.make_task`).
+        arguments: Further arguments of the environment, such as ``table`` and ``report``.
+        sample: Number of random architectures; by default the whole search space, or
+            :data:`SAMPLE` if a signal comes from neural networks.
+        seed: Seed of the sample.
+        supernet: File of the supernet; the cached one by default.
+        device: Device that neural networks are computed on.
 
     Returns:
-        for each signal its name, the number of ``architectures``, ``spearman`` and ``kendall``
-        (tau-b) correlation with the report (less being better turned around in both),
-        ``precision_at_10`` and ``_100``, and the ``report`` and ``regret`` of the architecture that
-        it ranks first.
+        For each signal its name (``signal``), the number of ``architectures``, the ``spearman`` and
+        ``kendall`` (tau-b) correlation with the report (both oriented so that higher is better),
+        ``precision_at_10`` and ``precision_at_100``, and the ``report`` and ``regret`` of the
+        architecture that the signal ranks first.
 
     Raises:
-        KeyError, ValueError: a signal that the environment could not take.
+        KeyError, ValueError: If the environment cannot take a signal.
     """
     own = {**task_arguments(env), **arguments}
-    plain = make_task(**own)
+    task = make_task(**own)
     if sample is None and any(map(is_network_evaluator, signals)):
         sample = SAMPLE
-    indices = _drawn(plain.space.size, sample, seed)
+    indices = _sample_indices(task.space.size, sample, seed)
 
     def scores(signal: str) -> Values:
         if not is_network_evaluator(signal):
             return make_task(**{**own, "signal": signal}).reward(indices)
         evaluator = network_evaluator(
-            plain.space.name,
-            plain.dataset,
+            task.space.name,
+            task.dataset,
             signal,
             supernet if signal.startswith("supernet") else None,
             device,
         )
-        return evaluator.values("valid_accuracy", plain.space.decode(indices))
+        return evaluator.values("valid_accuracy", task.space.decode(indices))
 
-    return [_row(signal, scores(signal), plain, indices) for signal in signals]
+    return [_row(signal, scores(signal), task, indices) for signal in signals]
 
 
-def _drawn(size: int, sample: int | None, seed: int) -> Indices:
+def _sample_indices(size: int, sample: int | None, seed: int) -> Indices:
+    """Return indices of random architectures, or of all if ``sample`` is ``None``."""
     if sample is None or sample >= size:
         return np.arange(size)
     if sample < 2:
-        raise ValueError(f"At least two architectures can be ranked, got sample={sample}.")
+        raise ValueError(
+            f"sample must be at least 2, got {sample}: a ranking needs two architectures."
+        )
     return np.random.default_rng(seed).choice(size, sample, replace=False)
 
 
 def _row(signal: str, scores: Values, task: Task, indices: Indices) -> dict[str, Any]:
+    """Return the result of one signal."""
     truth = -task.regret(indices)
     first = indices[[scores.argmax()]]
     precision = {

@@ -1,4 +1,4 @@
-"""Axes on which searches can be read: logarithmic, with plain numbers, and down to 0."""
+"""Logarithmic axes for search curves, with plain numbers as labels; regret axes may include 0."""
 
 from __future__ import annotations
 
@@ -10,26 +10,37 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axis import XAxis, YAxis
 
-_DECADES = 3  # below its largest value, an axis of regrets does not go further
+_DECADES = 3  # shown below the largest regret
 
 
-def thinned(first: int, last: int, points: int = 200) -> NDArray[np.int64]:
-    """At most so many whole numbers from ``first`` to ``last``, evenly on a logarithmic axis."""
-    return np.unique(np.geomspace(first, last, points).round().astype(np.int64))
+def log_spaced_integers(first: int, last: int, most: int = 200) -> NDArray[np.int64]:
+    """Return distinct integers that are evenly spaced on a logarithmic axis.
+
+    Args:
+        first: Lowest integer, at least 1.
+        last: Highest integer.
+        most: Highest number of integers.
+    """
+    return np.unique(np.geomspace(first, last, most).round().astype(np.int64))
 
 
-def plain_log_axis(axis: XAxis | YAxis, low: float, high: float) -> None:
-    """Make an axis from ``low`` to ``high`` logarithmic."""
+def set_log_axis(axis: XAxis | YAxis, low: float, high: float) -> None:
+    """Make an axis logarithmic, with limits ``low`` and ``high``."""
     _set_scale(axis, "log")
     _set_ticks(axis, log_ticks(low, high))
     _set_limits(axis, low, high if high > low else low * 1.1)
 
 
-def regret_axis(axis: XAxis | YAxis, values: NDArray[np.float64], high: float) -> float:
-    """Make an axis logarithmic that has to show ``values`` >= 0, and go down to 0 if they do.
+def set_regret_axis(axis: XAxis | YAxis, values: NDArray[np.float64], high: float) -> float:
+    """Make an axis of regrets logarithmic; it includes 0 if a value is 0.
+
+    Args:
+        axis: Axis to change.
+        values: Regrets, at least 0.
+        high: Highest value that must be visible.
 
     Returns:
-        the axis's upper limit.
+        Upper limit of the axis.
     """
     positive = values[values > 0]
     if len(positive) == 0:
@@ -42,7 +53,7 @@ def regret_axis(axis: XAxis | YAxis, values: NDArray[np.float64], high: float) -
         _set_scale(axis, "log")
         _set_ticks(axis, log_ticks(low, top))
     else:
-        # below the least value but 0 there is nothing to see: a small linear part is enough
+        # nothing lies between 0 and the lowest positive value, so a small linear part is enough
         low = -0.06 * least
         _set_scale(axis, "symlog", linthresh=least, linscale=0.3)
         _set_ticks(axis, [0.0, *log_ticks(least, top)])
@@ -51,7 +62,7 @@ def regret_axis(axis: XAxis | YAxis, values: NDArray[np.float64], high: float) -
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers from ``low`` to ``high``: as many as can be read."""
+    """Return at most about seven round numbers from ``low`` to ``high``."""
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     for steps in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         ticks = [float(d * s) for d in decades for s in steps if low <= d * s <= high * 1.0001]

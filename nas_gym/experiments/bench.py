@@ -17,7 +17,7 @@ import numpy as np
 import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import CATCH
 from nas_gym.agents.registry import find_agent
-from nas_gym.experiments.jobs import cores
+from nas_gym.experiments.runners import available_cores
 from nas_gym.spaces import NB201Space
 from nas_gym.tables import MissingDataError, load_table
 from nas_gym.tasks import task_sets
@@ -140,8 +140,8 @@ def _catch() -> Iterator[Row]:
     except MissingDataError:
         yield (f"{what}: needs the table nb201-12epochs", "-")
     else:
-        yield (f"{what}, {cores()} cores", f"{_over_cores(_meta_train, 40):.1f} s")
-    what = f"catch, 500 adaptations of 50 queries, {cores()} cores"
+        yield (f"{what}, {available_cores()} cores", f"{_over_cores(_meta_train, 40):.1f} s")
+    what = f"catch, 500 adaptations of 50 queries, {available_cores()} cores"
     yield (what, f"{_over_cores(_adapt, 500):.1f} s")
 
 
@@ -176,11 +176,11 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 def _over_cores(run: Callable[[int], None], trials: int) -> float:
     """Return the seconds that trials take in one process per core, divided equally."""
-    share = -(-trials // cores())
-    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
-        list(pool.map(run, [1] * cores()))  # warm up
+    share = -(-trials // available_cores())
+    with ProcessPoolExecutor(available_cores(), get_context("spawn")) as pool:
+        list(pool.map(run, [1] * available_cores()))  # warm up
         started = time.perf_counter()
-        list(pool.map(run, [share] * cores()))
+        list(pool.map(run, [share] * available_cores()))
         return time.perf_counter() - started
 
 

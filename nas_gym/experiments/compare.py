@@ -1,11 +1,11 @@
-"""Compare search methods: the same seeds and the same budget for each."""
+"""Comparison of search methods: the same seeds and the same number of queries for each."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,54 +13,165 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from nas_gym.experiments.contenders import Contender, run_missing
-from nas_gym.experiments.records import Trials
-from nas_gym.experiments.settings import SearchSettings, parse_agents
+from nas_gym.experiments.methods import AgentWithSettings, parse_agents
+from nas_gym.experiments.records import TrialResults
+from nas_gym.experiments.runners import Runner
+from nas_gym.experiments.settings import SearchSettings
+from nas_gym.experiments.stored_search import StoredSearch, run_missing
 from nas_gym.recording.tensorboard import write_events
 from nas_gym.tasks import Task
 from nas_gym.utils.files import explain_write_errors, write_atomically
 
-_EVENTS = 10  # trials of each agent that TensorBoard shows
+_TENSORBOARD_TRIALS = 10  # trials of each agent that TensorBoard shows
+
+Agents = str | Iterable[AgentWithSettings] | Mapping[str, AgentWithSettings]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared.
+    """Settings of a comparison.
 
     Attributes:
-        envs: environment IDs.
-        agents: as on the command line, such as ``"random,rea(sample_size=5)"``; or labels ->
-            names and settings.
-        queries: architecture evaluations of each trial.
-        seeds: the number of trials of each agent in each environment; trial ``i`` has seed
-            ``first_seed + i``, whoever the agent is.
-        first_seed: the seed of the first trial.
-        env_arguments: further arguments of every environment, such as ``report``.
+        envs: Environment IDs.
+        agents: Agents, see :func:`nas_gym.experiments.methods.parse_agents`.
+        queries: Architecture evaluations per trial.
+        seeds: Number of trials of each agent in each environment; trial ``i`` of every agent has
+            seed ``first_seed + i``.
+        first_seed: Seed of the first trial.
+        env_arguments: Further arguments of every environment, such as ``report``.
     """
 
     envs: Sequence[str]
-    agents: str | Mapping[str, tuple[str, dict[str, Any]]]
+    agents: Agents
     queries: int
     seeds: int
     first_seed: int = 0
     env_arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def contenders(comparison: Comparison, folder: Path) -> list[Contender]:
-    """Every agent in every environment, checked.
+def compare(
+    envs: str | Sequence[str],
+    agents: Agents,
+    *,
+    queries: int = 500,
+    seeds: int = 20,
+    first_seed: int = 0,
+    out: str | Path = "runs/compare",
+    progress_bar: bool = True,
+    runner: Runner | None = None,
+    **env_arguments: Any,
+) -> dict[str, Any]:
+    """Compare agents on equal budgets and seeds, like the command ``nas-gym compare``.
+
+    Unknown agents and settings, and agents that cannot search an environment, are refused before
+    the first trial. If a trial fails, all others are kept, and its error is in the summary and
+    the report. An interrupted comparison continues when the call is repeated, and ends with the
+    same results; agents and seeds can be added to a finished one.
+
+    Trials run in processes of their own, so a script calls this under
+    ``if __name__ == "__main__":``. A notebook needs nothing of the kind.
+
+    The folder ``out`` receives:
+
+    * ``summary.json``: the returned summary;
+    * ``report.html``: tables and figures, in one file; the figures also as PNG files;
+    * ``tensorboard/``: TensorBoard event files of the first ten trials of each agent;
+    * ``<env>/<agent>/``: the trials (``seeds-*.npz``), what determines them (``config.json``), and
+      the error of each failed trial (``failed-<seed>.txt``).
+
+    Args:
+        envs: Environment ID, or several.
+        agents: Text as on the command line, such as ``"random,rea(sample_size=5),my_file:Mine"``;
+            or a sequence of such texts, agent classes, plain functions
+            ``search(task, queries, rng)``, and pairs of one of these and a dictionary of its
+            settings; or a mapping from labels to these.
+        queries: Architecture evaluations per trial.
+        seeds: Number of trials of each agent in each environment.
+        first_seed: Seed of the first trial; trial ``i`` has seed ``first_seed + i``.
+        out: Output folder.
+        progress_bar: Whether to show a progress bar on the terminal.
+        runner: Runner of the trials, see :class:`nas_gym.experiments.runners.Runner`; by default
+            one process per core of this machine.
+        **env_arguments: Arguments of every environment, such as ``report="analog_accuracy"``,
+            ``noise=0.3`` or ``evaluator=my_evaluator``.
+
+    Returns:
+        The summary, as written to ``summary.json``; see
+        :func:`nas_gym.experiments.statistics.summarize_comparison`.
 
     Raises:
-        ValueError: an unknown agent, a task listed twice, or a folder that holds another
-            comparison.
-        TypeError: a setting that an agent does not have.
-        gymnasium.error.Error: an unknown environment.
+        ValueError: If there is no such agent, an agent cannot search an environment, a task or an
+            agent is listed twice, or the folder holds another comparison or is in use.
+        TypeError: If an agent has no such setting.
+        gymnasium.error.Error: If an environment ID is unknown.
+        DataError: If data is missing, or the folder cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> import nas_gym
+        >>> folder = tempfile.mkdtemp()
+        >>> summary = nas_gym.compare(
+        ...     "NB201-cifar10-v0", ["random", ("rea", {"population_size": 5})],
+        ...     queries=20, seeds=2, out=folder, progress_bar=False,
+        ... )
+        >>> list(summary["environments"]["NB201-cifar10-v0"]["agents"])
+        ['random', 'rea(population_size=5)']
+    """
+    envs = [envs] if isinstance(envs, str) else list(envs)
+    comparison = Comparison(envs, agents, queries, seeds, first_seed, env_arguments)
+    return run_comparison(comparison, Path(out), progress_bar=progress_bar, runner=runner)
+
+
+def run_comparison(
+    comparison: Comparison,
+    folder: Path,
+    *,
+    command: str = "",
+    progress_bar: bool = True,
+    runner: Runner | None = None,
+) -> dict[str, Any]:
+    """Run a comparison, or its missing trials, and write its results; see :func:`compare`.
+
+    Args:
+        comparison: Settings of the comparison.
+        folder: Output folder.
+        command: Command line that the report shows; none if empty.
+        progress_bar: Whether to show a progress bar on the terminal.
+        runner: Runner of the trials; by default one process per core of this machine.
+
+    Returns:
+        The summary, as written to ``summary.json``.
+    """
+    from nas_gym.experiments.report import write_report
+    from nas_gym.experiments.statistics import summarize_comparison
+
+    folder = Path(folder)
+    with _locked(folder):
+        searches = find_searches(comparison, folder)
+        for search in searches:
+            search.check()
+        results = run_missing(searches, runner=runner, progress_bar=progress_bar)
+        summary = summarize_comparison(results)
+        content = json.dumps(summary, indent=1, allow_nan=False) + "\n"
+        write_atomically(folder / "summary.json", content.encode())
+        write_report(results, summary, folder, command)
+        _write_events(searches, results, folder / "tensorboard")
+    return summary
+
+
+def find_searches(comparison: Comparison, folder: Path) -> list[StoredSearch]:
+    """Return the search of every agent in every environment; nothing is written.
+
+    Raises:
+        ValueError: If there is no such agent, a task or an agent is listed twice, or the folder
+            holds another comparison.
+        TypeError: If an agent has no such setting.
+        gymnasium.error.Error: If an environment ID is unknown.
     """
     if isinstance(comparison.envs, str):
-        raise TypeError(f"envs is a list of IDs, got {comparison.envs!r}.")
-    agents = comparison.agents
-    agents = parse_agents(agents) if isinstance(agents, str) else agents
-    found = [
-        Contender(
+        raise TypeError(f"envs must be a list of IDs, got {comparison.envs!r}.")
+    searches = [
+        StoredSearch(
             label,
             SearchSettings(
                 env,
@@ -71,72 +182,38 @@ def contenders(comparison: Comparison, folder: Path) -> list[Contender]:
                 comparison.env_arguments,
                 settings,
             ),
-            folder / env / _folder_name(label),
+            folder / env / folder_name(label),
         )
         for env in comparison.envs
-        for label, (agent, settings) in agents.items()
+        for label, (agent, settings) in parse_agents(comparison.agents).items()
     ]
-    _check_tasks({each.settings.env: each.task for each in found}, len(comparison.envs))
-    return found
+    if not searches:
+        raise ValueError("A comparison needs at least one environment and one agent.")
+    _check_tasks({each.settings.env: each.task for each in searches}, len(comparison.envs))
+    return searches
 
 
 def _check_tasks(tasks: dict[str, Task], count: int) -> None:
-    """Refuse a task that is listed twice: agents search in the mode that they need, anyway."""
+    """Raise an error if a task is listed twice, under one ID or under the IDs of two modes."""
     described: dict[str, str] = {}
     for env, task in tasks.items():
-        other = described.setdefault(json.dumps(task.describe(), sort_keys=True), env)
+        other = described.setdefault(json.dumps(task.describe(), sort_keys=True, default=str), env)
         if other != env:
-            raise ValueError(f"{other} and {env} are the same task. List one of them.")
+            raise ValueError(
+                f"{other} and {env} are the same task. List one of them: every agent searches in "
+                "the mode that it needs."
+            )
     if len(tasks) < count:
         raise ValueError("An environment is listed twice.")
 
 
-def _folder_name(label: str) -> str:
+def folder_name(label: str) -> str:
+    """Return a label as the name of a folder, with other characters replaced by ``_``."""
     return re.sub(r"[^\w.=,()-]", "_", label)
 
 
-def compare(
-    comparison: Comparison, folder: Path, *, command: str = "", progress_bar: bool = True
-) -> dict[str, Any]:
-    """Run a comparison, or what is missing of it, and sum it up.
-
-    Writes into ``folder``: the trials, ``summary.json`` (see
-    :func:`nas_gym.experiments.statistics.summarize`), ``report.html`` with its figures as PNG, and
-    ``tensorboard/`` with the first ten trials of each agent. A comparison that was killed and
-    taken up again ends with the same summary as one that was not, agent seconds aside; agents and
-    seeds can be added to one that is finished.
-
-    Args:
-        comparison: what is compared.
-        folder: where to.
-        command: the command line that asked for it, to be shown in the report.
-        progress_bar: show one on the terminal.
-
-    Returns:
-        the summary, as written to ``summary.json``.
-
-    Raises:
-        ValueError: the folder holds another comparison, another one is at work in it, or a task is
-            listed twice.
-        DataError: the folder cannot be written to.
-    """
-    from nas_gym.experiments.report import write_report
-    from nas_gym.experiments.statistics import summarize
-
-    folder = Path(folder)
-    with _alone_in(folder):
-        found = contenders(comparison, folder)
-        trials = run_missing(found, progress_bar=progress_bar)
-        summary = summarize(trials)
-        content = json.dumps(summary, indent=1, allow_nan=False) + "\n"
-        write_atomically(folder / "summary.json", content.encode())
-        write_report(trials, summary, folder, command)
-        _write_events(found, trials, folder / "tensorboard")
-    return summary
-
-
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep other comparisons out of a folder."""
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +222,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
-                f"Another comparison is at work in {folder}. Wait for it, or choose another folder."
+                f"Another comparison is running in {folder}. Wait for it, or choose another folder."
             ) from None
     try:
         yield
@@ -153,11 +230,13 @@ def _alone_in(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _write_events(found: Sequence[Contender], trials: Sequence[Trials], folder: Path) -> None:
-    """Write TensorBoard's files, in place of those that were there."""
+def _write_events(
+    searches: Sequence[StoredSearch], results: Sequence[TrialResults], folder: Path
+) -> None:
+    """Replace the TensorBoard event files."""
     shutil.rmtree(folder, ignore_errors=True)
-    for each, contender in zip(trials, found, strict=True):
-        runs = folder / each.env / _folder_name(each.agent)
-        named = {"env": each.env, "agent": each.agent, **contender.config["agent_settings"]}
-        folders = [runs / f"seed-{seed}" for seed in each.seeds[:_EVENTS]]
-        write_events(folders, each.task, each.curves, named)
+    for result, search in zip(results, searches, strict=True):
+        runs = folder / result.env / folder_name(result.agent)
+        hyperparams = {"env": result.env, "agent": result.agent, **search.config["agent_settings"]}
+        folders = [runs / f"seed-{seed}" for seed in result.seeds[:_TENSORBOARD_TRIALS]]
+        write_events(folders, result.task, result.curves, hyperparams)

@@ -1,4 +1,4 @@
-"""Pictures of comparisons: curves, performance profiles, and who is better how often."""
+"""Figures of comparisons: curves, performance profiles and probabilities of improvement."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.experiments.axes import plain_log_axis, regret_axis, thinned
-from nas_gym.experiments.bootstrap import interval
-from nas_gym.experiments.records import Trials
+from nas_gym.experiments.axes import log_spaced_integers, set_log_axis, set_regret_axis
+from nas_gym.experiments.bootstrap import confidence_interval
+from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.statistics import final_regrets, normalized_regrets, performance_profile
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#1b1b1d"
-"""The colour of text and lines, which the report turns into that of its own text."""
+"""Colour of text and lines; the report replaces it by the colour of its own text."""
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, but for its yellow
+# Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
-_BLACK = "#1b1b1c"  # on the cells of a matrix, whatever the report's text is
+_BLACK = "#1b1b1c"  # on the cells of a matrix; the report does not replace it
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)))
 _SIZE = (5.8, 3.7)  # inches
-_LETTER = 0.083  # inches that a letter of a tick's label is wide
-_LEGEND_WIDTH = 62  # characters that fit into a row of the legend
+_LETTER = 0.083  # width of a letter in a tick label, inches
+_LEGEND_WIDTH = 62  # characters in a row of the legend, per panel
 
 _RC: dict[Any, Any] = {
     "font.size": 11.0,
@@ -49,7 +49,7 @@ _RC: dict[Any, Any] = {
     "axes.linewidth": 0.8,
     "lines.linewidth": 2.0,
     "lines.solid_capstyle": "round",
-    "text.parse_math": False,  # a name may hold a $
+    "text.parse_math": False,  # a name may contain a $
     "svg.fonttype": "path",  # looks the same on every machine
 }
 
@@ -58,12 +58,12 @@ Quantity = Literal["reports", "regrets"]
 
 @dataclass(frozen=True)
 class Style:
-    """How an agent is drawn in every figure.
+    """Line style of an agent in every figure.
 
     Attributes:
-        number: of the agent, from 0; its parts of an SVG have the class ``agent-<number>``.
-        color: of its line and band.
-        dashes: of its line.
+        number: Number of the agent, from 0; its SVG elements have the class ``agent-<number>``.
+        color: Colour of its line and band.
+        dashes: Dash pattern of its line.
     """
 
     number: int
@@ -72,12 +72,12 @@ class Style:
 
     @property
     def gid(self) -> str:
-        """What marks the agent's parts of a figure."""
+        """Group ID of the agent's elements in a figure."""
         return f"agent-{self.number}"
 
 
 def styles(agents: Iterable[str]) -> dict[str, Style]:
-    """A style for each of the distinct names, in order of appearance."""
+    """Return a style for each distinct name, in order of appearance."""
     return {
         agent: Style(i, COLORS[i % len(COLORS)], _DASHES[i // len(COLORS) % len(_DASHES)])
         for i, agent in enumerate(dict.fromkeys(agents))
@@ -85,64 +85,65 @@ def styles(agents: Iterable[str]) -> dict[str, Style]:
 
 
 def curves_figure(
-    trials: Sequence[Trials],
+    results: Sequence[TrialResults],
     style: Mapping[str, Style],
     quantities: Sequence[Quantity] = ("reports", "regrets"),
     title: str = "",
 ) -> Figure:
-    """Incumbents against queries in one environment: their reported metric, and its regret.
+    """Return a figure of the incumbents in one environment over the queries.
 
     Lines are means over trials, bands 95 % intervals of these means.
 
     Args:
-        trials: of one environment, one agent each.
-        style: see :func:`styles`; holds each of the agents.
-        quantities: what to draw, a panel each.
-        title: what to write above.
+        results: Results of each agent in the environment.
+        style: Style of each agent, see :func:`styles`.
+        quantities: Quantities to draw, one panel each: the reported metric, and its regret.
+        title: Title of the figure.
     """
-    shown = [one for one in trials if one.seeds]
+    shown = [one for one in results if one.seeds]
     agents = [one.agent for one in shown]
     with _panels(len(quantities), agents, style, title) as (figure, panels):
         for axes, quantity in zip(panels, quantities, strict=True):
-            _curves(axes, shown, style, quantity)
+            _draw_curves(axes, shown, style, quantity)
     return figure
 
 
-def _curves(
-    axes: Axes, trials: Sequence[Trials], style: Mapping[str, Style], quantity: Quantity
+def _draw_curves(
+    axes: Axes, results: Sequence[TrialResults], style: Mapping[str, Style], quantity: Quantity
 ) -> None:
-    task = trials[0].task
-    metric = task.metric(task.report)
+    """Draw one quantity of each agent, and set both axes."""
+    task = results[0].task
+    metric = task.report_metric
     unit = f" ({metric.unit})" if metric.unit else ""
-    queries = max(len(one.curves.regrets) for one in trials)
-    # what was found by chance in the first few queries would flatten all that follows
+    queries = max(len(one.curves.regrets) for one in results)
+    # the first few incumbents are random, and their range would compress the rest of the curve
     first = max(1, min(10, queries // 10))
-    points = thinned(first, queries)
-    means, lows, highs = [], [], []
-    for one in trials:
+    points = log_spaced_integers(first, queries)
+    means, bounds = [], []
+    for one in results:
         values = getattr(one.curves, quantity)[points - 1]
-        (low, high), mean = interval(values, "mean"), values.mean(axis=1)
-        _line(axes, style[one.agent], points, mean, low, high)
+        (low, high), mean = confidence_interval(values, "mean"), values.mean(axis=1)
+        _draw_line(axes, style[one.agent], points, mean, low, high)
         means.append(mean)
-        lows.append(low)
-        highs.append(high)
-    plain_log_axis(axes.xaxis, first, queries)
+        bounds += [low, high]
+    set_log_axis(axes.xaxis, first, queries)
     axes.set_xlabel("queries")
     if quantity == "regrets":
-        regret_axis(axes.yaxis, np.array(means), float(np.max(highs)))
+        set_regret_axis(axes.yaxis, np.array(means), float(np.max(bounds)))
         axes.set_ylabel(f"regret{unit}")
         return
-    shown = [np.min(lows), np.max(highs)]
+    shown = [np.min(bounds), np.max(bounds)]
     if task.optimum is not None:
         shown.append(task.optimum)
         _draw_optimum(axes, task.optimum, above=not metric.maximize)
     bottom, top = min(shown), max(shown)
-    room = 0.04 * (top - bottom) or 0.5
-    axes.set_ylim(bottom - room, top + room)
+    margin = 0.04 * (top - bottom) or 0.5
+    axes.set_ylim(bottom - margin, top + margin)
     axes.set_ylabel(f"{metric.name}{unit}")
 
 
 def _draw_optimum(axes: Axes, optimum: float, above: bool) -> None:
+    """Draw a dotted line at the optimum, with its label above or below the line."""
     axes.axhline(optimum, color=INK, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
     axes.annotate(
         "optimum", (0.01, optimum), (0, 3 if above else -3), fontsize=9.5,
@@ -152,34 +153,38 @@ def _draw_optimum(axes: Axes, optimum: float, above: bool) -> None:
 
 
 def profile_figure(
-    environments: Sequence[Sequence[Trials]], style: Mapping[str, Style], title: str = ""
+    environments: Sequence[Sequence[TrialResults]], style: Mapping[str, Style], title: str = ""
 ) -> Figure:
-    """The share of trials that end with at most so much regret; bands are 95 % intervals.
+    """Return a performance profile: the share of trials whose final regret is at most τ.
+
+    Bands are 95 % intervals. If there are several environments, regrets are normalized (see
+    :attr:`nas_gym.Task.regret_unit`), and only agents with trials in all of them are shown.
 
     Args:
-        environments: the trials of each environment. Of several, regret is normalized (see
-            :attr:`nas_gym.tasks.Task.regret_unit`), and only agents are shown that
-            have trials in all of them.
-        style: see :func:`styles`; holds each of the agents.
-        title: what to write above.
+        environments: Results of each environment.
+        style: Style of each agent, see :func:`styles`.
+        title: Title of the figure.
     """
     if len(environments) > 1:
-        regrets, label = normalized_regrets(environments), "normalized regret τ at the end"
+        regrets, label = (
+            normalized_regrets(environments),
+            "normalized regret τ after the last query",
+        )
     else:
         (members,) = environments
         regrets = {one.agent: [final_regrets(one)] for one in members if one.seeds}
         task = members[0].task
-        unit = task.metric(task.report).unit
-        label = "regret τ at the end" + (f" ({unit})" if unit else "")
+        unit = task.report_metric.unit
+        label = "regret τ after the last query" + (f" ({unit})" if unit else "")
     with _panels(1, list(regrets), style, title) as (figure, (axes,)):
         pooled = {agent: np.concatenate(parts) for agent, parts in regrets.items()}
         everything = np.concatenate(list(pooled.values()))
-        limit = regret_axis(axes.xaxis, everything, float(everything.max()))
-        taus = _steps(everything, limit)
+        limit = set_regret_axis(axes.xaxis, everything, float(everything.max()))
+        taus = _profile_steps(everything, limit)
         for agent, values in pooled.items():
             strata = [len(part) for part in regrets[agent]]
             share, low, high = performance_profile(values, taus, strata)
-            _line(axes, style[agent], taus, share, low, high, drawstyle="steps-post")
+            _draw_line(axes, style[agent], taus, share, low, high, drawstyle="steps-post")
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         axes.set_xlabel(label)
@@ -187,8 +192,8 @@ def profile_figure(
     return figure
 
 
-def _steps(regrets: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
-    """Where profiles step, at most 300 points, from 0 to the end of the axis."""
+def _profile_steps(regrets: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+    """Return at most 300 positions of the profiles' steps, from 0 to the end of the axis."""
     steps = np.unique(np.concatenate([[0.0], regrets, [limit]]))
     if len(steps) > 300:
         steps = steps[np.linspace(0, len(steps) - 1, 300).astype(int)]
@@ -196,14 +201,15 @@ def _steps(regrets: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
 
 
 def improvement_figure(improvements: Mapping[str, Mapping[str, Any]], title: str = "") -> Figure:
-    """A matrix: how probably the agent of the row ends with less regret than that of the column.
+    """Return a matrix of the probability that the row's agent is better than the column's.
 
-    In percent; in bold where 50 is outside the 95 % interval, which is given where there is room.
+    Numbers are in percent, and bold if 50 is outside the 95 % interval. The interval is shown if
+    there are at most five agents.
 
     Args:
         improvements: ``probability_of_improvement`` of
-            :func:`nas_gym.experiments.statistics.summarize`.
-        title: what to write above.
+            :func:`nas_gym.experiments.statistics.summarize_comparison`.
+        title: Title of the figure.
     """
     from matplotlib import colormaps
 
@@ -214,18 +220,18 @@ def improvement_figure(improvements: Mapping[str, Mapping[str, Any]], title: str
     slanted = count * (column + 0.1) > _SIZE[0] - 0.5 - row
     height = min(1.5 + 0.6 * count, 5.5) + 0.7 * column * slanted
     with _panels(1, [], {}, title, height=height) as (figure, (axes,)):
-        # no cell is so dark that its number could not be read
+        # the colour map without its darkest ends, on which numbers would be hard to read
         shades = colormaps["PuOr_r"]
         for i, a in enumerate(agents):
             for j, b in enumerate(agents):
                 entry = improvements[a].get(b)
                 if entry is None or entry["probability"] is None:
-                    _box(axes, i, j, INK, alpha=0.07)
+                    _draw_box(axes, i, j, INK, alpha=0.07)
                     continue
                 shade = shades(0.14 + 0.72 * entry["probability"])
-                _box(axes, i, j, shade)
+                _draw_box(axes, i, j, shade)
                 dark = float(np.dot(shade[:3], (0.3, 0.59, 0.11))) < 0.5
-                _cell(axes, i, j, entry, "white" if dark else _BLACK, count)
+                _write_cell(axes, i, j, entry, "white" if dark else _BLACK, count)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
         axes.set_yticks(range(count), rows)
         axes.set_xticks(range(count), columns)
@@ -240,14 +246,17 @@ def improvement_figure(improvements: Mapping[str, Mapping[str, Any]], title: str
     return figure
 
 
-def _box(axes: Axes, i: int, j: int, color: Any, alpha: float = 1.0) -> None:
+def _draw_box(axes: Axes, i: int, j: int, color: Any, alpha: float = 1.0) -> None:
     from matplotlib.patches import Rectangle
 
     box = Rectangle((j - 0.48, i - 0.47), 0.96, 0.94, color=color, alpha=alpha, linewidth=0)
     axes.add_patch(box)
 
 
-def _cell(axes: Axes, i: int, j: int, entry: Mapping[str, Any], color: str, agents: int) -> None:
+def _write_cell(
+    axes: Axes, i: int, j: int, entry: Mapping[str, Any], color: str, agents: int
+) -> None:
+    """Write a probability, and its interval if there is room, into a cell of the matrix."""
     low, high = entry["interval"]
     bold = "bold" if low > 0.5 or high < 0.5 else "normal"
     style: dict[str, Any] = {"color": color, "ha": "center", "va": "center"}
@@ -259,7 +268,7 @@ def _cell(axes: Axes, i: int, j: int, entry: Mapping[str, Any], color: str, agen
     axes.text(j, i + 0.22, f"{100 * low:.0f} to {100 * high:.0f}", fontsize=9.5, **style)
 
 
-def _line(
+def _draw_line(
     axes: Axes, style: Style, x: NDArray[Any], middle: NDArray[np.float64],
     low: NDArray[np.float64], high: NDArray[np.float64], drawstyle: str = "default",
 ) -> None:  # fmt: skip
@@ -283,7 +292,7 @@ def _panels(
     panels: int, agents: Sequence[str], style: Mapping[str, Style], title: str,
     height: float = _SIZE[1],
 ) -> Iterator[tuple[Figure, list[Axes]]]:  # fmt: skip
-    """A figure with panels side by side, and a legend of the agents below them."""
+    """Yield a figure and its panels, which are in one row; add a legend of the agents on exit."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -317,14 +326,14 @@ def _panels(
 
 
 def _short(name: str, length: int) -> str:
-    """The name, without its middle where it is too long: variants often differ at the end."""
+    """Return a name, without its middle if it is too long: variants often differ at the end."""
     if len(name) <= length:
         return name
     return f"{name[: length // 2]}…{name[1 - length + length // 2 :]}"
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as PNG, the same bytes each time."""
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as PNG; equal figures give equal bytes."""
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
@@ -333,16 +342,16 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def svg(figure: Figure, name: str, label: str) -> str:
-    """The figure as an ``<svg>`` element to put into HTML.
+def to_svg(figure: Figure, name: str, label: str) -> str:
+    """Return the figure as an ``<svg>`` element for an HTML page.
 
-    It is as wide as what it is in, writes in the colour of the text around it, and gives the
-    parts of agents their classes. Its IDs begin with ``name``, so that several get along.
+    The element fills the width of its parent, uses the parent's text colour, and marks the
+    elements of each agent with the class ``agent-<number>``. Its IDs begin with ``name``.
 
     Args:
-        figure: what to draw.
-        name: letters, digits and hyphens; of no other figure in the same page.
-        label: what it shows, for those who do not see it.
+        figure: Figure to convert.
+        name: Letters, digits and hyphens; distinct from the names of other figures in the page.
+        label: Description of the figure for screen readers.
     """
     from html import escape
 
@@ -358,7 +367,7 @@ def svg(figure: Figure, name: str, label: str) -> str:
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = text.replace(INK, "currentColor")
-    # a hundredth of a point is enough for paths, and halves the page
+    # a resolution of a hundredth of a point is enough for paths, and halves the page's size
     text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
     head, body = text[text.index("<svg") :].split(">", 1)
     view = re.search(r'viewBox="[^"]*"', head)

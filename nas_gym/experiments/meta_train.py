@@ -1,39 +1,43 @@
-"""Let an agent learn from a task set: saved after every epoch, taken up where it was cut off."""
+"""Meta-training of agents: saved after every epoch, and resumable."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas_gym.agents.common.base import Agent
-from nas_gym.agents.common.meta_agent import MetaAgent
+from nas_gym.agents.common.meta_agent import MetaAgent, TaskEmbeddings
 from nas_gym.agents.common.saved import agent_file
-from nas_gym.agents.registry import find_agent, meta_agent_names
+from nas_gym.agents.registry import RegisteredAgent, find_agent, meta_agent_names
 from nas_gym.envs.sequential import SequentialVectorEnv
 from nas_gym.tasks import task_sets
 from nas_gym.tasks.task_set import TaskSet, task_set_of_environments
 
 
 def find_task_set(name: str, test: str | None = None) -> TaskSet:
-    """The task set of a name, or of environment IDs separated by commas.
+    """Return the task set of a name, or of environment IDs.
 
     Args:
-        name: as :func:`nas_gym.tasks.task_sets.load_task_set` knows it, or the IDs to learn from.
-        test: the IDs to be tested on, where IDs are given.
+        name: Name, see :func:`nas_gym.tasks.task_sets.load_task_set`; or the environment IDs to
+            learn from, separated by commas.
+        test: Environment IDs to test on, separated by commas, if ``name`` is a list of IDs.
 
     Raises:
-        KeyError: an unknown name.
-        ValueError: IDs without ``test``.
-        LeakError: training would tell of the tests.
+        KeyError: If there is no task set of this name.
+        ValueError: If IDs are given without ``test``, or a name with it.
+        LeakError: If the training tasks reveal the test tasks.
     """
     if "-v" not in name:
         if test is not None:
-            raise ValueError(f"{name} has its own tests: leave out --test.")
+            raise ValueError(f"{name} has test environments of its own: leave out --test (test=).")
         return task_sets.load_task_set(name)
     if test is None:
-        raise ValueError("Environments to learn from need others to be tested on: give --test IDS.")
+        raise ValueError(
+            "A list of environments to learn from needs others to test on: give --test IDS (test=)."
+        )
     train, test = (each.replace(" ", "") for each in (name, test))
     return task_set_of_environments(train.split(","), test.split(","))
 
@@ -47,90 +51,103 @@ def meta_train(
     queries: int | None = None,
     seeds: int = 1,
     first_seed: int = 0,
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
     progress_bar: bool = True,
 ) -> MetaAgent:
-    """Meta-train an agent and save it, whole after each epoch; go on from what is there.
+    """Meta-train an agent and save it after each epoch; resume if the file holds fewer epochs.
 
-    TensorBoard event files go to a folder beside the file: means over each epoch and, at the end,
-    the agent's embeddings of its tasks for TensorBoard's projector, if it has any.
+    A folder with the name of the file, without its suffix, receives TensorBoard event files: the
+    diagnostics of each epoch and, after the last one, the agent's embeddings of tasks (if it has
+    any) for TensorBoard's projector.
 
     Args:
-        tasks: what it learns from.
-        name: Name of a meta-learning agent.
-        path: the file, ``.safetensors``; it may hold an agent of fewer epochs.
-        epochs, queries: as of the agent's ``meta_learn``; its own defaults where not given.
-        seeds: how many agents learn side by side, each from tasks of its own.
-        first_seed: of the first of them.
-        settings: of the agent.
-        progress_bar: show one on the terminal.
+        tasks: Task set to learn from.
+        name: Name of a meta-learning agent, or ``"module:Class"``.
+        path: File of the agent, ``.safetensors``; it may hold an agent of fewer epochs.
+        epochs: Number of epochs; the agent's ``meta_epochs`` by default.
+        queries: Number of architectures per task; the agent's ``meta_queries`` by default.
+        seeds: Number of agents, each trained independently.
+        first_seed: Seed of the first agent; agent ``i`` has seed ``first_seed + i``.
+        settings: Settings of the agent that differ from its defaults.
+        progress_bar: Whether to show a progress bar on the terminal.
+
+    Returns:
+        The meta-trained agent.
 
     Raises:
-        ValueError: the file holds an agent with other settings, seeds, another task set or search
-            space; an agent that does not meta-learn; or counts below 1.
+        ValueError: If the agent does not meta-learn, a number is below 1, or the file holds an
+            agent with other settings or seeds, or of another task set or search space.
+        TypeError: If the agent has no such setting.
     """
-    registered = find_agent(name)
-    if registered.is_function or not issubclass(registered.agent_class, MetaAgent):
-        names = ", ".join(meta_agent_names())
-        raise ValueError(f"{name!r} does not meta-learn. Agents that do: {names}.")
+    registered = _find_meta_agent(name)
     if seeds < 1 or first_seed < 0:
         raise ValueError(
-            f"There is at least 1 seed, the first at least 0; got {seeds} from {first_seed} on."
+            f"seeds must be at least 1 and first_seed at least 0, got {seeds} and {first_seed}."
         )
     if settings.get("pretrained"):
-        raise ValueError("Leave out pretrained=: to train a saved agent further, name it as --out.")
+        raise ValueError(
+            "Leave out pretrained=: to train a saved agent further, give its file as --out (path)."
+        )
     path = agent_file(path)
     practice = SequentialVectorEnv(seeds, task=tasks.draw(np.random.default_rng(first_seed)))
-    agent = registered.make_agent(practice, settings, seed=first_seed)
-    assert isinstance(agent, MetaAgent)
+    agent: Any = registered.make_agent(practice, settings, seed=first_seed)
     epochs = agent.meta_epochs if epochs is None else epochs
     queries = agent.meta_queries if queries is None else queries
     if path.exists():
-        state = agent.read_pretrained(path.absolute())
-        found = agent.saved_config(state), int(state["seed"]), len(state["best_fitness"])
-        wanted = agent.config, first_seed, seeds
-        if found != wanted:
-            raise ValueError(
-                f"{path} holds an agent with other settings or seeds. Choose another --out, or "
-                "delete it."
-            )
-        agent.load_state_dict(state)
+        _resume(agent, path)
     agent.check_tasks(tasks, epochs, queries)
     if agent.epochs < epochs:
         _learn(agent, tasks, path, epochs, queries, progress_bar)
-    folder = path.with_suffix("")
-    if not (folder / f"{agent.epochs:05d}").exists():
-        write_embeddings(agent, tasks, folder)
-    return agent
+    _write_embeddings(agent, tasks, path.with_suffix(""))
+    found: MetaAgent = agent
+    return found
+
+
+def _find_meta_agent(name: str) -> RegisteredAgent:
+    registered = find_agent(name)
+    if registered.is_function or not issubclass(registered.agent_class, MetaAgent):
+        raise ValueError(
+            f"{name!r} does not meta-learn. Agents that do: {', '.join(meta_agent_names())}, and "
+            "subclasses of nas_gym.MetaAgent, as module:Class."
+        )
+    return registered
+
+
+def _resume(agent: MetaAgent, path: Path) -> None:
+    """Load the state of a file into an agent, if its settings and seeds are the same."""
+    state = agent.read_pretrained(path.absolute())
+    found = agent.saved_config(state), int(state["seed"]), len(state["best_fitness"])
+    if found != (agent.config, agent.seed, agent.num_trials):
+        raise ValueError(
+            f"{path} holds an agent with other settings or seeds. Choose another --out (path), or "
+            "delete the file."
+        )
+    agent.load_state_dict(state)
 
 
 def _learn(
     agent: MetaAgent, tasks: TaskSet, path: Path, epochs: int, queries: int, progress_bar: bool
 ) -> None:
-    """Meta-learn, saving and logging after each epoch."""
+    """Meta-train, and save and log after each epoch."""
     from stable_baselines3.common.logger import configure
 
     logger = configure(str(path.with_suffix("")), ["tensorboard"])
 
-    def keep(_: Agent) -> None:
+    def after_epoch(_: Agent) -> None:
         agent.save(path)
         for key, value in agent.meta_diagnostics().items():
             logger.record(key, value)
         logger.dump(step=agent.epochs)
 
-    agent.meta_learn(tasks, epochs, queries, keep, progress_bar)
+    agent.meta_learn(tasks, epochs, queries, after_epoch, progress_bar)
     logger.close()
 
 
-def write_embeddings(agent: MetaAgent, tasks: TaskSet, folder: Path) -> None:
-    """Write the agent's embeddings of the tasks that it met, for TensorBoard's projector.
-
-    Args:
-        agent: Agent that was meta-trained on ``tasks``; nothing is written if it has no embeddings.
-        tasks: Task set that it has learned from.
-        folder: Folder of the TensorBoard event files.
-    """
-    embeddings = agent.task_embeddings(tasks)
+def _write_embeddings(agent: MetaAgent, tasks: TaskSet, folder: Path) -> None:
+    """Write the agent's embeddings of tasks for TensorBoard's projector, unless they are there."""
+    if (folder / f"{agent.epochs:05d}").exists():
+        return
+    embeddings: TaskEmbeddings | None = agent.task_embeddings(tasks)
     if embeddings is None:
         return
     from torch.utils.tensorboard import SummaryWriter
@@ -139,7 +156,7 @@ def write_embeddings(agent: MetaAgent, tasks: TaskSet, folder: Path) -> None:
     with SummaryWriter(str(folder)) as writer:
         writer.add_embedding(
             vectors,
-            metadata=[list(row.values()) for row in labels],
+            metadata=[list(each.values()) for each in labels],
             metadata_header=list(labels[0]),
             global_step=agent.epochs,
             tag="z",

@@ -1,4 +1,4 @@
-"""Rank architectures of a task by what a few of them and a meta-learned predictor say."""
+"""Ranking of a task's architectures by a meta-learned predictor and a few evaluations."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents import MPNAS
 from nas_gym.agents.common.saved import pretrained_file
+from nas_gym.agents.mpnas import MPNAS
 from nas_gym.envs.sequential import SequentialVectorEnv
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks import Task
@@ -21,8 +21,8 @@ from nas_gym.utils.files import read_tensors
 if TYPE_CHECKING:
     from nas_gym.predictors.predictor import Predictor
 
-MOST = 100_000
-"""Architectures that are ranked; of larger spaces, as many are drawn at random."""
+MAX_RANKED = 100_000
+"""Highest number of architectures that are ranked; larger spaces are sampled."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Ranking:
     """Architectures of a task by predicted reward.
 
     Attributes:
-        predictor: fitted to the shots.
-        shots: indices of the architectures whose rewards were looked at, ``(k,)``.
-        indices: of all that are ranked, from the best on, ``(n,)``.
-        scores: theirs, falling, ``(n,)``.
+        predictor: Predictor that was fine-tuned on the shots.
+        shots: Indices of the architectures that were evaluated, ``(k,)`` int64.
+        indices: Indices of the ranked architectures, best first, ``(n,)`` int64.
+        scores: Their predicted rewards, descending, ``(n,)`` float64.
     """
 
     predictor: Predictor
@@ -42,22 +42,22 @@ class Ranking:
     scores: NDArray[np.float64]
 
 
-def rank(task: Task, pretrained: str | Path, shots: int, seed: int = 0) -> Ranking:
-    """Rank the architectures of a task.
+def rank_architectures(task: Task, pretrained: str | Path, shots: int, seed: int = 0) -> Ranking:
+    """Rank the architectures of a task by predicted reward.
 
     Args:
-        task: whose rewards are predicted.
-        pretrained: a file of a meta-learned MP-NAS agent; the network of trial ``seed``, counted
-            around, begins.
-        shots: architectures, drawn at random, whose rewards are looked at; 0 for none.
-        seed: of what is drawn.
+        task: Task whose rewards are predicted.
+        pretrained: File of a meta-learned MP-NAS agent. Fine-tuning starts from the predictor of
+            its trial ``seed`` modulo the number of its trials.
+        shots: Number of random architectures to evaluate, at least 0.
+        seed: Seed of the random architectures.
 
     Raises:
-        ValueError: shots below 0 or more than there are architectures; the file holds another kind
-            of agent; or a search space that its predictor cannot read.
+        ValueError: If ``shots`` is negative or larger than the space, the file holds another kind
+            of agent, or its predictor cannot read architectures of the search space.
     """
     if not 0 <= shots <= task.space.size:
-        raise ValueError(f"shots are 0 to {task.space.size:,} architectures, got {shots}.")
+        raise ValueError(f"shots must be 0 to {task.space.size:,}, got {shots}.")
     predictor = _start(task, pretrained, seed)
     rng = np.random.default_rng(seed)
     drawn = rng.choice(task.space.size, shots, replace=False)
@@ -66,15 +66,15 @@ def rank(task: Task, pretrained: str | Path, shots: int, seed: int = 0) -> Ranki
         graphs = to_graphs(task.space, task.space.decode(drawn))
         predictor = predictor.fit(graphs, task.direction * rewards)
     ranked = np.arange(task.space.size)
-    if len(ranked) > MOST:
-        ranked = rng.choice(task.space.size, MOST, replace=False)
+    if len(ranked) > MAX_RANKED:
+        ranked = rng.choice(task.space.size, MAX_RANKED, replace=False)
     scores = task.direction * predictor.predict(to_graphs(task.space, task.space.decode(ranked)))
     order = np.argsort(-scores, kind="stable")
     return Ranking(predictor, drawn, ranked[order], scores[order])
 
 
 def _start(task: Task, pretrained: str | Path, seed: int) -> Predictor:
-    """The network that fine-tuning begins from."""
+    """Return the predictor that fine-tuning starts from."""
     state = read_tensors(pretrained_file(pretrained))
     if str(state.get("agent")) != MPNAS.__name__:
         raise ValueError(f"{pretrained} holds no MP-NAS agent. `nas-gym meta-train` makes one.")
@@ -84,6 +84,6 @@ def _start(task: Task, pretrained: str | Path, seed: int) -> Predictor:
         raise DamagedDataError(f"{pretrained} is not a whole saved agent.") from error
     from nas_gym.predictors.config import PredictorConfig
 
-    recipe = {each.name: learned[each.name] for each in fields(PredictorConfig)}
+    config = {each.name: learned[each.name] for each in fields(PredictorConfig)}
     envs = SequentialVectorEnv(1, task=task)
-    return MPNAS(envs, seed=seed, pretrained=str(pretrained), **recipe).start[0]
+    return MPNAS(envs, seed=seed, pretrained=str(pretrained), **config).start[0]

@@ -1,4 +1,4 @@
-"""What searches leave behind: the trials of an agent, and histories as lines of JSON."""
+"""Results of searches: the arrays that are stored, the trials of an agent, and their histories."""
 
 from __future__ import annotations
 
@@ -6,22 +6,35 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas_gym.recording.curves import Curves
 from nas_gym.tasks import Task
 
+Record = dict[str, NDArray[Any]]
+"""Arrays ``(queries, trials)`` by the names of :data:`RECORDED`."""
+
+RECORDED: dict[str, type] = {
+    "indices": np.int64,
+    "rewards": np.float64,
+    "agent_seconds": np.float64,
+}
+"""Names and types of the arrays that are stored; all curves are computed from them."""
+
 
 @dataclass(frozen=True)
-class Trials:
-    """The trials of one agent in one environment, as a comparison runs them.
+class TrialResults:
+    """The finished trials of one agent in one environment, and the errors of the others.
 
     Attributes:
-        env: the environment's ID.
-        searched_env: the ID of the same task in the mode that the agent searched in.
-        agent: the agent's name.
-        task: what was searched.
-        seeds: of the trials that finished, in the order of the curves' columns.
-        curves: how these trials stood after each query.
-        failures: seeds of the trials that failed, and what they failed with.
+        env: Environment ID.
+        searched_env: ID of the same task in the mode that the agent searched in.
+        agent: Label of the agent.
+        task: Task that was searched.
+        seeds: Seeds of the finished trials, in the order of the curves' columns.
+        curves: State of these trials after each query.
+        failures: Error texts of the failed trials by seed.
     """
 
     env: str
@@ -33,12 +46,19 @@ class Trials:
     failures: dict[int, str]
 
 
-def lines(task: Task, curves: Curves, seeds: list[int], start: int) -> str:
-    """The history as JSON lines, from query ``start`` on (counted from 0), query by query.
+def history_lines(task: Task, curves: Curves, seeds: list[int], start: int) -> str:
+    """Return the history as JSON lines, query by query.
 
     Each line has ``query`` (from 1), ``seed``, ``index``, ``arch``, ``genotype``, ``reward``,
     ``unique_queries``, ``incumbent`` (an index), ``incumbent_reward``, ``incumbent_report``,
-    ``regret``, ``agent_seconds`` spent so far, and ``training_seconds`` where the table knows.
+    ``regret``, ``agent_seconds`` (cumulative), and ``training_seconds`` (cumulative) if the
+    table holds training times.
+
+    Args:
+        task: Task that was searched.
+        curves: State of the trials after each query.
+        seeds: Seeds of the trials.
+        start: First query to return, counted from 0.
     """
     genotypes = task.space.decode(curves.indices[start:].reshape(-1))
     texts = task.space.to_text(genotypes)

@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that needs nothing else, and its figures as PNG."""
+"""Report of a comparison: one self-contained HTML file, and its figures as PNG files."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from nas_gym.experiments.figures import (
     Style,
     curves_figure,
     improvement_figure,
-    png,
     profile_figure,
     styles,
-    svg,
+    to_png,
+    to_svg,
 )
-from nas_gym.experiments.records import Trials
-from nas_gym.experiments.statistics import BUDGETS, by_env
+from nas_gym.experiments.records import TrialResults
+from nas_gym.experiments.statistics import BUDGETS, group_by_environment
 from nas_gym.utils.files import write_atomically
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 ALL = "all environments"
 FIGURES = ("curves", "profile", "improvement")
 LABELS = {
-    "reports": "Reported metric of the incumbents against queries",
-    "regrets": "Regret of the incumbents against queries",
+    "reports": "Reported metric of the incumbents over the queries",
+    "regrets": "Regret of the incumbents over the queries",
     "profile": "Performance profile",
     "improvement": "Probability of improvement",
 }
@@ -42,31 +42,36 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of the report: what kind it is, and its ``<svg>``."""
+    """A figure of the report.
+
+    Attributes:
+        kind: Key of :data:`LABELS`.
+        svg: The figure as an ``<svg>`` element.
+    """
 
     kind: str
     svg: str
 
 
 def write_report(
-    trials: Sequence[Trials], summary: dict[str, Any], folder: Path, command: str
+    results: Sequence[TrialResults], summary: dict[str, Any], folder: Path, command: str
 ) -> Path:
-    """Write ``report.html`` and the figures' PNGs, each whole or not at all.
+    """Write ``report.html`` and the PNG files of its figures, in place of earlier ones.
 
     Args:
-        trials: of every agent in every environment.
-        summary: what :func:`nas_gym.experiments.statistics.summarize` makes of them.
-        folder: where to.
-        command: the command line that made them; not shown where empty.
+        results: Results of every agent in every environment.
+        summary: Return value of :func:`nas_gym.experiments.statistics.summarize_comparison`.
+        folder: Output folder.
+        command: Command line of the comparison; not shown if empty.
 
     Returns:
-        the report's path.
+        Path of the report.
     """
     import jinja2
 
     for old in (each for name in FIGURES for each in folder.glob(f"{name}-*.png")):
         old.unlink()
-    drawings = draw(trials, summary, folder)
+    drawings = draw_figures(results, summary, folder)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -74,7 +79,7 @@ def write_report(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    agents = list(dict.fromkeys(one.agent for one in trials))
+    agents = list(dict.fromkeys(one.agent for one in results))
     page = environment.get_template("report.html.jinja").render(
         summary=summary,
         drawings=drawings,
@@ -84,12 +89,9 @@ def write_report(
         decimals={env: _decimals(found) for env, found in summary["environments"].items()},
         rows={env: _rows(found) for env, found in summary["environments"].items()},
         budgets={env: _budgets(found) for env, found in summary["environments"].items()},
-        failures=[
-            (one.env, one.agent, seed, error)
-            for one in trials
-            for seed, error in one.failures.items()
-        ],
-        fewest=min(len(one.seeds) for one in trials),
+        failures=_group_failures(results),
+        num_failures=sum(len(one.failures) for one in results),
+        fewest=min(len(one.seeds) for one in results),
         command=command,
         versions=f"nas_gym {nas_gym.__version__}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}",
@@ -100,74 +102,96 @@ def write_report(
     return path
 
 
-def draw(
-    trials: Sequence[Trials], summary: dict[str, Any], folder: Path
+def draw_figures(
+    results: Sequence[TrialResults], summary: dict[str, Any], folder: Path
 ) -> dict[str, list[Drawing]]:
-    """The figures of each environment where any trial finished, then those over all of them.
+    """Return the figures of each environment with finished trials, then those over all of them.
 
-    Writes their PNGs into ``folder``.
+    Args:
+        results: Results of every agent in every environment.
+        summary: Return value of :func:`nas_gym.experiments.statistics.summarize_comparison`.
+        folder: Folder that the PNG files are written to.
     """
-    style = styles(one.agent for one in trials)
-    groups = by_env(trials)
+    style = styles(one.agent for one in results)
+    groups = group_by_environment(results)
     drawings: dict[str, list[Drawing]] = {}
     for env, members in groups.items():
         if not any(one.seeds for one in members):
             continue
-        _write(curves_figure(members, style, title=env), folder, f"curves-{env}")
+        _write_png(curves_figure(members, style, title=env), folder, f"curves-{env}")
         improvements = summary["environments"][env]["probability_of_improvement"]
         drawings[env] = [
             _drawing(curves_figure(members, style, ["reports"]), "reports", env),
             _drawing(curves_figure(members, style, ["regrets"]), "regrets", env),
-            *_distributions([members], improvements, env, style, folder),
+            *_draw_distributions([members], improvements, env, style, folder),
         ]
     aggregate = summary["aggregate"]
     if aggregate and any(
         entry["normalized_regret"]["iqm"] is not None for entry in aggregate["agents"].values()
     ):
         improvements = aggregate["probability_of_improvement"]
-        drawings[ALL] = _distributions(list(groups.values()), improvements, ALL, style, folder)
+        drawings[ALL] = _draw_distributions(list(groups.values()), improvements, ALL, style, folder)
     return drawings
 
 
-def _distributions(
-    environments: Sequence[Sequence[Trials]],
+def _draw_distributions(
+    environments: Sequence[Sequence[TrialResults]],
     improvements: dict[str, Any],
     env: str,
     style: dict[str, Style],
     folder: Path,
 ) -> list[Drawing]:
+    """Return the performance profile and the probabilities of improvement."""
     name = "all" if env == ALL else env
-    _write(profile_figure(environments, style, env), folder, f"profile-{name}")
+    _write_png(profile_figure(environments, style, env), folder, f"profile-{name}")
     drawings = [_drawing(profile_figure(environments, style), "profile", env)]
     if len(improvements) > 1:
-        _write(improvement_figure(improvements, env), folder, f"improvement-{name}")
+        _write_png(improvement_figure(improvements, env), folder, f"improvement-{name}")
         drawings.append(_drawing(improvement_figure(improvements), "improvement", env))
     return drawings
 
 
 def _drawing(figure: Figure, kind: str, env: str) -> Drawing:
     name = re.sub(r"[^A-Za-z0-9-]", "-", f"{kind}-{env}")
-    return Drawing(kind, svg(figure, name, f"{LABELS[kind]}, {env}"))
+    return Drawing(kind, to_svg(figure, name, f"{LABELS[kind]}, {env}"))
 
 
-def _write(figure: Figure, folder: Path, name: str) -> None:
-    write_atomically(folder / f"{name}.png", png(figure))
+def _write_png(figure: Figure, folder: Path, name: str) -> None:
+    write_atomically(folder / f"{name}.png", to_png(figure))
+
+
+def _group_failures(results: Sequence[TrialResults]) -> list[dict[str, Any]]:
+    """Return failed trials, grouped by environment, agent and message."""
+    groups: dict[tuple[str, str, str], dict[int, str]] = {}
+    for one in results:
+        for seed, error in one.failures.items():
+            groups.setdefault((one.env, one.agent, error.splitlines()[0]), {})[seed] = error
+    return [
+        {
+            "env": env,
+            "agent": agent,
+            "message": message,
+            "seeds": list(errors),
+            "error": next(iter(errors.values())),
+        }
+        for (env, agent, message), errors in groups.items()
+    ]
 
 
 def _dashes(style: Style) -> str:
-    """An agent's line style, for ``stroke-dasharray`` of a line that is 3 wide."""
+    """Return a style's dashes as a ``stroke-dasharray`` for lines of width 3."""
     return (
         "none" if style.dashes == "-" else " ".join(f"{2 * length:g}" for length in style.dashes[1])
     )
 
 
 def _decimals(environment: dict[str, Any]) -> int:
-    """How many decimals tell a thousandth of the median architecture's regret."""
+    """Return the number of decimals that resolves a thousandth of the median regret."""
     return max(0, 3 - math.floor(math.log10(environment["median_regret"])))
 
 
 def _rows(environment: dict[str, Any]) -> list[dict[str, Any]]:
-    """The results table of an environment: an agent a row, the best figures marked."""
+    """Return the rows of an environment's results table, one per agent, with the best marked."""
     queries = str(environment["queries"])
     rows: list[dict[str, Any]] = []
     for agent, entry in environment["agents"].items():
@@ -185,6 +209,6 @@ def _rows(environment: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _budgets(environment: dict[str, Any]) -> list[int]:
-    """The budgets that were reached."""
+    """Return the numbers of queries in the table of regrets."""
     last = environment["queries"]
     return [q for q in BUDGETS if q < last] + [last]

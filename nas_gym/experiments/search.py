@@ -1,9 +1,10 @@
-"""Run one search method on one environment: record it, survive a kill, sum it up."""
+"""Run of one search method in one environment, recorded and resumable."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nas_gym.agents.registry import find_agent
-from nas_gym.experiments import records
-from nas_gym.experiments.contenders import Contender, run_missing
-from nas_gym.experiments.records import Trials
-from nas_gym.experiments.settings import SearchSettings
-from nas_gym.experiments.statistics import at_queries
-from nas_gym.experiments.trials import describe, make_envs, take_config, use_one_thread
+from nas_gym.experiments.compare import folder_name
+from nas_gym.experiments.methods import AgentWithSettings, parse_agents
+from nas_gym.experiments.records import TrialResults, history_lines
+from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
+from nas_gym.experiments.statistics import at_queries, describe_report
+from nas_gym.experiments.stored_search import StoredSearch, run_missing
+from nas_gym.experiments.trial_store import check_config, write_config
 from nas_gym.recording import RecordVectorSearch
 from nas_gym.recording.choice_frequencies import plot_choice_frequencies
 from nas_gym.recording.curves import Curves, compute_curves
@@ -26,88 +27,167 @@ from nas_gym.tasks import Task
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import explain_write_errors, read_arrays, write_arrays, write_atomically
 
-_CHUNKS = 50  # a run writes down what it has so many times
+_CHECKPOINTS = 50  # number of checkpoints in a search
 
 
-class Run:
-    """One search in its folder: ``history.jsonl``, ``checkpoint.npz`` and, at the end, the rest.
+def search(
+    env: str,
+    agent: AgentWithSettings,
+    *,
+    queries: int = 500,
+    seeds: int = 10,
+    first_seed: int = 0,
+    out: str | Path | None = None,
+    progress_bar: bool = True,
+    **env_arguments: Any,
+) -> dict[str, Any]:
+    """Search with one agent, like the command ``nas-gym search``.
 
-    The history is appended to chunk by chunk, and the checkpoint names its length at that time.
-    What lies behind that length when a run is taken up again was cut off, and is written anew.
+    An interrupted search continues when the call is repeated, and ends with the same history,
+    measured seconds aside.
+
+    The folder ``out`` receives:
+
+    * ``summary.json``: the returned summary;
+    * ``config.json``: everything that determines the history;
+    * ``history.jsonl``: every query, see :func:`nas_gym.experiments.records.history_lines`;
+    * ``curves.png``, the incumbents over the queries, and ``in_common.png``, what the best
+      architectures of the first trial have in common;
+    * ``seed-<seed>/``: TensorBoard event files of each trial;
+    * ``agent.safetensors``, the saved agent, if the agent is an :class:`nas_gym.Agent`;
+    * what is needed to continue an interrupted search (``checkpoint.npz`` or ``seeds-*.npz``).
+
+    Trials of stable-baselines3 algorithms and plain functions run in processes of their own; a
+    script that uses one calls this under ``if __name__ == "__main__":``.
+
+    Args:
+        env: Environment ID.
+        agent: Name as on the command line, such as ``"rea(sample_size=5)"`` or
+            ``"my_file:MyAgent"``; an agent class; a plain function ``search(task, queries, rng)``;
+            or a pair of one of these and a dictionary of its settings.
+        queries: Architecture evaluations per trial.
+        seeds: Number of trials.
+        first_seed: Seed of the first trial; trial ``i`` has seed ``first_seed + i``.
+        out: Output folder; ``runs/<env>/<agent>`` by default.
+        progress_bar: Whether to show a progress bar on the terminal.
+        **env_arguments: Arguments of the environment, such as ``report="analog_accuracy"``,
+            ``noise=0.3`` or ``evaluator=my_evaluator``.
+
+    Returns:
+        The summary, as written to ``summary.json``; see :func:`summarize_search`.
+
+    Raises:
+        ValueError: If there is no such agent, it cannot search the environment, a trial failed,
+            or the folder holds another search.
+        TypeError: If the agent has no such setting.
+        gymnasium.error.Error: If the environment ID is unknown.
+        DataError: If data is missing, or the folder cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> import nas_gym
+        >>> summary = nas_gym.search(
+        ...     "NB201-cifar10-v0", "rea(sample_size=5)",
+        ...     queries=20, seeds=2, out=tempfile.mkdtemp(), progress_bar=False,
+        ... )
+        >>> [trial["seed"] for trial in summary["trials"]]
+        [0, 1]
+    """
+    (label, (found, settings)), *others = parse_agents([agent]).items()
+    if others:
+        raise ValueError("search runs one agent; nas_gym.compare runs several.")
+    folder = Path("runs") / env / folder_name(label) if out is None else Path(out)
+    wanted = SearchSettings(env, found, queries, seeds, first_seed, env_arguments, settings)
+    return run_search(wanted, folder, progress_bar=progress_bar)
+
+
+class LockstepSearch:
+    """A search whose trials run in lockstep in this process, and its folder.
+
+    The folder holds ``history.jsonl`` and ``checkpoint.npz``. The history grows with each
+    checkpoint, which stores the history's length at that time. A resumed search overwrites
+    everything after that length: it was written by a process that was interrupted.
+
+    Args:
+        settings: Settings of the search; its method must run in lockstep.
+        folder: Output folder.
+
+    Raises:
+        ValueError: If the folder holds another search, or the agent cannot search the environment.
+        DamagedDataError: If the history is shorter than its checkpoint says.
     """
 
     def __init__(self, settings: SearchSettings, folder: Path) -> None:
         self.settings = settings
         self.folder = folder
-        self.envs = make_envs(settings)
+        self.envs = settings.make_envs()
         self.task: Task = self.envs.task
-        registered = find_agent(settings.agent)
+        method: Any = settings.method
+        check_config(folder, self.config())
         if not (folder / "config.json").exists():
-            # what it refuses, it refuses before anything is written
-            registered.make_agent(self.envs, settings.agent_settings, seed=settings.first_seed)
-        take_config(folder, self.config())
+            method.check_environment(settings.env, settings.env_arguments)
+        write_config(folder, self.config())
         checkpoint = folder / "checkpoint.npz"
         state = read_arrays(checkpoint) if checkpoint.exists() else {}
         if state:
-            self.envs.restore_state(_part(state, "env/"))
+            self.envs.restore_state(_entries_after(state, "env/"))
         self.recorder = RecordVectorSearch(self.envs)
-        self.agent = registered.make_agent(
-            self.recorder, settings.agent_settings, seed=settings.first_seed
-        )
-        self._seconds = np.empty((0, settings.seeds))  # of the agent, before this process
+        self.agent = method.make_agent(self.recorder, settings.first_seed)
+        self._earlier_seconds = np.empty((0, settings.seeds))  # of the agent, in other processes
         self._written = 0  # queries in the history
-        self._bytes = 0
+        self._bytes = 0  # of the history
         if state:
             self._restore(state)
 
     @property
     def history_file(self) -> Path:
-        """Where the history is."""
+        """Path of the history."""
         return self.folder / "history.jsonl"
 
     def config(self) -> dict[str, Any]:
-        """All that determines the history: settings, task and versions."""
+        """Return everything that determines the history: settings, task and versions."""
         return {
-            **describe(self.settings, self.task),
+            **self.settings.describe(self.task),
             "seeds": self.settings.seeds,
             "first_seed": self.settings.first_seed,
         }
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self.agent.load_state_dict(_part(state, "agent/"), began=True)
-        self._seconds = state["agent_seconds"]
+        self.agent.load_state_dict(_entries_after(state, "agent/"), began=True)
+        self._earlier_seconds = state["agent_seconds"]
         self._written, self._bytes = int(state["queries"]), int(state["bytes"])
         if not self.history_file.exists() or self.history_file.stat().st_size < self._bytes:
             raise DamagedDataError(
                 f"{self.history_file} is shorter than its checkpoint says. "
-                "Delete the folder to search anew."
+                "Delete the folder to search again."
             )
 
     @property
     def queries(self) -> int:
-        """How many queries each trial has made."""
+        """Number of queries that each trial has made."""
         return min(self.envs.history.queries, self.settings.queries)
 
     def curves(self) -> Curves:
-        """How the trials stood after each query."""
-        spent = self.recorder.agent_seconds
-        before = self._seconds[-1] if len(self._seconds) else 0.0
-        seconds = np.concatenate([self._seconds, before + spent]) if len(spent) else self._seconds
+        """Return the state of the trials after each query."""
+        spent, earlier = self.recorder.agent_seconds, self._earlier_seconds
+        before = earlier[-1] if len(earlier) else 0.0
+        seconds = np.concatenate([earlier, before + spent]) if len(spent) else earlier
         history = self.envs.history
         rewards = self.task.reward(history.indices, history.keys)
         found = compute_curves(self.task, history.indices, rewards, seconds)
         return found.first_queries(self.settings.queries)
 
     def advance(self, queries: int) -> Curves:
-        """Search on, up to so many queries of each trial, and write it down."""
+        """Search until each trial has made a number of queries, and write a checkpoint."""
         while self.queries < queries:
             self.agent.query()
         with self.recorder.paused():
-            return self._save()
+            return self.write_checkpoint()
 
-    def _save(self) -> Curves:
+    def write_checkpoint(self) -> Curves:
+        """Append new queries to the history, and write the state of agent and environments."""
         curves = self.curves()
-        text = records.lines(self.task, curves, self.settings.seed_list, self._written)
+        text = history_lines(self.task, curves, self.settings.seed_list, self._written)
         mode = "r+b" if self.history_file.exists() else "w+b"
         with explain_write_errors(self.history_file), self.history_file.open(mode) as file:
             file.truncate(self._bytes)
@@ -128,63 +208,67 @@ class Run:
         return curves
 
 
-def _part(state: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+def _entries_after(state: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """Return the entries whose keys start with a prefix, without the prefix."""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def run_search(
     settings: SearchSettings, folder: Path, *, progress_bar: bool = True
 ) -> dict[str, Any]:
-    """Run a search, or take it up where it was cut off, and sum it up.
+    """Run a search, or the rest of an interrupted one, and write its results; see :func:`search`.
 
-    Writes into ``folder``: ``config.json``, ``history.jsonl`` (see
-    :func:`nas_gym.experiments.records.lines`), ``summary.json``, ``curves.png``, ``in_common.png``
-    (of the first trial: :mod:`nas_gym.recording.choice_frequencies`), ``agent.safetensors``
-    (:meth:`nas_gym.agents.Agent.save`; not of stable-baselines3's), TensorBoard event files for
-    each seed, and what it needs to go on where it was cut off. A run that was
-    killed and taken up again ends with the same history as one that was not, seconds aside.
+    Args:
+        settings: Settings of the search.
+        folder: Output folder.
+        progress_bar: Whether to show a progress bar on the terminal.
 
     Returns:
-        the summary, as written to ``summary.json``.
+        The summary, as written to ``summary.json``.
 
     Raises:
-        ValueError: the folder holds another search, or a trial failed.
-        DataError: the folder cannot be written to.
+        ValueError: If the folder holds another search, the agent cannot search the environment,
+            or a trial failed.
+        DataError: If data is missing, or the folder cannot be written to.
     """
-    from nas_gym.experiments.figures import curves_figure, png, styles
+    from nas_gym.experiments.figures import curves_figure, styles, to_png
 
-    run = _search_in_lockstep if settings.runs_in_lockstep else _search_trial_by_trial
-    trials = run(settings, folder, progress_bar)
-    summary = summarize(settings, trials, json.loads((folder / "config.json").read_text()))
+    run: Callable[[SearchSettings, Path, bool], TrialResults]
+    run = _search_in_lockstep if settings.method.runs_in_lockstep else _search_trial_by_trial
+    results = run(settings, folder, progress_bar)
+    summary = summarize_search(settings, results, json.loads((folder / "config.json").read_text()))
     write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    figure = curves_figure([trials], styles([trials.agent]))
-    write_atomically(folder / "curves.png", png(figure))
-    write_atomically(
-        folder / "in_common.png", png(plot_choice_frequencies(trials.task, trials.curves, 0))
-    )
+    figure = curves_figure([results], styles([results.agent]))
+    write_atomically(folder / "curves.png", to_png(figure))
+    figure = plot_choice_frequencies(results.task, results.curves, 0)
+    write_atomically(folder / "in_common.png", to_png(figure))
     return summary
 
 
-def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bool) -> Trials:
-    use_one_thread(settings)
-    run = Run(settings, folder)
+def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bool) -> TrialResults:
+    run = LockstepSearch(settings, folder)
+    if settings.uses_torch(run.task):
+        use_one_torch_thread()
+    name, config = settings.method.name, run.config()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total} queries x {task.fields[seeds]} seeds"),
         TimeRemainingColumn(),
     )
-    folders = _run_folders(settings, folder)
-    named = {"env": settings.env, "agent": settings.agent, **run.config()["agent_settings"]}
-    events = EventWriter(folders, run.task, settings.queries, named)
+    events = EventWriter(
+        _event_folders(settings, folder), run.task, settings.queries, _hyperparams(config)
+    )
     with Progress(*columns, disable=not progress_bar) as progress:
-        label = f"{settings.agent} on {settings.env}"
         bar = progress.add_task(
-            label, total=settings.queries, completed=run.queries, seeds=settings.seeds
+            f"{name} on {settings.env}",
+            total=settings.queries,
+            completed=run.queries,
+            seeds=settings.seeds,
         )
         found = run.curves()
-        for chunk in range(1, _CHUNKS + 1):
-            target = -(-settings.queries * chunk // _CHUNKS)
+        for checkpoint in range(1, _CHECKPOINTS + 1):
+            target = -(-settings.queries * checkpoint // _CHECKPOINTS)
             if run.queries < target:
                 found = run.advance(target)
                 with run.recorder.paused():
@@ -192,53 +276,79 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
             progress.update(bar, completed=run.queries)
     events.close(found, run.agent.diagnostics())
     run.agent.save(folder / "agent")
-    env = settings.env
-    return Trials(env, env, settings.agent, run.task, settings.seed_list, found, {})
+    env = config["searched_env"]
+    return TrialResults(settings.env, env, name, run.task, settings.seed_list, found, {})
 
 
-def _search_trial_by_trial(settings: SearchSettings, folder: Path, progress_bar: bool) -> Trials:
-    contender = Contender(settings.agent, settings, folder)
-    (trials,) = run_missing([contender], progress_bar=progress_bar)
-    if trials.failures:
-        seed, error = next(iter(trials.failures.items()))
+def _search_trial_by_trial(
+    settings: SearchSettings, folder: Path, progress_bar: bool
+) -> TrialResults:
+    search = StoredSearch(settings.method.name, settings, folder)
+    search.check()
+    (results,) = run_missing([search], progress_bar=progress_bar)
+    if results.failures:
+        seed, error = next(iter(results.failures.items()))
         raise ValueError(
-            f"{len(trials.failures)} of {settings.seeds} trials failed; that of seed {seed} with "
-            f"{error.splitlines()[0]} ({folder / f'failed-{seed}.txt'} has all of it.)"
+            f"{error.splitlines()[0]} ({len(results.failures)} of {settings.seeds} trials of "
+            f"{results.agent} failed; {folder / f'failed-{seed}.txt'} has the traceback.)"
         )
-    text = records.lines(trials.task, trials.curves, trials.seeds, 0)
+    text = history_lines(results.task, results.curves, results.seeds, 0)
     write_atomically(folder / "history.jsonl", text.encode())
-    folders = _run_folders(settings, folder)
-    named = {"env": settings.env, "agent": settings.agent, **contender.config["agent_settings"]}
-    write_events(folders, trials.task, trials.curves, named)
-    return trials
+    folders = _event_folders(settings, folder)
+    write_events(folders, results.task, results.curves, _hyperparams(search.config))
+    return results
 
 
-def _run_folders(settings: SearchSettings, folder: Path) -> list[Path]:
+def _hyperparams(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of TensorBoard's hyper-parameters tab."""
+    return {"env": config["env"], "agent": config["agent"], **config["agent_settings"]}
+
+
+def _event_folders(settings: SearchSettings, folder: Path) -> list[Path]:
     return [folder / f"seed-{seed}" for seed in settings.seed_list]
 
 
-def summarize(settings: SearchSettings, trials: Trials, config: dict[str, Any]) -> dict[str, Any]:
-    """What a search came to: per budget of queries over the trials, and per trial at the end."""
-    found, task = trials.curves, trials.task
+def summarize_search(
+    settings: SearchSettings, results: TrialResults, config: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the summary of a search.
+
+    It holds the entries of ``config.json`` (``env``, ``agent``, ``queries``, ``env_arguments``,
+    ``agent_settings``, ``searched_env``, ``task``, ``versions``), ``seeds`` and ``first_seed``, and
+
+    * ``metric``: ``name``, ``unit`` and ``maximize`` of what is reported, and ``optimum``, its best
+      value over the search space, ``null`` if unknown;
+    * ``agent_seconds``: time that the agent spent on proposing and learning, over all trials;
+    * ``at_queries``: statistics over the trials at several numbers of queries, see
+      :func:`nas_gym.experiments.statistics.at_queries`;
+    * ``trials``: for each trial its ``seed``, the ``index`` and ``arch`` (text) of its last
+      incumbent, with ``report`` and ``regret``, and the number of ``unique_queries``.
+
+    Args:
+        settings: Settings of the search.
+        results: Finished trials.
+        config: Content of ``config.json``.
+    """
+    found, task = results.curves, results.task
     last = found.incumbents[-1]
+    columns = {
+        "seed": results.seeds,
+        "index": last.tolist(),
+        "arch": task.space.to_text(task.space.decode(last)),
+        "report": found.reports[-1].tolist(),
+        "regret": found.regrets[-1].tolist(),
+        "unique_queries": found.unique[-1].tolist(),
+    }
     return {
         **config,
         "seeds": settings.seeds,
         "first_seed": settings.first_seed,
+        "metric": describe_report(task),
         "optimum": task.optimum,
         "agent_seconds": float(found.agent_seconds[-1].sum()),
         "at_queries": at_queries(found),
         "trials": [
-            {"seed": seed, "index": int(index), "arch": arch, "report": float(report),
-             "regret": float(regret), "unique_queries": int(unique)}
-            for seed, index, arch, report, regret, unique in zip(
-                trials.seeds,
-                last,
-                task.space.to_text(task.space.decode(last)),
-                found.reports[-1],
-                found.regrets[-1],
-                found.unique[-1],
-                strict=True,
-            )
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
         ],
-    }  # fmt: skip
+    }

@@ -1,32 +1,48 @@
-"""What determines a search's history, and agents as the command line names them."""
+"""Settings of a search: everything that determines its history."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from nas_gym.agents.registry import agent_names
-from nas_gym.agents.sb3.models import ALGORITHMS
-from nas_gym.utils.expressions import parse_calls
+import nas_gym
+from nas_gym.envs.base import SearchVectorEnv
+from nas_gym.experiments.environments import make_search_envs, networks_device
+from nas_gym.experiments.methods import (
+    AgentLike,
+    SearchMethod,
+    find_method,
+    import_path,
+    source_identity,
+)
+from nas_gym.tasks import Task
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What determines a search's history.
+    """Everything that determines the history of a search.
 
     Attributes:
-        env: the environment's ID.
-        agent: Name of :func:`nas_gym.agents.registry.agent_names`, or of
-            :data:`nas_gym.agents.sb3.ALGORITHMS`.
-        queries: architecture evaluations of each trial.
-        seeds: the number of trials; trial ``i`` has seed ``first_seed + i``.
-        first_seed: the seed of the first trial.
-        env_arguments: further arguments of ``gym.make_vec``, such as ``report``.
-        agent_settings: settings of the agent that differ from its defaults.
+        env: Environment ID.
+        agent: Name, ``"module:Class"``, ``"module:function"``, agent class, or plain function; see
+            :func:`nas_gym.experiments.methods.find_method`.
+        queries: Architecture evaluations per trial, at least 1.
+        seeds: Number of trials, at least 1; trial ``i`` has seed ``first_seed + i``.
+        first_seed: Seed of the first trial, at least 0.
+        env_arguments: Further arguments of ``gym.make_vec``, such as ``report``.
+        agent_settings: Settings of the agent that differ from its defaults.
+
+    Raises:
+        ValueError: If there is no such agent, or a number or a setting is outside its range.
+        TypeError: If the agent has no such setting, or it has another type.
     """
 
     env: str
-    agent: str
+    agent: AgentLike
     queries: int
     seeds: int
     first_seed: int = 0
@@ -34,32 +50,81 @@ class SearchSettings:
     agent_settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.agent not in (*agent_names(), *ALGORITHMS):
-            names = ", ".join([*agent_names(), *ALGORITHMS])
-            raise ValueError(f"There is no agent {self.agent!r}. There are: {names}.")
-        if self.queries < 1 or self.seeds < 1 or self.first_seed < 0:
-            raise ValueError("A search needs at least one query and one seed, none below 0.")
+        for name, low in (("queries", 1), ("seeds", 1), ("first_seed", 0)):
+            value = getattr(self, name)
+            if value < low:
+                raise ValueError(f"{name} must be at least {low}, got {value}.")
         if "seed" in self.agent_settings:
-            raise ValueError("Seeds are given by first_seed (--first-seed) and seeds (--seeds).")
+            raise ValueError(
+                "seed is no setting of an agent: give first_seed (--first-seed) and seeds "
+                "(--seeds)."
+            )
+        _ = self.method  # refuses unknown agents and settings
+
+    @cached_property
+    def method(self) -> SearchMethod:
+        """The search method that ``agent`` and ``agent_settings`` stand for."""
+        return find_method(self.agent, self.agent_settings)
 
     @property
     def seed_list(self) -> list[int]:
-        """The seeds of the trials."""
+        """Seeds of the trials."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
 
-    @property
-    def runs_in_lockstep(self) -> bool:
-        """Whether the agent runs many trials at once; stable-baselines3 runs one."""
-        return self.agent not in ALGORITHMS
+    def make_envs(self) -> SearchVectorEnv:
+        """Return the vector environment of the search, with one environment per trial."""
+        return make_search_envs(self.env, self.seeds, self.queries, self.env_arguments)
+
+    def make_task(self) -> Task:
+        """Return the task that is searched."""
+        return replace(self, seeds=1).make_envs().task
+
+    def describe(self, task: Task) -> dict[str, Any]:
+        """Return everything that determines the history of a trial, except its seed, for JSON.
+
+        Args:
+            task: Task that is searched.
+
+        Raises:
+            FileNotFoundError: If the file of a pretrained agent does not exist.
+        """
+        method = self.method
+        packages = ["numpy", *(["torch"] if self.uses_torch(task) else []), *method.packages]
+        described: dict[str, Any] = {
+            "env": self.env,
+            "agent": method.name,
+            "queries": self.queries,
+            "env_arguments": {
+                name: _describe_argument(value) for name, value in self.env_arguments.items()
+            },
+            "agent_settings": method.all_settings(task),
+            "searched_env": method.searched_env(self.env),
+            "task": task.describe(),
+            "versions": {
+                "nas_gym": nas_gym.__version__,
+                **{package: version(package) for package in dict.fromkeys(packages)},
+            },
+            **method.identity(),
+        }
+        # as it comes back from a file, where tuples are lists
+        return dict(json.loads(json.dumps(described, default=str)))
+
+    def uses_torch(self, task: Task) -> bool:
+        """Return whether the agent or the environment computes with PyTorch."""
+        return "torch" in self.method.packages or networks_device(task) is not None
 
 
-def parse_agents(text: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Parse a list of agents such as ``"random,rea(population_size=10),ppo"``.
+def use_one_torch_thread() -> None:
+    """Let PyTorch use one core in this process: small neural networks gain nothing from more."""
+    import torch
 
-    Returns:
-        Names and settings by label; the labels are the parts of the text.
+    torch.set_num_threads(1)
 
-    Raises:
-        ValueError: If the text has another form, or an agent is listed twice.
-    """
-    return {label: (call.name, dict(call.arguments)) for label, call in parse_calls(text).items()}
+
+def _describe_argument(value: Any) -> Any:
+    """Return an argument for JSON: an object by its class; its task describes the rest."""
+    if value is None or isinstance(value, bool | int | float | str | list | dict):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    return {"class": import_path(type(value)), **source_identity(type(value))}

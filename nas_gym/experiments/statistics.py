@@ -1,4 +1,4 @@
-"""What comparisons report: averages with intervals, ranks reached, and who is better how often."""
+"""Statistics of comparisons: averages, intervals, ranks reached, probabilities of improvement."""
 
 from __future__ import annotations
 
@@ -8,83 +8,109 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.experiments.bootstrap import average, improvement, interval
-from nas_gym.experiments.records import Trials
+from nas_gym.experiments.bootstrap import (
+    average_trials,
+    confidence_interval,
+    probability_of_improvement,
+)
+from nas_gym.experiments.records import TrialResults
 from nas_gym.recording.curves import Curves
+from nas_gym.tasks import Task
 
 BUDGETS = (50, 100, 150, 500, 1000)
-"""Numbers of queries at which summaries tell how the searches stood."""
+"""Numbers of queries at which summaries describe the incumbents."""
 
 UNIQUE_BUDGETS = (50, 100, 150)
-"""Numbers of distinct architectures at which summaries tell the same."""
+"""Numbers of distinct architectures at which summaries describe the incumbents."""
 
 RANKS = {"best": 1, "top_3": 3, "top_10": 10}
-"""Ranks by the reported metric that a search may reach."""
+"""Ranks by the reported metric; summaries hold the share of trials that reach them."""
 
 
-def summarize(trials: Sequence[Trials]) -> dict[str, Any]:
-    """What a comparison came to, as written to ``summary.json``.
+def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
+    """Return the summary of a comparison, as written to ``summary.json``.
 
-    * ``environments``: for each environment's ID
+    * ``environments``: for each environment ID
 
-      * ``task``: :meth:`nas_gym.tasks.Task.describe`; ``metric``: ``name``, ``unit`` and
-        ``maximize`` of the reported metric; ``architectures``: how many the space has;
-      * ``optimum``: the reported metric's best value, null where nobody knows it;
-        ``median_regret``: the unit of normalized regret, see
-        :attr:`nas_gym.tasks.Task.regret_unit`; ``queries``: of each trial;
-      * ``agents``: for each agent's name
+      * ``task``: :meth:`nas_gym.Task.describe`;
+      * ``metric``: ``name``, ``unit`` and ``maximize`` of the reported metric, and ``regret_of``,
+        the column or the reward that regrets refer to, see :func:`describe_report`;
+      * ``architectures``: size of the search space;
+      * ``optimum``: best value of the reported metric, ``null`` if unknown;
+      * ``median_regret``: unit of normalized regret, see :attr:`nas_gym.Task.regret_unit`;
+      * ``queries``: number of queries of each trial;
+      * ``agents``: for each agent
 
-        * ``searched_env``: the ID of the same task in the mode that the agent searched in;
-          ``trials``: how many finished; their ``seeds``; ``failures``: error texts by seed;
+        * ``searched_env``: ID of the same task in the mode that the agent searched in;
+        * ``trials``: number of finished trials; ``seeds``: their seeds; ``failures``: error texts
+          of the other trials by seed;
         * ``at_queries``: for each of :data:`BUDGETS` and the last query, ``report`` and
-          ``regret`` of the incumbents (see :func:`statistics`) and the mean of
-          ``unique_queries``, distinct architectures queried;
-        * ``at_unique_queries``: the same for each of :data:`UNIQUE_BUDGETS`, as each trial stood
-          when it had queried so many distinct architectures, or at its end if it never did;
-          ``queries`` is the mean of all queries until then, ``complete`` the share of trials that
-          got so far;
-        * ``reached``: for each of :data:`RANKS`, the share of trials whose last incumbent's
-          reported metric is at least that of the architecture of this rank, null where nobody
-          knows;
-        * ``unique_queries``, ``agent_seconds`` and ``training_seconds``: means over trials, at
-          the end; the last one is what the benchmark says that training would have taken, null
-          where it does not say;
+          ``regret`` of the incumbents (see :func:`describe_values`), and the mean of
+          ``unique_queries``, the number of distinct architectures queried;
+        * ``at_unique_queries``: the same for each of :data:`UNIQUE_BUDGETS`, at the query in which
+          a trial has queried this many distinct architectures, or at its last query; ``queries``
+          is the mean number of that query, ``complete`` the share of trials that have queried
+          enough distinct architectures;
+        * ``reached``: for each of :data:`RANKS`, the share of trials whose last incumbent is at
+          least as good as the architecture of this rank, ``null`` if unknown;
+        * ``unique_queries``, ``agent_seconds`` and ``training_seconds``: means over the trials
+          after the last query; ``training_seconds`` is the time that training the queried
+          architectures takes according to the benchmark, ``null`` if it does not state this;
 
-      * ``probability_of_improvement``: for each agent and each other one, the ``probability``
-        that a trial of the first ends with less regret than one of the other (ties count half)
-        and its ``interval``;
+      * ``probability_of_improvement``: for each agent and each other agent, the ``probability``
+        that a trial of the first ends with less regret than a trial of the other (ties count
+        half), and its ``interval``;
 
-    * ``aggregate``, over all environments, null where there is but one:
+    * ``aggregate``: over all environments, ``null`` if there is only one:
 
       * ``agents``: for each agent, ``normalized_regret``: ``iqm`` and ``iqm_interval`` over its
-        trials in all environments at the end;
+        trials in all environments after the last query;
       * ``probability_of_improvement``: as above, the mean over environments.
 
-    Intervals are [low, high], 95 %, see :mod:`nas_gym.experiments.bootstrap`. What no trial tells
-    is null; so is what is said over all environments of an agent that failed in one altogether.
+    Intervals are [low, high], 95 %, see :mod:`nas_gym.experiments.bootstrap`. A value is ``null``
+    if no trial determines it. The aggregate of an agent is ``null`` if all its trials failed in
+    one of the environments.
+
+    Args:
+        results: Results of every agent in every environment.
     """
-    environments = by_env(trials)
+    environments = group_by_environment(results)
     return {
         "environments": {env: _environment(members) for env, members in environments.items()},
         "aggregate": _aggregate(list(environments.values())) if len(environments) > 1 else None,
     }
 
 
-def by_env(trials: Sequence[Trials]) -> dict[str, list[Trials]]:
-    """The trials of each environment, in order of appearance."""
-    result: dict[str, list[Trials]] = {}
-    for one in trials:
+def describe_report(task: Task) -> dict[str, Any]:
+    """Return ``name``, ``unit`` and ``maximize`` of what a task reports, and ``regret_of``.
+
+    ``regret_of`` names the column that regrets refer to. Under a reward that combines several
+    metrics, it is this reward of the reported column.
+    """
+    metric = task.report_metric
+    return {
+        "name": metric.name,
+        "unit": metric.unit,
+        "maximize": metric.maximize,
+        "regret_of": str(task.report) if metric == task.metric(task.report) else metric.description,
+    }
+
+
+def group_by_environment(results: Sequence[TrialResults]) -> dict[str, list[TrialResults]]:
+    """Return the results of each environment, in order of appearance."""
+    result: dict[str, list[TrialResults]] = {}
+    for one in results:
         result.setdefault(one.env, []).append(one)
     return result
 
 
-def statistics(values: NDArray[np.float64]) -> dict[str, Any]:
-    """Averages of ``(trials,)`` values.
+def describe_values(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Return averages of values, ``(trials,)``.
 
     Returns:
-        ``mean``, ``std`` (of the sample; 0 for one trial), ``median``, ``iqm`` (interquartile
-        mean: that of the middle half), and 95 % intervals ``mean_interval`` and ``iqm_interval``,
-        [low, high]. All of them are ``None`` where there are no trials.
+        ``mean``, ``std`` (sample standard deviation; 0 for one trial), ``median``, ``iqm``
+        (interquartile mean, of the middle half), and the 95 % intervals ``mean_interval`` and
+        ``iqm_interval``, [low, high]. All of them are ``None`` if there are no trials.
     """
     if len(values) == 0:
         names = ("mean", "std", "median", "iqm", "mean_interval", "iqm_interval")
@@ -93,20 +119,20 @@ def statistics(values: NDArray[np.float64]) -> dict[str, Any]:
         "mean": float(values.mean()),
         "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         "median": float(np.median(values)),
-        "iqm": float(average(values, "iqm")),
-        "mean_interval": interval(values, "mean").tolist(),
-        "iqm_interval": interval(values, "iqm").tolist(),
+        "iqm": float(average_trials(values, "iqm")),
+        "mean_interval": confidence_interval(values, "mean").tolist(),
+        "iqm_interval": confidence_interval(values, "iqm").tolist(),
     }
 
 
 def at_queries(curves: Curves) -> dict[str, Any]:
-    """How trials stood at each of :data:`BUDGETS` and at their last query."""
+    """Return statistics of the incumbents at each of :data:`BUDGETS` and at the last query."""
     queries = len(curves.regrets)
     budgets = [q for q in BUDGETS if q < queries] + [queries] * (queries > 0)
     return {
         str(q): {
-            "report": statistics(curves.reports[q - 1]),
-            "regret": statistics(curves.regrets[q - 1]),
+            "report": describe_values(curves.reports[q - 1]),
+            "regret": describe_values(curves.regrets[q - 1]),
             "unique_queries": _mean(curves.unique[q - 1]),
         }
         for q in budgets
@@ -114,7 +140,7 @@ def at_queries(curves: Curves) -> dict[str, Any]:
 
 
 def at_unique_queries(curves: Curves) -> dict[str, Any]:
-    """How trials stood when they had queried each of :data:`UNIQUE_BUDGETS` architectures."""
+    """Return statistics of the incumbents at each of :data:`UNIQUE_BUDGETS`."""
     queries, trials = curves.unique.shape
     result = {}
     for unique in (u for u in UNIQUE_BUDGETS if u <= queries):
@@ -123,8 +149,8 @@ def at_unique_queries(curves: Curves) -> dict[str, Any]:
         last = np.where(complete, enough.argmax(axis=0), queries - 1)
         each = np.arange(trials)
         result[str(unique)] = {
-            "report": statistics(curves.reports[last, each]),
-            "regret": statistics(curves.regrets[last, each]),
+            "report": describe_values(curves.reports[last, each]),
+            "regret": describe_values(curves.regrets[last, each]),
             "queries": _mean(last + 1),
             "complete": _mean(complete),
         }
@@ -134,27 +160,34 @@ def at_unique_queries(curves: Curves) -> dict[str, Any]:
 def performance_profile(
     regrets: NDArray[np.float64], taus: NDArray[np.float64], strata: Sequence[int] | None = None
 ) -> NDArray[np.float64]:
-    """The share of trials whose regret is at most ``tau``, for each of ``taus``.
+    """Return the share of trials whose regret is at most ``tau``, for each of ``taus``.
 
     Args:
-        regrets: ``(trials,)``, normalized where they are of several environments.
-        taus: ``(points,)``.
-        strata: numbers of trials of each environment, in the order of ``regrets``.
+        regrets: Regrets, ``(trials,)``; normalized if they are from several environments.
+        taus: Regrets to compare with, ``(points,)``.
+        strata: Numbers of trials of each environment, in the order of ``regrets``.
 
     Returns:
-        ``(3, points)``: the share, and the ends of its 95 % interval at each point.
+        The share, and the ends of its 95 % interval, ``(3, points)``.
     """
     within = (regrets <= taus[:, None]).astype(np.float64)
-    return np.vstack([average(within, "mean"), interval(within, "mean", strata)])
+    return np.vstack([average_trials(within, "mean"), confidence_interval(within, "mean", strata)])
 
 
-def final_regrets(trials: Trials) -> NDArray[np.float64]:
-    """The regrets of the trials' last incumbents, ``(trials,)``."""
-    return trials.curves.regrets[-1] if trials.seeds else np.empty(0)
+def final_regrets(results: TrialResults) -> NDArray[np.float64]:
+    """Return the regrets of the trials' last incumbents, ``(trials,)``."""
+    return results.curves.regrets[-1] if results.seeds else np.empty(0)
 
 
-def normalized_regrets(environments: Sequence[Sequence[Trials]]) -> dict[str, list[Any]]:
-    """Of each agent with trials in every environment: an array ``(trials,)`` for each of these."""
+def normalized_regrets(environments: Sequence[Sequence[TrialResults]]) -> dict[str, list[Any]]:
+    """Return the normalized final regrets of agents that have trials in every environment.
+
+    Args:
+        environments: Results of each environment.
+
+    Returns:
+        One array ``(trials,)`` per environment, by agent.
+    """
     agents = list(dict.fromkeys(one.agent for members in environments for one in members))
     result: dict[str, list[Any]] = {agent: [] for agent in agents}
     for members in environments:
@@ -164,12 +197,11 @@ def normalized_regrets(environments: Sequence[Sequence[Trials]]) -> dict[str, li
     return {agent: found for agent, found in result.items() if len(found) == len(environments)}
 
 
-def _environment(members: list[Trials]) -> dict[str, Any]:
+def _environment(members: list[TrialResults]) -> dict[str, Any]:
     task = members[0].task
-    metric = task.metric(task.report)
     return {
         "task": task.describe(),
-        "metric": {"name": metric.name, "unit": metric.unit, "maximize": metric.maximize},
+        "metric": describe_report(task),
         "architectures": task.space.size,
         "optimum": task.optimum,
         "median_regret": task.regret_unit,
@@ -181,28 +213,28 @@ def _environment(members: list[Trials]) -> dict[str, Any]:
     }
 
 
-def _agent(trials: Trials) -> dict[str, Any]:
-    curves = trials.curves
+def _agent(results: TrialResults) -> dict[str, Any]:
+    curves = results.curves
     training = curves.training_seconds
     return {
-        "searched_env": trials.searched_env,
-        "trials": len(trials.seeds),
-        "seeds": trials.seeds,
-        "failures": {str(seed): error for seed, error in trials.failures.items()},
+        "searched_env": results.searched_env,
+        "trials": len(results.seeds),
+        "seeds": results.seeds,
+        "failures": {str(seed): error for seed, error in results.failures.items()},
         "at_queries": at_queries(curves),
         "at_unique_queries": at_unique_queries(curves),
-        "reached": _reached(trials),
+        "reached": _reached(results),
         "unique_queries": _mean(curves.unique[-1:]),
         "agent_seconds": _mean(curves.agent_seconds[-1:]),
         "training_seconds": None if training is None else _mean(training[-1:]),
     }
 
 
-def _reached(trials: Trials) -> dict[str, float | None]:
-    ranked = trials.task.ranked_regrets
+def _reached(results: TrialResults) -> dict[str, float | None]:
+    ranked = results.task.ranked_regrets
     if ranked is None:
         return dict.fromkeys(RANKS)
-    last = final_regrets(trials)
+    last = final_regrets(results)
     return {name: _mean(last <= ranked[min(rank, len(ranked)) - 1]) for name, rank in RANKS.items()}
 
 
@@ -210,7 +242,7 @@ def _mean(values: NDArray[Any]) -> float | None:
     return float(values.mean()) if values.size else None
 
 
-def _aggregate(environments: list[list[Trials]]) -> dict[str, Any]:
+def _aggregate(environments: list[list[TrialResults]]) -> dict[str, Any]:
     normalized = normalized_regrets(environments)
     agents = dict.fromkeys(one.agent for members in environments for one in members)
     return {
@@ -228,24 +260,28 @@ def _pooled(regrets: list[NDArray[np.float64]] | None) -> dict[str, Any]:
         return {"iqm": None, "iqm_interval": None}
     values, strata = np.concatenate(regrets), [len(one) for one in regrets]
     return {
-        "iqm": float(average(values, "iqm")),
-        "iqm_interval": interval(values, "iqm", strata).tolist(),
+        "iqm": float(average_trials(values, "iqm")),
+        "iqm_interval": confidence_interval(values, "iqm", strata).tolist(),
     }
 
 
 def _improvements(
     regrets: dict[str, list[NDArray[np.float64]] | None],
 ) -> dict[str, dict[str, Any]]:
-    """For each agent and each other one: regrets in each environment, ``None`` where missing."""
+    """Return the probability of improvement of each agent over each other agent.
+
+    Args:
+        regrets: One array ``(trials,)`` per environment, by agent; ``None`` if there are no trials.
+    """
     result: dict[str, dict[str, Any]] = {agent: {} for agent in regrets}
-    for i, (a, of_a) in enumerate(regrets.items()):
-        for b, of_b in list(regrets.items())[i + 1 :]:
-            if of_a is None or of_b is None:
+    for i, (a, regrets_a) in enumerate(regrets.items()):
+        for b, regrets_b in list(regrets.items())[i + 1 :]:
+            if regrets_a is None or regrets_b is None:
                 result[a][b] = result[b][a] = {"probability": None, "interval": None}
                 continue
-            probability, (low, high) = improvement(of_a, of_b)
+            probability, (low, high) = probability_of_improvement(regrets_a, regrets_b)
             result[a][b] = {"probability": probability, "interval": [float(low), float(high)]}
-            # the other way round is the same thing said again
+            # the probability in the other direction follows from this one
             result[b][a] = {
                 "probability": 1 - probability,
                 "interval": [float(1 - high), float(1 - low)],

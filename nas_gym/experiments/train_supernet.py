@@ -1,4 +1,4 @@
-"""Train a supernet from the command line: with a progress bar, TensorBoard and checkpoints."""
+"""Training of a supernet with a progress bar, TensorBoard event files and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ def run_supernet_training(
     seed: int = 0,
     **settings: Any,
 ) -> tuple[Path, Supernet]:
-    """Train the supernet of a search space on a data set; goes on where that was cut off.
+    """Train the supernet of a search space on a data set; resume from the last saved epoch.
 
     Args:
         space: ``"NB201"`` or ``"DARTS"``.
-        dataset: images by name, or a folder or zip file of them.
-        out: the file, ``.safetensors``; by default that of the cache, which environments find.
-            TensorBoard event files lie beside it, in a folder of its name.
-        size: images of a folder are scaled to so many pixels.
-        device: where to compute.
-        seed: of weights and training.
-        **settings: other numbers than those of :func:`nas_gym.networks.plans.supernet_plan`, such
-            as ``epochs`` and ``channels``.
+        dataset: Name of images, or a folder or zip file of images.
+        out: File of the supernet, ``.safetensors``; by default the cached one, which environments
+            find. A folder of the same name, without the suffix, receives TensorBoard event files.
+        size: Height and width in pixels that images of a folder are scaled to.
+        device: Device to compute on.
+        seed: Seed of the initial weights and of the training.
+        **settings: Values that differ from :func:`nas_gym.networks.plans.supernet_plan`, such as
+            ``epochs`` and ``channels``.
 
     Returns:
-        the file, and what is in it.
+        The file, and the supernet in it.
 
     Raises:
-        ValueError: an unknown space, device or setting, or the file is of other settings.
-        DataError: images that are not here, or a file that cannot be read or written.
-        TrainingError: it diverged, or memory does not do.
+        ValueError: If the space, the device or a setting is unknown, or the file was trained with
+            other settings.
+        DataError: If images are missing, or a file cannot be read or written.
+        TrainingError: If the training diverges, or there is too little memory.
     """
     from stable_baselines3.common.logger import configure
 
     where = find_device(device)
     data = images.load_images(dataset, size)
     plan = supernet_plan(space, data, seed).with_settings(**settings)
-    path = supernet_path(plan, data.name) if out is None else _named(out)
+    path = supernet_path(plan, data.name) if out is None else _with_suffix(out)
     logger = configure(str(path.with_suffix("")), ["tensorboard"])
     with progress_bar(f"{space} on {data.name}", plan.training.epochs) as show:
 
@@ -63,6 +64,6 @@ def run_supernet_training(
     return path, found
 
 
-def _named(out: Path) -> Path:
-    """The file with its ending; a name may have dots of its own, such as ``lr0.05``."""
+def _with_suffix(out: Path) -> Path:
+    """Return a path with the suffix ``.safetensors``; names such as ``lr0.05`` keep their dots."""
     return out if out.suffix == ".safetensors" else out.with_name(f"{out.name}.safetensors")

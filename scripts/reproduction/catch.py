@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.experiments.figures import styles
-from nas_gym.experiments.records import Trials
+from nas_gym.experiments.records import TrialResults
 from nas_gym.tasks import Task, task_sets
 from reproduction.baselines import SMALL_REA
 from reproduction.pages import (
@@ -84,7 +84,7 @@ def all_rewards(task: Task) -> NDArray[np.float64]:
     return task.reward(np.arange(task.space.size))
 
 
-def ranks(trials: Trials) -> dict[str, Any]:
+def ranks(trials: TrialResults) -> dict[str, Any]:
     """Return how the best architectures that trials found rank by reward in the whole space.
 
     Returns:
@@ -113,12 +113,12 @@ def ranks(trials: Trials) -> dict[str, Any]:
     return entries
 
 
-def ranks_by_agent(trials: Sequence[Trials]) -> dict[str, Any]:
+def ranks_by_agent(trials: Sequence[TrialResults]) -> dict[str, Any]:
     """Return the ranks of each agent, as the entry ``ranks`` of a result."""
     return {"ranks": {each.agent: ranks(each) for each in trials}}
 
 
-def draw_sorted_trials(trials: Sequence[Trials]) -> dict[str, Figure]:
+def draw_sorted_trials(trials: Sequence[TrialResults]) -> dict[str, Figure]:
     """Draw the best reward of each trial; the trials of each agent are sorted by it."""
     from matplotlib.figure import Figure
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.experiments.records import Trials
+from nas_gym.experiments.records import TrialResults
 from reproduction.baselines import SMALL_REA
 from reproduction.few_shot import (
     FIRST_SEED,
@@ -127,7 +127,7 @@ def merge_by_setting(
     return dict(zip(map(synthetic_key, arguments), results, strict=True))
 
 
-def reports_by_agent(trials: Sequence[Trials]) -> dict[str, Any]:
+def reports_by_agent(trials: Sequence[TrialResults]) -> dict[str, Any]:
     """Return the reported metric after a few queries, as the entry ``reports`` of a result.
 
     Intervals are over meta-seeds for pre-trained agents, over trials for the others.

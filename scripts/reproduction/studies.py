@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas_gym
-from nas_gym.experiments import bootstrap
-from nas_gym.experiments.compare import Comparison, compare, contenders
-from nas_gym.experiments.figures import png
-from nas_gym.experiments.jobs import cores
+from nas_gym.experiments.bootstrap import confidence_interval
+from nas_gym.experiments.compare import Comparison, find_searches, run_comparison
+from nas_gym.experiments.figures import to_png
 from nas_gym.experiments.meta_train import meta_train
-from nas_gym.experiments.records import Trials
+from nas_gym.experiments.methods import parse_agents
+from nas_gym.experiments.records import TrialResults
+from nas_gym.experiments.runners import available_cores
 from nas_gym.experiments.search import run_search
-from nas_gym.experiments.settings import SearchSettings, parse_agents
+from nas_gym.experiments.settings import SearchSettings
 from nas_gym.tasks import task_sets
 from nas_gym.utils.files import write_atomically
 
@@ -154,8 +155,8 @@ class ComparisonStudy(TrialsStudy):
     verb: ClassVar[str] = "compare"
     agent_option: ClassVar[str] = "--agents"
 
-    statistics: Callable[[Sequence[Trials]], Mapping[str, Any]] | None = None
-    draw: Callable[[Sequence[Trials]], Mapping[str, Figure]] | None = None
+    statistics: Callable[[Sequence[TrialResults]], Mapping[str, Any]] | None = None
+    draw: Callable[[Sequence[TrialResults]], Mapping[str, Figure]] | None = None
 
     def run(self) -> None:
         """Run the missing trials, and save the summary and the figures."""
@@ -163,11 +164,11 @@ class ComparisonStudy(TrialsStudy):
             list(self.envs), ",".join(self.agents), self.queries, self.seeds, self.first_seed,
             dict(self.env_arguments),
         )  # fmt: skip
-        summary = compare(comparison, self.folder, command=self.command)
+        summary = run_comparison(comparison, self.folder, command=self.command)
         for env in summary["environments"].values():
             for agent in env["agents"].values():
                 del agent["seeds"]  # the command gives them
-        trials = [contender.trials() for contender in contenders(comparison, self.folder)]
+        trials = [search.results() for search in find_searches(comparison, self.folder)]
         self.save_summary({**summary, **(self.statistics(trials) if self.statistics else {})})
         for ending, figure in (self.draw(trials) if self.draw else {}).items():
             save_figure(f"{self.name}-{ending}.png", figure)
@@ -333,7 +334,7 @@ def _call_once(call: tuple[Callable[..., Any], tuple[Any, ...], Path]) -> Any:
 
 def map_over_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Call a function with each item, in one process per core and one thread per process."""
-    with ProcessPoolExecutor(cores(), initializer=_use_one_thread) as pool:
+    with ProcessPoolExecutor(available_cores(), initializer=_use_one_thread) as pool:
         return list(pool.map(function, items))
 
 
@@ -349,10 +350,10 @@ def mean_over_seeds(values: NDArray[np.float64]) -> dict[str, float]:
     Args:
         values: One value for each meta-seed, ``(n,)``.
     """
-    low, high = bootstrap.interval(values, "mean")
+    low, high = confidence_interval(values, "mean")
     return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
 
 
 def save_figure(file_name: str, figure: Figure) -> None:
     """Write a figure to the documentation."""
-    write_atomically(FIGURES / file_name, png(figure))
+    write_atomically(FIGURES / file_name, to_png(figure))

@@ -132,7 +132,7 @@ def test_meta_train_on_environments(cli, tmp_path):
     assert (tmp_path / "learned.safetensors").exists()
     assert "--test" in cli("meta-train", names, *quick, fails=True)
     says = cli("meta-train", names, "--test", "NBGraph-cs-alpha-v0", *quick, fails=True)
-    assert "is made of nas-bench-graph-cs" in says
+    assert "nas-bench-graph-cs:valid_perf belong to the test task NBGraph-cs-alpha-v0" in says
     assert "There are: nb201-images" in cli("meta-train", "nope", *quick, fails=True)
     says = cli(
         "meta-train", names, "--test", "NBGraph-photo-v0", "--agent", "rea", *quick, fails=True
@@ -207,7 +207,7 @@ def test_mpnas_from_meta_training_to_an_audit(cli, tmp_path):
     text = cli(*train, "--epochs", 2)
     assert "Learned in 2 epochs from nbgraph/photo" in text
     assert list((tmp_path / "mp").glob("events.out.tfevents.*"))
-    assert "begun with epochs=2 and queries=400" in cli(*train, "--epochs", 3, fails=True)
+    assert "started with epochs=2 and queries=400" in cli(*train, "--epochs", 3, fails=True)
 
     search = ("search", "NBGraph-photo-v0", *small, "--queries", 6)
     cli(*search, "--seeds", 2, "--pretrained", "mp.safetensors", "--out", "found")

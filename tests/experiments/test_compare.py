@@ -1,4 +1,4 @@
-"""Comparisons: the same whatever happens on the way, and one failure loses nothing else."""
+"""Comparisons: the same results after interruptions, and one failure loses nothing else."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym.agents import RandomSearch
-from nas_gym.agents.registry import SAMPLE_BASED, find_agent
-from nas_gym.experiments.compare import Comparison, compare, contenders
-from nas_gym.experiments.contenders import run_missing
-from nas_gym.experiments.settings import SearchSettings
-from nas_gym.experiments.trials import run_trials
+from nas_gym.agents.random_search import RandomSearch
+from nas_gym.agents.regularized_evolution import RegularizedEvolution
+from nas_gym.experiments.compare import Comparison, find_searches, run_comparison
+from nas_gym.experiments.methods import find_method
+from nas_gym.experiments.stored_search import run_missing
 
 ENV = "NB201-cifar10-v0"
 
@@ -28,8 +27,9 @@ def comparison(agents="random,rea", envs=(ENV,), queries=60, seeds=4, **more):
     return Comparison(list(envs), agents, queries, seeds, **more)
 
 
-def run(folder, *arguments, **more):
-    return compare(comparison(*arguments, **more), folder, progress_bar=False)
+def run(folder, *arguments, runner=None, **more):
+    wanted = comparison(*arguments, **more)
+    return run_comparison(wanted, folder, progress_bar=False, runner=runner)
 
 
 def without_seconds(summary):
@@ -53,10 +53,10 @@ def test_what_it_writes(tmp_path):
 
 
 def test_trials_are_those_of_the_seeds_alone(tmp_path):
-    trials = run_missing(contenders(comparison("rea", seeds=3), tmp_path), progress_bar=False)
+    trials = run_missing(find_searches(comparison("rea", seeds=3), tmp_path), progress_bar=False)
     for seed in range(3):
         envs = gym.make_vec(ENV, num_envs=1)
-        agent = find_agent("rea").agent_class(envs, seed=seed)
+        agent = RegularizedEvolution(envs, seed=seed)
         while agent.num_queries < 60:
             agent.query()
         np.testing.assert_array_equal(trials[0].curves.indices[:, seed], envs.history.indices[:, 0])
@@ -110,27 +110,44 @@ def test_reinforcement_learning_searches_beside(tmp_path):
     assert not any(entry["failures"] for entry in agents.values())
 
 
+class InProcess:
+    """A runner in this process, which alone can import the agents of this file."""
+
+    workers = 2
+
+    def run(self, jobs, ended):
+        waiting = list(jobs)
+        while waiting:
+            job, code = waiting.pop(0), 0
+            try:
+                job.run()
+            except SystemExit as error:
+                code = error.code
+            waiting[:0] = ended(job, code)
+
+
 class Failing(RandomSearch):
     """Fails in the trial of seed 2, at the tenth query; in lockstep with it all others do, too."""
 
+    mended = False
+
     def ask(self):
-        if self.num_queries == 9 and 2 in self.rng.seeds:
-            raise RuntimeError("seed 2 <fails>")
+        if not self.mended and self.num_queries == 9 and 2 in self.rng.seeds:
+            raise RuntimeError("seed 2\n<fails>")
         return super().ask()
 
 
 def test_one_failure_loses_no_other_trial(tmp_path, monkeypatch):
-    monkeypatch.setitem(SAMPLE_BASED, "failing", f"{__name__}:Failing")
-    monkeypatch.setattr("nas_gym.experiments.contenders.run_jobs", run_here)
-    summary = run(tmp_path, "random,failing")
-    agents = summary["environments"][ENV]["agents"]
-    assert agents["failing"]["seeds"] == [0, 1, 3]
-    assert list(agents["failing"]["failures"]) == ["2"]
-    assert "seed 2 <fails>" in agents["failing"]["failures"]["2"]
-    assert agents["random"]["trials"] == 4
+    agents = {"random": "random", "failing": Failing}
+    summary = run(tmp_path, agents, runner=InProcess())
+    found = summary["environments"][ENV]["agents"]
+    assert found["failing"]["seeds"] == [0, 1, 3]
+    assert list(found["failing"]["failures"]) == ["2"]
+    assert found["failing"]["failures"]["2"].startswith("RuntimeError: seed 2 <fails>\n")
+    assert found["random"]["trials"] == 4
     assert "seed 2 &lt;fails&gt;" in (tmp_path / "report.html").read_text()
-    monkeypatch.setattr(Failing, "ask", RandomSearch.ask)
-    summary = run(tmp_path, "random,failing")  # failures are tried again
+    monkeypatch.setattr(Failing, "mended", True)
+    summary = run(tmp_path, agents, runner=InProcess())  # failures are tried again
     assert summary["environments"][ENV]["agents"]["failing"]["failures"] == {}
 
 
@@ -143,31 +160,21 @@ class Leaving(RandomSearch):
         return super().ask()
 
 
-def test_trials_that_are_not_there_have_failed(tmp_path, monkeypatch):
-    monkeypatch.setitem(SAMPLE_BASED, "leaving", f"{__name__}:Leaving")
-    monkeypatch.setattr("nas_gym.experiments.contenders.run_jobs", run_here)
-    entry = run(tmp_path, "random,leaving")["environments"][ENV]["agents"]["leaving"]
+def test_trials_that_are_not_there_have_failed(tmp_path):
+    summary = run(tmp_path, ["random", Leaving], runner=InProcess())
+    entry = summary["environments"][ENV]["agents"]["Leaving"]
     assert entry["seeds"] == [0, 1, 3]
     assert list(entry["failures"]) == ["2"]
 
 
-def run_here(jobs, work, ended, preload=(), workers=None):
-    """As run_jobs, in this process, which alone knows the failing agent."""
-    waiting = list(jobs)
-    while waiting:
-        job, code = waiting.pop(0), 0
-        try:
-            work(job)
-        except SystemExit as error:
-            code = error.code
-        waiting[:0] = ended(job, code)
-
-
-def test_an_agent_that_cannot_search_here_is_reported(tmp_path):
-    summary = run(tmp_path, "random,dqn", [ENV, "NBGraph-proteins-v0"], queries=20, seeds=1)
-    failures = summary["environments"]["NBGraph-proteins-v0"]["agents"]["dqn"]["failures"]
-    assert "maskableppo" in failures["0"]
-    assert summary["environments"][ENV]["agents"]["dqn"]["trials"] == 1
+def test_an_agent_that_cannot_search_here_is_refused_before_the_first_trial(tmp_path):
+    envs = [ENV, "NBGraph-proteins-v0"]
+    with pytest.raises(ValueError, match="maskableppo"):
+        run(tmp_path, "random,dqn", envs, queries=20, seeds=1)
+    with pytest.raises(ValueError, match="gdas cannot search NBGraph-proteins-v0"):
+        run(tmp_path, "random,gdas", envs, queries=20, seeds=1)
+    assert not list(tmp_path.rglob("*.npz"))
+    assert not list(tmp_path.rglob("config.json"))
 
 
 @pytest.mark.parametrize("agents", ["random,local,rea,reinforce", "tpe"])
@@ -212,7 +219,7 @@ def test_killed_twice_and_taken_up_is_the_same(tmp_path):
 def test_300_trials_of_1000_queries(agent, tmp_path):
     started = time.perf_counter()
     trials = run_missing(
-        contenders(comparison(agent, queries=1000, seeds=300), tmp_path), progress_bar=False
+        find_searches(comparison(agent, queries=1000, seeds=300), tmp_path), progress_bar=False
     )
     assert trials[0].curves.regrets.shape == (1000, 300)
     assert time.perf_counter() - started < 30
@@ -224,11 +231,11 @@ def test_bad_comparisons(tmp_path):
     with pytest.raises(ValueError, match=f"{ENV} and NB201-cifar10-alpha-v0 are the same task"):
         run(tmp_path, envs=[ENV, "NB201-cifar10-alpha-v0"])
     with pytest.raises(TypeError, match="list of IDs"):
-        compare(Comparison(ENV, "random", 5, 1), tmp_path, progress_bar=False)
+        run_comparison(Comparison(ENV, "random", 5, 1), tmp_path, progress_bar=False)
     for agents in ("random,rea(foo=1)", "ppo(foo=1)"):
         with pytest.raises(TypeError, match="no setting foo"):
             run(tmp_path, agents)
-    with pytest.raises(TypeError, match="type int"):
+    with pytest.raises(TypeError, match="sample_size must be an integer"):
         run(tmp_path, "rea(sample_size=x)")
     with pytest.raises(ValueError, match="There is no agent"):
         run(tmp_path, "random,magic")
@@ -253,14 +260,17 @@ def test_damaged_trials_are_run_again(tmp_path):
 def test_trials_of_an_unknown_search_are_left_alone(tmp_path):
     run(tmp_path, "rea")
     (tmp_path / ENV / "rea" / "config.json").unlink()
-    with pytest.raises(ValueError, match=r"without the config\.json"):
+    with pytest.raises(ValueError, match=r"without a config\.json"):
         run(tmp_path, "rea", queries=61)
 
 
 def test_one_comparison_at_a_time(tmp_path):
-    from nas_gym.experiments.compare import _alone_in
+    from filelock import FileLock
 
-    with _alone_in(tmp_path), pytest.raises(ValueError, match="Another comparison is at work"):
+    with (
+        FileLock(tmp_path / ".lock"),
+        pytest.raises(ValueError, match="Another comparison is running"),
+    ):
         run(tmp_path)
     run(tmp_path, "random", seeds=1)
 
@@ -285,8 +295,10 @@ def test_the_mode_that_was_searched_in_is_said(tmp_path):
 
 UNGUARDED = """
 import sys
-from nas_gym.experiments.compare import Comparison, compare
-compare(Comparison(["NB201-cifar10-v0"], "random", 20, 4), sys.argv[1], progress_bar=False)
+import nas_gym
+nas_gym.compare(
+    "NB201-cifar10-v0", "random", queries=20, seeds=4, out=sys.argv[1], progress_bar=False
+)
 print("done")
 """
 
@@ -299,7 +311,7 @@ def test_a_script_without_a_guard_is_told(tmp_path):
     assert done.returncode != 0
     assert done.stdout == ""
     assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-3]
-    script.write_text(UNGUARDED.replace("compare(C", 'if __name__ == "__main__": compare(C'))
+    script.write_text(UNGUARDED.replace("nas_gym.comp", 'if __name__ == "__main__": nas_gym.comp'))
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -326,4 +338,5 @@ def test_events_of_a_comparison(tmp_path):
 
 
 def test_run_trials_gives_as_many_queries_as_asked():
-    assert run_trials(SearchSettings(ENV, "ppo", 25, 2))["indices"].shape == (25, 2)
+    record = find_method("ppo", {}).run_trials(ENV, 25, [0, 1], {})
+    assert record["indices"].shape == (25, 2)

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym.experiments.axes import log_ticks, thinned
+from nas_gym.experiments.axes import log_spaced_integers, log_ticks
 from nas_gym.experiments.figures import (
     curves_figure,
     improvement_figure,
-    png,
     profile_figure,
     styles,
-    svg,
+    to_png,
+    to_svg,
 )
-from nas_gym.experiments.records import Trials
-from nas_gym.experiments.statistics import summarize
+from nas_gym.experiments.records import TrialResults
+from nas_gym.experiments.statistics import summarize_comparison
 from nas_gym.recording.curves import compute_curves
 from nas_gym.tasks import make_task
 
@@ -29,7 +29,7 @@ NAMES = [f"agent_{i}(population_size={10 * i})" for i in range(12)]
 
 def trials(task, agent, indices, env="E-v0"):
     indices = np.asarray(indices, np.int64)
-    return Trials(
+    return TrialResults(
         env,
         env,
         agent,
@@ -61,7 +61,7 @@ def made(task, agents, count=6, queries=80, env="E-v0"):
 def drawn(found):
     """Every figure of the trials of one environment."""
     style = styles(one.agent for one in found)
-    improvements = summarize(found)["environments"]["E-v0"]["probability_of_improvement"]
+    improvements = summarize_comparison(found)["environments"]["E-v0"]["probability_of_improvement"]
     return [
         curves_figure(found, style, title="E-v0"),
         profile_figure([found], style),
@@ -140,7 +140,7 @@ def test_regret_goes_down_to_zero_where_it_is_reached(nb201):
 def test_small_runs_in_a_tiny_space(tiny, count, queries):
     for figure in drawn(made(tiny, ["a", "b"], count, queries)):
         assert inside(figure)
-        assert png(figure).startswith(b"\x89PNG")
+        assert to_png(figure).startswith(b"\x89PNG")
 
 
 def test_all_optimal(tiny):
@@ -157,7 +157,7 @@ def test_over_environments_only_agents_that_are_in_all(nb201, tiny):
 
 def test_svg_is_xml_without_addresses_dates_and_shared_ids(nb201):
     found = made(nb201, ["a$b$", "<b>"])
-    texts = [svg(figure, f"name-{i}", "what <it> is") for i, figure in enumerate(drawn(found))]
+    texts = [to_svg(figure, f"name-{i}", "what <it> is") for i, figure in enumerate(drawn(found))]
     ids = [each for text in texts for each in re.findall(r'\bid="([^"]+)"', text)]
     assert len(ids) == len(set(ids))
     for i, text in enumerate(texts):
@@ -179,8 +179,8 @@ def test_svg_is_xml_without_addresses_dates_and_shared_ids(nb201):
 def test_pictures_are_the_same_each_time(nb201):
     first, second = (drawn(made(nb201, ["a", "b"])) for _ in range(2))
     for one, other in zip(first, second, strict=True):
-        assert png(one) == png(other)
-        assert svg(one, "name", "") == svg(other, "name", "")
+        assert to_png(one) == to_png(other)
+        assert to_svg(one, "name", "") == to_svg(other, "name", "")
 
 
 @pytest.mark.parametrize(("low", "high"), [(10, 500), (1, 20), (0.03, 0.04), (1e-4, 3), (7, 7)])
@@ -193,9 +193,9 @@ def test_ticks_are_round_few_and_inside(low, high):
 
 
 def test_thinned_goes_from_end_to_end():
-    points = thinned(10, 1000)
+    points = log_spaced_integers(10, 1000)
     assert points[0] == 10
     assert points[-1] == 1000
     assert len(points) <= 200
     assert (np.diff(points) > 0).all()
-    assert thinned(1, 5).tolist() == [1, 2, 3, 4, 5]
+    assert log_spaced_integers(1, 5).tolist() == [1, 2, 3, 4, 5]

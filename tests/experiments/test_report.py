@@ -17,9 +17,9 @@ from PIL import Image
 import nas_gym  # noqa: F401
 from nas_gym.agents import LocalSearch, RandomSearch, RegularizedEvolution
 from nas_gym.experiments.figures import COLORS
-from nas_gym.experiments.records import Trials
+from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.report import write_report
-from nas_gym.experiments.statistics import summarize
+from nas_gym.experiments.statistics import summarize_comparison
 from nas_gym.recording import RecordVectorSearch
 
 AGENTS = {"random": RandomSearch, "local": LocalSearch, "rea": RegularizedEvolution}
@@ -31,7 +31,9 @@ def trials(env, seeds=8, queries=150, **failures):
         envs = RecordVectorSearch(gym.make_vec(f"{env}-alpha-v0", num_envs=seeds))
         found = agent(envs, seed=0).learn(queries)
         failed = {seeds: failures[name]} if name in failures else {}
-        result.append(Trials(env, env, name, found.task, list(range(seeds)), envs.curves(), failed))
+        result.append(
+            TrialResults(env, env, name, found.task, list(range(seeds)), envs.curves(), failed)
+        )
     return result
 
 
@@ -43,7 +45,7 @@ def two_environments():
 
 
 def report(folder, made, command="nas-gym compare"):
-    return write_report(made, summarize(made), folder, command)
+    return write_report(made, summarize_comparison(made), folder, command)
 
 
 def test_files(tmp_path, two_environments):
@@ -65,13 +67,15 @@ def test_nothing_is_loaded_from_anywhere(tmp_path, two_environments):
 
 
 def test_noise_and_reward_are_said(tmp_path, two_environments):
-    assert "baseline_accuracy, reported" in report(tmp_path, two_environments).read_text()
+    text = report(tmp_path, two_environments).read_text()
+    assert "Search signal: analog-nasbench:baseline_accuracy.\nReward: the signal." in text
+    assert "Regret is of analog-nasbench:baseline_accuracy:" in text
     arguments = {"noise": 0.5, "reward": "exponential"}
     envs = RecordVectorSearch(gym.make_vec("NB201-cifar10-alpha-v0", num_envs=2, **arguments))
     task = RandomSearch(envs, seed=0).learn(20).task
-    made = Trials("NB201-cifar10", "NB201-cifar10", "random", task, [0, 1], envs.curves(), {})
+    made = TrialResults("NB201-cifar10", "NB201-cifar10", "random", task, [0, 1], envs.curves(), {})
     text = report(tmp_path, [made]).read_text()
-    assert "with noise of standard deviation 0.5 (reward: exponential), reported" in text
+    assert "with noise of standard deviation 0.5.\nReward: exponential." in text
 
 
 def test_names_and_errors_are_text(tmp_path, two_environments):

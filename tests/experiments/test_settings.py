@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nas_gym.experiments.settings import SearchSettings, parse_agents
+from nas_gym.experiments.methods import parse_agents
+from nas_gym.experiments.settings import SearchSettings
 from nas_gym.utils.expressions import parse_settings
 
 
@@ -47,9 +48,9 @@ def test_values_of_settings():
 def test_bad_search_settings():
     with pytest.raises(ValueError, match=r"random, local, rea.*ppo.*tqc"):
         SearchSettings("NB201-cifar10-v0", "evolution", 1, 1)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="queries must be at least 1, got 0"):
         SearchSettings("NB201-cifar10-v0", "rea", 0, 1)
-    with pytest.raises(ValueError, match="none below 0"):
+    with pytest.raises(ValueError, match="first_seed must be at least 0, got -1"):
         SearchSettings("NB201-cifar10-v0", "rea", 1, 1, first_seed=-1)
     with pytest.raises(ValueError, match="--first-seed"):
         SearchSettings("NB201-cifar10-v0", "rea", 1, 1, agent_settings={"seed": 3})

@@ -11,13 +11,18 @@ import numpy as np
 import pytest
 
 import nas_gym
-from nas_gym.experiments.bootstrap import RESAMPLES, improvement, interval, resampled_counts
-from nas_gym.experiments.records import Trials
+from nas_gym.experiments.bootstrap import (
+    RESAMPLES,
+    confidence_interval,
+    probability_of_improvement,
+    resampled_counts,
+)
+from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.statistics import (
     at_unique_queries,
+    describe_values,
     performance_profile,
-    statistics,
-    summarize,
+    summarize_comparison,
 )
 from nas_gym.recording.curves import compute_curves
 from nas_gym.tasks import make_task
@@ -28,7 +33,7 @@ RNG = np.random.default_rng(0)
 def trials(task, agent, indices, env="E-v0", failures=None):
     indices = np.asarray(indices, np.int64)
     seeds = list(range(indices.shape[1]))
-    return Trials(
+    return TrialResults(
         env,
         env,
         agent,
@@ -63,7 +68,7 @@ def middle_mean(values):
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 11, 300])
 def test_averages_are_those_of_plain_definitions(count):
     values = RNG.normal(size=count)
-    found = statistics(values)
+    found = describe_values(values)
     assert found["mean"] == pytest.approx(values.mean())
     assert found["median"] == pytest.approx(np.median(values))
     assert found["iqm"] == pytest.approx(middle_mean(values))
@@ -75,11 +80,11 @@ def test_averages_are_those_of_plain_definitions(count):
 
 
 def test_no_trials_have_no_averages():
-    assert set(statistics(np.empty(0)).values()) == {None}
+    assert set(describe_values(np.empty(0)).values()) == {None}
 
 
 def test_equal_values_have_an_interval_that_is_exactly_their_value():
-    found = statistics(np.full(20, 94.0664))
+    found = describe_values(np.full(20, 94.0664))
     assert found["mean_interval"] == found["iqm_interval"] == [94.0664, 94.0664]
 
 
@@ -91,7 +96,7 @@ def test_interval_is_that_of_a_plain_loop(estimate, plain, strata):
     counts = resampled_counts(strata or (23,)).astype(int)
     resampled = [plain(np.repeat(values, one)) for one in counts]
     expected = np.quantile(resampled, [0.025, 0.975])
-    np.testing.assert_allclose(interval(values, estimate, strata), expected, atol=1e-12)
+    np.testing.assert_allclose(confidence_interval(values, estimate, strata), expected, atol=1e-12)
 
 
 def test_resamples_are_stratified_unbiased_and_independent_between_streams():
@@ -111,7 +116,7 @@ def test_intervals_hold_the_truth_nearly_as_often_as_they_say(estimate):
     """Of 50 trials, the percentile bootstrap holds it a little less often than 95 %."""
     rng = np.random.default_rng(1)
     samples = rng.normal(size=(600, 50))
-    low, high = interval(samples, estimate)
+    low, high = confidence_interval(samples, estimate)
     share = ((low <= 0) & (high >= 0)).mean()
     # 0.935 is what it is expected to be; three standard errors of 600 draws are 0.03
     assert 0.90 <= share <= 0.97
@@ -119,10 +124,10 @@ def test_intervals_hold_the_truth_nearly_as_often_as_they_say(estimate):
 
 def test_rows_do_not_depend_on_each_other():
     rows = RNG.normal(size=(3, 4, 30))
-    together = interval(rows, "iqm")
+    together = confidence_interval(rows, "iqm")
     assert together.shape == (2, 3, 4)
     for i, j in product(range(3), range(4)):
-        np.testing.assert_array_equal(together[:, i, j], interval(rows[i, j], "iqm"))
+        np.testing.assert_array_equal(together[:, i, j], confidence_interval(rows[i, j], "iqm"))
 
 
 # -- who is better --------------------------------------------------------------------------------
@@ -135,7 +140,7 @@ def test_improvement_is_that_of_a_plain_loop():
         np.mean([1.0 if x < y else 0.5 if x == y else 0.0 for x, y in product(a, b)])
         for a, b in zip(first, second, strict=True)
     ]
-    probability, (low, high) = improvement(first, second)
+    probability, (low, high) = probability_of_improvement(first, second)
     assert probability == pytest.approx(np.mean(shares))
     assert 0 <= low <= probability <= high <= 1
 
@@ -148,13 +153,13 @@ def test_improvement_interval_is_that_of_a_plain_loop():
         x, y = np.repeat(a, of_a.astype(int)), np.repeat(b, of_b.astype(int))
         resampled.append(((x[:, None] < y) + 0.5 * (x[:, None] == y)).mean())
     expected = np.quantile(resampled, [0.025, 0.975])
-    np.testing.assert_allclose(improvement([a], [b])[1], expected, atol=1e-9)
+    np.testing.assert_allclose(probability_of_improvement([a], [b])[1], expected, atol=1e-9)
 
 
 def test_both_ways_add_up_to_one(nb201):
     made = [trials(nb201, name, RNG.integers(15625, size=(60, n))) for name, n in
             [("a", 9), ("b", 14), ("c", 1)]]  # fmt: skip
-    table = summarize(made)["environments"]["E-v0"]["probability_of_improvement"]
+    table = summarize_comparison(made)["environments"]["E-v0"]["probability_of_improvement"]
     for a, b in [("a", "b"), ("a", "c"), ("b", "c")]:
         one, other = table[a][b], table[b][a]
         assert one["probability"] + other["probability"] == pytest.approx(1, abs=1e-12)
@@ -164,7 +169,7 @@ def test_both_ways_add_up_to_one(nb201):
 
 def test_the_same_trials_tie(nb201):
     indices = RNG.integers(15625, size=(5, 8))
-    found = summarize([trials(nb201, name, indices) for name in "ab"])
+    found = summarize_comparison([trials(nb201, name, indices) for name in "ab"])
     table = found["environments"]["E-v0"]["probability_of_improvement"]
     low, high = table["a"]["b"]["interval"]
     assert low <= table["a"]["b"]["probability"] == 0.5 <= high
@@ -188,40 +193,44 @@ def test_profile_is_the_share_within():
 
 def test_budgets_and_numbers(nb201):
     one = trials(nb201, "a", RNG.integers(15625, size=(120, 6)), failures={9: "ValueError: x"})
-    found = summarize([one])["environments"]["E-v0"]
+    found = summarize_comparison([one])["environments"]["E-v0"]
     entry = found["agents"]["a"]
     assert found["queries"] == 120
     assert found["optimum"] == nb201.optimum
     assert found["task"] == nb201.describe()
     assert list(entry["at_queries"]) == ["50", "100", "120"]
     at = entry["at_queries"]["100"]
-    assert at["regret"] == statistics(one.curves.regrets[99])
-    assert at["report"] == statistics(one.curves.reports[99])
+    assert at["regret"] == describe_values(one.curves.regrets[99])
+    assert at["report"] == describe_values(one.curves.reports[99])
     assert at["unique_queries"] == one.curves.unique[99].mean()
     assert entry["trials"] == 6
     assert entry["seeds"] == [0, 1, 2, 3, 4, 5]
     assert entry["failures"] == {"9": "ValueError: x"}
     assert entry["unique_queries"] == one.curves.unique[-1].mean()
-    assert summarize([one])["aggregate"] is None
+    assert summarize_comparison([one])["aggregate"] is None
 
 
 def test_ranks_reached(nb201):
     ranked = np.argsort(nb201.regret(np.arange(15625)), kind="stable")
     # one trial each that ends at rank 1, 2, 3, 4, 10 and 500
     indices = ranked[[0, 1, 2, 3, 9, 499]][None]
-    entry = summarize([trials(nb201, "a", indices)])["environments"]["E-v0"]["agents"]["a"]
+    entry = summarize_comparison([trials(nb201, "a", indices)])["environments"]["E-v0"]["agents"][
+        "a"
+    ]
     assert entry["reached"] == {"best": 1 / 6, "top_3": 3 / 6, "top_10": 5 / 6}
 
 
 def test_a_tiny_space_where_less_is_better(tiny):
     assert tiny.optimum == 0
     every = np.arange(6)[None]
-    entry = summarize([trials(tiny, "a", every)])["environments"]["E-v0"]["agents"]["a"]
+    entry = summarize_comparison([trials(tiny, "a", every)])["environments"]["E-v0"]["agents"]["a"]
     assert entry["reached"] == {"best": 1 / 6, "top_3": 3 / 6, "top_10": 1.0}
     assert entry["at_queries"]["1"]["report"]["mean"] == pytest.approx(
         np.mean([0, 2, 4, 9, 11, 13])
     )
-    best = summarize([trials(tiny, "a", [[5], [0]])])["environments"]["E-v0"]["agents"]["a"]
+    best = summarize_comparison([trials(tiny, "a", [[5], [0]])])["environments"]["E-v0"]["agents"][
+        "a"
+    ]
     assert best["reached"]["best"] == 1
     assert best["at_queries"]["2"]["regret"]["mean"] == 0
 
@@ -231,7 +240,9 @@ def test_ties_with_the_best_reach_it(cache, tmp_path):
     file.write_text("op0,val\na,5\nb,5\nc,5\nd,1\n")
     nas_gym.import_table(file, "Ties", signal="val", report="val")
     task = make_task(table="Ties", dataset="Ties")
-    entry = summarize([trials(task, "a", [[0, 1, 2, 3]])])["environments"]["E-v0"]["agents"]["a"]
+    entry = summarize_comparison([trials(task, "a", [[0, 1, 2, 3]])])["environments"]["E-v0"][
+        "agents"
+    ]["a"]
     assert entry["reached"] == {"best": 0.75, "top_3": 0.75, "top_10": 1.0}
     assert task.regret_unit == 1  # the median architecture is optimal: the mean regret
 
@@ -250,14 +261,14 @@ def test_over_environments(nb201, tiny):
         trials(tiny, "a", [[1, 2, 3]], env="Two-v0"),
         trials(tiny, "b", [[0, 5]], env="Two-v0"),
     ]
-    found = summarize(made)
+    found = summarize_comparison(made)
     units = [np.median(task.regret(np.arange(task.space.size))) for task in (nb201, tiny)]
     pooled = np.concatenate(
         [made[i].curves.regrets[-1] / unit for i, unit in zip((0, 2), units, strict=True)]
     )
     entry = found["aggregate"]["agents"]["a"]["normalized_regret"]
     assert entry["iqm"] == pytest.approx(middle_mean(pooled))
-    assert entry["iqm_interval"] == interval(pooled, "iqm", [8, 3]).tolist()
+    assert entry["iqm_interval"] == confidence_interval(pooled, "iqm", [8, 3]).tolist()
     one, two = (
         found["environments"][env]["probability_of_improvement"]["a"]["b"]["probability"]
         for env in ("One-v0", "Two-v0")
@@ -274,7 +285,7 @@ def test_trials_that_failed_leave_no_numbers_and_no_nan(nb201, tiny):
         trials(tiny, "a", [[1]], env="Two-v0"),
         trials(tiny, "b", [[0, 5]], env="Two-v0"),
     ]
-    found = summarize(made)
+    found = summarize_comparison(made)
     json.dumps(found, allow_nan=False)
     entry = found["environments"]["One-v0"]["agents"]["b"]
     assert entry["trials"] == 0
@@ -285,22 +296,22 @@ def test_trials_that_failed_leave_no_numbers_and_no_nan(nb201, tiny):
     nothing = replace(
         failed, curves=compute_curves(nb201, np.empty((0, 0), np.int64), np.empty((0, 0)))
     )
-    json.dumps(summarize([nothing]), allow_nan=False)
+    json.dumps(summarize_comparison([nothing]), allow_nan=False)
 
 
 def test_the_same_trials_have_the_same_summary_whoever_else_is_there(nb201):
     indices = {name: RNG.integers(15625, size=(60, 7)) for name in "abc"}
     made = {name: trials(nb201, name, found) for name, found in indices.items()}
-    alone = summarize([made["b"]])["environments"]["E-v0"]["agents"]["b"]
+    alone = summarize_comparison([made["b"]])["environments"]["E-v0"]["agents"]["b"]
     resampled_counts.cache_clear()
-    among = summarize(list(made.values()))["environments"]["E-v0"]["agents"]["b"]
+    among = summarize_comparison(list(made.values()))["environments"]["E-v0"]["agents"]["b"]
     assert alone == among
 
 
 def test_300_trials_of_10_agents_take_seconds(nb201):
     made = [trials(nb201, f"agent {i}", RNG.integers(15625, size=(1000, 300))) for i in range(10)]
     started = time.perf_counter()
-    summarize(made)
+    summarize_comparison(made)
     assert time.perf_counter() - started < 10  # 0.7 s on an idle core
 
 

@@ -12,10 +12,9 @@ import torch
 from PIL import Image
 
 from nas_gym import tables
-from nas_gym.experiments import contenders
 from nas_gym.experiments.audit import audit
-from nas_gym.experiments.contenders import Contender
 from nas_gym.experiments.settings import SearchSettings
+from nas_gym.experiments.stored_search import StoredSearch
 from nas_gym.experiments.train_supernet import run_supernet_training
 from nas_gym.tasks import make_task
 from nas_gym.utils.errors import MissingDataError
@@ -226,20 +225,17 @@ def test_nothing_of_the_test_images_reaches_the_agent(files, monkeypatch):
 
 @pytest.mark.parametrize(("device", "workers"), [("cuda", 1), ("cpu", 2)])
 def test_one_process_has_a_gpu_to_itself(device, workers, supernet_files, tmp_path, monkeypatch):
-    monkeypatch.setattr(contenders, "cores", lambda: 2)
     arguments = {"supernet": str(supernet_files["NB201"]), "device": "cpu"}
-    networks = Contender(
+    networks = StoredSearch(
         "rea", SearchSettings("NB201-digits-v0", "rea", 5, 4, env_arguments=arguments), tmp_path
     )
     monkeypatch.setattr(networks.task.evaluator, "device", torch.device(device))
-    assert len(networks.jobs()) == workers
-    begun = []
-    monkeypatch.setattr(contenders, "run_jobs", lambda *given: begun.append(given[-1]))
-    contenders.run_missing([networks], progress_bar=False)
-    assert begun == [workers]
+    jobs = networks.jobs(workers=2)
+    assert len(jobs) == workers
+    assert {job.uses_gpu for job in jobs} == {device == "cuda"}
     monkeypatch.setattr("nas_gym.networks.device.find_device", lambda name: torch.device(device))
-    one_shot = Contender("gdas", SearchSettings("NB201-cifar10-v0", "gdas", 5, 1), tmp_path / "b")
-    assert one_shot.on_gpu == (device == "cuda")
+    settings = SearchSettings("NB201-cifar10-v0", "gdas", 5, 1)
+    assert StoredSearch("gdas", settings, tmp_path / "b").uses_gpu == (device == "cuda")
 
 
 def test_audit_of_networks(files):

@@ -104,6 +104,9 @@ class Agent(ABC):
     uses_torch: ClassVar[bool] = False
     """Whether the agent imports PyTorch."""
 
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Further packages whose versions can change the proposals; ``config.json`` lists them."""
+
     config: Any  # an instance of config_class; subclasses annotate it
 
     def __init__(

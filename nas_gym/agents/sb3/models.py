@@ -23,6 +23,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from nas_gym.recording import RecordVectorSearch
 from nas_gym.recording.curves import Curves
 from nas_gym.registration import Mode, in_mode
+from nas_gym.spaces import SearchSpace
 
 # The command line imports this module for the names of algorithms: stable-baselines3 and torch are
 # imported where they are used.
@@ -123,11 +124,7 @@ def make_model(
     mode_id, arguments = in_mode(env_id, algorithm.mode), env_arguments or {}
     one: Any = gym.make_vec(mode_id, num_envs=1, **arguments)
     space = one.task.space
-    if algorithm.mode is Mode.SEQUENTIAL and space.has_masks and not algorithm.masks:
-        raise ValueError(
-            f"{algorithm.name} uses no action masks, and {mode_id} has invalid actions. "
-            "Use maskableppo, or an algorithm that searches in alpha mode."
-        )
+    check_masks(algorithm, space, mode_id)
     settings = {"policy": "MlpPolicy"} | (read_hyperparams(name, space.name) if tuned else {})
     settings |= deepcopy(hyperparams)  # SB3 models modify their arguments
     n_envs, wrappers = settings.pop("n_envs", 1), settings.pop("vec_env_wrapper", [])
@@ -226,6 +223,24 @@ def find_algorithm(name: str) -> Algorithm:
     if name not in ALGORITHMS:
         raise KeyError(f"There is no algorithm {name!r}. There are: {', '.join(ALGORITHMS)}.")
     return ALGORITHMS[name]
+
+
+def check_masks(algorithm: Algorithm, space: SearchSpace, env_id: str) -> None:
+    """Refuse a search space with invalid actions, if an algorithm has no action masks.
+
+    Args:
+        algorithm: Algorithm.
+        space: Search space.
+        env_id: ID of the environment, for the error message.
+
+    Raises:
+        ValueError: If the algorithm would choose invalid actions.
+    """
+    if algorithm.mode is Mode.SEQUENTIAL and space.has_masks and not algorithm.masks:
+        raise ValueError(
+            f"{algorithm.name} uses no action masks, and {env_id} has invalid actions. "
+            "Use maskableppo, or an algorithm that searches in alpha mode."
+        )
 
 
 def read_hyperparams(name: str, space: str) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""``nas-gym agents``: search methods and their settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nas_gym.cli.output import console, make_grid
+
+app = typer.Typer()
+
+
+@app.command("agents")
+def agents_command(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Agent to describe, or module:Class; all are listed if omitted."),
+    ] = None,
+) -> None:
+    """List the agents, or show the settings of one."""
+    if name is None:
+        _list_agents()
+    else:
+        _describe_agent(name)
+
+
+def _list_agents() -> None:
+    from nas_gym.agents.registry import AgentLookupError, agent_names, find_agent
+    from nas_gym.agents.sb3.models import ALGORITHMS
+
+    grid = make_grid("agent", "description", "settings")
+    for name in agent_names():
+        try:
+            agent = find_agent(name)
+        except AgentLookupError as error:  # a package of somebody else is broken
+            grid.add_row(name, str(error), "")
+            continue
+        settings = [] if agent.is_function else agent.agent_class.config_class.names()
+        preset = f"{type(agent.config).__name__} preset: " if agent.config else ""
+        grid.add_row(name, preset + _first_line(agent.target), ", ".join(settings))
+    for name, algorithm in ALGORITHMS.items():
+        mode = algorithm.mode.name.lower()
+        description = f"{algorithm.name} of {algorithm.module}, in {mode} mode."
+        grid.add_row(name, description, "hyper-parameters of the algorithm")
+    console.print(grid)
+    console.print("`nas-gym agents NAME` shows the settings of one agent.")
+    console.print("Your own: module:Class or module:function, wherever a name is expected.")
+
+
+def _first_line(target: Any) -> str:
+    """Return the first line of a docstring."""
+    return (target.__doc__ or "").strip().partition("\n")[0]
+
+
+def _describe_agent(name: str) -> None:
+    import inspect
+
+    from nas_gym.agents.registry import find_agent
+    from nas_gym.agents.sb3.models import ALGORITHMS, read_hyperparams
+
+    if name in ALGORITHMS:
+        algorithm = ALGORITHMS[name]
+        console.print(
+            f"{name}: {algorithm.name} of {algorithm.module}, in {algorithm.mode.name.lower()} "
+            "mode. Settings: the arguments of its class. Tuned values for NB201:",
+            markup=False,
+        )
+        grid = make_grid("setting", "value")
+        for hyperparam, value in read_hyperparams(name, "NB201").items():
+            grid.add_row(hyperparam, str(value))
+        console.print(grid)
+        return
+    agent = find_agent(name)
+    console.print(f"{name}: {inspect.getdoc(agent.target) or ''}", markup=False)
+    if agent.is_function:
+        signature = inspect.signature(agent.target)
+        console.print(f"Settings: further arguments of {name}{signature}", markup=False)
+        return
+    config = agent.config or agent.agent_class.config_class()
+    grid = make_grid("setting", "type", "default", "accepted", "explanation")
+    for setting in config.describe_settings():
+        default = repr(getattr(config, setting.name))
+        grid.add_row(setting.name, setting.type, default, setting.accepted, setting.help)
+    console.print(grid if grid.row_count else "It has no settings.")

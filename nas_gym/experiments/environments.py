@@ -1,0 +1,62 @@
+"""Environments of searches, also in worker processes and on other machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+
+from nas_gym.envs.base import SearchVectorEnv
+from nas_gym.registration import Mode, in_mode, register_all
+from nas_gym.tasks import Task
+
+
+def make_search_envs(
+    env: str, num_envs: int, queries: int, env_arguments: Mapping[str, Any]
+) -> SearchVectorEnv:
+    """Return a vector environment with one environment per trial, whose episodes never end early.
+
+    Args:
+        env: Environment ID.
+        num_envs: Number of trials.
+        queries: Number of queries of each trial.
+        env_arguments: Further arguments of the environment, such as ``report``.
+
+    Raises:
+        ValueError: If the ID belongs to an environment of another package.
+        gymnasium.error.Error: If the ID is unknown.
+    """
+    envs = gym.make_vec(env, num_envs=num_envs, **env_arguments)
+    if not isinstance(envs, SearchVectorEnv):
+        raise ValueError(f"{env} is not an environment of nas_gym.")
+    if envs.max_episode_steps is not None:
+        envs.max_episode_steps = queries
+    return envs
+
+
+def environment_specs(env: str) -> list[EnvSpec]:
+    """Return the registrations of a task in all its modes, for :func:`register_specs`."""
+    specs = (_find_spec(env, mode) for mode in Mode)
+    return [spec for spec in specs if spec is not None]
+
+
+def _find_spec(env: str, mode: Mode) -> EnvSpec | None:
+    """Return the registration of a task in a mode, unless a user did not register this mode."""
+    try:
+        return gym.spec(in_mode(env, mode))
+    except gym.error.NameNotFound:
+        return None
+
+
+def register_specs(specs: Sequence[EnvSpec]) -> None:
+    """Register environments in a worker process as they are in the process that has the jobs."""
+    register_all()  # tables that were imported after the fork server started
+    for spec in specs:
+        gym.registry[spec.id] = spec
+
+
+def networks_device(task: Task) -> Any:
+    """Return the device that the task's evaluator computes neural networks on, or ``None``."""
+    return getattr(getattr(task, "evaluator", None), "device", None)

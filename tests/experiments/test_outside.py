@@ -1,0 +1,440 @@
+"""Agents, evaluators and tasks from outside the package: in worker processes, and broken ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import nas_gym
+from nas_gym.experiments.methods import find_method, parse_agents
+
+ENV = "NB201-cifar10-v0"
+
+AGENTS = '''
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+import nas_gym
+
+
+@dataclass(frozen=True)
+class ClimberConfig(nas_gym.AgentConfig):
+    pause: float = nas_gym.setting(0.0, "Seconds before each query.", low=0)
+
+
+class Climber(nas_gym.Agent):
+    """Mutates the incumbent."""
+
+    config_class = ClimberConfig
+    state_attributes = ("best", "fitness")
+
+    def setup(self):
+        self.best = np.zeros((self.num_trials, self.space.num_decisions), np.int64)
+        self.fitness = np.full(self.num_trials, -np.inf)
+
+    def ask(self):
+        time.sleep(self.config.pause)
+        draws = self.rng.random((self.num_trials, 2))
+        genotypes = self.best.copy()
+        columns = (draws[:, 0] * genotypes.shape[1]).astype(int)
+        genotypes[np.arange(self.num_trials), columns] = (draws[:, 1] * 5).astype(int)
+        return genotypes
+
+    def tell(self, genotypes, fitness):
+        better = fitness >= self.fitness
+        self.best[better], self.fitness[better] = genotypes[better], fitness[better]
+
+
+class WrongShape(Climber):
+    def ask(self):
+        return super().ask()[:, :-1]
+
+
+class Invalid(Climber):
+    def ask(self):
+        return np.full_like(super().ask(), 9)
+
+
+class Fractions(Climber):
+    def ask(self):
+        return super().ask() / 2
+
+
+class Unable(Climber):
+    def setup(self):
+        raise RuntimeError("needs a licence")
+
+
+def climb(task, queries, rng, pause=0.0):
+    best = task.space.sample(1, rng)
+    fitness = task.evaluate(best)
+    while True:
+        time.sleep(pause)
+        child = task.space.mutate(best, rng)
+        reward = task.evaluate(child)
+        if reward >= fitness:
+            best, fitness = child, reward
+
+
+def lazy(task, queries, rng):
+    task.evaluate(task.space.sample(2, rng))
+
+
+NUMBER = 5
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with a module of agents."""
+    (tmp_path / "climbers.py").write_text(AGENTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("climbers", None)
+
+
+def agents_of(summary, env=ENV):
+    return summary["environments"][env]["agents"]
+
+
+def without_seconds(summary):
+    for env in summary["environments"].values():
+        for agent in env["agents"].values():
+            del agent["agent_seconds"]
+    return summary
+
+
+def small(agents, **more):
+    arguments = {"queries": 12, "seeds": 2, "out": "out", "progress_bar": False, **more}
+    return nas_gym.compare(ENV, agents, **arguments)
+
+
+@pytest.mark.parametrize("agent", ["climbers:Climber", "climbers:climb"])
+def test_killed_and_continued_in_the_report_under_its_name(agent, folder):
+    label = f"{agent}(pause=0.01)"
+    command = [sys.executable, "-m", "nas_gym", "compare", ENV, "--agents", f"random,{label}"]
+    command += ["--queries", "40", "--seeds", "4", "--out"]
+    process = subprocess.Popen(
+        [*command, "killed"], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    while process.poll() is None:
+        if list(folder.glob("killed/*/climbers*/seeds-*.npz")):
+            os.kill(process.pid, signal.SIGKILL)
+            break
+        time.sleep(0.005)
+    assert process.wait() == -signal.SIGKILL
+    assert not (folder / "killed" / "summary.json").exists()
+    wide = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(
+        [*command, "killed"], check=True, capture_output=True, text=True, env=wide
+    )
+    assert label in done.stdout
+    subprocess.run([*command, "straight"], check=True, capture_output=True)
+    killed, straight = (
+        without_seconds(json.loads((folder / name / "summary.json").read_text()))
+        for name in ("killed", "straight")
+    )
+    assert killed == straight
+    assert agents_of(killed)[label]["trials"] == 4
+    assert label in (folder / "killed" / "report.html").read_text()
+    name = label.replace(":", "_")
+    assert len(list(folder.glob(f"killed/tensorboard/{ENV}/{name}/seed-*/events*"))) == 4
+    config = json.loads((folder / "killed" / ENV / name / "config.json").read_text())
+    assert config["agent"] == agent
+    assert config["agent_settings"] == {"pause": 0.01}
+    assert len(config["source_sha256"]) == 64
+
+
+SCRIPT = f"""{AGENTS}
+import sys
+
+if __name__ == "__main__":
+    agents = ["random", Climber, (Climber, {{"pause": 0.001}}), climb]
+    summary = nas_gym.compare(
+        "{ENV}", agents, queries=12, seeds=3, out=sys.argv[1], progress_bar=False
+    )
+    for name, entry in summary["environments"]["{ENV}"]["agents"].items():
+        print(name, entry["trials"], entry["failures"])
+"""
+
+
+def test_classes_and_functions_of_a_script(folder):
+    (folder / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "script.py", "out"]
+    for _ in range(2):  # the second time from the stored trials
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert done.stdout.splitlines() == [
+            "random 3 {}", "Climber 3 {}", "Climber(pause=0.001) 3 {}", "climb 3 {}"
+        ]  # fmt: skip
+
+
+def test_a_class_a_text_and_a_built_in_one_are_the_same(folder):
+    from climbers import Climber
+
+    from nas_gym.agents.regularized_evolution import RegularizedEvolution
+
+    found = agents_of(
+        small(
+            {
+                "class": Climber,
+                "text": "climbers:Climber",
+                "rea": ("rea", {"sample_size": 3}),
+                "RegularizedEvolution": (RegularizedEvolution, {"sample_size": 3}),
+            }
+        )
+    )
+    for first, second in (("class", "text"), ("rea", "RegularizedEvolution")):
+        assert found[first]["at_queries"] == found[second]["at_queries"]
+
+
+def test_search_with_a_class_and_with_a_function(folder):
+    for agent, files in (("climbers:Climber", {"agent.safetensors"}), ("climbers:climb", set())):
+        summary = nas_gym.search(ENV, agent, queries=12, seeds=2, progress_bar=False)
+        assert [trial["seed"] for trial in summary["trials"]] == [0, 1]
+        out = folder / "runs" / ENV / agent.replace(":", "_")
+        assert len((out / "history.jsonl").read_text().splitlines()) == 24
+        assert files | {"summary.json", "config.json"} <= {file.name for file in out.iterdir()}
+        before = (out / "history.jsonl").read_bytes()
+        again = nas_gym.search(ENV, agent, queries=12, seeds=2, progress_bar=False)
+        assert (out / "history.jsonl").read_bytes() == before
+        assert again["trials"] == summary["trials"]
+
+
+def test_trials_of_changed_code_are_not_mixed(folder):
+    small("climbers:climb")
+    small("climbers:climb")
+    del sys.modules["climbers"]
+    (folder / "climbers.py").write_text(AGENTS.replace("reward >= fitness", "reward > fitness "))
+    with pytest.raises(ValueError, match="The code of climbers:climb has changed"):
+        small("climbers:climb")
+
+
+# -- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("agents", "error", "message"),
+    [
+        ("random,nowhere:Agent", ValueError, "nowhere"),
+        ("random,climbers:Nothing", ValueError, "Nothing"),
+        ("random,climbers:NUMBER", ValueError, "climbers:NUMBER"),
+        ("random,climbers:ClimberConfig", ValueError, "ClimberConfig"),
+        ("random,climbers", ValueError, "There is no agent 'climbers'"),
+        ("random,climbers:Climber(speed=1)", TypeError, "no setting speed"),
+        ("random,climbers:Climber(pause=fast)", TypeError, "pause"),
+        ("random,climbers:Climber(pause=-1)", ValueError, "pause"),
+        ("random,climbers:climb(speed=1)", TypeError, "speed"),
+        ("random,climbers:Unable", ValueError, "climbers:Unable cannot search .*needs a licence"),
+        (["random", 5], TypeError, "got 5"),
+        (["random", dict], ValueError, "it is the class dict"),
+    ],
+)
+def test_a_broken_agent_is_named_before_the_first_trial(agents, error, message, folder):
+    with pytest.raises(error, match=message):
+        small(agents)
+    assert not list(folder.rglob("*.npz"))
+
+
+def test_a_module_that_cannot_be_imported(folder):
+    (folder / "broken_module.py").write_text("1 / 0")
+    with pytest.raises(ValueError, match=r"broken_module.*division by zero"):
+        small("random,broken_module:Agent")
+
+
+@pytest.mark.parametrize(
+    ("agent", "message"),
+    [
+        ("climbers:WrongShape", r"WrongShape.*shape.*\(1, 5\)"),
+        ("climbers:Invalid", "Invalid"),
+        ("climbers:Fractions", "Fractions"),
+        ("climbers:lazy", "lazy returned after 2 of 12 queries"),
+    ],
+)
+def test_a_faulty_agent_loses_no_other_trials(agent, message, folder, capfd):
+    summary = small(f"random,{agent}")
+    entry = agents_of(summary)[agent]
+    assert (entry["trials"], list(entry["failures"])) == (0, ["0", "1"])
+    messages = {error.splitlines()[0] for error in entry["failures"].values()}
+    assert len(messages) == 1
+    (found,) = messages
+    assert re.search(message, found)
+    assert agents_of(summary)["random"]["trials"] == 2
+    assert f"{agent} on {ENV}, seeds 0, 1" in (folder / "out" / "report.html").read_text()
+    with pytest.raises(ValueError, match=message):
+        nas_gym.search(ENV, agent, queries=12, seeds=1, out="search", progress_bar=False)
+
+
+def test_the_command_line_reports_a_faulty_agent_once(folder):
+    command = [sys.executable, "-m", "nas_gym", "compare", ENV, "--queries", "5", "--seeds", "3"]
+    command += ["--agents", "random,climbers:lazy", "--out", "cli"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stdout.splitlines() if "failed: " in line]
+    assert len(lines) == 1
+    assert "lazy returned after 2 of 5 queries" in lines[0]
+    assert lines[0].endswith("(seeds 0, 1, 2)")
+
+
+def test_agents_listed_twice(folder):
+    from climbers import Climber
+
+    for agents in ("rea,rea", ["rea", "rea"], [Climber, Climber], ["rea,random", "random"]):
+        with pytest.raises(ValueError, match="listed twice"):
+            parse_agents(agents)
+    assert list(parse_agents({"a": Climber, "b": Climber})) == ["a", "b"]
+
+
+def test_functions_say_which_settings_they_have(folder):
+    method = find_method("climbers:climb", {"pause": 0.5})
+    task = gym.make(ENV).unwrapped.task
+    assert method.all_settings(task) == {"pause": 0.5}
+    assert find_method("climbers:climb", {}).all_settings(task) == {"pause": 0.0}
+
+
+# -- evaluators and tasks -------------------------------------------------------------------------
+
+EVALUATORS = '''
+import numpy as np
+
+import nas_gym
+
+
+class Skips(nas_gym.Evaluator):
+    """Counts skip connections."""
+
+    name = "skips"
+    metrics = {"count": nas_gym.Metric("count", maximize=True)}
+
+    def evaluate(self, genotypes):
+        return {"count": (genotypes == 1).sum(axis=1).astype(float)}
+
+
+class Nan(Skips):
+    def evaluate(self, genotypes):
+        return {"count": np.full(len(genotypes), np.nan)}
+
+
+class TooLong(Skips):
+    def evaluate(self, genotypes):
+        return {"count": np.zeros(len(genotypes) + 1)}
+
+
+class Raising(Skips):
+    def evaluate(self, genotypes):
+        raise RuntimeError("no connection to the cluster")
+'''
+
+
+@pytest.fixture
+def evaluators(tmp_path, monkeypatch):
+    (tmp_path / "evaluators_outside.py").write_text(EVALUATORS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    import evaluators_outside
+
+    yield evaluators_outside
+    sys.modules.pop("evaluators_outside", None)
+
+
+def test_an_evaluator_object_in_worker_processes(evaluators, tmp_path):
+    summary = small("random,rea", evaluator=evaluators.Skips())
+    assert {entry["trials"] for entry in agents_of(summary).values()} == {2}
+    config = json.loads((tmp_path / "out" / ENV / "rea" / "config.json").read_text())
+    assert config["env_arguments"]["evaluator"]["class"] == "evaluators_outside:Skips"
+    assert "0x" not in json.dumps(config)
+    assert small("random,rea", evaluator=evaluators.Skips()) == summary  # nothing is run again
+
+
+def test_a_registered_task_in_worker_processes(evaluators, tmp_path, monkeypatch):
+    before = dict(gym.registry)
+    space = gym.make(ENV).unwrapped.task.space
+    nas_gym.register_task("Skips", nas_gym.Task(space, evaluators.Skips()))
+    try:
+        summary = nas_gym.compare(
+            "Skips-v0", "random,ddpg(learning_starts=5)", queries=12, seeds=2, out="out",
+            progress_bar=False,
+        )  # fmt: skip
+    finally:
+        gym.registry.clear()
+        gym.registry.update(before)
+    assert {entry["trials"] for entry in agents_of(summary, "Skips-v0").values()} == {2}
+    config = json.loads((tmp_path / "out/Skips-v0/random/config.json").read_text())
+    assert config["task"]["signal"] == "skips:count"
+    assert "0x" not in json.dumps(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("Nan", "NaN"), ("TooLong", "shape"), ("Raising", "no connection")]
+)
+def test_a_faulty_evaluator_is_named(name, message, evaluators, tmp_path):
+    try:
+        summary = small("random", evaluator=getattr(evaluators, name)())
+    except ValueError as error:  # it may be noticed before the first trial
+        found = str(error)
+    else:
+        failures = agents_of(summary)["random"]["failures"]
+        assert len(failures) == 2
+        found = failures["0"].splitlines()[0]
+    assert message in found
+    assert name in found or "skips" in found
+
+
+# -- the rest of the public functions -------------------------------------------------------------
+
+
+def test_a_latency_reward_is_named(tmp_path, open_table):
+    for table in ("nats-bench", "help-latency"):
+        open_table(table)
+    reward = "latency(column=help-latency:raspi4,target=5,weight=-0.07)"
+    summary = nas_gym.compare(
+        "NB201-cifar100-v0", "random,rea", queries=10, seeds=2, out=tmp_path, reward=reward,
+        progress_bar=False,
+    )  # fmt: skip
+    found = summary["environments"]["NB201-cifar100-v0"]
+    assert found["task"]["reward"] == reward
+    assert found["metric"]["name"] == "reward"
+    assert found["metric"]["regret_of"] == f"{reward} of nats-bench:cifar100-test"
+    assert found["optimum"] > 0
+    text = (tmp_path / "report.html").read_text()
+    assert f"Reward: {reward}." in text
+    assert f"Regret is of {reward} of nats-bench:cifar100-test:" in text
+
+
+class Counting:
+    """A runner that runs jobs in this process, and counts them."""
+
+    workers = 1
+
+    def __init__(self):
+        self.jobs = 0
+
+    def run(self, jobs, ended):
+        for job in jobs:
+            job.run()
+            self.jobs += 1
+            assert ended(job, 0) == []
+
+
+def test_a_runner_of_ones_own(tmp_path):
+    runner = Counting()
+    arguments = {"queries": 10, "seeds": 3, "progress_bar": False}
+    summary = nas_gym.compare(ENV, "random,rea", out=tmp_path / "own", runner=runner, **arguments)
+    assert runner.jobs == 2
+    local = nas_gym.compare([ENV], ["random", "rea"], out=tmp_path / "local", **arguments)
+    assert without_seconds(summary) == without_seconds(local)
+    assert np.isfinite(summary["environments"][ENV]["optimum"])
