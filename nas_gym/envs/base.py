@@ -28,7 +28,7 @@ METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps":
 
 
 class SearchBase(ABC):
-    """The task, search history, info and rendering that scalar and vector environments share.
+    """Base class of scalar and vector environments: task, search history, info and rendering.
 
     Attributes:
         task: The task that is searched.
@@ -81,14 +81,14 @@ class SearchBase(ABC):
 
     @abstractmethod
     def _known_info(self, known: dict[str, Any], queries: int) -> dict[str, Any]:
-        """Return the entries of an info that are computed at once: ``known`` and at least one."""
+        """Return ``known`` with one entry about the queries, so that the info is never empty."""
 
     @abstractmethod
     def _format_info(self, infos: dict[str, Any]) -> dict[str, Any]:
         """Convert the result of :func:`query_info` into the form that the environment returns."""
 
     def _partial_genotypes(self) -> NDArray[np.int64] | None:
-        """Return the decisions made so far, ``(n, depth)``; ``None`` if no architecture is open."""
+        """Return the unfinished architectures, ``(n, depth)``; ``None`` if there are none."""
         return None
 
     def _render_search(self, search: int) -> Any:
@@ -107,7 +107,7 @@ class SearchBase(ABC):
         if partial_genotypes is not None:
             genotype = partial_genotypes[search]
         elif self._last_genotypes is not None:
-            # Of a whole generation, the last architecture is rendered.
+            # If one step queried a whole generation, its last architecture is rendered.
             shape = (-1, self.task.space.num_decisions)
             genotype = self._last_genotypes()[search].reshape(shape)[-1]
             caption = _reported_caption(self.task, genotype)
@@ -341,7 +341,7 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
 
 
 def _reported_caption(task: Task, genotype: NDArray[np.int64]) -> str:
-    """Return name, value and unit of what the task reports of an architecture."""
+    """Return the reported value of an architecture, with its name and unit."""
     value = task.reported(task.space.encode(genotype))[0]
     metric = task.report_metric
     return f"{metric.name} {value:.4g} {metric.unit}".rstrip()

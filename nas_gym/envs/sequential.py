@@ -201,9 +201,9 @@ class SequentialEnv(SearchEnv):
     ## Arguments
     * `table`: name of the table that is searched; `nas-gym data list` shows all tables. Each ID has
       a default. `NB201-cifar10` searches `analog-nasbench`: all 15,625 cells of NAS-Bench-201,
-      retrained on CIFAR-10, which the package of that name contains. Its `baseline_accuracy` is
-      both signal and report. It has a Pearson correlation of 0.9994 (Spearman 0.991) with
-      NAS-Bench-201's own test accuracy after 200 epochs. `NB201-cifar100` and
+      retrained on CIFAR-10. The table is part of the Python package of the same name. Its
+      `baseline_accuracy` is both signal and report. It has a Pearson correlation of 0.9994
+      (Spearman 0.991) with NAS-Bench-201's own test accuracy after 200 epochs. `NB201-cifar100` and
       `NB201-ImageNet16-120` search `nats-bench`, which `nas-gym data fetch nats-bench` downloads.
     * `dataset`: data set, which selects the default signal and report of a table; or the images
       that networks are trained on.
@@ -213,21 +213,21 @@ class SequentialEnv(SearchEnv):
     * `report`: metric that searches are judged by, `"metric"` or `"table:metric"`, such as
       `"nats-bench:cifar10-test"`.
     * `noise`: standard deviation of Gaussian noise on the signal, in the unit of the signal. It
-      simulates the spread of single training runs. It is drawn anew for each search, from the seed
-      of the search; within a search, an architecture always has the same noise. Reports and regrets
-      have no noise.
+      simulates the spread of single training runs. The noise depends on the seed of the search;
+      within a search, an architecture always has the same noise. Reports and regrets have no noise.
     * `reward`: function that computes rewards from signals. `"signal"`, the default, is the signal
       itself; `"exponential"` is `100 ** accuracy` (L2NAS, Eq. 3); `"rescaled(best=0.94)"` is
       `100 ** (accuracy / best)` (L2NAS, Eq. 7);
       `"latency(column=help-latency:fpga,target=5,weight=-0.07)"` is
-      `accuracy * (latency / target) ** weight` (CATCH, section 4.3).
+      `accuracy * (latency / target) ** weight` (CATCH, section 4.3). An object of a subclass of
+      `nas_gym.tasks.rewards.Reward` is also accepted.
     * `evaluator`: an object of a subclass of `nas_gym.Evaluator`, which evaluates architectures in
-      place of the table, and whose metrics `signal` and `report` name; or the text of an evaluator
-      of networks, such as `"training(epochs=12)"`.
+      place of the table; `signal` and `report` are then metrics of this object. Or the text of a
+      network evaluator, such as `"training(epochs=12)"`.
     * `space`: search space of networks, `"NB201"` or `"DARTS"`; or a `nas_gym.SearchSpace` object,
       together with `evaluator`.
-    * `supernet`, `device`, `size`: for networks that inherit the weights of a supernet, as
-      `nas_gym.make_task` describes. `NB201-digits` is an example.
+    * `supernet`, `device`, `size`: supernet file, torch device and image size of a network
+      evaluator; see `nas_gym.make_task`. `NB201-digits` is an example of such an environment.
     * `task`: a complete `nas_gym.Task` in place of all arguments above.
     * `render_mode`: `"ansi"` (text) or `"rgb_array"` (a drawing of the architecture).
 

@@ -23,7 +23,7 @@ class Curves:
         incumbents: Index of the architecture of highest reward so far; of equal rewards, the one
             that was queried first.
         incumbent_rewards: Reward of the incumbent.
-        reports: What the task reports of the incumbent (:meth:`Task.reported`).
+        reports: Reported value of the incumbent (:meth:`Task.reported`).
         regrets: Regret of the incumbent (:meth:`Task.regret`).
         agent_seconds: Seconds that the agent has spent so far on proposing architectures and on
             learning.
@@ -75,7 +75,7 @@ def compute_curves(
     # Whether a query improves on the best reward so far.
     improves = np.ones(rewards.shape, bool)
     improves[1:] = rewards[1:] > best[:-1]
-    # The row in which the best reward so far was first reached.
+    # The last row, up to each query, that improved on the best reward.
     rows = np.maximum.accumulate(np.where(improves, np.arange(len(rewards))[:, None], 0), axis=0)
     incumbents = np.take_along_axis(indices, rows, axis=0)
     seconds = task.training_seconds(indices)
