@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nas_gym.spaces.base import Indices, SearchSpace
 
-_MOST = 10_000  # architectures that are checked; of larger spaces, as many are drawn
+_MAX_CHECKED = 10_000  # number of architectures that are drawn from a larger space
 
 
 def check_consistency(space: SearchSpace) -> None:
@@ -50,14 +50,14 @@ def _describe(space: SearchSpace) -> str:
 def _check(space: SearchSpace) -> None:
     rng = np.random.default_rng(0)
     if space.size > np.iinfo(np.int64).max:  # too large to be numbered
-        genotypes = space.sample(_MOST, rng)
+        genotypes = space.sample(_MAX_CHECKED, rng)
         _check_genotypes(space, np.arange(len(genotypes)), genotypes)
         found = space.from_text(space.to_text(genotypes))
         _compare(np.arange(len(genotypes)), found, genotypes, "from_text(to_text(genotypes))")
         return
-    indices = np.arange(min(space.size, _MOST))
-    if space.size > _MOST:
-        drawn = rng.integers(0, space.size, _MOST - 2)
+    indices = np.arange(min(space.size, _MAX_CHECKED))
+    if space.size > _MAX_CHECKED:
+        drawn = rng.integers(0, space.size, _MAX_CHECKED - 2)
         indices = np.unique(np.concatenate([[0, space.size - 1], drawn]))
     genotypes = space.decode(indices)
     _check_genotypes(space, indices, genotypes)
@@ -130,7 +130,7 @@ def _check_graphs(space: SearchSpace, genotypes: NDArray[Any]) -> None:
 
 
 def _compare(indices: Indices, found: Any, expected: Any, call: str) -> None:
-    """Raise the error of the first index for which ``call`` did not return what was expected."""
+    """Raise an error that names the first index for which a call returned a wrong value."""
     found, expected = np.asarray(found), np.asarray(expected)
     if found.shape != expected.shape:
         raise _InconsistencyError(

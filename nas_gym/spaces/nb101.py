@@ -141,7 +141,9 @@ def _parse(text: str) -> list[int]:
     if given.shape != (count, count) or not 2 <= count <= MAX_VERTICES:
         raise ValueError(f"{text!r} is not a cell of NAS-Bench-101. {_EXPECTED}.")
     if not np.isin(given, (0, 1)).all() or np.tril(given).any():
-        raise ValueError(f"{text!r}: the matrix holds 0 and 1, above its diagonal. {_EXPECTED}.")
+        raise ValueError(
+            f"{text!r}: the matrix has 0 or 1 above its diagonal, 0 elsewhere. {_EXPECTED}."
+        )
     inner = operations[1:-1]
     if (operations[0], operations[-1]) != ("input", "output") or not set(inner) <= set(
         OPERATIONS[:_ABSENT]

@@ -1,4 +1,4 @@
-"""The classes of search spaces by kind: built in, registered by a call, or by an entry point."""
+"""The registry of search space classes: built-in classes, and classes of other packages."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def register_space(space_class: SpaceClass) -> SpaceClass:
     know the class only if its package names it in the entry-point group ``nas_gym.spaces``.
 
     Args:
-        space_class: A subclass of :class:`SearchSpace` that can be built without arguments, and
-            from ``genotypes`` and ``name``.
+        space_class: Subclass of :class:`SearchSpace` whose constructor has the parameters
+            ``genotypes`` and ``name``, and defaults for all parameters.
 
     Returns:
         The same class.
@@ -162,7 +162,7 @@ def _load_entry_point(kind: str) -> type[SearchSpace]:
             )
         return found
     raise KeyError(
-        f"There is no search space {kind!r}. There are: {', '.join(space_kinds())}. Register a "
+        f"There is no search space {kind!r}. The kinds are: {', '.join(space_kinds())}. Register a "
         f"class of your own with nas_gym.register_space(), or in the entry-point group "
         f"{ENTRY_POINTS}."
     )

@@ -33,7 +33,12 @@ class Metric:
 
 @dataclass(frozen=True)
 class Objective:
-    """The columns that the task of a data set uses: the search signal and the reported metric."""
+    """The columns that the task of a data set uses: the search signal and the reported metric.
+
+    Attributes:
+        signal: Name of the metric that rewards are computed from.
+        report: Name of the metric that is reported.
+    """
 
     signal: str
     report: str

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nas_gym.spaces import SearchSpace
-from nas_gym.tables.user_file.columns import FileColumn, file_error, quoted
+from nas_gym.tables.user_file.columns import FileColumn, file_error, quote_names
 from nas_gym.tables.user_file.genotypes import spaces_that_read
 
 _ARCH_NAME = re.compile(r"(arch(itecture)?|genotype|cell)(str(ing)?|code|encoding)?")
@@ -37,12 +37,12 @@ def find_architecture_columns(
         answers.append(decisions)
     if len(answers) > 1:
         raise file_error(
-            f"the architecture may be in {'; or '.join(map(quoted, answers))}. Name its "
+            f"the architecture may be in {'; or '.join(map(quote_names, answers))}. Name its "
             "columns with arch= or decisions=, or leave the other columns out with ignore=."
         )
     if not answers:
         raise file_error(
-            f"no column of architectures was found; the columns are {quoted(names)}. Name a "
+            f"no column of architectures was found; the columns are {quote_names(names)}. Name a "
             "column of arch strings or digit strings with arch=, or one column for each decision "
             "with decisions=."
         )

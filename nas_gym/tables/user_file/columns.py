@@ -59,12 +59,12 @@ def first_file_error(
     raise AssertionError("Every row is valid by itself.")
 
 
-def quoted(names: Iterable[str]) -> str:
+def quote_names(names: Iterable[str]) -> str:
     """Return names in quotation marks, separated by commas."""
     return ", ".join(map(repr, names))
 
 
-def floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
+def parse_floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
     """Convert cells to numbers, empty ones to NaN; return None if a cell is text."""
     if "_" in "".join(cells):  # float() reads 1_0 as 10
         return None
@@ -72,7 +72,7 @@ def floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
         return np.fromiter(map(float, cells), np.float64, len(cells))
     except ValueError:
         filled = [cell if cell.strip() else "nan" for cell in cells]
-        return None if filled == list(cells) else floats(filled)
+        return None if filled == list(cells) else parse_floats(filled)
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class FileColumn:
     def is_text(self) -> NDArray[np.bool_]:
         """Whether each cell is text: neither a number nor missing."""
         cells = self.cells
-        if not isinstance(cells, list) or floats(cells) is not None:
+        if not isinstance(cells, list) or parse_floats(cells) is not None:
             return np.zeros(len(cells), bool)
-        texts = {cell for cell in set(cells) if floats([cell]) is None}
+        texts = {cell for cell in set(cells) if parse_floats([cell]) is None}
         return np.array([cell in texts for cell in cells])
 
     @cached_property
@@ -109,7 +109,7 @@ class FileColumn:
             return self.cells
         numbers = np.full(len(self.cells), np.nan)
         places = np.flatnonzero(~self.is_text)
-        numbers[places] = floats([self.cells[place] for place in places])
+        numbers[places] = parse_floats([self.cells[place] for place in places])
         return numbers
 
     @property
@@ -144,19 +144,20 @@ def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, FileColumn]
     return named
 
 
-def check_names(argument: str, names: Iterable[str], there: Iterable[str]) -> None:
+def check_names(argument: str, names: Iterable[str], existing: Iterable[str]) -> None:
     """Raise an error if an argument names columns that do not exist.
 
     Args:
         argument: Name of the argument.
         names: Value of the argument.
-        there: Names that exist.
+        existing: Names that exist.
     """
-    there = list(there)
-    unknown = [name for name in names if name not in there]
+    existing = list(existing)
+    unknown = [name for name in names if name not in existing]
     if unknown:
         raise file_error(
-            f"{argument}= names {quoted(unknown)}, which does not exist. Accepted: {quoted(there)}."
+            f"{argument}= names {quote_names(unknown)}, which does not exist. "
+            f"Accepted: {quote_names(existing)}."
         )
 
 
@@ -169,6 +170,6 @@ def check_arguments(columns: Iterable[str], arguments: Mapping[str, Sequence[str
     repeated = [name for name in dict.fromkeys(every) if every.count(name) > 1]
     if repeated:
         raise file_error(
-            f"{quoted(repeated)} is named twice. A column can be named only once in "
+            f"{quote_names(repeated)} is named twice. A column can be named only once in "
             f"{'=, '.join(arguments)}= together."
         )

@@ -21,8 +21,8 @@ from nas_gym.tables.user_file.columns import (
     FileColumn,
     UserFileError,
     file_error,
-    floats,
     named_columns,
+    parse_floats,
 )
 
 _ROWS_AT_ONCE = 200  # so few that their cells stay in the cache of the processor
@@ -142,7 +142,7 @@ def _join(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def _floats_except_digits(cells: tuple[str, ...]) -> NDArray[np.float64] | None:
     digits = "".join(cells).replace(" ", "").isdigit()  # such as the architecture 00123
-    return None if digits else floats(cells)
+    return None if digits else parse_floats(cells)
 
 
 def _check_widths(rows: list[list[str]], width: int, before: int) -> None:

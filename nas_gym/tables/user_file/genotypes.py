@@ -22,7 +22,7 @@ from nas_gym.spaces import (
 )
 from nas_gym.spaces.nbgraph import PROTEINS_OPERATIONS
 from nas_gym.spaces.registry import build_whole_space
-from nas_gym.tables.user_file.columns import FileColumn, file_error, first_file_error, quoted
+from nas_gym.tables.user_file.columns import FileColumn, file_error, first_file_error, quote_names
 
 MAX_CHOICES = 1000  # of a decision; a column with more is a metric, and its tree fills the memory
 MAX_CODE = 31  # largest number of a decision's column whose numbers are used as the choices
@@ -76,7 +76,7 @@ def resolve_space(space: SearchSpace | str | None) -> SearchSpace | None:
 
     Raises:
         KeyError: If there is no such kind.
-        TypeError: If it is no space, or a class that cannot be built without arguments.
+        TypeError: If it is not a search space, or the class of its kind needs arguments.
         ValueError: If its methods are inconsistent.
     """
     if space is None:
@@ -237,7 +237,7 @@ def _from_decisions(columns: Sequence[FileColumn], space: SearchSpace | None) ->
     if len(columns) != space.num_decisions:
         raise file_error(
             f"{space.name} has {space.num_decisions} decisions, the file gives {len(columns)}: "
-            f"{quoted(names)}."
+            f"{quote_names(names)}."
         )
     given = [_codes_of_choices(*each) for each in zip(columns, space.choices, strict=True)]
     return Architectures(space, np.column_stack(given))

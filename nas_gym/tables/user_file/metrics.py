@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.tables.table import Metric, Objective
-from nas_gym.tables.user_file.columns import FileColumn, check_names, file_error, quoted
+from nas_gym.tables.user_file.columns import FileColumn, check_names, file_error, quote_names
 
 
 def read_metrics(
@@ -71,7 +71,7 @@ def _objective(names: Sequence[str], signal: str | None, report: str | None) -> 
     if signal is None:
         if len(names) > 1:
             raise file_error(
-                f"there are several metrics: {quoted(names)}. Name the one to search by "
+                f"there are several metrics: {quote_names(names)}. Name the one to search by "
                 "with signal=."
             )
         signal = names[0]
@@ -95,7 +95,7 @@ def _check_no_labels(columns: Sequence[FileColumn]) -> None:
     if labels:
         row = int(np.argmax(labels[0].is_text))
         raise file_error(
-            f"{quoted(column.name for column in labels)} hold text, such as "
+            f"{quote_names(column.name for column in labels)} hold text, such as "
             f"{labels[0].texts[row]!r} in data row {row + 1}; metrics are numbers. Leave these "
             "columns out with ignore=, or name the columns of the architecture with arch= or "
             "decisions=."
