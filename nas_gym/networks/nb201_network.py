@@ -118,6 +118,8 @@ class _Cell(nn.Module):
         return self._run(inputs, chosen)
 
     def mix(self, inputs: Tensor, weights: Tensor) -> Tensor:
+        """Return the output of the cell with all operations, weighted by ``(6, 5)`` weights."""
+
         def mixed(edge: int, values: Tensor) -> Tensor:
             terms = (
                 self._operation(edge, o)(values) * weights[edge, o].to(values.dtype)

@@ -1,4 +1,4 @@
-"""The store of training results."""
+"""Store of training results, shared by processes."""
 
 from __future__ import annotations
 

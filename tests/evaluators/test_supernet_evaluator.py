@@ -20,7 +20,7 @@ SPACE = NB201Space()
 
 @pytest.fixture
 def evaluated(monkeypatch):
-    """The number of images of each evaluation; DIGITS has 449 validation and 450 test images."""
+    """Numbers of images of all evaluations; digits have 449 for validation, 450 for testing."""
     found, evaluate = [], supernet_evaluators.evaluate_network
 
     def spy(forward, split, batch_size):
@@ -54,7 +54,7 @@ def test_scores_of_inherited_weights(inheriting):
             logits = alone(images[name])
             right = 100 * (logits.argmax(1) == labels).float().mean().item()
             (found,) = values_at(inheriting, f"{name}_accuracy", np.array([index]))
-            assert found == pytest.approx(right, abs=0.3)  # of 450 images, one at a tie
+            assert found == pytest.approx(right, abs=0.3)  # at most one tie in 450 images
     loss = torch.nn.functional.cross_entropy(alone(images["valid"]),
                                              torch.from_numpy(DIGITS.valid.labels))  # fmt: skip
     assert values_at(inheriting, "valid_loss", np.array([index]))[0] == pytest.approx(
@@ -88,7 +88,7 @@ def test_test_images_are_used_on_request_only(inheriting, evaluated):
     assert evaluated == [449] * 3 + [450] * 3
 
 
-def test_a_trained_supernet_tells_good_from_bad(supernet_files):
+def test_a_trained_supernet_ranks_architectures(supernet_files):
     evaluator = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS)
     none, conv = SPACE.encode([[0] * 6, [3] * 6])
     worst, best = values_at(evaluator, "valid_accuracy", np.array([none, conv]))

@@ -1,4 +1,4 @@
-"""Evaluation by training from scratch: shared, resumed and interrupted training_evaluators."""
+"""Evaluation by training from scratch: shared, resumed and interrupted trainings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_trains_once(from_scratch, monkeypatch):
 
 
 def test_equal_cells_are_trained_once(from_scratch):
-    # the second computes what the first does: both edges out of node 2 are none
+    # the cells are equivalent: neither uses node 2
     genotypes = np.array([[3, 0, 0, 2, 1, 0], [3, 4, 2, 2, 1, 0]])
     assert len(set(SPACE.structures(genotypes))) == 1
     one, other = values_at(from_scratch, "valid_loss", SPACE.encode(genotypes))
@@ -62,8 +62,8 @@ def test_equal_cells_are_trained_once(from_scratch):
 
 
 def test_parameters_are_those_of_the_cell_itself(from_scratch):
-    """Not those of the cell that is trained for it, and without an auxiliary head."""
-    dead = SPACE.encode([[3, 0, 0, 0, 0, 1]])  # the only convolution leads nowhere
+    """``params`` count the cell itself, not its representative, and no auxiliary head."""
+    dead = SPACE.encode([[3, 0, 0, 0, 0, 1]])  # the only convolution does not reach the output
     assert from_scratch.store.rows() == {}
     (found,) = values_at(from_scratch, "params", dead)
     network = from_scratch.plan.build(SPACE.decode(dead)[0])
@@ -108,9 +108,8 @@ class KilledError(Exception):
 
 
 def test_a_killed_training_is_resumed(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        TrainingEvaluator, "checkpoint_seconds", -1.0
-    )  # a checkpoint after each epoch
+    # a checkpoint after each epoch
+    monkeypatch.setattr(TrainingEvaluator, "checkpoint_seconds", -1.0)
     plan, index = small_training("NB201", 3), drawn(SPACE, 1)
     whole = TrainingEvaluator(plan, DIGITS, CPU, tmp_path / "whole")
     expected = values_at(whole, "valid_loss", index)

@@ -18,7 +18,7 @@ NETWORKS = {
 
 
 def small(plan: NetworkPlan, epochs: int = 2) -> NetworkPlan:
-    """A plan with fewer epochs and channels."""
+    """Return a plan with fewer epochs and channels."""
     plan = replace(plan, network={**plan.network, **NETWORKS[plan.space]})
     return plan.with_settings(epochs=epochs)
 
@@ -32,5 +32,5 @@ def small_training(space: str, epochs: int = 1) -> NetworkPlan:
 
 
 def random_images(n, side=32):
-    """Return random images, ``(n, 3, side, side)`` uint8; each call returns others."""
+    """Return random images, ``(n, 3, side, side)`` uint8; each call returns different ones."""
     return _RNG.integers(0, 256, (n, 3, side, side), np.uint8)

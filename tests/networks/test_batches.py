@@ -33,7 +33,7 @@ def test_in_order(digits):
     )
 
 
-def test_images_that_a_device_has_no_room_for_come_batch_by_batch(digits, monkeypatch):
+def test_images_stay_on_the_cpu_if_the_device_lacks_memory(digits, monkeypatch):
     move = torch.Tensor.to
 
     def limited(self, *args, **kwargs):

@@ -1,4 +1,4 @@
-"""The network of a cell: its layers, counted by hand, its errors, and that it learns."""
+"""The network of a cell: shapes, parameter counts, errors and learning."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SHAPES = {1: (12,), 2: (8, 10)}
 
 
 def cell(genotype):
-    """The graph of a cell of NAS-Bench-201."""
+    """Return the graph of a NAS-Bench-201 cell."""
     graphs = to_graphs(SPACE, [genotype])
     return graphs.adjacency[0], graphs.nodes[0]
 
 
 def chain(*names):
-    """The graph of one operation after the other."""
+    """Return the graph of a chain of operations."""
     nodes = np.array([NODES.index(name) for name in ("input", *names, "output")])
     return np.eye(len(nodes), k=1, dtype=bool), nodes
 
@@ -82,7 +82,7 @@ def test_parameters_of_operations(dims):
 
 
 @pytest.mark.parametrize("dims", [1, 2])
-def test_parameters_of_all_that_is_not_cells(dims):
+def test_parameters_outside_the_cells(dims):
     three = 3**dims
     stem = three * 3 * 4 + 2 * 4
     reductions = sum(three * a * b + three * b * b + a * b + 2 * 2 * b for a, b in [(4, 6), (6, 8)])
@@ -91,7 +91,7 @@ def test_parameters_of_all_that_is_not_cells(dims):
 
 
 @pytest.mark.parametrize("dims", [1, 2])
-def test_how_far_operations_reach(dims):
+def test_receptive_fields_of_operations(dims):
     reach = {
         "conv1": {0}, "conv3": {-1, 0, 1}, "conv5": {-2, -1, 0, 1, 2},
         "conv5_d2": {-4, -2, 0, 2, 4}, "conv7": {-3, -2, -1, 0, 1, 2, 3},
@@ -109,13 +109,13 @@ def test_how_far_operations_reach(dims):
 
 
 @torch.no_grad()
-def test_mean_is_over_what_lies_inside():
+def test_average_pooling_excludes_padding():
     pool = first_cell(small(chain("avg_pool"), 2))
     torch.testing.assert_close(pool(torch.ones(1, 4, 5, 6)), torch.ones(1, 4, 5, 6))
 
 
 @torch.no_grad()
-def test_nodes_sum_what_leads_into_them():
+def test_nodes_sum_their_predecessors():
     block = first_cell(small(cell([CONV3, SKIP, POOL, CONV1, CONV3, SKIP]), 2)).eval()
     x = torch.randn(2, 4, 6, 6)
     one, two_0, two_1, three_0, three_1, three_2 = list(block.operations)[:6]
@@ -137,14 +137,14 @@ def test_skips_alone_are_sums():
 def test_dead_nodes_do_not_matter():
     x = inputs(2)
     network = small(cell([NONE, CONV3, NONE, SKIP, NONE, CONV1]), 2).eval()
-    # 1->3 hangs in the air here, as nothing leads to node 1, and so does 1->2
+    # node 1 has no input, so that the edges 1->2 and 1->3 are dead
     same = small(cell([NONE, CONV3, CONV3, SKIP, CONV1, CONV1]), 2).eval()
     assert network.state_dict().keys() == same.state_dict().keys()
     torch.testing.assert_close(network(x), same(x))
 
 
 @pytest.mark.parametrize("dims", [1, 2])
-def test_a_cell_that_gives_nothing(dims):
+def test_a_cell_without_output(dims):
     network = small(cell([NONE] * 6), dims)
     logits = network(inputs(dims))
     cross_entropy(logits, torch.arange(5) % 4).backward()
@@ -154,7 +154,7 @@ def test_a_cell_that_gives_nothing(dims):
 
 
 def sinusoids(n, rng):
-    """Two frequencies, any phase, with noise: ``(n, 1, 32)``."""
+    """Return noisy sine waves of two frequencies and random phase, ``(n, 1, 32)``."""
     labels = np.arange(n) % 2
     phase = rng.random((n, 1)) * 2 * np.pi
     waves = np.sin(np.arange(32) * np.array([0.5, 1.1])[labels][:, None] + phase)
@@ -162,7 +162,7 @@ def sinusoids(n, rng):
 
 
 def stripes(n, rng):
-    """Stripes that lie or stand, at any place, with noise: ``(n, 1, 8, 8)``."""
+    """Return noisy horizontal or vertical stripes of random phase, ``(n, 1, 8, 8)``."""
     labels = np.arange(n) % 2
     waves = np.sin(np.arange(8) * 1.5 + rng.random((n, 1)) * 2 * np.pi)
     images = np.repeat(waves[:, :, None], 8, axis=2)

@@ -9,7 +9,7 @@ import torch
 from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.spaces import DARTSSpace
 
-# as DARTS' authors publish it
+# published by the authors of DARTS
 DARTS_V2 = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), "
     "('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), "
@@ -25,7 +25,7 @@ def test_darts_has_the_published_number_of_parameters():
         10, channels=36, layers=20, affine=True, auxiliary=True, genotype=genotype
     )
     counted = sum(p.numel() for name, p in network.named_parameters() if "auxiliary" not in name)
-    assert counted == 3_349_342  # "param size = 3.349342MB", as its authors' code prints
+    assert counted == 3_349_342  # "param size = 3.349342MB", printed by the code of DARTS
 
 
 def test_drop_path_and_auxiliary_head():
@@ -37,7 +37,7 @@ def test_drop_path_and_auxiliary_head():
     images = torch.randn(4, 3, 32, 32)
     logits = network(images)
     assert network.auxiliary_logits.shape == logits.shape == (4, 10)
-    torch.testing.assert_close(network(images), logits)  # no path is dropped at the beginning
+    torch.testing.assert_close(network(images), logits)  # no path is dropped at first
     network.set_progress(1.0)
     assert not torch.allclose(network(images), network(images))
     network.generator = torch.Generator().manual_seed(1)

@@ -1,4 +1,4 @@
-"""Networks on a GPU as on a CPU; the script that measures them there, tried on either."""
+"""Networks on a GPU agree with those on a CPU; the measuring script runs on both."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_steps(name, space):
             move_to_device(plan.build(), device), train, valid, plan.training, 0
         )
         search.begin_epoch()
-        search.step(*next(train.in_order(64)))  # so that what comes next depends on gradients
+        search.step(*next(train.in_order(64)))  # the next loss depends on gradients
         return search.step(*next(train.in_order(64))).cpu()
 
     torch.testing.assert_close(loss(CUDA), loss(CPU), rtol=0.1, atol=0.0)

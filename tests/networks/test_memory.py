@@ -43,29 +43,29 @@ def test_counted_by_hand():
     weights = 4 * (64 * 32 + 32 * 10)
     assert found.weights == weights
     assert found.optimizer == 2 * weights  # gradients and momentum
-    # images, the output of the sigmoid, and what cross entropy keeps of 16 images
+    # 16 images, outputs of the sigmoid, and inputs that cross entropy saves
     least = 4 * 16 * (64 + 32 + 10)
     assert least <= found.activations <= least + 16 * 8 + 64
     assert found.allocated == 0
     assert found.total == found.weights + found.optimizer + found.activations
 
 
-def test_a_path_takes_what_a_network_takes():
-    """The point of AT-NAS, Table 1."""
+def test_a_path_needs_the_memory_of_a_network():
+    """AT-NAS, Table 1."""
     largest = np.full(6, 3)
     found = measure_method_memory(small_supernet("NB201"), TRAIN, VALID, largest, 64)
     single = found.pop("largest network").total
     relative = {name: each.total / single for name, each in found.items()}
     for name in ("the same path of the supernet", "rsws", "enas"):
         assert 1.0 <= relative[name] <= 1.2
-    assert relative["gdas"] < 1.5  # products with the softmax, too
+    assert relative["gdas"] < 1.5  # saves the products with the scales, too
     for name in ("darts-v1", "darts-v2", "setn"):
         assert relative[name] > 2
     assert relative["darts-v2"] > relative["darts-v1"]
 
 
 @pytest.mark.parametrize("name", ONE_SHOT_SEARCHES)
-def test_a_search_trains_only_what_it_is_told(name):
+def test_fixed_architecture_is_the_only_one_trained(name):
     plan = small_supernet("NB201")
     search = ONE_SHOT_SEARCHES[name](plan.build(), TRAIN, VALID, plan.training, 0)
     forward, seen, genotype = search.network.forward, [], np.array([1, 2, 3, 4, 0, 3])

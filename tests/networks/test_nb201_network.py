@@ -64,7 +64,7 @@ def test_dead_edges_are_left_out():
             block.edges[edge]["nor_conv_3x3"][1].weight.data.zero_()
     torch.testing.assert_close(network(images, genotype), before)
     nothing = network(images, [none] * 6)
-    torch.testing.assert_close(nothing, nothing[:1].expand(3, -1))  # for every image
+    torch.testing.assert_close(nothing, nothing[:1].expand(3, -1))  # same logits for all images
 
 
 @pytest.mark.parametrize("wrong", [{"channels": 0}, {"cells": -1}, {"num_classes": 0}])

@@ -86,7 +86,7 @@ def test_subnet_inherits_weights(supernet, images):
         torch.testing.assert_close(alone(images), supernet(images, genotype))
         assert count(alone) < count(supernet)
         with torch.no_grad():
-            alone.head.weight.zero_()  # a copy
+            alone.head.weight.zero_()  # the subnet has a copy
         assert supernet.head.weight.abs().max() > 0
 
 
@@ -119,7 +119,7 @@ def test_scales_reach_the_gradient(supernet, images):
 
 def test_edges_without_weights_are_left_out(supernet, images):
     logits = supernet.forward_mixed(images, torch.zeros(supernet.space.alpha_size).double())
-    torch.testing.assert_close(logits, logits[:1].expand(6, -1))  # for every image
+    torch.testing.assert_close(logits, logits[:1].expand(6, -1))  # the same logits for every image
 
 
 @pytest.mark.parametrize("size", [5, 10, 15, 16, 33])

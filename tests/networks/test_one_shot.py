@@ -87,7 +87,7 @@ class Mixed(torch.nn.Module):
 
 
 def test_second_order_gradient_looks_one_step_ahead():
-    """Against the same by differentiating through the step."""
+    """Compare with the gradient by differentiating through the step."""
     plan = small_supernet("NB201")
     network = plan.build().double()
     search = SecondOrderDARTSSearch(network, TRAIN, VALID, plan.training, 0)
@@ -114,7 +114,7 @@ def test_second_order_gradient_looks_one_step_ahead():
 
 
 def test_second_order_looks_ahead_in_float32(monkeypatch):
-    """In bfloat16, weights that are so near would be the same, or those of before."""
+    """bfloat16 cannot represent the small changes of the weights."""
 
     def gradient():
         search = make("darts-v2")
@@ -128,7 +128,7 @@ def test_second_order_looks_ahead_in_float32(monkeypatch):
 
 
 def test_second_order_looks_ahead_without_tensorfloat32(monkeypatch):
-    """On a GPU, the step ahead would be lost in it; forward and backward passes alike."""
+    """TensorFloat-32 cannot represent them either, in forward and backward passes."""
     search, allowed = make("darts-v2"), []
 
     def spied(function):
@@ -175,15 +175,14 @@ def test_out_of_memory_halves_the_batches_of_alpha(name):
 
 
 @pytest.mark.parametrize("name", ["darts-v1", "setn"])
-def test_alpha_learns_what_helps(name):
-    """The operation with which images can be told apart, of an edge that is all there is."""
+def test_alpha_avoids_the_none_operation(name):
     search = make(name, epochs=8)
     search.alpha_optimizer.param_groups[0]["lr"] = 0.05
     for _ in range(8):
         search.run_epoch()
     weights = search.alpha.detach().reshape(6, 5)
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(6))
-    # nothing is learned through edges that are none: less weight than a fifth, all in all
+    # the initial weight of each of the five operations is 0.2
     assert weights[:, 0].mean() < 0.2
     derived = SPACE.alpha_to_genotype(search.alpha.detach().numpy())
     assert (derived[0] == weights.argmax(dim=1).numpy()).all()
@@ -201,7 +200,7 @@ def test_gdas_samples_follow_alpha():
     assert scales.requires_grad
 
 
-def test_gdas_draws_all_edges_alike_at_the_lowest_temperature():
+def test_gdas_draws_edges_uniformly_at_the_lowest_temperature():
     search = make("gdas", "DARTS")
     search.epoch, search.alpha_logits.data[:] = 2, 0.0
     drawn = np.array([search.sample()[0] for _ in range(4000)])
@@ -230,12 +229,12 @@ def test_controller_learns_by_reinforcement():
 @pytest.mark.parametrize("space", ["NB201", "DARTS"])
 @every_method
 def test_steps_as_on_a_gpu(name, space, monkeypatch):
-    """In bfloat16 and with channels last, which CUDA gets: nearly the same loss."""
+    """The loss is nearly the same with bfloat16 and channels last, which CUDA uses."""
 
     def loss():
         search = make(name, space)
         search.begin_epoch()
-        search.step(*next(TRAIN.in_order(64)))  # so that what comes next depends on gradients
+        search.step(*next(TRAIN.in_order(64)))  # the next loss depends on gradients
         return search.step(*next(TRAIN.in_order(64)))
 
     exact = loss()

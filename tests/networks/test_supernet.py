@@ -147,7 +147,7 @@ def test_cached_supernets(cache, monkeypatch, capsys):
     supernet.find_supernet("NB201", DIGITS, CPU)
     file = next((cache / "supernets").glob("*.safetensors"))
     assert file.stat().st_mode & 0o777 == 0o666 & ~umask()
-    file.rename(file.with_name("NB201-digits-abc.safetensors"))  # of other settings
+    file.rename(file.with_name("NB201-digits-abc.safetensors"))  # other settings
     assert not supernet.is_supernet_cached("NB201", "digits")
     slow = data.ImageData("slow", DIGITS.classes, DIGITS.train, DIGITS.valid, DIGITS.test)
     with pytest.raises(MissingDataError, match="nas-gym train-supernet NB201 slow"):

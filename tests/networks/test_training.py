@@ -101,17 +101,17 @@ def test_learning_rate_follows_a_cosine():
     np.testing.assert_allclose(seen[:56], expected)
 
 
-def test_diverging_is_an_error():
+def test_divergence_is_an_error():
     training = make(learning_rate=1e20, clip=1e20)
     with pytest.raises(DivergedError, match="Lower the learning rate"):
         training.run_epoch()
-    once = make(learning_rate=1e38, clip=1e38, batch_size=898)  # its only loss comes before
+    once = make(learning_rate=1e38, clip=1e38, batch_size=898)  # the loss precedes the only step
     assert once.run_epoch() < 4
     with pytest.raises(DivergedError, match="The loss on images is nan"):
         evaluate_network(once.network, VALID, 100)
 
 
-def test_dropped_paths_are_drawn_from_the_seed():
+def test_drop_path_depends_on_the_seed_only():
     plan = small_training("DARTS", 2)
     plan = replace(plan, network={**plan.network, "drop_path": 0.5})
     genotype = DARTSSpace().sample(1, np.random.default_rng(0))[0]
@@ -143,7 +143,7 @@ def test_out_of_memory_halves_the_batch_once():
         training.run_epoch()
 
 
-def test_weights_are_drawn_without_seeding_gpus(monkeypatch):
+def test_initial_weights_do_not_seed_gpus(monkeypatch):
     def seeded(seed):
         raise AssertionError
 
@@ -153,7 +153,7 @@ def test_weights_are_drawn_without_seeding_gpus(monkeypatch):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_other_errors_are_not_taken_for_memory():
+def test_other_errors_are_not_memory_errors():
     training = make()
     training.network.head = torch.nn.Linear(3, 10)
     with pytest.raises(RuntimeError, match="shapes"):

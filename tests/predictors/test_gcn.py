@@ -1,4 +1,4 @@
-"""The predictor's network: what it depends on, and that it learns."""
+"""The graph convolutional network: invariances and learning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def gcn():
 
 
 @torch.no_grad()
-def test_order_of_nodes_and_absent_ones_change_nothing(graphs, gcn):
+def test_invariant_to_node_order_and_padding(graphs, gcn):
     expected = gcn(*to_tensors(graphs))
     order = np.append(np.random.default_rng(0).permutation(8), 8)  # the global node stays last
     shuffled = Graphs(graphs.adjacency[:, order][:, :, order], graphs.nodes[:, order])
@@ -37,12 +37,12 @@ def test_order_of_nodes_and_absent_ones_change_nothing(graphs, gcn):
 
 
 @torch.no_grad()
-def test_tells_different_graphs_apart_and_equal_ones_not(graphs, gcn):
+def test_scores_differ_for_different_graphs_only(graphs, gcn):
     keys = np.concatenate([graphs.nodes, graphs.adjacency.reshape(len(graphs.nodes), -1)], axis=1)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     scores = gcn(*to_tensors(graphs))
     torch.testing.assert_close(scores, scores[first][group.ravel()])
-    # some graphs are isomorphic, or alike to four steps of gathering
+    # four convolutions cannot distinguish all non-isomorphic graphs
     assert len(np.unique(scores.numpy().round(6))) > 0.8 * len(first)
 
 

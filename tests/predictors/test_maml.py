@@ -10,7 +10,7 @@ from nas_gym.predictors.maml import ALGORITHMS, adapt, correlation_loss, meta_lo
 
 
 class Tiny(nn.Module):
-    """A body and a head, in double precision."""
+    """Network with a body and a head."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ def test_what_the_inner_loop_changes(model, algorithm, changed):
     assert found == changed
 
 
-def test_a_step_is_one_of_sgd(model):
+def test_inner_steps_are_sgd_steps(model):
     x, y = one(tasks(1, 5, 1))
     after = adapt(model, parameters(model), (x, y), algorithm="maml", learning_rate=0.1, steps=4)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -79,7 +79,7 @@ def test_gradient_goes_through_the_inner_loop(model, algorithm):
     assert torch.autograd.gradcheck(loss, tuple(start.values()))
 
 
-def test_first_order_is_the_gradient_where_the_steps_end(model):
+def test_first_order_gradient_is_that_of_the_adapted_parameters(model):
     support, query = tasks(1, 4, 1), tasks(1, 6, 2)
     start = {name: each.requires_grad_() for name, each in parameters(model).items()}
     how = {"algorithm": "maml", "learning_rate": 0.2, "steps": 3}

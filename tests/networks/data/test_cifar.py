@@ -26,7 +26,7 @@ def add(archive, name, content):
 
 
 def cifar_batches(archives):
-    """The content of an archive's batches: pixels and labels."""
+    """Return pixels and labels of each batch of an archive, and the number of classes."""
     classes = 10 if archives is cifar.CIFAR_ARCHIVES["cifar10"] else 100
     names = (*archives.training, archives.test)
     labels = {name: RNG.permutation(np.repeat(np.arange(classes), 4)) for name in names}
@@ -75,7 +75,7 @@ def test_cifar_archives(archives, form, found_in):
     assert {each.tobytes() for each in together} == {each.tobytes() for each in training}
 
 
-# {'x': np.arange(3, dtype=np.uint8)} as Python 2 and its NumPy wrote it, texts as texts of bytes
+# {'x': np.arange(3, dtype=np.uint8)} as Python 2 pickled it, with str as bytes
 PYTHON_2 = (
     b"(dp0\nS'x'\np1\ncnumpy.core.multiarray\n_reconstruct\np2\n(cnumpy\nndarray\np3\n(I0\ntp4\n"
     b"S'b'\np5\ntp6\nRp7\n(I1\n(I3\ntp8\ncnumpy\ndtype\np9\n(S'u1'\np10\nI0\nI1\ntp11\nRp12\n(I3\n"
@@ -136,6 +136,6 @@ def test_cifar10_as_jpeg():
     for split in found.splits.values():
         assert len(set(np.bincount(split.labels))) == 1
     mean, deviation = found.moments
-    # as the field normalizes CIFAR-10
+    # the usual normalization of CIFAR-10
     np.testing.assert_allclose(mean, [125.3, 123.0, 113.9], atol=0.7)
     np.testing.assert_allclose(deviation, [63.0, 62.1, 66.7], atol=0.7)

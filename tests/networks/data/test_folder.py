@@ -81,7 +81,7 @@ def test_grey_images_among_colours(tmp_path):
     assert (images == 77).all(axis=(1, 2, 3)).sum() == 1
 
 
-def test_a_folder_named_like_a_data_set_is_none(tmp_path):
+def test_a_folder_named_like_a_data_set_is_another_one(tmp_path):
     write_folder(tmp_path / "digits")
     found = data.load_images(str(tmp_path / "digits"))
     assert found.name == "digits-folder"

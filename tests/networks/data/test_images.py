@@ -12,14 +12,14 @@ from nas_gym.utils.errors import DamagedDataError
 RNG = np.random.default_rng(0)
 
 
-def test_divisions_are_disjoint_and_keep_the_classes():
+def test_splits_are_disjoint_and_stratified():
     labels = RNG.integers(0, 5, 1000)
     parts = split_by_class(labels, (0.5, 0.3, 0.2))
     assert sorted(np.concatenate(parts)) == list(range(1000))
     for part, share in zip(parts, (0.5, 0.3, 0.2), strict=True):
         counts, whole = np.bincount(labels[part]), np.bincount(labels)
         np.testing.assert_allclose(counts, share * whole, atol=1)
-    for part in parts:  # the first of a part are a sample of it
+    for part in parts:  # the first rows of a part are a random sample
         assert len(np.unique(labels[part[:50]])) == 5
     np.testing.assert_array_equal(parts[0], split_by_class(labels, (0.5, 0.3, 0.2))[0])
     assert not np.array_equal(parts[0], split_by_class(labels, (0.5, 0.3, 0.2), seed=1)[0])

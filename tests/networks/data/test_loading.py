@@ -1,4 +1,4 @@
-"""Data sets that are missing."""
+"""Errors for missing data sets."""
 
 from __future__ import annotations
 
