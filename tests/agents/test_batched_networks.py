@@ -1,4 +1,4 @@
-"""Networks side by side: each is that of torch.nn with its own weights, whatever is beside it."""
+"""Batched networks: each equals a torch.nn network, and is independent of the others."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def losses(y, x):
 def learn(network, x, losses=losses):
     y, activations = network.forward(x)
     y.requires_grad_()
-    (slope,) = torch.autograd.grad(losses(y, x).sum(), y)
-    network.backward_and_step(activations, slope)
+    (gradient,) = torch.autograd.grad(losses(y, x).sum(), y)
+    network.backward_and_step(activations, gradient)
 
 
 def trained(network, trials, steps=20):
@@ -39,7 +39,7 @@ def trained(network, trials, steps=20):
 
 
 def plain(network, trial):
-    """The network of one trial as torch.nn has it."""
+    """Return the network of one trial as a torch.nn module."""
     layers = []
     for weight, bias in zip(network.parameters[::2], network.parameters[1::2], strict=True):
         layer = torch.nn.Linear(weight.shape[1], weight.shape[2])
@@ -49,7 +49,7 @@ def plain(network, trial):
     return torch.nn.Sequential(*layers[:-1])
 
 
-def test_is_a_network_of_torch_under_its_adam():
+def test_outputs_and_updates_equal_those_of_torch():
     network = make([0, 1, 2])
     one = plain(network, 1)
     adam = torch.optim.Adam(one.parameters(), lr=1e-3)
@@ -64,8 +64,8 @@ def test_is_a_network_of_torch_under_its_adam():
 
 @pytest.mark.parametrize("sizes", [SIZES, [30, 128, 128, 128, 30], [45, 256, 45], [29, 32, 32, 1]])
 @pytest.mark.parametrize("batch", [8, 32, 64])
-def test_the_same_alone_and_beside_others(sizes, batch):
-    # to the last bit: what is left over behind vector instructions would be rounded otherwise
+def test_a_network_is_bit_identical_for_every_number_of_trials(sizes, batch):
+    # the remainders of vector instructions would be rounded differently without padding
     def trained_on(which):
         network = make(which, sizes)
         for step in range(12):
@@ -87,15 +87,15 @@ def test_the_same_alone_and_beside_others(sizes, batch):
 
 
 @pytest.mark.parametrize("sizes", [SIZES, [30, 128, 128, 128, 30]])
-def test_slopes_are_those_of_autograd(sizes):
+def test_input_gradients_equal_those_of_autograd(sizes):
     network = make([0, 1, 2], sizes)
     x = inputs(3)
     y, activations = network.forward(x)
-    slopes = network.input_gradient(activations, torch.cos(y))
+    gradients = network.input_gradient(activations, torch.cos(y))
     for trial in range(3):
         row = x[trial].clone().requires_grad_()
         plain(network, trial)(row).sin().sum().backward()
-        torch.testing.assert_close(slopes[trial], row.grad, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(gradients[trial], row.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_learns():
@@ -107,7 +107,7 @@ def test_learns():
     assert (losses(network(x), x) < 0.01 * before).all()
 
 
-def test_goes_on_from_its_arrays():
+def test_arrays_restore_weights_and_moments():
     first = trained(make([0, 1]), 2)
     second = make([7, 8])
     second.set_arrays({name: array.copy() for name, array in first.arrays().items()})
@@ -117,7 +117,7 @@ def test_goes_on_from_its_arrays():
         assert torch.equal(mine, theirs)
 
 
-def test_first_weights_are_those_of_torch_linear():
+def test_initial_weights_have_the_range_of_torch_linear():
     weight, bias, *_ = make([0], [400, 300, 1]).parameters
     bound = 1 / 400**0.5
     assert weight.abs().max() <= bound
@@ -125,7 +125,7 @@ def test_first_weights_are_those_of_torch_linear():
     assert abs(float(weight.detach().std()) - bound / 3**0.5) < 0.01 * bound
 
 
-def test_several_networks_of_a_trial_are_drawn_from_its_stream():
+def test_copies_are_drawn_from_the_stream_of_their_trial():
     alone = BatchedMLP(SIZES, 1e-3, RandomStreams([5]), 3)
     together = BatchedMLP(SIZES, 1e-3, RandomStreams([4, 5]), 3)
     for mine, theirs in zip(alone.parameters, together.parameters, strict=True):
@@ -133,10 +133,10 @@ def test_several_networks_of_a_trial_are_drawn_from_its_stream():
         assert not torch.equal(mine[0], mine[1])
 
 
-def test_weights_are_taken_over_counted_around():
+def test_weights_are_copied_modulo_the_number_of_trials():
     saved = trained(make([0, 1]), 2)
     fresh = make([5, 6, 7])
     fresh.set_weights(saved.arrays())
     for mine, theirs in zip(fresh.parameters, saved.parameters, strict=True):
         assert torch.equal(mine, theirs[[1, 0, 1]])  # seeds 5, 6 and 7
-    assert "exp_avg" not in fresh.arrays()  # Adam begins anew
+    assert "exp_avg" not in fresh.arrays()  # moments are not copied

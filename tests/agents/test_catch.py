@@ -1,4 +1,4 @@
-"""CATCH: its three components, meta-training and adaptation, alike after a kill; bad input."""
+"""CATCH: its three components, meta-training and adaptation, saving, and bad input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nas_gym.tasks.task_set import TaskSet, draw_one
 
 torch.set_num_threads(1)
 ENV = "NB201-cifar10-v0"
-# a task that is not reported
+# a task without published results
 TASK = {"signal": "noisy_accuracy", "report": "noisy_accuracy"}
 QUICK = quick.QUICK["catch"]
 
@@ -38,7 +38,7 @@ def make(trials=2, env=ENV, seed=0, **settings):
 
 
 def metrics_of_one_table():
-    """Tasks that need no downloaded data: quantized accuracies, tested on noisy ones."""
+    """Return tasks that need no download: quantized accuracies, tested on noisy accuracy."""
     names = ("baseline_accuracy", "ptq_accuracy", "qat_accuracy")
     arguments = {"table": "analog-nasbench", "dataset": "cifar10"}
     learned = [arguments | {"signal": name, "report": name, "noise": 0.3} for name in names]
@@ -82,9 +82,11 @@ def test_context_is_a_product_of_gaussians(space):
         ).tensor_split(2, dim=2)
     variance = (torch.nn.functional.softplus(deviation) + 0.05) ** 2
     factors = torch.distributions.Normal(mean, variance.sqrt())
-    # Eq. 1: the density is the product of the factors' up to a constant
+    # Eq. 1: the density is the product of the factors, up to a constant
     posterior_variance = 1 / (1 / variance).sum(dim=1)
-    posterior = torch.distributions.Normal(z, posterior_variance.sqrt())  # without noise, its mean
+    posterior = torch.distributions.Normal(
+        z, posterior_variance.sqrt()
+    )  # without noise, z is the mean
     points = torch.randn(5, 1, 3, 4)
     product = factors.log_prob(points.transpose(1, 2)).sum(dim=2)
     difference = product - posterior.log_prob(points[:, 0])
@@ -105,7 +107,7 @@ def test_context_without_pairs_is_the_prior(space):
     torch.testing.assert_close(divergence, torch.zeros(3))
 
 
-def test_absent_pairs_and_their_order_change_nothing(space):
+def test_absent_pairs_and_the_order_of_pairs_have_no_effect(space):
     encoder = components(space).encoder
     pairs = context(space, 5)
     some = torch.tensor([True, False, True, True, False]).expand(3, -1)
@@ -119,7 +121,7 @@ def test_absent_pairs_and_their_order_change_nothing(space):
 
 
 @pytest.mark.parametrize("table", ["analog-nasbench", "nas-bench-graph-proteins"])
-def test_controller_samples_what_it_says(table):
+def test_controller_samples_from_its_policy(table):
     space = load_table(table).space
     controller = components(space, 1).controller
     z, rng = torch.randn(1, 4), np.random.default_rng(0)
@@ -137,7 +139,7 @@ def test_controller_samples_what_it_says(table):
         again, entropy = controller.evaluate(z, candidates)
     assert space.contains(genotypes[0]).all()
     torch.testing.assert_close(again, log_probs, rtol=1e-4, atol=1e-5)
-    # on average, surprise is entropy
+    # the mean of negative log probabilities is the entropy
     assert abs(float(-log_probs.mean() - entropy.mean())) < 0.02
     first = genotypes[0, :, 0]
     for choice in np.unique(first):
@@ -156,7 +158,7 @@ def test_evaluator_gradient_reaches_the_encoder(space):
     moved = [not torch.equal(a, b) for a, b in zip(before, trained.parameters(), strict=True)]
     count = len(moved) // 3
     assert all(moved[:count])  # the evaluator's loss reaches the encoder through z
-    assert not any(moved[count : 2 * count])  # nothing was asked of the controller
+    assert not any(moved[count : 2 * count])  # the controller is not in the loss
 
 
 def test_clipped_objective_against_a_hand_computation():
@@ -250,7 +252,7 @@ def test_rehearsal_can_be_turned_off():
     assert not np.array_equal(*weights)
 
 
-def test_never_pays_twice():
+def test_no_network_is_queried_twice():
     agent = make(3, **QUICK)
     for _ in range(60):
         agent.query()
@@ -265,7 +267,7 @@ def test_exhausted_space(cache, write_csv):
     assert agent.task.regret(agent.space.encode(agent.best_genotypes)).max() == 0
 
 
-def test_begins_with_random_networks_and_epsilon_falls():
+def test_epsilon_decays():
     agent = make(1, epsilon=0.5, epsilon_decay=10.0, **QUICK)
     shares = []
     for _ in range(11):
@@ -277,7 +279,7 @@ def test_begins_with_random_networks_and_epsilon_falls():
     assert agent.current_epsilon == 0
 
 
-def test_entropy_is_kept():
+def test_entropy_is_held_at_its_target():
     agent = make(4, entropy=0.6, num_candidates=32)
     for _ in range(80):
         agent.query()
@@ -285,7 +287,7 @@ def test_entropy_is_kept():
     assert abs(entropy - 0.6) < 0.15
 
 
-def test_meta_learning_is_taken_up_alike(tmp_path):
+def test_loaded_meta_training_continues_alike(tmp_path):
     tasks = metrics_of_one_table()
     straight = make(**QUICK).meta_learn(tasks, epochs=4, queries=6)
     make(**QUICK).meta_learn(tasks, epochs=2, queries=6).save(tmp_path / "half")
@@ -297,14 +299,14 @@ def test_meta_learning_is_taken_up_alike(tmp_path):
         assert torch.equal(mine, theirs)
 
 
-def test_meta_learning_alone_and_beside_others():
+def test_meta_training_does_not_depend_on_the_number_of_trials():
     tasks = metrics_of_one_table()
     together = make(3, **QUICK).meta_learn(tasks, epochs=3, queries=8)
     alone = make(1, seed=2, **QUICK).meta_learn(tasks, epochs=3, queries=8)
     np.testing.assert_array_equal(alone.past[0], together.past[2])
 
 
-def test_meta_learning_pays_off():
+def test_meta_learning_beats_a_search_from_scratch():
     tasks = metrics_of_one_table()
     learned = make(4, seed=100, second_opinion=False).meta_learn(tasks, epochs=8, queries=20)
     regrets = {}
@@ -314,7 +316,7 @@ def test_meta_learning_pays_off():
     assert regrets["meta"] < 0.6 * regrets["sfs"]
 
 
-def test_second_opinion_where_the_past_misleads():
+def test_task_evaluator_helps_if_earlier_tasks_mislead():
     arguments = {"table": "analog-nasbench", "dataset": "cifar10", "report": "baseline_accuracy"}
     worst_first = arguments | {"signal": "-1 * analog-nasbench:baseline_accuracy"}
     tasks = TaskSet(
@@ -337,7 +339,7 @@ def test_second_opinion_where_the_past_misleads():
     assert rewards[True] > from_scratch.rewards.max(axis=1).mean() - 2
 
 
-def test_second_opinion_has_its_own_weights_and_is_saved(tmp_path):
+def test_task_evaluator_is_saved(tmp_path):
     learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
     assert learned._task_evaluator is None
     found = learned.adapt(make(3).env, queries=5, seed=7)
@@ -356,8 +358,12 @@ def test_second_opinion_has_its_own_weights_and_is_saved(tmp_path):
 
 def test_trust_follows_success():
     noise = np.zeros(4)
-    assert trust_agent(np.ones((4, 0), np.int8), np.ones((4, 0)), noise).all()  # its own pick first
-    assert not trust_agent(np.full((4, 1), AGENT), np.ones((4, 1)), noise).any()  # then the other's
+    assert trust_agent(
+        np.ones((4, 0), np.int8), np.ones((4, 0)), noise
+    ).all()  # the agent picks first
+    assert not trust_agent(
+        np.full((4, 1), AGENT), np.ones((4, 1)), noise
+    ).any()  # then the task evaluator
     picks = np.array([AGENT, TASK_EVALUATOR] * 3)
     own = picks == AGENT
     better, worse, equal = np.where(own, 2.0, 1.0), np.where(own, 1.0, 2.0), np.ones(6)
@@ -366,7 +372,7 @@ def test_trust_follows_success():
     assert trust_agent(picks, rewards, noise).tolist() == [True, False, False, True]
     assert trust_agent(picks, rewards, noise + 1).tolist() == [True, False, True, True]
     assert trust_agent(picks, rewards, noise - 2).tolist() == [False] * 4
-    # a comparison of ranks: any rising function of rewards gives the same
+    # a comparison of ranks does not change under an increasing function of rewards
     np.testing.assert_array_equal(
         trust_agent(picks, rewards**3, noise), trust_agent(picks, rewards, noise)
     )
@@ -375,7 +381,7 @@ def test_trust_follows_success():
 def test_trust_is_mann_and_whitneys_statistic():
     rng = np.random.default_rng(0)
     picks = rng.integers(3, size=(200, 14)).astype(np.int8)
-    rewards = rng.integers(6, size=picks.shape).astype(float)  # many are equal
+    rewards = rng.integers(6, size=picks.shape).astype(float)  # with many ties
     noise = rng.normal(size=200)
     for row, found in enumerate(trust_agent(picks, rewards, noise)):
         own, second = rewards[row][picks[row] == AGENT], rewards[row][picks[row] == TASK_EVALUATOR]
@@ -388,7 +394,7 @@ def test_trust_is_mann_and_whitneys_statistic():
         assert found == ((wins - ahead.size / 2) / spread + noise[row] > 0.5)
 
 
-def test_seeds_of_numpy_and_none_below_0():
+def test_seeds():
     learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=1, queries=4)
     found = learned.adapt(make(1).env, 4, seed=np.int64(3))
     np.testing.assert_array_equal(found.queried, learned.adapt(make(1).env, 4, seed=3).queried)
@@ -396,17 +402,17 @@ def test_seeds_of_numpy_and_none_below_0():
         make(1, seed=-1)
 
 
-def test_first_population_is_nobodys_pick():
+def test_a_first_generation_does_not_count_as_picks():
     env = "NB201-cifar10-population-v0"
     learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
     found = learned.adapt(gym.make_vec(env, num_envs=2, **TASK), queries=14, seed=0)
-    assert found.num_queries == 14  # the first population included
+    assert found.num_queries == 14  # including the first generation
     assert (found.picks[:, :10] == FIRST_GENERATION).all()
     assert found.picks[:, 10:12].tolist() == [[AGENT, TASK_EVALUATOR]] * 2
     assert np.isnan(found.diagnostics()["trust"][:10]).all()
 
 
-def test_adapting_leaves_the_learned_agent_as_it_is():
+def test_adapting_does_not_change_the_learned_agent():
     learned = make(2, **QUICK).meta_learn(metrics_of_one_table(), epochs=2, queries=6)
     before = learned.state_dict()
     found = learned.adapt(make(5).env, queries=8, seed=7)
@@ -435,7 +441,7 @@ def test_pretrained_file(tmp_path):
         make(1, pretrained=file, variant="sfs", **QUICK)
 
 
-def test_the_one_that_comes_with_the_package():
+def test_the_pretrained_agent_of_the_package():
     file = pretrained_file("catch-nb201")
     assert file.stat().st_size < 1e6
     regrets = {}
@@ -459,7 +465,7 @@ def test_ablations_do_not_see_the_context(variant):
     assert (divergence == 0).all()
 
 
-def test_meta_learning_refuses():
+def test_bad_arguments_of_meta_learning():
     tasks = metrics_of_one_table()
     with pytest.raises(ValueError, match="does not meta-learn"):
         make(1, variant="sfs").meta_learn(tasks)
@@ -480,7 +486,7 @@ def test_meta_learning_refuses():
             agent.adapt(other)
 
 
-def test_warns_where_what_was_learned_tells_of_the_task(open_table):
+def test_a_leak_from_the_task_set_is_warned_of(open_table):
     open_table("nb201-12epochs"), open_table("nats-bench")
     agent = make(1, **QUICK).meta_learn("nb201-images/cifar10", epochs=1, queries=2)
     arguments = {"table": "nats-bench"}
@@ -491,7 +497,7 @@ def test_warns_where_what_was_learned_tells_of_the_task(open_table):
         agent.adapt(gym.make_vec("NB201-cifar100-v0", num_envs=1, **arguments), 2)
 
 
-def test_saved_between_tasks_without_the_last_ones_search(tmp_path):
+def test_the_state_between_tasks_has_no_search_history(tmp_path):
     saved = []
     make(2, **QUICK).meta_learn(
         metrics_of_one_table(), 2, 5, lambda agent: saved.append(agent.state_dict())
@@ -500,7 +506,7 @@ def test_saved_between_tasks_without_the_last_ones_search(tmp_path):
     assert [state["own/past"].shape for state in saved] == [(2, 1, 5), (2, 2, 5)]
 
 
-def test_a_pickled_agent_goes_on_learning_alike():
+def test_a_pickled_agent_continues_alike():
     agent = make(2, **QUICK)
     for _ in range(4):
         agent.query()

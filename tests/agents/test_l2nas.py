@@ -1,4 +1,4 @@
-"""L2NAS: when it explores, what it proposes, what its critic learns, and that it finds more."""
+"""L2NAS: exploration, proposals, what critic and actor learn, pretraining, and bad settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas_gym.agents import L2NAS, RandomSearch
 from nas_gym.utils.files import read_tensors, write_tensors
 
 torch.set_num_threads(1)
-# a task that is not reported
+# a task without published results
 TASK = {"signal": "analog_drift_86400", "report": "analog_drift_86400"}
 
 
@@ -40,17 +40,17 @@ def test_share_of_random_architectures():
     np.testing.assert_allclose(shares[15:], 0.1)
 
 
-def test_never_pays_twice():
+def test_no_architecture_is_queried_twice():
     agent = make()
     agent.learn(120)
     assert all(len(set(column)) == 120 for column in queried(agent).T)
 
 
-def test_the_papers_configuration_revisits():
+def test_the_preset_of_the_paper_revisits_architectures():
     agent = make(config=PAPER, anneal_until=30)
     agent.learn(120)
     assert any(len(set(column)) < 120 for column in queried(agent).T)
-    # what the buffer keeps is the noisy alpha, which is discretized to what was queried
+    # the buffer holds the noisy alphas; discretized, they are the queries
     assert len(np.unique(agent.actions)) > 1000
     actions = agent.actions.reshape(-1, agent.space.alpha_size)
     indices = agent.space.encode(agent.space.alpha_to_genotype(actions)).reshape(4, 120)
@@ -77,11 +77,11 @@ def test_restricted_and_exhausted_spaces(env, cache, write_csv):
         ({}, (0.75, 0.99)),
         ({"scaling": "standard"}, (0.75, 0.99)),
         ({"scaling": "none", "num_critics": 2}, (0.75, 0.99)),
-        ({"loss": "squared"}, (0.35, 0.65)),  # the mean, which is the median here
+        ({"loss": "squared"}, (0.35, 0.65)),  # the mean of this distribution is its median
     ],
 )
 def test_critic_learns_the_quantile_of_rewards(settings, bounds):
-    # rewards that have nothing to do with the architecture: what is left is their distribution
+    # rewards are independent of the architecture, so that only their distribution can be learned
     agent = make(2, quantile=0.9, max_batches=10, num_random=10_000, **settings)
     rng = np.random.default_rng(0)
     for _ in range(300):
@@ -91,7 +91,7 @@ def test_critic_learns_the_quantile_of_rewards(settings, bounds):
     assert ((below > low) & (below < high)).all()
 
 
-def test_actor_follows_the_critic():
+def test_actor_climbs_the_prediction_of_the_critic():
     agent = make(2)
     agent.learn(60)
     states = torch.from_numpy(agent.top.mean())[:, None].repeat(1, agent.config.batch_size, 1)
@@ -101,16 +101,16 @@ def test_actor_follows_the_critic():
     assert (after > before).all()
 
 
-def test_finds_more_than_random_search():
+def test_it_beats_random_search():
     regrets = []
     for agent in (make(12, seed=100), RandomSearch(gym.make_vec(
         "NB201-cifar10-alpha-v0", num_envs=12, **TASK), seed=100)):  # fmt: skip
         agent.learn(150)
         regrets.append(agent.task.regret(agent.space.encode(agent.best_genotypes)).mean())
-    assert regrets[0] < 0.8 * regrets[1]  # 0.5 of it, over many seeds
+    assert regrets[0] < 0.8 * regrets[1]  # 0.5 over many seeds
 
 
-def test_batches_of_a_query_are_as_many_as_the_buffer_fills():
+def test_number_of_batches_after_a_query():
     agent = make(2, max_batches=5, min_batches=2)  # section 2.3: min(|R| // |B|, C_max)
     steps = []
     for _ in range(60):
@@ -124,7 +124,7 @@ def test_batches_of_a_query_are_as_many_as_the_buffer_fills():
 
 @pytest.mark.parametrize("env", ["NB201-cifar10-alpha-v0", "NBGraph-proteins-v0"])
 @pytest.mark.parametrize("settings", [{}, {"num_critics": 3, "max_batches": 3, "min_batches": 1}])
-def test_the_same_to_the_last_bit_alone_and_in_lockstep(settings, env):
+def test_a_trial_is_bit_identical_for_every_number_of_trials(settings, env):
     together = make(7, env, **settings)
     while together.num_queries < 60:
         together.query()
@@ -141,7 +141,7 @@ def test_the_same_to_the_last_bit_alone_and_in_lockstep(settings, env):
             assert torch.equal(mine, theirs[which])
 
 
-def test_takes_what_is_left_when_no_candidate_is_new():
+def test_unseen_architectures_replace_candidates_that_were_all_queried():
     agent = make(2, num_candidates=1, num_random=0)
     for index in range(100, agent.space.size):
         agent.seen.add(np.full(2, index))
@@ -149,7 +149,7 @@ def test_takes_what_is_left_when_no_candidate_is_new():
     assert all(sorted(column) == list(range(100)) for column in queried(agent).T)
 
 
-def test_the_buffer_forgets():
+def test_the_buffer_holds_the_latest_experiences():
     short, long, all_of_it = (make(2, buffer_size=size).learn(60) for size in (30, 60, 0))
     assert short.states.shape[1] == short.actions.shape[1] == short.rewards.shape[1] == 30
     np.testing.assert_array_equal(queried(long), queried(all_of_it))
@@ -169,7 +169,7 @@ def test_diagnostics():
         "critic_loss", "actor_loss", "epsilon", "novelty", "prediction", "calibration"
     }  # fmt: skip
     assert all(values.shape == (80, 3) for values in found.values())
-    assert np.isnan(found["critic_loss"][:7]).all()  # not a batch yet
+    assert np.isnan(found["critic_loss"][:7]).all()  # no complete batch yet
     for name, values in found.items():
         assert not np.isnan(values[8:]).any(), name
     np.testing.assert_array_equal(found["epsilon"][:, 0], [1] * 20 + [0] * 60)
@@ -177,7 +177,7 @@ def test_diagnostics():
     assert ((found["calibration"][8:] >= 0) & (found["calibration"][8:] <= 1)).all()
 
 
-def test_critic_predicts_architectures_that_it_has_not_seen():
+def test_critic_predicts_new_architectures():
     agent = make(3, num_random=100)
     agent.learn(100)
     scores = agent.scaled_rewards()
@@ -186,7 +186,7 @@ def test_critic_predicts_architectures_that_it_has_not_seen():
         assert np.corrcoef(scores[trial, 40:], predicted[trial, 40:])[0, 1] > 0.3
 
 
-def test_pretrained_networks_are_taken_over(tmp_path):
+def test_pretrained_networks_are_copied(tmp_path):
     make(2, max_batches=2).learn(40).save(tmp_path / "old")
     old = L2NAS.load(tmp_path / "old", make(2).env)
     agent = make(3, env="NB201-cifar10-v0", pretrained=str(tmp_path / "old.safetensors"))
@@ -195,14 +195,14 @@ def test_pretrained_networks_are_taken_over(tmp_path):
             assert torch.equal(fresh, kept[[0, 1, 0]])
     assert agent.num_queries == 0
     assert agent.rewards.shape == (3, 0)
-    # a saved agent needs the file no more
+    # a saved agent does not need the pretrained file
     agent.learn(6)
     agent.save(tmp_path / "new")
     (tmp_path / "old.safetensors").unlink()
     L2NAS.load(tmp_path / "new", make(3, env="NB201-cifar10-v0").env)
 
 
-def test_pretrained_by_something_else(tmp_path):
+def test_pretrained_files_that_do_not_fit(tmp_path):
     make(1).save(tmp_path / "one")
     file = str(tmp_path / "one.safetensors")
     with pytest.raises(ValueError, match=r"trained on NB201.*NBGraph"):
@@ -216,7 +216,7 @@ def test_pretrained_by_something_else(tmp_path):
         make(1, pretrained=str(tmp_path / "broken"))
 
 
-def test_pretrained_networks_that_are_not_whole(tmp_path):
+def test_pretrained_files_that_lack_a_weight(tmp_path):
     make(1).save(tmp_path / "one")
     state = read_tensors(tmp_path / "one.safetensors")
     del state["actor/parameter.0"]
@@ -225,7 +225,7 @@ def test_pretrained_networks_that_are_not_whole(tmp_path):
         make(1, pretrained=str(tmp_path / "part"))
 
 
-def test_reward_that_the_environment_has_already():
+def test_the_environment_has_the_same_or_another_reward():
     envs = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=1, reward="exponential")
     agent = L2NAS(envs, seed=0, config=PAPER).learn(5)
     np.testing.assert_array_equal(agent.rewards[0], agent.task.reward(queried(agent)[:, 0]))

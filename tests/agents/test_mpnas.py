@@ -1,4 +1,4 @@
-"""MP-NAS as an agent: meta-training, zero-shot picks, refits, other spaces; bad input."""
+"""MP-NAS as an agent: meta-training, zero-shot queries, refits, other spaces, bad input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas_gym.utils.ranks import spearman
 
 torch.set_num_threads(1)
 ENV = "NB201-cifar10-v0"
-# a task that is not reported
+# a task without published results
 TASK = {"signal": "noisy_accuracy", "report": "noisy_accuracy"}
 SMALL = {"width": 16, "layers": 3, "num_candidates": 300, "steps": 25, "tasks": 3}
 
@@ -29,7 +29,7 @@ def make(trials=2, env=ENV, seed=0, **settings):
 
 @pytest.fixture(scope="module")
 def tasks():
-    """Tasks that need no downloaded data: quantized accuracies, tested on noisy ones."""
+    """Return tasks that need no download: quantized accuracies, tested on noisy accuracy."""
     names = ("baseline_accuracy", "ptq_accuracy", "qat_accuracy")
     arguments = {"table": "analog-nasbench", "dataset": "cifar10"}
     return TaskSet(
@@ -52,7 +52,7 @@ def searched(agent, queries):
     return agent
 
 
-def test_meta_learning_ranks_what_it_has_not_seen(learned):
+def test_meta_learning_ranks_new_architectures(learned):
     space = learned.space
     graphs = to_graphs(space, space.decode(np.arange(space.size)))
     accuracy = learned.task.evaluator.column("baseline_accuracy")
@@ -64,7 +64,7 @@ def test_meta_learning_ranks_what_it_has_not_seen(learned):
 
 
 @pytest.mark.parametrize("cut", [1, 4])
-def test_meta_learning_cut_off_and_taken_up_is_the_same(learned, tasks, cut, tmp_path):
+def test_loaded_meta_training_continues_alike(learned, tasks, cut, tmp_path):
     first = make()
     first.meta_learn(tasks, 6, 1000, callback=lambda agent: agent.epochs < cut)
     assert first.epochs == cut
@@ -73,51 +73,51 @@ def test_meta_learning_cut_off_and_taken_up_is_the_same(learned, tasks, cut, tmp
     state = second.state_dict()
     for name, array in learned.state_dict().items():
         np.testing.assert_array_equal(array, state[name], err_msg=name)
-    # what is finished keeps nothing of its training, and stays as it is
+    # a finished agent has no training state, and does not change
     assert not any(name.startswith("training/") for name in second.state_dict())
     assert second.meta_learn(tasks, 6, 1000).epochs == 6
 
 
-def test_a_trial_learns_as_it_does_alone(learned, tasks):
+def test_meta_training_does_not_depend_on_the_number_of_trials(learned, tasks):
     alone = make(1, seed=1).meta_learn(tasks, 6, 1000)
     for name, array in alone.start[0].state_arrays().items():
         np.testing.assert_array_equal(array, learned.start[1].state_arrays()[name])
 
 
-def test_first_picks_need_no_observation(learned):
+def test_first_queries_need_no_observation(learned):
     agent = learned.adapt(gym.make_vec(ENV, num_envs=3, **TASK), queries=1, seed=0)
     graphs = to_graphs(agent.space, agent.best_genotypes)
     everything = to_graphs(agent.space, agent.space.decode(np.arange(agent.space.size)))
-    for trial in range(3):  # of seed s with network s mod 2
+    for trial in range(3):  # seed s starts from network s modulo 2
         start = learned.start[trial % 2]
         better = start.predict(everything) > start.predict(graphs)[trial]
         assert better.mean() < 0.03  # the best of 300 candidates
     assert len(np.unique(agent.best_genotypes, axis=0)) > 1
 
 
-def test_it_finds_good_ones_sooner_than_from_nothing(learned):
+def test_meta_learning_beats_a_search_from_scratch(learned):
     analog = {"signal": "analog_accuracy", "report": "analog_accuracy"}
     envs = gym.make_vec(ENV, num_envs=4, **analog)
     agents = learned.adapt(envs, queries=16, seed=0), searched(MPNAS(envs, 0, **SMALL), 16)
     rewards = agents[0].task.rewards
     ranks = [(rewards > agent.best_fitness[:, None]).sum(axis=1) for agent in agents]
-    assert np.median(ranks[0]) < 400  # of 15,625; that of random search is 660
+    assert np.median(ranks[0]) < 400  # of 15,625; 660 for random search
     assert np.log1p(ranks[0]).mean() < np.log1p(ranks[1]).mean()
 
 
-def test_refits_come_often_at_first(learned):
+def test_intervals_between_refits_grow(learned):
     agent = make()
     due = [count for count in range(1, 90) if agent.last_refit(count) == count]
     assert due == [4, 8, 12, 16, 20, 25, 31, 38, 47, 58, 72]
 
 
-def test_latency_is_searched_downwards(learned):
+def test_a_metric_to_minimize(learned):
     signal = {"signal": "analog_drift_60_std", "report": "analog_drift_60_std"}
     agent = MPNAS(gym.make_vec(ENV, num_envs=2, **signal), 0, **SMALL)
     assert agent.task.direction == -1
     searched(agent, 30)
     assert agent.best_fitness.mean() > np.quantile(agent.task.rewards, 0.98)
-    np.testing.assert_allclose(agent.diagnostics()["score"][:5], np.nan)  # random ones
+    np.testing.assert_allclose(agent.diagnostics()["score"][:5], np.nan)  # random architectures
     assert (agent.diagnostics()["fine_tuning_steps"][4:] > 0).all()
 
 
@@ -127,7 +127,7 @@ def test_no_architecture_is_queried_twice():
         assert len(set(queried.tolist())) == 80
 
 
-def test_what_was_learned_serves_another_search_space(learned, tmp_path):
+def test_transfer_to_another_search_space(learned, tmp_path):
     learned.save(tmp_path / "agent")
     path = str(tmp_path / "agent")
     agent = make(2, "NBGraph-proteins-v0", pretrained=path)
@@ -140,7 +140,7 @@ def test_what_was_learned_serves_another_search_space(learned, tmp_path):
         make().meta_learn("nbgraph/cora", 1, 10)
 
 
-def test_search_with_a_pretrained_agent_goes_on_alike(learned, tmp_path):
+def test_a_loaded_search_continues_alike(learned, tmp_path):
     learned.save(tmp_path / "learned")
     begin = {"pretrained": str(tmp_path / "learned")}
     straight = searched(make(**begin), 14)
@@ -154,7 +154,7 @@ def test_search_with_a_pretrained_agent_goes_on_alike(learned, tmp_path):
         np.testing.assert_array_equal(values, loaded.diagnostics()[name])
 
 
-def test_it_says_so_where_what_it_learned_tells_of_the_task(learned, tmp_path):
+def test_a_leak_from_the_task_set_is_warned_of(learned, tmp_path):
     learned.save(tmp_path / "agent")
     leaky = gym.make_vec(ENV, num_envs=1)  # reports baseline_accuracy
     with pytest.warns(UserWarning, match="reveals analog-nasbench:baseline_accuracy"):
@@ -164,7 +164,7 @@ def test_it_says_so_where_what_it_learned_tells_of_the_task(learned, tmp_path):
         make(pretrained=str(tmp_path / "agent"))
 
 
-def test_going_on_with_something_else_is_refused(learned, tasks, tmp_path):
+def test_continuing_with_other_arguments_is_refused(learned, tasks, tmp_path):
     with pytest.raises(ValueError, match="epochs=6 and queries=1000"):
         learned.meta_learn(tasks, 8, 1000)
     with pytest.raises(ValueError, match="has learned from metrics"):

@@ -1,26 +1,20 @@
-"""Every agent searches among networks as it does in tables."""
+"""Every agent in environments whose rewards come from a supernet."""
 
 from __future__ import annotations
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from quick import make_agent
+from quick import AGENTS, make_agent
 
-from nas_gym.agents.registry import SAMPLE_BASED
-
-PLAYED = [
-    *(
-        (env_id, name)
-        for env_id in ("NB201-digits-alpha-v0", "DARTS-digits-v0")
-        for name in SAMPLE_BASED
-    ),
+CASES = [
+    *((env_id, name) for env_id in ("NB201-digits-alpha-v0", "DARTS-digits-v0") for name in AGENTS),
     *(("DARTS-digits-population-v0", name) for name in ("rea", "local", "l2nas")),
 ]
 
 
-@pytest.mark.parametrize(("env_id", "name"), PLAYED)
-def test_agents(env_id, name, supernet_files):
+@pytest.mark.parametrize(("env_id", "name"), CASES)
+def test_search(env_id, name, supernet_files):
     space = gym.spec(env_id).kwargs["space"]
 
     def searched():
@@ -30,8 +24,8 @@ def test_agents(env_id, name, supernet_files):
         }
         envs = gym.make_vec(env_id, num_envs=2, **arguments)
         agent = make_agent(name, envs)
-        one = 1 if env_id.count("-") > 2 else agent.space.num_decisions  # steps of a query
-        return agent.learn(14 * one)
+        steps_per_query = 1 if env_id.count("-") > 2 else agent.space.num_decisions
+        return agent.learn(14 * steps_per_query)
 
     agent = searched()
     history = agent.env.unwrapped.history

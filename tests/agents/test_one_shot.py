@@ -22,7 +22,7 @@ def agent(name, env="NB201-digits-v0", n=2, **task):
 
 
 @pytest.mark.parametrize("name", ["rsws", "darts-v1", "enas"])
-def test_agents_are_scored_by_the_environment(name):
+def test_rewards_are_those_of_the_environment(name):
     found = agent(name, env="NB201-cifar10-alpha-v0").learn(2)
     history = found.env.unwrapped.history
     assert history.queries == 2
@@ -30,7 +30,7 @@ def test_agents_are_scored_by_the_environment(name):
     assert found.diagnostics()["supernet_loss"].shape == (2, 2)
 
 
-def test_saved_and_loaded(tmp_path):
+def test_save_and_load(tmp_path):
     files = {"images": "digits", "epochs": 3, "channels": 4, "batch_size": 128}
 
     def begin():
@@ -50,7 +50,7 @@ def test_saved_and_loaded(tmp_path):
     loaded.learn(1)
 
 
-def test_refuses_what_has_no_networks():
+def test_bad_spaces_and_settings():
     with pytest.raises(ValueError, match="networks of NB201 and DARTS, not of 'NBGraph'"):
         find_agent("gdas").agent_class(gym.make_vec("NBGraph-cora-v0", num_envs=1), seed=0)
     with pytest.raises(ValueError, match="channels must be an integer that is at least 0"):

@@ -1,4 +1,4 @@
-"""REINFORCE: its updates are those of the original, it samples its policy, it learns."""
+"""REINFORCE: its updates, sampling from its policy, and results."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ DRIFT = {"signal": "analog_drift_86400", "report": "analog_drift_86400"}
 
 
 @functools.cache
-def beginnings(space):
-    """What every architecture begins with: tuples of choices."""
+def prefixes(space):
+    """Return all prefixes of architectures, as tuples of choices."""
     leaves = np.arange(space.num_prefixes(space.num_decisions))
     everything = space.decode_prefixes(space.num_decisions, leaves).tolist()
     return {tuple(row[:length]) for row in everything for length in range(len(row) + 1)}
 
 
 def masks_along(space, genotypes):
-    """Which choices are valid after the decisions before, shape ``(n, L, max_choices)``."""
-    known, choices = beginnings(space), range(space.max_choices)
+    """Return which choices are valid after the previous ones, ``(n, L, max_choices)``."""
+    known, choices = prefixes(space), range(space.max_choices)
     return np.array([
         [[(*row[:length], choice) in known for choice in choices] for length in range(len(row))]
         for row in genotypes.tolist()
@@ -42,7 +42,7 @@ def torch_log_probabilities(logits, masks, genotypes):
 
 
 @pytest.mark.parametrize("env_id", [NB201, RESTRICTED])
-def test_updates_are_those_of_torch(env_id):
+def test_updates_equal_those_of_torch(env_id):
     agent = Reinforce(gym.make_vec(env_id, num_envs=3), seed=0, learning_rate=0.1)
     logits = torch.tensor(agent.logits, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.1)
@@ -67,7 +67,7 @@ def test_score_is_the_gradient_of_the_log_probability():
     agent.logits *= 1000
     space = agent.space
     genotypes = space.sample(20, np.random.default_rng(0))
-    # few beginnings of this space cannot go on with every choice: half of the test for them
+    # few prefixes of this space restrict the next choice: half of the genotypes have one
     everything = np.array(list(itertools.product(*map(range, space.num_choices.tolist()))))
     valid = space.contains(everything)
     alike = (everything[valid][:, None, :4] == everything[~valid][:, :4]).all(axis=2).any(axis=1)
@@ -87,7 +87,7 @@ def test_score_is_the_gradient_of_the_log_probability():
             np.testing.assert_allclose(score[:, decision, choice], slope, atol=1e-5)
 
 
-def test_a_first_reward_teaches_nothing():
+def test_the_first_reward_has_no_advantage():
     agent = Reinforce(gym.make_vec(NB201, num_envs=5), seed=0)
     before = agent.logits.copy()
     agent.query()
@@ -96,7 +96,7 @@ def test_a_first_reward_teaches_nothing():
     assert (agent.logits != before).any(axis=(1, 2)).all()
 
 
-def test_logits_begin_as_small_normal_numbers():
+def test_initial_logits_are_small_normal_numbers():
     numbers = Reinforce(gym.make_vec(NB201, num_envs=2000), seed=0).logits.ravel() / 1e-3
     assert abs(numbers.mean()) < 4 / np.sqrt(len(numbers))
     assert abs(numbers.std() - 1) < 0.02
@@ -119,7 +119,7 @@ def test_architectures_are_drawn_from_the_policy():
 
 
 def test_architectures_of_a_restricted_space_are_valid(cache, tmp_path):
-    # three decisions of four choices, where each is at most the one before
+    # three decisions of four choices; each choice is at most the previous one
     rows = [(a, b, c) for a in range(4) for b in range(a + 1) for c in range(b + 1)]
     text = "\n".join(f"{a},{b},{c},{a - b + c}" for a, b, c in rows)
     path = tmp_path / "triangle.csv"
@@ -130,9 +130,9 @@ def test_architectures_of_a_restricted_space_are_valid(cache, tmp_path):
     agent.logits[:] = [[[0, 0, 0, 0], [0, 0, np.log(2), 5], [0, -800, 800, 9]]] * 4000
     genotypes = agent.ask()
     assert agent.space.contains(genotypes).all()
-    after_two = genotypes[genotypes[:, 0] == 2, 1]  # weights of 1, 1 and 2 are left
+    after_two = genotypes[genotypes[:, 0] == 2, 1]  # the valid choices have weights 1, 1 and 2
     assert (np.abs(np.bincount(after_two) / len(after_two) - [0.25, 0.25, 0.5]) < 0.07).all()
-    assert (genotypes[genotypes[:, 1] == 1, 2] == 0).all()  # e^-800 to 1
+    assert (genotypes[genotypes[:, 1] == 1, 2] == 0).all()  # weights e^-800 and 1
     for _ in range(100):
         agent.query()
     assert agent.space.contains(agent.ask()).all()
@@ -140,7 +140,7 @@ def test_architectures_of_a_restricted_space_are_valid(cache, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["", "-alpha", "-population"])
-def test_a_small_space_is_searched_past_its_end(cache, write_csv, mode):
+def test_a_search_continues_after_the_whole_space(cache, write_csv, mode):
     nas_gym.import_table(write_csv(), "Mine", signal="val", report="test")
     agent = Reinforce(gym.make_vec(f"Mine{mode}-v0", num_envs=4), seed=0, learning_rate=0.1)
     for _ in range(300):
@@ -148,7 +148,7 @@ def test_a_small_space_is_searched_past_its_end(cache, write_csv, mode):
     assert (agent.best_genotypes == agent.space.decode(np.argmax(agent.task.rewards))).all()
 
 
-def test_a_decision_without_alternatives(cache, tmp_path):
+def test_a_decision_with_one_choice(cache, tmp_path):
     path = tmp_path / "one.csv"
     path.write_text("op0,op1,val\nconv,narrow,1\nconv,wide,2\n")
     nas_gym.import_table(path, "One", signal="val", report="val")
@@ -163,7 +163,7 @@ def regret(agent, queries):
 
 
 def test_it_beats_random_search():
-    # 0.73 of random search's regret at 1,000 queries, over 200 other seeds
+    # over 200 other seeds, it has 0.73 times the regret of random search
     def envs():
         return gym.make_vec(NB201, num_envs=200, max_episode_steps=1000, **DRIFT)
 
@@ -173,7 +173,7 @@ def test_it_beats_random_search():
     assert rewards[-100:].mean() > rewards[:100].mean() + 5  # 74 % and 86 %
 
 
-def test_it_does_not_learn_where_all_is_alike(cache, tmp_path):
+def test_equal_rewards_teach_nothing(cache, tmp_path):
     path = tmp_path / "flat.csv"
     path.write_text("op0,op1,val\n" + "\n".join(f"{a},{b},90.1" for a in "xyz" for b in "xyz"))
     nas_gym.import_table(path, "Flat", signal="val", report="val")

@@ -1,4 +1,4 @@
-"""stable-baselines3: our vector environments for it, and its algorithms by name."""
+"""stable-baselines3: the vector adapter, rewards by rank, and algorithms by name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make(env_id="NB201-cifar10-v0", num_envs=3, **arguments):
 
 
 @pytest.mark.parametrize("env_id", ["NB201-cifar10-v0", "NBGraph-proteins-v0"])
-def test_steps_are_those_of_single_environments(env_id, assert_same):
+def test_sequential_steps_equal_those_of_single_environments(env_id, assert_same):
     ours, theirs = make(env_id), DummyVecEnv([lambda: gym.make(env_id)] * 3)
     for envs in (ours, theirs):
         envs.seed(5)
@@ -49,7 +49,7 @@ def test_steps_are_those_of_single_environments(env_id, assert_same):
             assert_same(dict(mine), dict(other))
 
 
-def test_alpha_and_population_steps_are_those_of_single_environments(assert_same):
+def test_alpha_and_population_steps_equal_those_of_single_environments(assert_same):
     for env_id in ("NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0"):
         ours = make(env_id, max_episode_steps=4)
         theirs = DummyVecEnv([lambda env_id=env_id: gym.make(env_id, max_episode_steps=4)] * 3)
@@ -75,7 +75,7 @@ def test_attributes_and_methods():
     assert envs.get_attr("task", [0, 2])[0].dataset == "proteins"
     assert envs.env_is_wrapped(gym.Wrapper) == [False] * 3
     assert [image.shape for image in envs.get_images()] == [(400, 640, 3)] * 3
-    assert envs.render().ndim == 3  # tiled
+    assert envs.render().ndim == 3  # one tiled image
     with pytest.raises(AttributeError, match="lockstep"):
         envs.set_attr("task", None)
     with pytest.raises(AttributeError, match="action_masks and render"):
@@ -126,7 +126,7 @@ def test_every_algorithm_searches_in_its_mode(name):
     found = run_sb3_search(name, "NB201-cifar10-v0", queries=40, seed=3)
     assert found.indices.shape == (40, 1)
     again = run_sb3_search(name, "NB201-cifar10-population-v0", queries=40, seed=3)
-    np.testing.assert_array_equal(found.indices, again.indices)  # same seed, same search
+    np.testing.assert_array_equal(found.indices, again.indices)  # equal for equal seeds
     other = run_sb3_search(name, "NB201-cifar10-v0", queries=40, seed=4)
     assert (found.indices != other.indices).any()
     assert (np.diff(found.agent_seconds[:, 0]) >= 0).all()
@@ -137,12 +137,12 @@ def test_restricted_search_spaces(name):
     assert run_sb3_search(name, "NBGraph-proteins-v0", queries=30, seed=0).indices.shape == (30, 1)
 
 
-def test_algorithm_without_masks_says_so():
+def test_an_algorithm_without_masks_is_refused():
     with pytest.raises(ValueError, match="maskableppo"):
         make_model("dqn", "NBGraph-proteins-v0")
 
 
-def test_hyperparams_are_complete_and_can_be_replaced():
+def test_hyperparameters():
     for name in ALGORITHMS:
         settings = read_hyperparams(name, "NB201")
         assert settings["policy"].startswith("Mlp")
@@ -160,7 +160,7 @@ def test_hyperparams_are_complete_and_can_be_replaced():
     assert type(model.get_env()).__name__ == "VecNormalize"
 
 
-def test_model_learns_on_with_its_record(tmp_path):
+def test_a_model_continues_its_recorded_search(tmp_path):
     settings = {"policy": "MlpPolicy", "n_envs": 2, "n_steps": 12, "batch_size": 24}
     model = make_model("ppo", "NB201-cifar10-v0", seed=0, tuned=False, **settings).learn(48)
     assert recorded_search(model).indices.shape == (8, 1)
@@ -170,8 +170,8 @@ def test_model_learns_on_with_its_record(tmp_path):
     assert (tmp_path / "model.zip").stat().st_size < 300_000
 
 
-def test_budget_is_one_alpha_episode(monkeypatch):
-    # the top architectures of the observation are those of the whole search
+def test_the_budget_is_one_alpha_episode(monkeypatch):
+    # otherwise observations would forget the best architectures at a reset
     made = []
     monkeypatch.setattr(
         sb3, "make_model", lambda *all, **more: made.append(make_model(*all, **more)) or made[0]
@@ -181,12 +181,12 @@ def test_budget_is_one_alpha_episode(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "queries"), [("dqn", 50), ("ppo", 149), ("td3", 31)])
-def test_budgets_that_the_environments_do_not_share_evenly(name, queries):
+def test_budgets_that_are_no_multiple_of_the_environments(name, queries):
     found = run_sb3_search(name, "NB201-cifar10-v0", queries, 0, n_envs=4)
     assert found.indices.shape == (queries, 1)
 
 
-def test_numbers_of_decisions_that_rollouts_do_not_fit(tmp_path, cache):
+def test_rollouts_that_are_no_multiple_of_an_episode(tmp_path, cache):
     rows = [f"{i:07b},{i}" for i in range(128)]
     (tmp_path / "bits.csv").write_text("arch,acc\n" + "\n".join(rows) + "\n")
     nas_gym.import_table(tmp_path / "bits.csv", "Bits")
@@ -196,9 +196,9 @@ def test_numbers_of_decisions_that_rollouts_do_not_fit(tmp_path, cache):
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_tuned_algorithms_learn(name):
-    # on a task that they were not tuned on; random search has 0.45 here (200 trials)
+    # this task was not used for tuning
     ends = [
         run_sb3_search(name, "NB201-cifar10-v0", 500, seed).rewards[-50:].mean()
         for seed in range(2)
     ]
-    assert min(ends) > 91  # of random architectures 86.8
+    assert min(ends) > 91  # 86.8 for random architectures

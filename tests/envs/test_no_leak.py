@@ -3,9 +3,8 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from quick import make_agent
+from quick import AGENTS, make_agent
 
-from nas_gym.agents.registry import SAMPLE_BASED
 from nas_gym.registration import Mode
 from nas_gym.tables import Table, store
 
@@ -54,7 +53,7 @@ def test_permuted_report(
     assert not np.array_equal(regrets, regrets_permuted)
 
 
-@pytest.mark.parametrize("agent", SAMPLE_BASED)
+@pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_no_agent_notices_a_permuted_report(agent, suffix, cache, open_table):
     source = open_table("nas-bench-graph-proteins")
