@@ -48,7 +48,9 @@ class L2NASConfig(AgentConfig):
         choices=("quantile", "squared"),
     )
     quantile: float = setting(0.9, "Quantile that the critic predicts.", above=0, below=1)
-    num_critics: int = setting(1, "Number of critics, whose mean prediction counts.", low=1)
+    num_critics: int = setting(
+        1, "Number of critics; the mean of their predictions is used.", low=1
+    )
     batch_size: int = setting(8, "Number of experiences in a batch.", low=1)
     max_batches: int = setting(10, "Maximum number of batches after a query.", low=1)
     min_batches: int = setting(

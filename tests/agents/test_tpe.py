@@ -111,7 +111,7 @@ def test_architectures_of_a_restricted_space_are_valid(diagonal):
 
 def test_the_last_resort_is_uniform(diagonal, monkeypatch):
     monkeypatch.setattr(TPE, "_propose", lambda self, row, seed: [0, 1, 2])
-    monkeypatch.setattr(TPE, "_refuse", lambda self, rows: None)
+    monkeypatch.setattr(TPE, "_reject", lambda self, rows: None)
     agent = searched(gym.make_vec(diagonal, num_envs=600), 1)
     counts = np.bincount(queried(agent)[0], minlength=6)
     assert (np.abs(counts - 100) < 45).all()

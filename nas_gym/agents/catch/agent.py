@@ -65,7 +65,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
       ``temperature``). Without either, some controllers end on one wrong choice for good.
     - No network is queried twice (``revisits``).
     - A meta-learned agent does not begin with random networks and picks (``explore_adapted``).
-    - The mean of several evaluators counts (``num_evaluators``).
+    - The scores of several evaluators are averaged (``num_evaluators``).
 
     Rewards are normalised by rank; the paper does not say how. The preset ``catch-paper`` turns all
     additions off, except for the entropy bonus, a part of PPO; see

@@ -18,7 +18,9 @@ class CATCHConfig(MetaAgentConfig):
         "ablations of section 5, in which z is 0 or drawn from the prior.",
         choices=("meta", "sfs", "zero", "random"),
     )
-    num_evaluators: int = setting(3, "Number of evaluators, whose mean score counts (1).", low=1)
+    num_evaluators: int = setting(
+        3, "Number of evaluators; the mean of their scores is used (1).", low=1
+    )
     latent: int = setting(10, "Number of dimensions of z (10).", low=1)
     hidden: int = setting(
         64, "Units of each of two hidden layers, in each network.", low=32, multiple_of=32

@@ -25,7 +25,7 @@ class TaskEvaluator:
 
     Args:
         sizes: Numbers of inputs and of units in each hidden layer.
-        copies: Number of networks of each trial, whose mean score counts.
+        copies: Number of networks of each trial; their scores are averaged.
         learning_rate: Learning rate of Adam.
         rng: Source of the initial weights.
     """
