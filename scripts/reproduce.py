@@ -12,9 +12,11 @@ docs/results/<study>.json, figures in docs/figures/. scripts/README.md says what
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from nas_gym.utils.errors import DataError
 from reproduction.pages import Page
 
 PAGES = ("baselines", "l2nas", "catch", "mpnas", "networks")
@@ -45,6 +47,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unknown = [name for name in options.pages if name not in PAGES]
     if unknown:
         parser.error(f"unknown page {unknown[0]!r}; choose from {', '.join(PAGES)}")
+    try:
+        run(parser, options)
+    except DataError as error:
+        sys.exit(f"error: {error}")
+
+
+def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Run the studies and write the pages that the options choose.
+
+    Args:
+        parser: Parser of the command line, for error messages.
+        options: Parsed command line.
+
+    Raises:
+        DataError: If a table or a data set is not on this machine.
+    """
     pages = [load_page(name) for name in options.pages or PAGES]
     studies = [study for page in pages for study in page.studies]
     if options.only:

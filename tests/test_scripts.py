@@ -106,3 +106,12 @@ def test_unknown_names(arguments, message, capsys):
     with pytest.raises(SystemExit):
         reproduce.main(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_missing_data(monkeypatch):
+    def load_page(name):
+        raise MissingDataError("Table 'help-latency' is not on this machine.")
+
+    monkeypatch.setattr(reproduce, "load_page", load_page)
+    with pytest.raises(SystemExit, match="error: Table 'help-latency' is not on this machine"):
+        reproduce.main(["catch"])
