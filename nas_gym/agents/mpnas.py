@@ -146,6 +146,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         )
     }
     uses_torch = True
+    searches_in = "spaces with graphs"
     meta_epochs = MetaTrainingConfig.epochs
     meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3
     state_attributes = ("rewards", "_meta_epoch", "_meta_plan")

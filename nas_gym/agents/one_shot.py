@@ -55,6 +55,7 @@ class OneShot(Agent):
     config: OneShotConfig
     state_attributes = ("losses",)
     uses_torch = True
+    searches_in = "spaces with networks"
     method: ClassVar[str]
     """Name of the search in :data:`nas_gym.networks.one_shot.ONE_SHOT_SEARCHES`."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Annotated, Any
 
 import typer
@@ -29,33 +31,37 @@ def _list_agents() -> None:
     from nas_gym.agents.registry import AgentLookupError, agent_names, find_agent
     from nas_gym.agents.sb3.models import ALGORITHMS
 
-    grid = make_grid("agent", "description", "settings")
+    grid = make_grid("agent", "searches in", "description")
     for name in agent_names():
         try:
             agent = find_agent(name)
-        except AgentLookupError as error:  # a package of somebody else is broken
-            grid.add_row(name, str(error), "")
+        except AgentLookupError as error:  # another package is broken
+            grid.add_row(name, "-", str(error))
             continue
-        settings = [] if agent.is_function else agent.agent_class.config_class.names()
-        preset = f"{type(agent.config).__name__} preset: " if agent.config else ""
-        grid.add_row(name, preset + _first_line(agent.target), ", ".join(settings))
+        where = "every environment" if agent.is_function else agent.agent_class.searches_in
+        preset = "Preset with the settings of the paper. " if agent.config else ""
+        grid.add_row(name, where, preset + _summary_of(agent.target))
     for name, algorithm in ALGORITHMS.items():
-        mode = algorithm.mode.name.lower()
-        description = f"{algorithm.name} of {algorithm.module}, in {mode} mode."
-        grid.add_row(name, description, "hyper-parameters of the algorithm")
+        where = f"{algorithm.mode.name.lower()} mode"
+        grid.add_row(name, where, f"{algorithm.name} of {algorithm.module}.")
+    grid.columns[1].no_wrap = True
     console.print(grid)
     console.print("`nas-gym agents NAME` shows the settings of one agent.")
-    console.print("Your own: module:Class or module:function, wherever a name is expected.")
+    console.print("Your own agent is module:Class or module:function, in place of a name.")
 
 
-def _first_line(target: Any) -> str:
-    """Return the first line of a docstring."""
-    return (target.__doc__ or "").strip().partition("\n")[0]
+def _summary_of(target: Any) -> str:
+    """Return the first paragraph of a docstring as one line."""
+    return " ".join(_plain_docstring(target).partition("\n\n")[0].split())
+
+
+def _plain_docstring(target: Any) -> str:
+    """Return a docstring without the marks of reStructuredText."""
+    text = re.sub(r":\w+:`~?([^`]*)`", r"\1", inspect.getdoc(target) or "")
+    return text.replace("``", "")
 
 
 def _describe_agent(name: str) -> None:
-    import inspect
-
     from nas_gym.agents.registry import find_agent
     from nas_gym.agents.sb3.models import ALGORITHMS, read_hyperparams
 
@@ -72,7 +78,7 @@ def _describe_agent(name: str) -> None:
         console.print(grid)
         return
     agent = find_agent(name)
-    console.print(f"{name}: {inspect.getdoc(agent.target) or ''}", markup=False)
+    console.print(f"{name}: {_plain_docstring(agent.target)}", markup=False)
     if agent.is_function:
         signature = inspect.signature(agent.target)
         console.print(f"Settings: further arguments of {name}{signature}", markup=False)

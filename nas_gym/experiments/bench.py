@@ -119,12 +119,12 @@ def _reset_and_sample(env: Any, count: int) -> list[Any]:
 
 def _search(agent: str, trials: int, queries: int = 1000) -> float:
     """Return the seconds that trials in lockstep take on one core, environments included."""
-    agent_class = find_agent(agent).agent_class
-    if agent_class.uses_torch:
+    registered = find_agent(agent)
+    if registered.agent_class.uses_torch:
         import torch
 
         torch.set_num_threads(1)
-    searching = agent_class(gym.make_vec(ENV, num_envs=trials), seed=0)
+    searching = registered.make_agent(gym.make_vec(ENV, num_envs=trials), {}, seed=0)
     searching.query()  # warm up
     started = time.perf_counter()
     while searching.num_queries < queries:

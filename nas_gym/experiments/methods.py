@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from functools import partial, update_wrapper
+from types import CodeType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -304,8 +305,8 @@ def import_path(target: Any) -> str:
 def source_identity(target: Any) -> dict[str, Any]:
     """Return the sha256 of the source text of a class or function from outside the package.
 
-    The source of a class includes that of its base classes from outside the package. The code of
-    the package itself is identified by its version.
+    The source of a class includes that of its base classes from outside the package, but not that
+    of other functions and classes that it uses. The package itself is identified by its version.
     """
     parts = target.__mro__ if inspect.isclass(target) else [target]
     sources = [_source_of(part) for part in parts if _is_from_outside(part)]
@@ -319,12 +320,26 @@ def _is_from_outside(part: Any) -> bool:
 
 
 def _source_of(part: Any) -> str:
-    """Return the source text; of a class in a notebook, that of its functions."""
+    """Return the source text of a class or function.
+
+    For a class in a notebook, this is the source text of its functions; for code without a file,
+    such as that of ``python -c``, it is the bytecode.
+    """
     try:
         return inspect.getsource(part)
     except (OSError, TypeError):
-        members = vars(part).values() if inspect.isclass(part) else []
-        return "\n".join(_source_of(each) for each in members if inspect.isfunction(each))
+        if inspect.isclass(part):
+            members = (getattr(each, "__func__", each) for each in vars(part).values())
+            return "\n".join(_source_of(each) for each in members if inspect.isfunction(each))
+        return _bytecode_of(part.__code__) if inspect.isfunction(part) else ""
+
+
+def _bytecode_of(code: CodeType) -> str:
+    """Return the instructions, names and constants of a function and of those inside it."""
+    constants = [
+        _bytecode_of(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts
+    ]
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"
 
 
 def parse_agents(

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import nas_gym
 from nas_gym.cli import main
 from nas_gym.cli.output import console
 
@@ -63,6 +64,39 @@ def test_envs_lists_every_task_and_what_to_do(cli, monkeypatch):
     assert "NB201-cifar10" in text
     assert "nas-gym data fetch nats-bench" in text
     assert "NBGraph-proteins" in text
+
+
+def test_agents_are_listed_and_described(cli, tmp_path):
+    text = cli("agents")
+    for name in ("random", "l2nas-paper", "gdas", "maskableppo"):
+        assert name in text
+    text = cli("agents", "rea")
+    for words in ("population_size", "int", "an integer that is at least 1"):
+        assert words in text
+    assert "hidden" in cli("agents", "catch-paper")
+    assert "It has no settings." in cli("agents", "random")
+    assert "RankRewards" in cli("agents", "ppo")
+    (tmp_path / "mine.py").write_text(
+        'def step(task, queries, rng, size=3):\n    """Step by step."""\n'
+    )
+    text = cli("agents", "mine:step")
+    assert "Step by step." in text
+    assert "size=3" in text
+    assert "There is no agent 'reas'. Did you mean 'rea'?" in cli("agents", "reas", fails=True)
+
+
+def test_an_entry_point_that_cannot_be_imported_is_listed(cli, monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    from nas_gym.agents import registry
+
+    broken = EntryPoint("broken", "nowhere:Agent", registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "_entry_points", lambda: {"broken": broken})
+    assert "No module named 'nowhere'" in cli("agents")
+
+
+def test_version(process):
+    assert process("--version").strip() == f"nas-gym {nas_gym.__version__}"
 
 
 def test_search_writes_to_runs_by_default(cli, tmp_path):

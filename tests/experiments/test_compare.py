@@ -340,3 +340,46 @@ def test_events_of_a_comparison(tmp_path):
 def test_run_trials_gives_as_many_queries_as_asked():
     record = find_method("ppo", {}).run_trials(ENV, 25, [0, 1], {})
     assert record["indices"].shape == (25, 2)
+
+
+def test_a_latency_reward_is_named(tmp_path, open_table):
+    for table in ("nats-bench", "help-latency"):
+        open_table(table)
+    reward = "latency(column=help-latency:raspi4,target=5,weight=-0.07)"
+    summary = nas_gym.compare(
+        "NB201-cifar100-v0", "random,rea", queries=10, seeds=2, out=tmp_path, reward=reward,
+        progress_bar=False,
+    )  # fmt: skip
+    found = summary["environments"]["NB201-cifar100-v0"]
+    assert found["task"]["reward"] == reward
+    assert found["metric"]["name"] == "reward"
+    assert found["metric"]["regret_of"] == f"{reward} of nats-bench:cifar100-test"
+    assert found["optimum"] > 0
+    text = (tmp_path / "report.html").read_text()
+    assert f"Reward: {reward}." in text
+    assert f"Regret is of {reward} of nats-bench:cifar100-test:" in text
+
+
+class Counting:
+    """A runner that runs jobs in this process, and counts them."""
+
+    workers = 1
+
+    def __init__(self):
+        self.jobs = 0
+
+    def run(self, jobs, ended):
+        for job in jobs:
+            job.run()
+            self.jobs += 1
+            assert ended(job, 0) == []
+
+
+def test_a_runner_of_ones_own(tmp_path):
+    runner = Counting()
+    arguments = {"queries": 10, "seeds": 3, "progress_bar": False}
+    summary = nas_gym.compare(ENV, "random,rea", out=tmp_path / "own", runner=runner, **arguments)
+    assert runner.jobs == 2
+    local = nas_gym.compare([ENV], ["random", "rea"], out=tmp_path / "local", **arguments)
+    assert without_seconds(summary) == without_seconds(local)
+    assert np.isfinite(summary["environments"][ENV]["optimum"])

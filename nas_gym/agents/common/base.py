@@ -104,6 +104,9 @@ class Agent(ABC):
     uses_torch: ClassVar[bool] = False
     """Whether the agent imports PyTorch."""
 
+    searches_in: ClassVar[str] = "every environment"
+    """Environments that the agent can search, for ``nas-gym agents``."""
+
     packages: ClassVar[tuple[str, ...]] = ()
     """Further packages whose versions can change the proposals; ``config.json`` lists them."""
 

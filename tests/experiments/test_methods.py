@@ -1,4 +1,4 @@
-"""Agents, evaluators and tasks from outside the package: in worker processes, and broken ones."""
+"""Search methods from outside the package: in worker processes, continued, and broken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import sys
 import time
 
 import gymnasium as gym
-import numpy as np
 import pytest
 
 import nas_gym
@@ -304,137 +303,3 @@ def test_functions_say_which_settings_they_have(folder):
     task = gym.make(ENV).unwrapped.task
     assert method.all_settings(task) == {"pause": 0.5}
     assert find_method("climbers:climb", {}).all_settings(task) == {"pause": 0.0}
-
-
-# -- evaluators and tasks -------------------------------------------------------------------------
-
-EVALUATORS = '''
-import numpy as np
-
-import nas_gym
-
-
-class Skips(nas_gym.Evaluator):
-    """Counts skip connections."""
-
-    name = "skips"
-    metrics = {"count": nas_gym.Metric("count", maximize=True)}
-
-    def evaluate(self, genotypes):
-        return {"count": (genotypes == 1).sum(axis=1).astype(float)}
-
-
-class Nan(Skips):
-    def evaluate(self, genotypes):
-        return {"count": np.full(len(genotypes), np.nan)}
-
-
-class TooLong(Skips):
-    def evaluate(self, genotypes):
-        return {"count": np.zeros(len(genotypes) + 1)}
-
-
-class Raising(Skips):
-    def evaluate(self, genotypes):
-        raise RuntimeError("no connection to the cluster")
-'''
-
-
-@pytest.fixture
-def evaluators(tmp_path, monkeypatch):
-    (tmp_path / "evaluators_outside.py").write_text(EVALUATORS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    import evaluators_outside
-
-    yield evaluators_outside
-    sys.modules.pop("evaluators_outside", None)
-
-
-def test_an_evaluator_object_in_worker_processes(evaluators, tmp_path):
-    summary = small("random,rea", evaluator=evaluators.Skips())
-    assert {entry["trials"] for entry in agents_of(summary).values()} == {2}
-    config = json.loads((tmp_path / "out" / ENV / "rea" / "config.json").read_text())
-    assert config["env_arguments"]["evaluator"]["class"] == "evaluators_outside:Skips"
-    assert "0x" not in json.dumps(config)
-    assert small("random,rea", evaluator=evaluators.Skips()) == summary  # nothing is run again
-
-
-def test_a_registered_task_in_worker_processes(evaluators, tmp_path, monkeypatch):
-    before = dict(gym.registry)
-    space = gym.make(ENV).unwrapped.task.space
-    nas_gym.register_task("Skips", nas_gym.Task(space, evaluators.Skips()))
-    try:
-        summary = nas_gym.compare(
-            "Skips-v0", "random,ddpg(learning_starts=5)", queries=12, seeds=2, out="out",
-            progress_bar=False,
-        )  # fmt: skip
-    finally:
-        gym.registry.clear()
-        gym.registry.update(before)
-    assert {entry["trials"] for entry in agents_of(summary, "Skips-v0").values()} == {2}
-    config = json.loads((tmp_path / "out/Skips-v0/random/config.json").read_text())
-    assert config["task"]["signal"] == "skips:count"
-    assert "0x" not in json.dumps(config)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"), [("Nan", "NaN"), ("TooLong", "shape"), ("Raising", "no connection")]
-)
-def test_a_faulty_evaluator_is_named(name, message, evaluators, tmp_path):
-    try:
-        summary = small("random", evaluator=getattr(evaluators, name)())
-    except ValueError as error:  # it may be noticed before the first trial
-        found = str(error)
-    else:
-        failures = agents_of(summary)["random"]["failures"]
-        assert len(failures) == 2
-        found = failures["0"].splitlines()[0]
-    assert message in found
-    assert name in found or "skips" in found
-
-
-# -- the rest of the public functions -------------------------------------------------------------
-
-
-def test_a_latency_reward_is_named(tmp_path, open_table):
-    for table in ("nats-bench", "help-latency"):
-        open_table(table)
-    reward = "latency(column=help-latency:raspi4,target=5,weight=-0.07)"
-    summary = nas_gym.compare(
-        "NB201-cifar100-v0", "random,rea", queries=10, seeds=2, out=tmp_path, reward=reward,
-        progress_bar=False,
-    )  # fmt: skip
-    found = summary["environments"]["NB201-cifar100-v0"]
-    assert found["task"]["reward"] == reward
-    assert found["metric"]["name"] == "reward"
-    assert found["metric"]["regret_of"] == f"{reward} of nats-bench:cifar100-test"
-    assert found["optimum"] > 0
-    text = (tmp_path / "report.html").read_text()
-    assert f"Reward: {reward}." in text
-    assert f"Regret is of {reward} of nats-bench:cifar100-test:" in text
-
-
-class Counting:
-    """A runner that runs jobs in this process, and counts them."""
-
-    workers = 1
-
-    def __init__(self):
-        self.jobs = 0
-
-    def run(self, jobs, ended):
-        for job in jobs:
-            job.run()
-            self.jobs += 1
-            assert ended(job, 0) == []
-
-
-def test_a_runner_of_ones_own(tmp_path):
-    runner = Counting()
-    arguments = {"queries": 10, "seeds": 3, "progress_bar": False}
-    summary = nas_gym.compare(ENV, "random,rea", out=tmp_path / "own", runner=runner, **arguments)
-    assert runner.jobs == 2
-    local = nas_gym.compare([ENV], ["random", "rea"], out=tmp_path / "local", **arguments)
-    assert without_seconds(summary) == without_seconds(local)
-    assert np.isfinite(summary["environments"][ENV]["optimum"])
