@@ -90,6 +90,10 @@ class Evaluator(ABC):
                 remembered[key] = {name: float(found[name][position]) for name in found}
         return np.array([remembered[key][metric] for key in keys], np.float64)
 
+    def all_values(self, genotypes: Genotypes) -> dict[str, Values]:
+        """Return every metric of architectures, as :meth:`values` does."""
+        return {name: self.values(name, genotypes) for name in self.metrics}
+
     def column(self, metric: str) -> Values | None:
         """Return one metric of every architecture of :attr:`space`, in the order of its indices.
 

@@ -39,6 +39,10 @@ class TableEvaluator(Evaluator):
         """See :meth:`Evaluator.values`."""
         return self.table.lookup(self.space.encode(genotypes), metric)
 
+    def all_values(self, genotypes: Genotypes) -> dict[str, Values]:
+        """See :meth:`Evaluator.all_values`."""
+        return self.evaluate(genotypes)
+
     def column(self, metric: str) -> Values:
         """See :meth:`Evaluator.column`."""
         return self.table.column(metric)

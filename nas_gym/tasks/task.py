@@ -179,7 +179,7 @@ class Task:
             The values by name, ``(n,)`` float64 each; columns of other evaluators are named
             ``table:metric``.
         """
-        found = dict(self.evaluator.evaluate(self.space.decode(indices)))
+        found = self.evaluator.all_values(self.space.decode(indices))
         for column in self.columns:
             if self._sources[column] is not self.evaluator:
                 found[str(column)] = self._values(column, indices)

@@ -41,6 +41,7 @@ def test_each_architecture_is_evaluated_once():
     np.testing.assert_array_equal(
         evaluator.values("convs", GENOTYPES[::-1]), (GENOTYPES[::-1] == 3).sum(axis=1)
     )
+    assert evaluator.all_values(GENOTYPES).keys() == {"skips", "convs", "time"}
     assert evaluator.evaluated == 3
 
 
