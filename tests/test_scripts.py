@@ -5,10 +5,11 @@ import json
 import pytest
 
 import reproduce
+from nas_gym.experiments.methods import find_method, parse_agents
 from nas_gym.tables import MissingDataError
 from reproduction import pages, studies
 from reproduction.pages import fill_blocks
-from reproduction.studies import ComparisonStudy, JobStudy, Measurement
+from reproduction.studies import ComparisonStudy, JobStudy, Measurement, SearchStudy, TrialsStudy
 
 
 @pytest.mark.parametrize("name", reproduce.PAGES)
@@ -19,6 +20,19 @@ def test_pages_match_the_results(name):
         pytest.skip(str(error))
     assert page.missing_results == []
     assert page.text() == page.file.read_text()
+
+
+@pytest.mark.parametrize("name", reproduce.PAGES)
+def test_agents_of_studies_exist_and_have_their_settings(name):
+    try:
+        page = reproduce.load_page(name)
+    except MissingDataError as error:
+        pytest.skip(str(error))
+    for study in page.studies:
+        for agent in study.agents if isinstance(study, TrialsStudy) else ():
+            ((label, (name, settings)),) = parse_agents(agent).items()
+            assert label == agent
+            find_method(name, settings)
 
 
 PAGE = "Before.\n\n<!-- generated: a -->\n\nold\n\n<!-- end -->\n\nAfter.\n"
@@ -71,6 +85,22 @@ def test_a_comparison_is_run_and_saved(folders):
     entry = found["environments"]["NB201-cifar10-v0"]["agents"]["random"]["at_queries"]["10"]
     assert study.at("NB201-cifar10-v0", "random", 10) == entry
     assert (folders / "figures" / "small-curves-NB201-cifar10-v0.png").exists()
+
+
+def test_a_search_is_run_and_saved(folders):
+    study = SearchStudy(
+        name="small", envs=["NB201-cifar10-v0"], agents=["random"], queries=5, seeds=1,
+        figures="in_common.png",
+    )  # fmt: skip
+    study.run()
+    assert study.command == (
+        "nas-gym search NB201-cifar10-v0 --agent random --queries 5 --seeds 1 --first-seed 1000 "
+        f"--out {folders}/runs/small"
+    )
+    assert study.result["command"] == study.command
+    assert study.result["queries"] == 5
+    assert (folders / "figures" / "small-in_common.png").exists()
+    assert (folders / "runs" / "small" / "agent.safetensors").exists()
 
 
 def double(value):

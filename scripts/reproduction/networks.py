@@ -18,14 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import nas_gym  # noqa: F401  (registers the environments)
+import nas_gym
 from nas_gym.agents import L2NAS
 from nas_gym.agents.registry import ONE_SHOT, find_agent
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
-from nas_gym.experiments.search import run_search
-from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.train_supernet import run_supernet_training
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import load_images
@@ -244,12 +242,18 @@ def search_darts() -> dict[str, Any]:
         Mean reward of the random queries and of the last 1,000 queries, the number of unique
         queries, and the best architecture with its test accuracy in %.
     """
-    folder, env_arguments = FOLDER / "l2nas", {"evaluator": LONG_EVALUATOR, "device": "cpu"}
-    search = SearchSettings(
-        "DARTS-digits-alpha-v0", "l2nas-paper", LONG_QUERIES, 1, FIRST_SEED, env_arguments,
-        LONG_SETTINGS,
-    )  # fmt: skip
-    (trial,) = run_search(search, folder)["trials"]
+    folder = FOLDER / "l2nas"
+    summary = nas_gym.search(
+        "DARTS-digits-alpha-v0",
+        ("l2nas-paper", LONG_SETTINGS),
+        queries=LONG_QUERIES,
+        seeds=1,
+        first_seed=FIRST_SEED,
+        out=folder,
+        evaluator=LONG_EVALUATOR,
+        device="cpu",
+    )
+    (trial,) = summary["trials"]
     with (folder / "history.jsonl").open() as file:
         rewards = [json.loads(row)["reward"] for row in file]
     return {

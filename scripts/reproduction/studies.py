@@ -20,11 +20,8 @@ from nas_gym.experiments.bootstrap import confidence_interval
 from nas_gym.experiments.compare import Comparison, find_searches, run_comparison
 from nas_gym.experiments.figures import to_png
 from nas_gym.experiments.meta_train import meta_train
-from nas_gym.experiments.methods import parse_agents
 from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.runners import available_cores
-from nas_gym.experiments.search import run_search
-from nas_gym.experiments.settings import SearchSettings
 from nas_gym.tasks import task_sets
 from nas_gym.utils.files import write_atomically
 
@@ -161,7 +158,7 @@ class ComparisonStudy(TrialsStudy):
     def run(self) -> None:
         """Run the missing trials, and save the summary and the figures."""
         comparison = Comparison(
-            list(self.envs), ",".join(self.agents), self.queries, self.seeds, self.first_seed,
+            list(self.envs), list(self.agents), self.queries, self.seeds, self.first_seed,
             dict(self.env_arguments),
         )  # fmt: skip
         summary = run_comparison(comparison, self.folder, command=self.command)
@@ -197,13 +194,16 @@ class SearchStudy(TrialsStudy):
 
     def run(self) -> None:
         """Run the missing queries, and save the summary and the figures."""
-        ((agent, settings),) = parse_agents(",".join(self.agents)).values()
-        (env,) = self.envs
-        search = SearchSettings(
-            env, agent, self.queries, self.seeds, self.first_seed, dict(self.env_arguments),
-            settings,
-        )  # fmt: skip
-        summary = run_search(search, self.folder)
+        (env,), (agent,) = self.envs, self.agents
+        summary = nas_gym.search(
+            env,
+            agent,
+            queries=self.queries,
+            seeds=self.seeds,
+            first_seed=self.first_seed,
+            out=self.folder,
+            **self.env_arguments,
+        )
         del summary["trials"]
         self.save_summary(summary)
 
