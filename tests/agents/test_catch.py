@@ -78,7 +78,7 @@ def test_context_is_a_product_of_gaussians(space):
     with torch.no_grad():
         z, divergence = encoder.encode(pairs)
         mean, deviation = encoder.mlp(
-            torch.cat([pairs.networks, pairs.rewards[..., None]], dim=2)
+            torch.cat([pairs.architectures, pairs.rewards[..., None]], dim=2)
         ).tensor_split(2, dim=2)
     variance = (torch.nn.functional.softplus(deviation) + 0.05) ** 2
     factors = torch.distributions.Normal(mean, variance.sqrt())
@@ -102,7 +102,9 @@ def test_context_without_pairs_is_the_prior(space):
     encoder = components(space).encoder
     empty = context(space, 0)
     noise = torch.randn(3, 4)
-    z, divergence = encoder.encode(Context(empty.networks, empty.rewards, empty.present, noise))
+    z, divergence = encoder.encode(
+        Context(empty.architectures, empty.rewards, empty.present, noise)
+    )
     assert torch.equal(z, noise)
     torch.testing.assert_close(divergence, torch.zeros(3))
 
@@ -112,10 +114,10 @@ def test_absent_pairs_and_the_order_of_pairs_have_no_effect(space):
     pairs = context(space, 5)
     some = torch.tensor([True, False, True, True, False]).expand(3, -1)
     with torch.no_grad():
-        z, _ = encoder.encode(Context(pairs.networks, pairs.rewards, some, pairs.noise))
+        z, _ = encoder.encode(Context(pairs.architectures, pairs.rewards, some, pairs.noise))
         order = [3, 2, 0]
         fewer = Context(
-            pairs.networks[:, order], pairs.rewards[:, order], some[:, order], pairs.noise
+            pairs.architectures[:, order], pairs.rewards[:, order], some[:, order], pairs.noise
         )
         torch.testing.assert_close(encoder.encode(fewer)[0], z)
 
@@ -127,7 +129,7 @@ def test_controller_samples_from_its_policy(table):
     z, rng = torch.randn(1, 4), np.random.default_rng(0)
     draws = rng.random((1, 4000, space.num_decisions))
     with torch.no_grad():
-        genotypes, masks, log_probs = controller.sample_networks(z, draws, np.ones(4000))
+        genotypes, masks, log_probs = controller.sample_architectures(z, draws, np.ones(4000))
         networks = space.one_hot(genotypes[0])[None].astype(np.float32)
         candidates = Candidates(
             torch.from_numpy(networks),
@@ -152,7 +154,7 @@ def test_evaluator_gradient_reaches_the_encoder(space):
     pairs = context(space, 4, trials=1)
     before = [each.detach().clone() for each in trained.parameters()]
     z, divergence = trained.encoder.encode(pairs)
-    loss, errors = trained.evaluator_loss(z, pairs.networks, pairs.rewards)
+    loss, errors = trained.evaluator_loss(z, pairs.architectures, pairs.rewards)
     assert errors.shape == (1, 4)
     trained.backward_and_step(loss + divergence)
     moved = [not torch.equal(a, b) for a, b in zip(before, trained.parameters(), strict=True)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import FrozenInstanceError, asdict, dataclass
 
+import numpy as np
 import pytest
 
 from nas_gym.agents import AgentConfig, setting
@@ -26,6 +28,14 @@ def test_defaults_and_changes():
     assert asdict(config) == {"count": 6, "rate": 0.5, "name": "a", "flag": True, "free": 2}
     with pytest.raises(FrozenInstanceError):
         config.count = 2
+
+
+def test_numpy_scalars_are_converted():
+    config = Config(count=np.int64(6), rate=np.float32(0.25), flag=np.True_)
+    assert json.loads(json.dumps(asdict(config)))["count"] == 6
+    assert config == Config(count=6, rate=0.25)
+    with pytest.raises(TypeError, match="count must be an integer"):
+        Config(count=np.float64(6))
 
 
 @pytest.mark.parametrize(

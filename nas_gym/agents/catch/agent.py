@@ -34,22 +34,21 @@ if TYPE_CHECKING:
     from nas_gym.tasks import Task
 
 _ENTROPY_RATE = 0.05  # change of the entropy weight's logarithm, for each nat and update
-_INITIAL_ENTROPY_WEIGHT = 0.3
 _PRIORITY_EXPONENT = 0.6  # prioritized experience replay (Schaul et al., ICLR 2016)
-_INITIAL_PRIORITY = 10.0  # of a network that the evaluator has not learned from
+_INITIAL_PRIORITY = 10.0  # of an architecture that the evaluator has not learned from
 
 
 class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
     """CATCH (Chen et al., ECCV 2020): context-based meta reinforcement learning, section 3.
 
-    An encoder maps the networks queried so far and their rewards to a latent context z. Given z, a
-    controller samples candidates, and an evaluator picks the candidate to query. All three learn
-    end to end from each reward (Eq. 2). :meth:`meta_learn` trains them on a set of tasks;
+    An encoder maps the architectures queried so far and their rewards to a latent context z. Given
+    z, a controller samples candidates, and an evaluator picks the candidate to query. All three
+    learn end to end from each reward (Eq. 2). :meth:`meta_learn` trains them on a set of tasks;
     :meth:`adapt`, or the setting ``pretrained``, takes them to a new task. Comments name the lines
-    of Algorithm 1.
+    of Algorithm 1. Where the paper says "network", this code says "architecture".
 
     In :meth:`meta_learn`, ``epochs`` is the number of tasks that each trial meets, and ``queries``
-    the number of networks that it evaluates on each task.
+    the number of architectures that it evaluates on each task.
 
     **Additions to the paper**, each with a setting that turns it off:
 
@@ -57,24 +56,23 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
       is asked more often the better its picks are (``second_opinion``; see
       :mod:`nas_gym.agents.catch.task_evaluator`).
     - The controller learns from all on-policy candidates, with the evaluator's scores of those that
-      were not queried: one network a query is too little to learn a policy from
+      were not queried: one architecture a query is too little to learn a policy from
       (``candidate_credit``).
     - Encoder and evaluator also learn from earlier tasks in meta-training (``rehearsal``).
-    - The weight of the entropy is adapted, to hold the entropy at a share of its maximum
-      (``entropy``), and further candidates are sampled at rising temperatures (``on_policy``,
+    - The weight of the entropy bonus is adapted, to hold the entropy at a share of its maximum
+      (``adapt_entropy``), and further candidates are sampled at rising temperatures (``on_policy``,
       ``temperature``). Without either, some controllers end on one wrong choice for good.
-    - No network is queried twice (``revisits``).
-    - A meta-learned agent does not begin with random networks and picks (``explore_adapted``).
+    - No architecture is queried twice (``revisits``).
+    - A meta-learned agent does not begin with random architectures and picks (``explore_adapted``).
     - The scores of several evaluators are averaged (``num_evaluators``).
 
-    Rewards are normalised by rank; the paper does not say how. The preset ``catch-paper`` turns all
-    additions off, except for the entropy bonus, a part of PPO; see
-    :data:`nas_gym.agents.catch.config.PAPER`.
+    Rewards are normalised by rank; the paper does not say how. The preset ``catch-paper``
+    (:data:`nas_gym.agents.catch.config.PAPER`) turns all additions off.
 
     Attributes:
         rewards: Rewards of the search history, ``(n, queries)``.
         picks: Who chose each query, ``(n, queries)``.
-        past: Networks of the earlier tasks in meta-training, ``(n, tasks, queries)``.
+        past: Architectures of the earlier tasks in meta-training, ``(n, tasks, queries)``.
         past_rewards: Rewards of these.
     """
 
@@ -106,7 +104,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
             config.max_norm,
             self.rng,
         )
-        self.entropy_weight = np.full(n, _INITIAL_ENTROPY_WEIGHT)
+        self.entropy_weight = np.full(n, float(config.entropy_weight))
         self.past = np.empty((n, 0, 0), np.int64)
         self.past_rewards = np.empty((n, 0, 0))
         self._meta_learning = False
@@ -136,7 +134,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
     def train_epochs(self, tasks: TaskSet, epochs: int, queries: int) -> Iterator[None]:
         """Learn from one task after the other, each trial from tasks of its own.
 
-        See :meth:`MetaAgent.train_epochs`; ``queries`` is the number of networks on each task.
+        See :meth:`MetaAgent.train_epochs`; ``queries`` is the number of architectures on each task.
         """
         driver = self._driver
         self._meta_learning = True
@@ -227,7 +225,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         explore, pick, spare = self.rng.random((n, 3)).T
         with torch.no_grad():
             z, _ = self.encode_context(self.sample_context())  # lines 5 and 6
-            sampled = self.components.controller.sample_networks(  # line 7
+            sampled = self.components.controller.sample_architectures(  # line 7
                 z, draws, self._temperatures()
             )
             genotypes = sampled[0]
@@ -242,7 +240,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
             preference[is_known] = -np.inf
         chosen = self._rows, preference.argmax(axis=1)
         proposed: NDArray[np.int64] = genotypes[chosen]
-        # random networks initialize the search history (section 3.1)
+        # random architectures initialize the search history (section 3.1)
         is_initial = self._explores and self.queried.shape[1] < config.num_random
         for trial in np.flatnonzero(is_initial | np.isneginf(preference[chosen])).tolist():
             proposed[trial] = self.sample_unseen(trial, spare[trial])
@@ -292,7 +290,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return scores.numpy().astype(np.float64)
 
     def _one_hot(self, indices: NDArray[np.int64]) -> Tensor:
-        """Return networks as inputs of the components, ``(n, m)`` -> ``(n, m, one_hot_size)``."""
+        """Return architectures ``(n, m)`` as one-hot inputs, ``(n, m, one_hot_size)``."""
         import torch
 
         rows = self.space.one_hot(self.space.decode(indices.reshape(-1)))
@@ -344,7 +342,8 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
                 weight = torch.from_numpy(self.entropy_weight.astype(np.float32))
                 controller_loss, entropy = components.controller_loss(z, candidates, weight)
                 loss = loss + controller_loss
-                self._adapt_entropy_weight(entropy.numpy())
+                if config.adapt_entropy:
+                    self._adapt_entropy_weight(entropy.numpy())
             if config.rehearsal and self._meta_learning and self.epochs:
                 loss = loss + self._rehearsal_loss()
             components.backward_and_step(loss)
@@ -451,7 +450,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
 
         Returns:
             The picks to query, ``(n, L)``. The task evaluator picks among the candidates and as
-            many random networks.
+            many random architectures.
         """
         from nas_gym.agents.catch.task_evaluator import AGENT, TASK_EVALUATOR, trust_agent
 

@@ -27,7 +27,7 @@ class CATCHConfig(MetaAgentConfig):
     )
     num_candidates: int = setting(
         128,
-        "Number of networks that the controller samples for each query, M.",
+        "Number of architectures that the controller samples for each query, M.",
         low=16,
         multiple_of=16,
     )
@@ -35,6 +35,9 @@ class CATCHConfig(MetaAgentConfig):
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
     max_norm: float = setting(1.0, "Maximum norm of a trial's gradient.", above=0)
     clip: float = setting(0.2, "Clipping parameter of PPO.", above=0)
+    entropy_weight: float = setting(
+        0.3, "Weight of the entropy bonus of PPO, at the start if it is adapted.", low=0
+    )
     kl_weight: float = setting(
         0.1, "Weight of the KL divergence, a mean over the dimensions of z, beta (0.1).", low=0
     )
@@ -48,7 +51,7 @@ class CATCHConfig(MetaAgentConfig):
         10.0, "Number of queries after which epsilon has fallen to 1/e of its start.", above=0
     )
     num_random: int = setting(
-        5, "Number of random networks that initialize the search history (line 3).", low=0
+        5, "Number of random architectures that initialize the search history (line 3).", low=0
     )
 
     # -- additions to the paper -------------------------------------------------------------------
@@ -65,22 +68,22 @@ class CATCHConfig(MetaAgentConfig):
         "turns this off.",
         above=0,
     )
-    entropy: float = setting(
-        0.8,
-        "Share of the maximum at which the policy's entropy is held, by adapting its weight.",
-        low=0,
-        high=1,
+    adapt_entropy: bool = setting(
+        True,
+        "Whether the weight of the entropy bonus is adapted, to hold the policy's entropy at a "
+        "share of its maximum; false: the weight is constant.",
     )
+    entropy: float = setting(0.8, "That share of the maximum.", low=0, high=1)
     candidate_credit: bool = setting(
         True,
         "Whether all on-policy candidates train the controller, with the evaluator's scores of "
         "those that were not queried; false: only queried candidates do.",
     )
-    revisits: bool = setting(False, "Whether a network may be queried more than once.")
+    revisits: bool = setting(False, "Whether an architecture may be queried more than once.")
     explore_adapted: bool = setting(
         False,
-        "Whether a meta-learned agent begins a search with random networks and random picks, as "
-        "in meta-training.",
+        "Whether a meta-learned agent begins a search with random architectures and picks, as in "
+        "meta-training.",
     )
     second_opinion: bool = setting(
         True,
@@ -104,6 +107,8 @@ PAPER = CATCHConfig(
     num_evaluators=1,
     on_policy=128,
     temperature=1.0,
+    entropy_weight=0.01,
+    adapt_entropy=False,
     candidate_credit=False,
     revisits=True,
     explore_adapted=True,
@@ -113,5 +118,6 @@ PAPER = CATCHConfig(
 """The paper's own algorithm.
 
 The paper gives ``latent``, ``kl_weight`` and ``batch_share``. The other numbers are in an appendix
-that is not available; they keep their defaults, as does the entropy bonus of PPO.
+that is not available. They keep their defaults, except for ``entropy_weight``, which has the usual
+value of PPO.
 """

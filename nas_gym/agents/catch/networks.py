@@ -17,22 +17,22 @@ from nas_gym.spaces import SearchSpace
 # Rows are padded to a multiple of this: other products are rounded differently for one trial than
 # for many.
 _ROW_MULTIPLE = 16
-_MIN_DEVIATION = 0.05  # of the Gaussian factor of one network-reward pair
+_MIN_DEVIATION = 0.05  # of the Gaussian factor of one architecture-reward pair
 _MAX_LOG_RATIO = 5.0  # between new and old policy, so that exp() does not overflow
 
 
 @dataclass(frozen=True)
 class Context:
-    """Network-reward pairs of one task for each trial.
+    """Architecture-reward pairs of one task for each trial.
 
     Attributes:
-        networks: One-hot networks, ``(n, c, one_hot_size)`` float32.
+        architectures: One-hot architectures, ``(n, c, one_hot_size)`` float32.
         rewards: Rewards, normalised within the context, ``(n, c)`` float32.
         present: Which of the pairs are in the context, ``(n, c)`` bool.
         noise: Standard normal numbers that z is computed from, ``(n, latent)`` float32.
     """
 
-    networks: Tensor
+    architectures: Tensor
     rewards: Tensor
     present: Tensor
     noise: Tensor
@@ -40,17 +40,17 @@ class Context:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Networks that the controller has sampled.
+    """Architectures that the controller has sampled.
 
     Attributes:
-        networks: One-hot networks, ``(n, m, one_hot_size)`` float32.
-        choices: Genotypes of the networks, ``(n, m, L)`` int64.
+        architectures: One-hot architectures, ``(n, m, one_hot_size)`` float32.
+        choices: Genotypes of the architectures, ``(n, m, L)`` int64.
         masks: Which choices were valid, ``(n, m, L, max_choices)`` bool.
         log_probs: Log probabilities of the choices at that time, ``(n, m, L)`` float32.
-        advantages: Advantages of the networks, ``(n, m)`` float32.
+        advantages: Advantages of the architectures, ``(n, m)`` float32.
     """
 
-    networks: Tensor
+    architectures: Tensor
     choices: Tensor
     masks: Tensor
     log_probs: Tensor
@@ -58,7 +58,7 @@ class Candidates:
 
 
 class CATCHEncoder:
-    """Maps network-reward pairs to the latent context z (section 3.1).
+    """Maps architecture-reward pairs to the latent context z (section 3.1).
 
     Args:
         mlp: Inference network f, which outputs mean and deviation of each pair's factor.
@@ -75,7 +75,7 @@ class CATCHEncoder:
         z has shape ``(n, latent)``, the divergence ``(n,)``. The posterior is the product of one
         Gaussian factor for each pair (Eq. 1). Without pairs, z comes from the prior.
         """
-        pairs = torch.cat([context.networks, context.rewards[..., None]], dim=2)
+        pairs = torch.cat([context.architectures, context.rewards[..., None]], dim=2)
         missing = -pairs.shape[1] % _ROW_MULTIPLE
         pairs = torch.nn.functional.pad(pairs, (0, 0, 0, missing))
         present = torch.nn.functional.pad(context.present, (0, missing))[..., None]
@@ -90,7 +90,7 @@ class CATCHEncoder:
 
 
 class CATCHController:
-    """Samples networks decision by decision, given z (section 3.2).
+    """Samples architectures decision by decision, given z (section 3.2).
 
     Args:
         mlp: Policy network.
@@ -104,10 +104,10 @@ class CATCHController:
         slots = space.one_hot_offsets[:, None] + np.arange(space.max_choices)
         self._slots = torch.from_numpy(np.minimum(slots, space.one_hot_size - 1))
 
-    def sample_networks(
+    def sample_architectures(
         self, z: Tensor, draws: NDArray[np.float64], temperatures: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], Tensor, Tensor]:
-        """Sample networks from the policy.
+        """Sample architectures from the policy.
 
         Args:
             z: Latent contexts, ``(n, latent)``.
@@ -148,7 +148,9 @@ class CATCHController:
         slot = torch.arange(self._space.one_hot_size)
         # decision l sees the previous ones: [a_1 ... a_{l-1}, 0, ..., 0]
         before = slot < torch.from_numpy(self._space.one_hot_offsets)[:, None]
-        prefixes = (candidates.networks[:, :, None] * before).reshape(trials, count * decisions, -1)
+        prefixes = (candidates.architectures[:, :, None] * before).reshape(
+            trials, count * decisions, -1
+        )
         outputs = self._outputs(prefixes, z).reshape(trials, count, decisions, -1)
         slots = self._slots.expand(trials, count, -1, -1)
         logits = outputs.gather(3, slots).masked_fill(~candidates.masks, -torch.inf)
@@ -162,7 +164,7 @@ class CATCHController:
 
 
 class CATCHEvaluator:
-    """Predicts the normalised reward of networks, given z (section 3.3).
+    """Predicts the normalised reward of architectures, given z (section 3.3).
 
     Args:
         mlp: Networks of the evaluator.
@@ -173,22 +175,22 @@ class CATCHEvaluator:
         self.mlp = mlp
         self._copies = copies
 
-    def predict(self, networks: Tensor, z: Tensor) -> Tensor:
+    def predict(self, architectures: Tensor, z: Tensor) -> Tensor:
         """Return each copy's prediction, ``(n, copies, m)``.
 
         Args:
-            networks: One-hot networks, ``(n, m, one_hot_size)``.
+            architectures: One-hot architectures, ``(n, m, one_hot_size)``.
             z: Latent contexts, ``(n, latent)``.
         """
-        trials, count = networks.shape[:2]
+        trials, count = architectures.shape[:2]
         missing = -count % _ROW_MULTIPLE
-        rows = torch.nn.functional.pad(append_context(networks, z), (0, 0, 0, missing))
+        rows = torch.nn.functional.pad(append_context(architectures, z), (0, 0, 0, missing))
         rows = rows[:, None].expand(-1, self._copies, -1, -1).flatten(0, 1)
         return self.mlp(rows)[:, :count, 0].reshape(trials, self._copies, count)
 
-    def score(self, networks: Tensor, z: Tensor) -> Tensor:
+    def score(self, architectures: Tensor, z: Tensor) -> Tensor:
         """Return the mean prediction of the copies, ``(n, m)``."""
-        return self.predict(networks, z).mean(dim=1)
+        return self.predict(architectures, z).mean(dim=1)
 
 
 def append_context(rows: Tensor, z: Tensor) -> Tensor:
@@ -249,7 +251,7 @@ class CATCHComponents:
 
         Args:
             z: Latent contexts, ``(n, latent)``.
-            candidates: Networks with advantages ``A``.
+            candidates: Architectures with advantages ``A``.
             entropy_weight: Weight of the entropy, ``(n,)``.
         """
         log_probs, entropies = self.controller.evaluate(z, candidates)
@@ -261,18 +263,20 @@ class CATCHComponents:
         entropy = entropies.mean(dim=(1, 2))
         return -gain - entropy_weight * entropy, entropy.detach()
 
-    def evaluator_loss(self, z: Tensor, networks: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def evaluator_loss(
+        self, z: Tensor, architectures: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the evaluator's Huber loss, summed over copies, and the mean absolute errors.
 
         Args:
             z: Latent contexts, ``(n, latent)``.
-            networks: One-hot networks, ``(n, b, one_hot_size)``.
+            architectures: One-hot architectures, ``(n, b, one_hot_size)``.
             targets: Normalised rewards, ``(n, b)``.
 
         Returns:
             The loss L_e in Eq. 2, ``(n,)``, and errors ``(n, b)``.
         """
-        predicted = self.evaluator.predict(networks, z)
+        predicted = self.evaluator.predict(architectures, z)
         expected = targets[:, None].expand_as(predicted)
         loss = torch.nn.functional.huber_loss(predicted, expected, reduction="none")
         return loss.mean(dim=2).sum(dim=1), (predicted - expected).detach().abs().mean(dim=1)

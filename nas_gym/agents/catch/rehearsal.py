@@ -1,7 +1,7 @@
 """Rehearsal of earlier tasks in meta-training, an addition to CATCH.
 
-Without it, encoder and evaluator forget earlier tasks. Part of an earlier task's network-reward
-pairs are the context, and the evaluator predicts all of them.
+Without it, encoder and evaluator forget earlier tasks. Part of an earlier task's pairs of
+architecture and reward are the context, and the evaluator predicts all of them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def draw_rehearsal(
     """Draw an earlier task for each trial, and the part of its pairs that is the context.
 
     Args:
-        past: Networks that each trial queried on its earlier tasks, ``(n, tasks, queries)``.
+        past: Architectures that each trial queried on its earlier tasks, ``(n, tasks, queries)``.
         past_rewards: Their rewards, of the same shape.
         rng: Random number generator.
 
     Returns:
-        Networks ``(n, queries)``, their rewards, and which of the pairs are in the context.
+        Architectures ``(n, queries)``, their rewards, and which of the pairs are in the context.
     """
     trials, tasks, queries = past.shape
     draws = rng.random((trials, 2 + queries))

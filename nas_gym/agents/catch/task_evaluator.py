@@ -38,23 +38,23 @@ class TaskEvaluator:
         for parameter in self._mlp.parameters:
             parameter.requires_grad_()
 
-    def score(self, networks: Tensor) -> NDArray[np.float64]:
-        """Return predicted rewards of one-hot networks ``(n, m, one_hot_size)``, ``(n, m)``."""
+    def score(self, architectures: Tensor) -> NDArray[np.float64]:
+        """Return predicted rewards ``(n, m)`` of architectures ``(n, m, one_hot_size)``."""
         with torch.no_grad():
-            scores = self._evaluator.score(networks, _no_context(networks))
+            scores = self._evaluator.score(architectures, _no_context(architectures))
         return scores.numpy().astype(np.float64)
 
-    def learn(self, networks: Tensor, targets: Tensor, updates: int) -> None:
+    def learn(self, architectures: Tensor, targets: Tensor, updates: int) -> None:
         """Take steps down the Huber loss of all pairs.
 
         Args:
-            networks: One-hot networks, ``(n, t, one_hot_size)``.
+            architectures: One-hot architectures, ``(n, t, one_hot_size)``.
             targets: Normalised rewards, ``(n, t)``.
             updates: Number of steps.
         """
-        context = _no_context(networks)
+        context = _no_context(architectures)
         for _ in range(updates):
-            predicted = self._evaluator.predict(networks, context)
+            predicted = self._evaluator.predict(architectures, context)
             expected = targets[:, None].expand_as(predicted)
             loss = torch.nn.functional.huber_loss(predicted, expected, reduction="sum")
             gradients = torch.autograd.grad(loss / targets.shape[1], self._mlp.parameters)
@@ -71,8 +71,8 @@ class TaskEvaluator:
         self._mlp.set_arrays(arrays)
 
 
-def _no_context(networks: Tensor) -> Tensor:
-    return networks.new_empty(len(networks), 0)
+def _no_context(architectures: Tensor) -> Tensor:
+    return architectures.new_empty(len(architectures), 0)
 
 
 def trust_agent(

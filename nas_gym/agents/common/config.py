@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+import numpy as np
 from typing_extensions import Self
 
 Default = TypeVar("Default")
@@ -121,9 +122,9 @@ def setting(
 class AgentConfig:
     """Base class of the settings of an agent; a frozen dataclass of :func:`setting` fields.
 
-    Settings of the types ``bool``, ``int``, ``float`` and ``str`` are checked; an ``int`` is
-    accepted as ``float``, a ``bool`` is not accepted as ``int``. Values must be numbers, texts,
-    or lists of them, because they are saved as JSON.
+    Settings of the types ``bool``, ``int``, ``float`` and ``str`` are checked. An ``int`` is
+    accepted as ``float``, a ``bool`` is not accepted as ``int``, and NumPy scalars are converted.
+    Values must be numbers, texts, or lists of them, because they are saved as JSON.
 
     Raises:
         TypeError: If a value has another type than its setting.
@@ -134,6 +135,9 @@ class AgentConfig:
         for each in fields(self):
             rule, kind = _rule_and_type(each)
             value = getattr(self, each.name)
+            if isinstance(value, np.generic):  # a number from a NumPy array
+                value = value.item()
+                object.__setattr__(self, each.name, value)
             message = f"{each.name} must be {rule.describe(kind)}, got {value!r}."
             if kind and type(value) is not kind and not (kind is float and type(value) is int):
                 raise TypeError(message)
