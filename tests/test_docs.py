@@ -5,6 +5,8 @@ import os
 import pkgutil
 import re
 import shlex
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -27,16 +29,6 @@ DOCTESTS = [
 BLOCK = re.compile(r"((?:^<!-- .*? -->\n)*)^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-# Interfaces that these pages use are being built.
-PENDING = {
-    "docs/comparing.md",
-    "docs/sb3.md",
-    "docs/meta-learning.md",
-    "docs/networks.md",
-    "docs/extending.md",
-}
-
-
 def page_id(page):
     return str(page.relative_to(ROOT))
 
@@ -56,11 +48,7 @@ def python_blocks(page):
 
 
 def listed(pages):
-    pending = pytest.mark.xfail(reason="being built", strict=False)
-    return [
-        pytest.param(page, id=page_id(page), marks=[pending] if page_id(page) in PENDING else [])
-        for page in pages
-    ]
+    return [pytest.param(page, id=page_id(page)) for page in pages]
 
 
 def commands(page):
@@ -135,13 +123,69 @@ PROGRAMS = {file: code for _, _, file, code in python_blocks(EXTENDING) if file}
 
 
 @pytest.fixture
-def extending(tmp_path, monkeypatch):
-    """A folder with the programs of extending.md, as a reader saves them."""
+def extending(tmp_path):
+    """Return a function that runs Python in a folder with the programs of extending.md.
+
+    The folder is also an installed package, with the entry points that the page shows.
+    """
     for name, code in PROGRAMS.items():
         (tmp_path / name).write_text(code)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    return tmp_path
+    entry_points = re.findall(
+        r"^```toml\n(.*?)^```", EXTENDING.read_text(), re.DOTALL | re.MULTILINE
+    )
+    lines = "\n".join(entry_points).replace("project.entry-points.", "").replace('"', "")
+    installed = tmp_path / "programs-1.0.dist-info"
+    installed.mkdir()
+    (installed / "entry_points.txt").write_text(lines.replace(" = ", "="))
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: programs\nVersion: 1.0\n")
+    paths = [str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "NAS_GYM_CACHE": str(tmp_path / "cache"),
+    }
+
+    def run(*arguments):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+def test_agent_has_at_most_15_lines():
+    assert len([line for line in PROGRAMS["climber.py"].splitlines() if line.strip()]) <= 15
+
+
+@pytest.mark.parametrize("file", ["skips.py", "mlps.py", "use_prior.py"])
+def test_extending_program(file, extending):
+    assert extending(file).strip()
+
+
+def test_extending_search_space(extending, tmp_path):
+    arch, regret = extending("convnets.py").split()
+    assert re.fullmatch(r"[35]x\d\d-[35]x\d\d-[35]x\d\d", arch)
+    assert float(regret) >= 0
+    extending("-m", "nas_gym", "search", "ConvNets-v0", "--agent", "rea", "--queries", "20",
+              "--seeds", "2", "--out", "runs/convnets")  # fmt: skip
+    assert "x" in (tmp_path / "runs" / "convnets" / "history.jsonl").read_text()
+
+
+def test_extending_compares_an_agent_and_a_function(extending, tmp_path):
+    printed = extending("compare_functions.py")
+    assert "simulated_annealing" in printed
+    report = (tmp_path / "runs" / "functions" / "report.html").read_text()
+    assert all(name in report for name in ("random", "Climber", "simulated_annealing"))
+
+
+@pytest.mark.long
+def test_extending_commands(extending):
+    extending("convnets.py")
+    for words in commands(EXTENDING):
+        extending("-m", "nas_gym", *words, *(["--replace"] if "import" in words else []))
 
 
 # -- command lines -------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""Fill the tables of settings in docs/agents.md from the configurations of the agents.
+
+python scripts/document_settings.py
+"""
+
+from __future__ import annotations
+
+from reproduction.pages import fill_blocks, markdown_table
+from reproduction.studies import DOCS
+
+from nas_gym.agents.registry import ONE_SHOT, SAMPLE_BASED, find_agent
+
+PAGE = DOCS / "agents.md"
+
+
+def settings_table(name: str) -> str:
+    """Return the settings of an agent as a table."""
+    rows = [
+        [f"`{each.name}`", f"`{each.default!r}`", each.accepted, each.help]
+        for each in find_agent(name).agent_class.config_class.describe_settings()
+    ]
+    return markdown_table(["setting", "default", "accepted values", "meaning"], rows)
+
+
+def preset_rows() -> list[list[str]]:
+    """Return the rows of the table of presets: name, agent, changed settings."""
+    rows = []
+    for agent, path in (SAMPLE_BASED | ONE_SHOT).items():
+        for preset, config in find_agent(agent).agent_class.presets.items():
+            if preset == agent or SAMPLE_BASED.get(preset) != path:
+                continue
+            changed = [
+                f"`{each.name}={getattr(config, each.name)!r}`"
+                for each in config.describe_settings()
+                if getattr(config, each.name) != each.default
+            ]
+            rows.append([f"`{preset}`", f"`{agent}`", ", ".join(changed)])
+    return rows
+
+
+def agent_blocks() -> dict[str, str]:
+    """Return the generated blocks of the page."""
+    agents: dict[str, list[str]] = {}  # agents by their configuration
+    for name in SAMPLE_BASED | ONE_SHOT:
+        if name in find_agent(name).agent_class.presets:
+            continue
+        agents.setdefault(settings_table(name), []).append(f"`{name}`")
+    settings = [f"### {', '.join(names)}\n\n{table}" for table, names in agents.items()]
+    presets = markdown_table(["preset", "agent", "settings that differ"], preset_rows())
+    with_settings = [each for each in settings if each.count("\n") > 3]
+    return {"presets": presets, "settings": "\n\n".join(with_settings)}
+
+
+def page_text() -> str:
+    """Return the page with its tables filled."""
+    return fill_blocks(PAGE.read_text(), agent_blocks(), PAGE.name)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_text())
