@@ -5,10 +5,9 @@ python scripts/document_settings.py
 
 from __future__ import annotations
 
+from nas_gym.agents.registry import ONE_SHOT, SAMPLE_BASED, find_agent
 from reproduction.pages import fill_blocks, markdown_table
 from reproduction.studies import DOCS
-
-from nas_gym.agents.registry import ONE_SHOT, SAMPLE_BASED, find_agent
 
 PAGE = DOCS / "agents.md"
 
