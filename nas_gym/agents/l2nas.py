@@ -394,9 +394,9 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
             state |= {f"{owner}/{name}": array.copy() for name, array in arrays.items()}
         return state
 
-    def load_state_dict(self, state: State, *, began: bool = False) -> None:
+    def load_state_dict(self, state: State, *, env_restored: bool = False) -> None:
         """Restore a state, including the networks; see :meth:`Agent.load_state_dict`."""
-        super().load_state_dict(state, began=began)
+        super().load_state_dict(state, env_restored=env_restored)
         self.actor.set_arrays(part(state, "actor/"))
         self.critics.set_arrays(part(state, "critics/"))
         self.top.load_state_dict(part(state, "top/"))

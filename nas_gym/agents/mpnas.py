@@ -361,9 +361,9 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         training = {f"training/{name}": each.copy() for name, each in self._unfinished.items()}
         return super().state_dict() | networks | training
 
-    def load_state_dict(self, state: State, *, began: bool = False) -> None:
+    def load_state_dict(self, state: State, *, env_restored: bool = False) -> None:
         """Restore a state, including the networks; see :meth:`Agent.load_state_dict`."""
-        super().load_state_dict(state, began=began)
+        super().load_state_dict(state, env_restored=env_restored)
         self._unfinished = part(state, "training/")
         self._set_networks(part(state, "networks/"), np.arange(self.num_trials))
         self._refit()

@@ -108,9 +108,9 @@ class OneShot(Agent):
         }
         return super().state_dict() | searches
 
-    def load_state_dict(self, state: State, *, began: bool = False) -> None:
+    def load_state_dict(self, state: State, *, env_restored: bool = False) -> None:
         """Restore a state, including the supernets; see :meth:`Agent.load_state_dict`."""
-        super().load_state_dict(state, began=began)
+        super().load_state_dict(state, env_restored=env_restored)
         for trial, search in enumerate(self.searches):
             search.load_state_arrays(part(state, f"searches/{trial}/"))
 

@@ -69,9 +69,9 @@ class TPE(Agent):
         self.fitness = np.zeros((self.num_trials, 0))
         self._make_studies()
 
-    def load_state_dict(self, state: State, *, began: bool = False) -> None:
+    def load_state_dict(self, state: State, *, env_restored: bool = False) -> None:
         """Restore a state and its studies; see :meth:`Agent.load_state_dict`."""
-        super().load_state_dict(state, began=began)
+        super().load_state_dict(state, env_restored=env_restored)
         self._make_studies()
 
     def _make_studies(self) -> None:

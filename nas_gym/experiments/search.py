@@ -153,7 +153,7 @@ class LockstepSearch:
         }
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self.agent.load_state_dict(_entries_after(state, "agent/"), began=True)
+        self.agent.load_state_dict(_entries_after(state, "agent/"), env_restored=True)
         self._earlier_seconds = state["agent_seconds"]
         self._written, self._bytes = int(state["queries"]), int(state["bytes"])
         if not self.history_file.exists() or self.history_file.stat().st_size < self._bytes:

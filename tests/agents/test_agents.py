@@ -63,7 +63,7 @@ def test_a_loaded_agent_continues_with_the_same_history(name, env_id, tmp_path):
     half.query()  # does not change the saved state
     envs = gym.make_vec(env_id, num_envs=3)
     loaded = type(half).load(tmp_path / "agent", envs)
-    loaded.load_state_dict(loaded.state_dict(), began=True)
+    loaded.load_state_dict(loaded.state_dict(), env_restored=True)
     envs.restore_state(state)
     while loaded.num_queries < 90:
         loaded.query()

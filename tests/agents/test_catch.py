@@ -242,6 +242,7 @@ def test_the_papers_algorithm_revisits_and_explores_after_meta_training():
     assert found.current_epsilon == pytest.approx(0.3 * np.exp(-0.8))
     assert (found.picks == AGENT).all()
     assert found.config.revisits
+    assert (found.entropy_weight == paper.entropy_weight).all()  # constant
 
 
 def test_rehearsal_can_be_turned_off():

@@ -147,7 +147,7 @@ def test_a_loaded_search_continues_alike(learned, tmp_path):
     half = searched(make(**begin), 6)
     half.save(tmp_path / "half")
     loaded = MPNAS.load(tmp_path / "half", half.env)
-    loaded.load_state_dict(half.state_dict(), began=True)
+    loaded.load_state_dict(half.state_dict(), env_restored=True)
     searched(loaded, 14)
     np.testing.assert_array_equal(straight.queried, loaded.queried)
     for name, values in straight.diagnostics().items():

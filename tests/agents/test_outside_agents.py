@@ -68,7 +68,7 @@ def test_a_loaded_agent_continues_alike(env_id, tmp_path):
     assert loaded.steps == half.steps
     assert isinstance(loaded.steps, int)
     assert "own/failures" in loaded.state_dict()
-    loaded.load_state_dict(loaded.state_dict(), began=True)
+    loaded.load_state_dict(loaded.state_dict(), env_restored=True)
     envs.restore_state(half.env.unwrapped.clone_state())
     np.testing.assert_array_equal(history(run(loaded, 60)), history(straight))
 

@@ -68,7 +68,7 @@ def test_a_loaded_agent_continues_alike(env_id, tmp_path):
     envs = gym.make_vec(env_id, num_envs=2)
     envs.restore_state(state)
     loaded = TPE.load(tmp_path / "agent", envs)
-    loaded.load_state_dict(loaded.state_dict(), began=True)
+    loaded.load_state_dict(loaded.state_dict(), env_restored=True)
     while loaded.num_queries < 50:
         loaded.query()
     np.testing.assert_array_equal(queried(loaded), queried(straight))

@@ -11,10 +11,9 @@ import time
 
 import numpy as np
 import pytest
-from quick import QUICK
+from quick import AGENTS, QUICK
 
 import nas_gym  # noqa: F401
-from nas_gym.agents.registry import SAMPLE_BASED
 from nas_gym.experiments.search import LockstepSearch, run_search
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.tables import DamagedDataError
@@ -64,7 +63,7 @@ def test_events_hold_the_curves(tmp_path):
     np.testing.assert_allclose([event.value for event in regrets], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("agent", SAMPLE_BASED)
+@pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize(
     "env", ["NB201-cifar10-v0", "NBGraph-proteins-alpha-v0", "NB201-cifar10-population-v0"]
 )

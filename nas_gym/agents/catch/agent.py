@@ -552,9 +552,9 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         own |= {f"second/{name}": each for name, each in evaluator.items()}
         return state | {name: each.copy() for name, each in own.items()}
 
-    def load_state_dict(self, state: State, *, began: bool = False) -> None:
+    def load_state_dict(self, state: State, *, env_restored: bool = False) -> None:
         """Restore a state, including the networks; see :meth:`Agent.load_state_dict`."""
-        super().load_state_dict(state, began=began)
+        super().load_state_dict(state, env_restored=env_restored)
         self.components.set_arrays(part(state, "networks/"))
         self._task_evaluator, evaluator = None, part(state, "second/")
         if evaluator:

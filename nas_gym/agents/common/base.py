@@ -414,13 +414,13 @@ class Agent(ABC):
         }
         return {name: array.copy() for name, array in state.items()}
 
-    def load_state_dict(self, state: State, *, began: bool = False) -> None:
+    def load_state_dict(self, state: State, *, env_restored: bool = False) -> None:
         """Restore a state that :meth:`state_dict` returned.
 
         Args:
             state: State of an agent of this class, with as many trials, over the same search space.
-            began: Whether the environment's state is restored as well; otherwise the environment is
-                reset before the next query.
+            env_restored: Whether the caller restores the state of the environment, too. Otherwise
+                the environment is reset before the next query.
 
         Raises:
             ValueError: If the state is of another kind of agent, another number of trials or
@@ -452,7 +452,7 @@ class Agent(ABC):
             array = state[state_key(name)].copy()
             is_array = isinstance(getattr(self, name), np.ndarray)
             setattr(self, name, array if is_array else array.item())
-        self._has_begun = began
+        self._has_begun = env_restored
 
     @classmethod
     def _state_names(cls) -> list[str]:
