@@ -70,10 +70,12 @@ class CATCHConfig(MetaAgentConfig):
     )
     adapt_entropy: bool = setting(
         True,
-        "Whether the weight of the entropy bonus is adapted, to hold the policy's entropy at a "
-        "share of its maximum; false: the weight is constant.",
+        "Whether the weight of the entropy bonus is adapted, to hold the entropy of the policy; "
+        "false: the weight is constant.",
     )
-    entropy: float = setting(0.8, "That share of the maximum.", low=0, high=1)
+    entropy: float = setting(
+        0.8, "Share of its maximum at which the entropy of the policy is held.", low=0, high=1
+    )
     candidate_credit: bool = setting(
         True,
         "Whether all on-policy candidates train the controller, with the evaluator's scores of "
