@@ -41,7 +41,7 @@ def _before_each_command(
         ),
     ] = False,
 ) -> None:
-    # so that module:Class finds modules in the current folder; last, so that they hide no others
+    # module:Class may be in the current folder; at the end, the folder hides no other module
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
 

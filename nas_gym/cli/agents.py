@@ -28,6 +28,7 @@ def agents_command(
 
 
 def _list_agents() -> None:
+    """Print one row for each agent."""
     from nas_gym.agents.registry import AgentLookupError, agent_names, find_agent
     from nas_gym.agents.sb3.models import ALGORITHMS
 
@@ -62,6 +63,7 @@ def _plain_docstring(target: Any) -> str:
 
 
 def _describe_agent(name: str) -> None:
+    """Print the documentation and the settings of one agent."""
     from nas_gym.agents.registry import find_agent
     from nas_gym.agents.sb3.models import ALGORITHMS, read_hyperparams
 

@@ -35,6 +35,7 @@ def _table_state(table: str) -> str:
 
 
 def _is_missing(table: str) -> bool:
+    """Return whether the files of a table are not on this machine."""
     from nas_gym.tables import MissingDataError, load_table
 
     try:
@@ -45,7 +46,7 @@ def _is_missing(table: str) -> bool:
 
 
 def _supernet_state(space: str, dataset: str) -> str:
-    """Return ``ready``, or how the supernet of a space and a data set comes to be."""
+    """Return ``ready``, or how to get the supernet of a space on a data set."""
     from nas_gym.networks import supernet
 
     if supernet.is_supernet_cached(space, dataset):

@@ -86,7 +86,7 @@ def environment_options(*names: str) -> Callable[[Callable[..., None]], Callable
             ),
         ]
         parameters.sort(key=lambda parameter: parameter.kind)
-        # Typer reads the options from both
+        # Typer reads both the signature and the annotations
         with_options.__dict__["__signature__"] = signature.replace(parameters=parameters)
         with_options.__annotations__ = {each.name: each.annotation for each in parameters}
         return with_options
@@ -102,10 +102,10 @@ def given(**values: Any) -> dict[str, Any]:
 
 @contextmanager
 def resumable(advice: str = "The same command continues the work.") -> Iterator[None]:
-    """Exit with status 130 and an advice when the user presses Ctrl-C.
+    """Exit with status 130 and a message when the user presses Ctrl-C.
 
     Args:
-        advice: What to type to continue.
+        advice: Sentence that says how to continue.
     """
     try:
         yield

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axis import XAxis, YAxis
 
-_DECADES = 3  # shown below the largest regret
+_DECADES = 3  # decades below the largest regret that are shown
 
 
 def log_spaced_integers(first: int, last: int, most: int = 200) -> NDArray[np.int64]:

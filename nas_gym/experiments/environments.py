@@ -16,7 +16,7 @@ from nas_gym.tasks import Task
 def make_search_envs(
     env: str, num_envs: int, queries: int, env_arguments: Mapping[str, Any]
 ) -> SearchVectorEnv:
-    """Return a vector environment with one environment per trial, whose episodes never end early.
+    """Return a vector environment with one environment per trial, and the budget as episode length.
 
     Args:
         env: Environment ID.
@@ -43,7 +43,7 @@ def environment_specs(env: str) -> list[EnvSpec]:
 
 
 def _find_spec(env: str, mode: Mode) -> EnvSpec | None:
-    """Return the registration of a task in a mode, unless a user did not register this mode."""
+    """Return the registration of a task in a mode; ``None`` if this mode is not registered."""
     try:
         return gym.spec(in_mode(env, mode))
     except gym.error.NameNotFound:
@@ -52,7 +52,7 @@ def _find_spec(env: str, mode: Mode) -> EnvSpec | None:
 
 def register_specs(specs: Sequence[EnvSpec]) -> None:
     """Register environments in a worker process as they are in the process that has the jobs."""
-    register_all()  # tables that were imported after the fork server started
+    register_all()  # the fork server may have started before tables were imported
     for spec in specs:
         gym.registry[spec.id] = spec
 

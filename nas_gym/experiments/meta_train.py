@@ -104,6 +104,7 @@ def meta_train(
 
 
 def _find_meta_agent(name: str) -> RegisteredAgent:
+    """Return the meta-learning agent of a name; refuse other agents."""
     registered = find_agent(name)
     if registered.is_function or not issubclass(registered.agent_class, MetaAgent):
         raise ValueError(

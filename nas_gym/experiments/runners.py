@@ -49,7 +49,7 @@ JobEnded = Callable[[Any, int], Sequence[Any]]
 
 
 class Runner(Protocol):
-    """Contract of what runs the jobs of a comparison: on this machine, or on others.
+    """Contract of a runner, which runs the jobs of a comparison on this machine or on others.
 
     A job writes its results into the output folder of the comparison, so every worker needs
     access to that folder under the same path. Jobs are independent of each other.
@@ -78,7 +78,7 @@ def available_cores() -> int:
 
 
 class LocalRunner:
-    """A runner with one process for each job on this machine: a crash ends only its own job.
+    """Runner that starts one process per job on this machine, so that a crash ends one job only.
 
     Jobs, and the classes and functions of a notebook or script that they refer to, are sent with
     cloudpickle. Workers have the environment variables, the current folder and the import path
@@ -132,7 +132,7 @@ class _Surroundings:
     path: list[str]
 
     def enter(self) -> None:
-        os.environ.update(self.variables)  # those of the fork server are as old as the server
+        os.environ.update(self.variables)  # the fork server has those of its start
         os.chdir(self.folder)
         sys.path[:] = self.path
 

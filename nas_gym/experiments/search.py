@@ -133,9 +133,9 @@ class LockstepSearch:
             self.envs.restore_state(_entries_after(state, "env/"))
         self.recorder = RecordVectorSearch(self.envs)
         self.agent = method.make_agent(self.recorder, settings.first_seed)
-        self._earlier_seconds = np.empty((0, settings.seeds))  # of the agent, in other processes
-        self._written = 0  # queries in the history
-        self._bytes = 0  # of the history
+        self._earlier_seconds = np.empty((0, settings.seeds))  # agent's time in other processes
+        self._written = 0  # number of queries in the history
+        self._bytes = 0  # length of the history
         if state:
             self._restore(state)
 
@@ -246,6 +246,7 @@ def run_search(
 
 
 def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bool) -> TrialResults:
+    """Search with an agent whose trials run in lockstep, with a checkpoint after each chunk."""
     run = LockstepSearch(settings, folder)
     if settings.uses_torch(run.task):
         use_one_torch_thread()
@@ -283,6 +284,7 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
 def _search_trial_by_trial(
     settings: SearchSettings, folder: Path, progress_bar: bool
 ) -> TrialResults:
+    """Search with a method whose trials run one by one, each in a process of its own."""
     search = StoredSearch(settings.method.name, settings, folder)
     search.check()
     (results,) = run_missing([search], progress_bar=progress_bar)

@@ -59,7 +59,7 @@ class SearchSettings:
                 "seed is no setting of an agent: give first_seed (--first-seed) and seeds "
                 "(--seeds)."
             )
-        _ = self.method  # refuses unknown agents and settings
+        _ = self.method  # raises an error for unknown agents and settings
 
     @cached_property
     def method(self) -> SearchMethod:
@@ -106,7 +106,7 @@ class SearchSettings:
             },
             **method.identity(),
         }
-        # as it comes back from a file, where tuples are lists
+        # the same types as after reading config.json, where tuples are lists
         return dict(json.loads(json.dumps(described, default=str)))
 
     def uses_torch(self, task: Task) -> bool:

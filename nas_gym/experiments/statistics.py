@@ -198,6 +198,7 @@ def normalized_regrets(environments: Sequence[Sequence[TrialResults]]) -> dict[s
 
 
 def _environment(members: list[TrialResults]) -> dict[str, Any]:
+    """Return the summary of one environment."""
     task = members[0].task
     return {
         "task": task.describe(),
@@ -214,6 +215,7 @@ def _environment(members: list[TrialResults]) -> dict[str, Any]:
 
 
 def _agent(results: TrialResults) -> dict[str, Any]:
+    """Return the summary of one agent in one environment."""
     curves = results.curves
     training = curves.training_seconds
     return {
@@ -231,6 +233,7 @@ def _agent(results: TrialResults) -> dict[str, Any]:
 
 
 def _reached(results: TrialResults) -> dict[str, float | None]:
+    """Return the share of trials that reach each of :data:`RANKS`."""
     ranked = results.task.ranked_regrets
     if ranked is None:
         return dict.fromkeys(RANKS)
@@ -243,6 +246,7 @@ def _mean(values: NDArray[Any]) -> float | None:
 
 
 def _aggregate(environments: list[list[TrialResults]]) -> dict[str, Any]:
+    """Return the summary over all environments."""
     normalized = normalized_regrets(environments)
     agents = dict.fromkeys(one.agent for members in environments for one in members)
     return {
@@ -256,6 +260,7 @@ def _aggregate(environments: list[list[TrialResults]]) -> dict[str, Any]:
 
 
 def _pooled(regrets: list[NDArray[np.float64]] | None) -> dict[str, Any]:
+    """Return the IQM of normalized regrets over all environments, and its interval."""
     if regrets is None:
         return {"iqm": None, "iqm_interval": None}
     values, strata = np.concatenate(regrets), [len(one) for one in regrets]

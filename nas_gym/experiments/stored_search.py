@@ -21,7 +21,7 @@ from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
 from nas_gym.experiments.trial_store import TrialStore
 from nas_gym.recording.curves import compute_curves
 
-_MOST_TRIALS = 50  # that run in lockstep in one process
+_MAX_LOCKSTEP_TRIALS = 50  # trials in one process
 
 
 class StoredSearch:
@@ -67,7 +67,7 @@ class StoredSearch:
         uses_gpu, specs = self.uses_gpu, environment_specs(self.settings.env)
         # the results do not depend on the division
         share = -(-len(missing) // (1 if uses_gpu else workers))
-        size = min(share, _MOST_TRIALS) if self.method.runs_in_lockstep else 1
+        size = min(share, _MAX_LOCKSTEP_TRIALS) if self.method.runs_in_lockstep else 1
         blocks: list[list[int]] = []
         for seed in missing:
             if blocks and blocks[-1][-1] + 1 == seed and len(blocks[-1]) < size:

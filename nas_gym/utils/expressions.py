@@ -38,9 +38,15 @@ class Call:
 
 def _format_value(value: Any) -> str:
     """Return a text from which :func:`parse_value` reads the same value."""
-    if isinstance(value, str) and parse_value(value) == value:
+    if isinstance(value, str) and parse_value(value) == value and _is_plain(value):
         return value
     return json.dumps(value)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text is one part of a list without double quotes around it."""
+    balanced = sum(text.count(each) for each in _OPENING) == sum(text.count(c) for c in _CLOSING)
+    return balanced and '"' not in text and split_list(text) == [text]
 
 
 def parse_call(text: str) -> Call:
@@ -97,11 +103,15 @@ def parse_value(text: str) -> Any:
 
 
 def split_list(text: str) -> list[str]:
-    """Split a text at the commas that are outside all brackets."""
-    parts, depth = [""], 0
+    """Split a text at the commas that are outside all brackets and double quotes."""
+    parts, depth, quoted, escaped = [""], 0, False, False
     for character in text:
-        depth += (character in _OPENING) - (character in _CLOSING)
-        if character == "," and depth == 0:
+        if character == '"' and not escaped:
+            quoted = not quoted
+        escaped = character == "\\" and not escaped
+        if not quoted:
+            depth += (character in _OPENING) - (character in _CLOSING)
+        if character == "," and depth == 0 and not quoted:
             parts.append("")
         else:
             parts[-1] += character

@@ -58,7 +58,7 @@ def test_as_a_process_of_its_own(process, tmp_path):
     assert "`Nope` doesn't exist" in process("search", "Nope-v0", fails=True)
 
 
-def test_envs_lists_every_task_and_what_to_do(cli, monkeypatch):
+def test_envs_lists_every_task_and_how_to_get_its_data(cli, monkeypatch):
     monkeypatch.delenv("NAS_GYM_DATA", raising=False)
     text = cli("envs")
     assert "NB201-cifar10" in text
@@ -113,7 +113,7 @@ def test_search_takes_settings_of_the_agent(cli, tmp_path):
     assert config["task"]["report"] == "analog-nasbench:analog_accuracy"
 
 
-def test_search_with_noise_then_go_on_from_its_agent(cli, tmp_path):
+def test_search_from_a_saved_agent_with_noise(cli, tmp_path):
     common = ("search", "NB201-cifar10-v0", "--agent", "l2nas", "--queries", 30, "--seeds", 2)
     cli(*common, "--reward", "rescaled(best=0.94)", "--out", "first")
     cli(*common, "--noise", 0.3, "--pretrained", "first/agent.safetensors", "--out", "second")
@@ -125,7 +125,7 @@ def test_search_with_noise_then_go_on_from_its_agent(cli, tmp_path):
     assert config["task"]["reward"] == "rescaled(best=0.94)"
 
 
-def test_meta_train_then_search_with_what_was_learned(cli, tmp_path):
+def test_meta_train_then_search(cli, tmp_path):
     quick = ("--set", "num_candidates=32", "--set", "updates=1", "--queries", 5)
     train = ("meta-train", "nbgraph/cora", *quick, "--out", "learned", "--epochs")
     assert "nbgraph/cora" in cli(*train, 2)
@@ -174,7 +174,7 @@ def test_meta_train_on_environments(cli, tmp_path):
     assert "does not meta-learn" in says
 
 
-def test_search_with_the_agent_that_comes_with_the_package(cli, tmp_path):
+def test_search_with_the_shipped_agent(cli, tmp_path):
     common = ("search", "NB201-cifar10-v0", "--agent", "catch", "--pretrained", "catch-nb201")
     cli(*common, "--queries", 10, "--seeds", 2, "--out", "a")
     config = json.loads((tmp_path / "a/config.json").read_text())
@@ -226,7 +226,7 @@ def test_data_list_and_info(cli):
         (("data", "import", "x.csv", "--name", "x", "--space", "Hex"), "no search space 'Hex'"),
     ],
 )
-def test_errors_are_for_people(cli, arguments, says):
+def test_error_messages(cli, arguments, says):
     assert says in cli(*arguments, fails=True)
 
 
@@ -264,7 +264,7 @@ def test_mpnas_from_meta_training_to_an_audit(cli, tmp_path):
         "--seeds", 2, "--out", "on")  # fmt: skip
 
 
-def test_predict_and_audit_of_what_is_not_there(cli, tmp_path):
+def test_predict_and_audit_of_missing_files_and_metrics(cli, tmp_path):
     assert "There is no file" in cli(
         "predict", "NBGraph-photo-v0", "--pretrained", "none", fails=True
     )

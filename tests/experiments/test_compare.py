@@ -41,7 +41,7 @@ def without_seconds(summary):
     return found
 
 
-def test_what_it_writes(tmp_path):
+def test_output_files(tmp_path):
     summary = run(tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     found = summary["environments"][ENV]["agents"]
@@ -52,7 +52,7 @@ def test_what_it_writes(tmp_path):
     assert len(list(tmp_path.glob("tensorboard/*/rea/seed-*/events*"))) == 4
 
 
-def test_trials_are_those_of_the_seeds_alone(tmp_path):
+def test_trials_depend_on_their_seeds_alone(tmp_path):
     trials = run_missing(find_searches(comparison("rea", seeds=3), tmp_path), progress_bar=False)
     for seed in range(3):
         envs = gym.make_vec(ENV, num_envs=1)
@@ -72,7 +72,7 @@ def test_agents_and_seeds_can_be_added(tmp_path):
     )
 
 
-def test_noise_is_that_of_each_seed(tmp_path):
+def test_noise_depends_on_the_seed_alone(tmp_path):
     noisy = {"env_arguments": {"noise": 1.0}}
     run(tmp_path / "grown", "random,ppo", queries=20, seeds=1, **noisy)
     grown = run(tmp_path / "grown", "random,ppo", queries=20, seeds=2, **noisy)
@@ -95,7 +95,7 @@ def test_noise_is_that_of_each_seed(tmp_path):
     assert all(reward != table[index] for (_, index), reward in told.items())
 
 
-def test_another_comparison_in_the_folder_is_left_alone(tmp_path):
+def test_a_folder_of_another_comparison_is_refused(tmp_path):
     run(tmp_path)
     with pytest.raises(ValueError, match="different queries"):
         run(tmp_path, queries=50)
@@ -103,7 +103,7 @@ def test_another_comparison_in_the_folder_is_left_alone(tmp_path):
         run(tmp_path, env_arguments={"report": "analog_accuracy"})
 
 
-def test_reinforcement_learning_searches_beside(tmp_path):
+def test_sb3_algorithms_take_part(tmp_path):
     summary = run(tmp_path, "random,ppo,ddpg(learning_starts=10)", queries=30, seeds=2)
     agents = summary["environments"][ENV]["agents"]
     assert [entry["trials"] for entry in agents.values()] == [2, 2, 2]
@@ -160,14 +160,14 @@ class Leaving(RandomSearch):
         return super().ask()
 
 
-def test_trials_that_are_not_there_have_failed(tmp_path):
+def test_missing_trials_are_reported_as_failures(tmp_path):
     summary = run(tmp_path, ["random", Leaving], runner=InProcess())
     entry = summary["environments"][ENV]["agents"]["Leaving"]
     assert entry["seeds"] == [0, 1, 3]
     assert list(entry["failures"]) == ["2"]
 
 
-def test_an_agent_that_cannot_search_here_is_refused_before_the_first_trial(tmp_path):
+def test_agents_that_cannot_search_are_refused_before_the_first_trial(tmp_path):
     envs = [ENV, "NBGraph-proteins-v0"]
     with pytest.raises(ValueError, match="maskableppo"):
         run(tmp_path, "random,dqn", envs, queries=20, seeds=1)
@@ -178,7 +178,7 @@ def test_an_agent_that_cannot_search_here_is_refused_before_the_first_trial(tmp_
 
 
 @pytest.mark.parametrize("agents", ["random,local,rea,reinforce", "tpe"])
-def test_spaces_that_are_exhausted(agents, tmp_path, cache, write_csv):
+def test_exhausted_spaces(agents, tmp_path, cache, write_csv):
     nas_gym.import_table(write_csv(), "Tiny", signal="val", report="test")
     summary = run(tmp_path / "out", agents, ["Tiny-v0"], queries=40, seeds=2)
     for entry in summary["environments"]["Tiny-v0"]["agents"].values():
@@ -188,7 +188,8 @@ def test_spaces_that_are_exhausted(agents, tmp_path, cache, write_csv):
             assert entry["reached"]["best"] == 1.0
 
 
-def test_killed_twice_and_taken_up_is_the_same(tmp_path):
+@pytest.mark.long
+def test_a_killed_comparison_ends_with_the_same_summary(tmp_path):
     command = [sys.executable, "-m", "nas_gym", "compare", ENV, "--agents"]
     command += ["random,rea,ddpg", "--queries", "20", "--seeds", "2", "--out"]
     subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
@@ -215,6 +216,7 @@ def test_killed_twice_and_taken_up_is_the_same(tmp_path):
     assert summaries[0] == summaries[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("agent", ["random", "rea"])
 def test_300_trials_of_1000_queries(agent, tmp_path):
     started = time.perf_counter()
@@ -257,7 +259,7 @@ def test_damaged_trials_are_run_again(tmp_path):
     assert without_seconds(again) == without_seconds(summary)
 
 
-def test_trials_of_an_unknown_search_are_left_alone(tmp_path):
+def test_trials_without_a_config_are_refused(tmp_path):
     run(tmp_path, "rea")
     (tmp_path / ENV / "rea" / "config.json").unlink()
     with pytest.raises(ValueError, match=r"without a config\.json"):
@@ -275,7 +277,7 @@ def test_one_comparison_at_a_time(tmp_path):
     run(tmp_path, "random", seeds=1)
 
 
-def test_what_is_not_listed_any_more_is_not_shown(tmp_path):
+def test_outputs_of_an_earlier_comparison_are_removed(tmp_path):
     run(tmp_path, "random,rea")
     run(tmp_path, "random", ["NBGraph-cora-v0"], queries=20, seeds=1)
     assert {file.name for file in tmp_path.glob("*.png")} == {
@@ -285,7 +287,7 @@ def test_what_is_not_listed_any_more_is_not_shown(tmp_path):
     assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == ["NBGraph-cora-v0"]
 
 
-def test_the_mode_that_was_searched_in_is_said(tmp_path):
+def test_the_report_names_the_mode_of_the_search(tmp_path):
     summary = run(tmp_path, "random,td3(learning_starts=5)", queries=12, seeds=1)
     agents = summary["environments"][ENV]["agents"]
     assert agents["random"]["searched_env"] == ENV
@@ -303,7 +305,7 @@ print("done")
 """
 
 
-def test_a_script_without_a_guard_is_told(tmp_path):
+def test_a_script_without_a_guard_gets_advice(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)
     command = [sys.executable, str(script), str(tmp_path / "out")]
@@ -337,7 +339,7 @@ def test_events_of_a_comparison(tmp_path):
     assert b"population_size" in content
 
 
-def test_run_trials_gives_as_many_queries_as_asked():
+def test_sb3_trials_have_the_requested_number_of_queries():
     record = find_method("ppo", {}).run_trials(ENV, 25, [0, 1], {})
     assert record["indices"].shape == (25, 2)
 
@@ -375,7 +377,7 @@ class Counting:
             assert ended(job, 0) == []
 
 
-def test_a_runner_of_ones_own(tmp_path):
+def test_a_custom_runner(tmp_path):
     runner = Counting()
     arguments = {"queries": 10, "seeds": 3, "progress_bar": False}
     summary = nas_gym.compare(ENV, "random,rea", out=tmp_path / "own", runner=runner, **arguments)

@@ -95,13 +95,13 @@ def test_nothing_is_cut_off_and_no_ticks_overlap(nb201, agents):
         assert not overlapping(axes.yaxis)
 
 
-def test_twelve_agents_are_twelve_styles():
+def test_twelve_agents_have_twelve_styles():
     found = styles(NAMES)
     assert len({(style.color, str(style.dashes)) for style in found.values()}) == 12
     assert [style.number for style in found.values()] == list(range(12))
 
 
-def test_an_agent_looks_the_same_wherever_it_is(nb201):
+def test_an_agent_has_the_same_style_in_every_figure(nb201):
     found = made(nb201, ["a", "b"])
     style = styles(["a", "b"])
     both, alone = curves_figure(found, style), curves_figure(found[1:], style)
@@ -109,7 +109,7 @@ def test_an_agent_looks_the_same_wherever_it_is(nb201):
     assert colors[0][1:] == colors[1] == [style["b"].color]
 
 
-def test_curves_are_means_and_their_intervals(nb201):
+def test_curves_show_means_and_their_intervals(nb201):
     (one,) = made(nb201, ["a"], queries=200)
     axes = curves_figure([one], styles(["a"])).axes[1]
     x, y = axes.lines[0].get_data()
@@ -119,14 +119,14 @@ def test_curves_are_means_and_their_intervals(nb201):
     assert axes.get_ylim()[1] >= y.max()
 
 
-def test_the_optimum_is_in_sight_whichever_way_is_better(nb201, tiny):
+def test_the_optimum_is_visible_for_both_directions(nb201, tiny):
     for task in (nb201, tiny):
         axes = curves_figure(made(task, ["a"]), styles(["a"])).axes[0]
         low, high = axes.get_ylim()
         assert low < task.optimum < high
 
 
-def test_regret_goes_down_to_zero_where_it_is_reached(nb201):
+def test_regret_axis_includes_zero_if_a_trial_reaches_it(nb201):
     best = int(np.argmin(nb201.regret(np.arange(nb201.space.size))))
     indices = np.random.default_rng(0).integers(nb201.space.size, size=(50, 4))
     indices[30:] = best
@@ -148,7 +148,7 @@ def test_all_optimal(tiny):
         assert inside(figure)
 
 
-def test_over_environments_only_agents_that_are_in_all(nb201, tiny):
+def test_only_agents_in_all_environments_are_aggregated(nb201, tiny):
     one, two = made(nb201, ["a", "b"]), made(tiny, ["a", "b"])
     two[1] = trials(tiny, "b", np.empty((80, 0)))
     figure = profile_figure([one, two], styles("ab"))
@@ -176,7 +176,7 @@ def test_svg_is_xml_without_addresses_dates_and_shared_ids(nb201):
         assert texts[1].count(f'class="agent-{number}"') == 2
 
 
-def test_pictures_are_the_same_each_time(nb201):
+def test_figures_are_reproducible(nb201):
     first, second = (drawn(made(nb201, ["a", "b"])) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert to_png(one) == to_png(other)
@@ -192,7 +192,7 @@ def test_ticks_are_round_few_and_inside(low, high):
         assert len(ticks) >= 2
 
 
-def test_thinned_goes_from_end_to_end():
+def test_log_spaced_integers_include_both_ends():
     points = log_spaced_integers(10, 1000)
     assert points[0] == 10
     assert points[-1] == 1000

@@ -120,8 +120,9 @@ def small(agents, **more):
     return nas_gym.compare(ENV, agents, **arguments)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("agent", ["climbers:Climber", "climbers:climb"])
-def test_killed_and_continued_in_the_report_under_its_name(agent, folder):
+def test_a_killed_comparison_resumes_outside_agents(agent, folder):
     label = f"{agent}(pause=0.01)"
     command = [sys.executable, "-m", "nas_gym", "compare", ENV, "--agents", f"random,{label}"]
     command += ["--queries", "40", "--seeds", "4", "--out"]
@@ -303,3 +304,34 @@ def test_functions_say_which_settings_they_have(folder):
     task = gym.make(ENV).unwrapped.task
     assert method.all_settings(task) == {"pause": 0.5}
     assert find_method("climbers:climb", {}).all_settings(task) == {"pause": 0.0}
+
+
+# -- agents as texts -------------------------------------------------------------------------------
+
+
+def test_agents_with_settings():
+    text = "random, rea(population_size=10,sample_size=3),rea,ppo(policy=MlpPolicy,gamma=0.9)"
+    assert parse_agents(text) == {
+        "random": ("random", {}),
+        "rea(population_size=10,sample_size=3)": ("rea", {"population_size": 10, "sample_size": 3}),
+        "rea": ("rea", {}),
+        "ppo(policy=MlpPolicy,gamma=0.9)": ("ppo", {"policy": "MlpPolicy", "gamma": 0.9}),
+    }
+    nested = 'ppo(policy_kwargs={"net_arch": [32, 32]},n_envs=2),rea'
+    assert [settings for _, settings in parse_agents(nested).values()] == [
+        {"policy_kwargs": {"net_arch": [32, 32]}, "n_envs": 2},
+        {},
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "random,,rea", "rea(", "rea)", "rea(x)", "rea x", "a/../b"])
+def test_texts_that_are_not_lists_of_agents(text):
+    with pytest.raises(ValueError, match=r"name|NAME"):
+        parse_agents(text)
+
+
+def test_a_text_that_lists_an_agent_twice():
+    with pytest.raises(ValueError, match="'rea' is listed twice"):
+        parse_agents("rea,random,rea")
+    with pytest.raises(ValueError, match="is listed twice"):
+        parse_agents("rea(sample_size=5),rea( sample_size = 5 )")

@@ -48,7 +48,7 @@ def report(folder, made, command="nas-gym compare"):
     return write_report(made, summarize_comparison(made), folder, command)
 
 
-def test_files(tmp_path, two_environments):
+def test_output_files(tmp_path, two_environments):
     path = report(tmp_path, two_environments)
     names = {file.name for file in tmp_path.iterdir()}
     assert path.name in names
@@ -59,14 +59,14 @@ def test_files(tmp_path, two_environments):
         assert min(Image.open(file).size) > 300
 
 
-def test_nothing_is_loaded_from_anywhere(tmp_path, two_environments):
+def test_the_page_loads_nothing(tmp_path, two_environments):
     text = report(tmp_path, two_environments).read_text()
     addresses = set(re.findall(r"https?://[^\s\"'<>]+", text))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert not re.search(r"<(link|img|script|iframe)[^>]+(src|href)=\"(?!data:)", text)
 
 
-def test_noise_and_reward_are_said(tmp_path, two_environments):
+def test_noise_and_reward_are_named(tmp_path, two_environments):
     text = report(tmp_path, two_environments).read_text()
     assert "Search signal: analog-nasbench:baseline_accuracy.\nReward: the signal." in text
     assert "Regret is of analog-nasbench:baseline_accuracy:" in text
@@ -87,7 +87,7 @@ def test_names_and_errors_are_text(tmp_path, two_environments):
     assert "&lt;script&gt;alert(1)" in text
 
 
-def test_ids_are_those_of_one_figure_each(tmp_path, two_environments):
+def test_element_ids_are_unique(tmp_path, two_environments):
     ids = re.findall(r'\bid="([^"]+)"', report(tmp_path, two_environments).read_text())
     assert len(ids) == len(set(ids))
 
@@ -172,7 +172,7 @@ def test_in_a_browser(tmp_path, two_environments, width):
 
 
 @browser
-def test_a_load_would_be_noticed(tmp_path, two_environments):
+def test_the_browser_test_notices_loads(tmp_path, two_environments):
     page = tmp_path / "loading.html"
     loading = '<script src="https://example.org/x.js"></script></body>'
     page.write_text(report(tmp_path, two_environments).read_text().replace("</body>", loading))

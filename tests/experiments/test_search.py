@@ -32,7 +32,7 @@ def without_seconds(history):
     return rows
 
 
-def test_a_search_writes_what_it_promises(tmp_path):
+def test_output_files(tmp_path):
     summary = run_search(settings(), tmp_path, progress_bar=False)
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
@@ -67,7 +67,7 @@ def test_events_hold_the_curves(tmp_path):
 @pytest.mark.parametrize(
     "env", ["NB201-cifar10-v0", "NBGraph-proteins-alpha-v0", "NB201-cifar10-population-v0"]
 )
-def test_cut_off_and_taken_up_is_the_same(agent, env, tmp_path):
+def test_an_interrupted_search_has_the_same_history(agent, env, tmp_path):
     wanted = settings(agent, env=env)
     run_search(wanted, tmp_path / "straight", progress_bar=False)
     run = LockstepSearch(wanted, tmp_path / "cut")
@@ -82,7 +82,7 @@ def test_cut_off_and_taken_up_is_the_same(agent, env, tmp_path):
 
 
 @pytest.mark.parametrize("agent", ["l2nas", "rea"])
-def test_cut_off_and_taken_up_is_the_same_with_noise(agent, tmp_path):
+def test_an_interrupted_search_has_the_same_history_with_noise(agent, tmp_path):
     wanted = settings(agent, env="NB201-cifar10-alpha-v0", env_arguments={"noise": 0.5})
     run_search(wanted, tmp_path / "straight", progress_bar=False)
     LockstepSearch(wanted, tmp_path / "cut").advance(31)
@@ -92,7 +92,7 @@ def test_cut_off_and_taken_up_is_the_same_with_noise(agent, tmp_path):
     assert sorted({row["seed"] for row in histories[0]}) == [0, 1, 2]
 
 
-def test_events_hold_what_the_agent_tells_of_its_learning(tmp_path):
+def test_events_hold_the_agents_diagnostics(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     wanted = settings("l2nas", queries=40, seeds=2)
@@ -129,7 +129,8 @@ def test_saved_agent_starts_another_search(tmp_path):
         run_search(wanted, tmp_path / "second", progress_bar=False)
 
 
-def test_killed_and_taken_up_is_the_same(tmp_path):
+@pytest.mark.long
+def test_a_killed_search_has_the_same_history(tmp_path):
     command = [sys.executable, "-m", "nas_gym", "search", "NB201-cifar10-v0", "--agent"]
     command += ["local", "--queries", "1000", "--seeds", "20", "--out"]
     subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
@@ -158,14 +159,14 @@ def test_killed_and_taken_up_is_the_same(tmp_path):
     assert summaries[0] == summaries[1]
 
 
-def test_done_search_is_not_repeated(tmp_path):
+def test_a_finished_search_is_not_repeated(tmp_path):
     run_search(settings(), tmp_path, progress_bar=False)
     before = (tmp_path / "checkpoint.npz").stat().st_mtime_ns
     run_search(settings(), tmp_path, progress_bar=False)
     assert (tmp_path / "checkpoint.npz").stat().st_mtime_ns == before
 
 
-def test_folder_of_another_search_is_left_alone(tmp_path):
+def test_a_folder_of_another_search_is_refused(tmp_path):
     run_search(settings(), tmp_path, progress_bar=False)
     with pytest.raises(ValueError, match="different queries"):
         run_search(settings(queries=61), tmp_path, progress_bar=False)
@@ -175,7 +176,7 @@ def test_folder_of_another_search_is_left_alone(tmp_path):
         )
 
 
-def test_lost_history_is_noticed(tmp_path):
+def test_a_lost_history_is_an_error(tmp_path):
     run_search(settings(), tmp_path, progress_bar=False)
     (tmp_path / "history.jsonl").write_text("")
     with pytest.raises(DamagedDataError, match="shorter"):
@@ -194,7 +195,7 @@ def test_thinned_events_end_with_the_last_query(tmp_path):
     assert len(events.Scalars("search/regret")) <= 251
 
 
-def test_damaged_config_is_noticed(tmp_path):
+def test_a_damaged_config_is_an_error(tmp_path):
     (tmp_path / "config.json").write_text('{"env": ')
     with pytest.raises(DamagedDataError, match=r"config\.json is damaged"):
         run_search(settings(), tmp_path, progress_bar=False)
@@ -207,7 +208,7 @@ def test_a_search_never_goes_beyond_its_budget(tmp_path):
     assert (tmp_path / "history.jsonl").read_text().count("\n") == 14
 
 
-def test_what_was_cut_off_is_removed(tmp_path):
+def test_text_behind_the_checkpoint_is_removed(tmp_path):
     run = LockstepSearch(settings(), tmp_path)
     run.advance(60)
     whole = run.history_file.read_bytes()
@@ -218,7 +219,7 @@ def test_what_was_cut_off_is_removed(tmp_path):
     assert run.history_file.read_bytes() == whole
 
 
-def test_seconds_of_the_agent_go_on_where_they_were(tmp_path):
+def test_agent_seconds_accumulate_over_processes(tmp_path):
     run = LockstepSearch(settings(), tmp_path)
     first = run.advance(30).agent_seconds
     run = LockstepSearch(settings(), tmp_path)
@@ -228,7 +229,7 @@ def test_seconds_of_the_agent_go_on_where_they_were(tmp_path):
     assert (seconds[-1] > first[-1]).all()
 
 
-def test_reinforcement_learning_searches_trial_by_trial(tmp_path):
+def test_sb3_trials_are_stored_one_by_one(tmp_path):
     summary = run_search(settings("ppo", queries=30, seeds=2), tmp_path, progress_bar=False)
     assert [trial["seed"] for trial in summary["trials"]] == [0, 1]
     assert len(without_seconds(tmp_path / "history.jsonl")) == 60
@@ -239,12 +240,12 @@ def test_reinforcement_learning_searches_trial_by_trial(tmp_path):
     assert (tmp_path / "seeds-0-0.npz").stat().st_mtime_ns == before
 
 
-def test_a_search_that_cannot_begin_says_why(tmp_path):
+def test_a_search_that_cannot_start_is_refused(tmp_path):
     with pytest.raises(ValueError, match="PPO uses no action masks"):
         run_search(settings("ppo", env="NBGraph-proteins-v0"), tmp_path, progress_bar=False)
 
 
-def test_writing_files_is_not_the_agents_time(tmp_path, monkeypatch):
+def test_agent_seconds_exclude_writing_files(tmp_path, monkeypatch):
     from nas_gym.experiments import search
 
     write = search.write_arrays

@@ -66,7 +66,7 @@ def middle_mean(values):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 11, 300])
-def test_averages_are_those_of_plain_definitions(count):
+def test_averages_against_plain_definitions(count):
     values = RNG.normal(size=count)
     found = describe_values(values)
     assert found["mean"] == pytest.approx(values.mean())
@@ -83,14 +83,14 @@ def test_no_trials_have_no_averages():
     assert set(describe_values(np.empty(0)).values()) == {None}
 
 
-def test_equal_values_have_an_interval_that_is_exactly_their_value():
+def test_equal_values_have_an_interval_of_width_zero():
     found = describe_values(np.full(20, 94.0664))
     assert found["mean_interval"] == found["iqm_interval"] == [94.0664, 94.0664]
 
 
 @pytest.mark.parametrize(("estimate", "plain"), [("mean", np.mean), ("iqm", "trimmed")])
 @pytest.mark.parametrize("strata", [None, (7, 12, 4)])
-def test_interval_is_that_of_a_plain_loop(estimate, plain, strata):
+def test_interval_against_a_plain_loop(estimate, plain, strata):
     values = RNG.normal(size=23).round(1)  # with ties
     plain = plain if callable(plain) else lambda resample: middle_mean(resample)
     counts = resampled_counts(strata or (23,)).astype(int)
@@ -112,7 +112,7 @@ def test_resamples_are_stratified_unbiased_and_independent_between_streams():
 
 
 @pytest.mark.parametrize("estimate", ["mean", "iqm"])
-def test_intervals_hold_the_truth_nearly_as_often_as_they_say(estimate):
+def test_coverage_of_intervals(estimate):
     """Of 50 trials, the percentile bootstrap holds it a little less often than 95 %."""
     rng = np.random.default_rng(1)
     samples = rng.normal(size=(600, 50))
@@ -133,7 +133,7 @@ def test_rows_do_not_depend_on_each_other():
 # -- who is better --------------------------------------------------------------------------------
 
 
-def test_improvement_is_that_of_a_plain_loop():
+def test_improvement_against_a_plain_loop():
     first = [np.array([0.0, 1, 1, 3]), np.array([2.0, 2])]
     second = [np.array([1.0, 0, 5]), np.array([2.0, 3, 1])]
     shares = [
@@ -145,7 +145,7 @@ def test_improvement_is_that_of_a_plain_loop():
     assert 0 <= low <= probability <= high <= 1
 
 
-def test_improvement_interval_is_that_of_a_plain_loop():
+def test_improvement_interval_against_a_plain_loop():
     a, b = RNG.integers(5, size=9).astype(float), RNG.integers(4, size=7).astype(float)
     pairs = zip(resampled_counts((9,), 0), resampled_counts((7,), 1), strict=True)
     resampled = []
@@ -156,7 +156,7 @@ def test_improvement_interval_is_that_of_a_plain_loop():
     np.testing.assert_allclose(probability_of_improvement([a], [b])[1], expected, atol=1e-9)
 
 
-def test_both_ways_add_up_to_one(nb201):
+def test_both_directions_add_up_to_one(nb201):
     made = [trials(nb201, name, RNG.integers(15625, size=(60, n))) for name, n in
             [("a", 9), ("b", 14), ("c", 1)]]  # fmt: skip
     table = summarize_comparison(made)["environments"]["E-v0"]["probability_of_improvement"]
@@ -178,7 +178,7 @@ def test_the_same_trials_tie(nb201):
 # -- profiles -------------------------------------------------------------------------------------
 
 
-def test_profile_is_the_share_within():
+def test_profile_against_a_plain_definition():
     regrets, taus = np.array([0.0, 0, 1, 2]), np.array([0.0, 0.5, 1, 2])
     share, low, high = performance_profile(regrets, taus)
     np.testing.assert_allclose(share, [0.5, 0.5, 0.75, 1])
@@ -220,7 +220,7 @@ def test_ranks_reached(nb201):
     assert entry["reached"] == {"best": 1 / 6, "top_3": 3 / 6, "top_10": 5 / 6}
 
 
-def test_a_tiny_space_where_less_is_better(tiny):
+def test_a_tiny_space_with_a_minimized_metric(tiny):
     assert tiny.optimum == 0
     every = np.arange(6)[None]
     entry = summarize_comparison([trials(tiny, "a", every)])["environments"]["E-v0"]["agents"]["a"]
@@ -277,7 +277,7 @@ def test_over_environments(nb201, tiny):
     assert both["probability"] == pytest.approx((one + two) / 2)
 
 
-def test_trials_that_failed_leave_no_numbers_and_no_nan(nb201, tiny):
+def test_failed_trials_give_null_instead_of_nan(nb201, tiny):
     failed = trials(nb201, "b", np.empty((20, 0)), env="One-v0", failures={0: "x"})
     made = [
         trials(nb201, "a", RNG.integers(15625, size=(20, 1)), env="One-v0"),
@@ -299,7 +299,7 @@ def test_trials_that_failed_leave_no_numbers_and_no_nan(nb201, tiny):
     json.dumps(summarize_comparison([nothing]), allow_nan=False)
 
 
-def test_the_same_trials_have_the_same_summary_whoever_else_is_there(nb201):
+def test_summaries_do_not_depend_on_other_agents(nb201):
     indices = {name: RNG.integers(15625, size=(60, 7)) for name in "abc"}
     made = {name: trials(nb201, name, found) for name, found in indices.items()}
     alone = summarize_comparison([made["b"]])["environments"]["E-v0"]["agents"]["b"]
