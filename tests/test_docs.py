@@ -10,10 +10,14 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
+import document_settings
 import nas_gym
+from nas_gym.experiments.methods import find_method, parse_agents
 from nas_gym.tables import MissingDataError, load_table
+from nas_gym.utils.expressions import parse_settings
 
 ROOT = Path(__file__).parents[1]
 MANUAL = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,13 +28,21 @@ DOCTESTS = [
     if ">>>" in Path(str(module.module_finder.find_spec(module.name).origin)).read_text()
 ]
 
-# A Python block, and the comments before it: `<!-- needs: TABLE -->`, `<!-- long -->`,
-# `<!-- file: NAME -->` (a program of its own, saved as NAME).
-BLOCK = re.compile(r"((?:^<!-- .*? -->\n)*)^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+# A block, and the comments before it: `<!-- needs: TABLE, … -->` (or something else that is not on
+# every machine), `<!-- long -->`, `<!-- file: NAME -->` (a program of its own, saved as NAME).
+BLOCK = re.compile(r"((?:^<!-- .*? -->\n)*)^```(python|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def page_id(page):
     return str(page.relative_to(ROOT))
+
+
+def needs_of(comments):
+    return [
+        name
+        for found in re.findall(r"<!-- needs: (.*?) -->", comments)
+        for name in found.split(", ")
+    ]
 
 
 def python_blocks(page):
@@ -40,10 +52,12 @@ def python_blocks(page):
     """
     text = page.read_text()
     for match in BLOCK.finditer(text):
-        comments, code = match.groups()
-        needs = re.findall(r"<!-- needs: (.*?) -->", comments)
+        comments, language, code = match.groups()
+        if language != "python":
+            continue
+        needs = needs_of(comments)
         file = re.findall(r"<!-- file: (.*?) -->", comments)
-        lines_before = "" if file else "\n" * text.count("\n", 0, match.start(2))
+        lines_before = "" if file else "\n" * text.count("\n", 0, match.start(3))
         yield needs, "<!-- long -->" in comments, file[0] if file else None, lines_before + code
 
 
@@ -52,12 +66,12 @@ def listed(pages):
 
 
 def commands(page):
-    """The ``nas-gym`` command lines of a page, as lists of words."""
-    for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
-        for line in block.splitlines():
+    """The ``nas-gym`` command lines of a page: (what is needed, words)."""
+    for comments, language, code in BLOCK.findall(page.read_text()):
+        for line in code.splitlines() if language == "bash" else ():
             words = shlex.split(line, comments=True)
             if words[:1] == ["nas-gym"]:
-                yield words[1:]
+                yield needs_of(comments), words[1:]
 
 
 def with_blocks(long):
@@ -88,7 +102,7 @@ def run_blocks(page, folder, monkeypatch, *, long):
 def is_available(table):
     try:
         load_table(table)
-    except MissingDataError:
+    except (KeyError, MissingDataError):  # KeyError: no table, but images or a file
         return False
     return True
 
@@ -184,7 +198,7 @@ def test_extending_compares_an_agent_and_a_function(extending, tmp_path):
 @pytest.mark.long
 def test_extending_commands(extending):
     extending("convnets.py")
-    for words in commands(EXTENDING):
+    for _, words in commands(EXTENDING):
         extending("-m", "nas_gym", *words, *(["--replace"] if "import" in words else []))
 
 
@@ -208,8 +222,58 @@ def parse(words):
 
 @pytest.mark.parametrize("page", listed(PAGES))
 def test_command_lines_parse(page):
-    for words in commands(page):
+    for _, words in commands(page):
         parse(words)
+
+
+OF_THE_READER = ("MyBench", "ConvNets")  # tables that the reader imports
+
+
+@pytest.mark.parametrize("page", listed(PAGES))
+def test_command_lines_name_environments_agents_and_settings(page):
+    for _, words in commands(page):
+        command, given = parse(words)
+        names = given.get("envs") or [given.get("env")]
+        for name in names if command in ("search", "compare", "predict", "audit") else ():
+            assert name.startswith(OF_THE_READER) or name in gym.registry, name
+        text = given.get("agents") or given.get("agent") or ""
+        for name, settings in parse_agents(text).values() if text else ():
+            if ":" not in name:  # extending.md has a test of its own
+                find_method(name, settings | parse_settings(given.get("settings") or []))
+
+
+def run_commands(page, folder, monkeypatch, names):
+    """Run the commands of these names on a page, those that search with a small budget."""
+    from nas_gym.cli import app
+
+    monkeypatch.chdir(folder)
+    for needs, words in commands(page):
+        if words[0] in names and all(map(is_available, needs)):
+            app([*words, *SMALL.get(words[0], [])], standalone_mode=False)
+
+
+SMALL = {
+    "search": ["--queries", "12", "--seeds", "1"],
+    "compare": ["--queries", "12", "--seeds", "1"],
+    "meta-train": ["--epochs", "1"],
+}
+
+
+@pytest.mark.parametrize("name", ["start.md", "tables.md"])
+def test_quick_command_lines_run(name, cache, tmp_path, monkeypatch, capsys):
+    run_commands(ROOT / "docs" / name, tmp_path, monkeypatch, ["envs", "data", "search"])
+    assert capsys.readouterr().out
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", listed(page for page in MANUAL if page != EXTENDING))
+def test_command_lines_run(page, cache, tmp_path, monkeypatch):
+    run_commands(page, tmp_path, monkeypatch, [words[0] for _, words in commands(page)])
+
+
+def test_settings_of_agents_are_those_of_the_code():
+    current = document_settings.page_text() == document_settings.PAGE.read_text()
+    assert current, "Run `python scripts/document_settings.py`."
 
 
 # -- links ---------------------------------------------------------------------------------------

@@ -244,7 +244,8 @@ class MetaTrainingRun:
         words += ["--epochs", str(self.epochs)]
         words += ["--seeds", str(self.seeds), "--first-seed", str(self.first_seed)]
         for name, value in self.settings.items():
-            words += ["--set", f"{name}={value}"]
+            text = str(value).lower() if isinstance(value, bool) else value
+            words += ["--set", f"{name}={text}"]
         return shlex.join([*words, "--out", str(self.checkpoint)])
 
     def run(self) -> None:
