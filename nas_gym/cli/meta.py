@@ -76,7 +76,7 @@ def meta_train_command(
 
 
 @app.command("predict")
-@environment_options("table", "signal", "report", "noise", "reward")
+@environment_options()
 def predict_command(
     env: EnvArgument,
     pretrained: Annotated[Path, typer.Option(help="Meta-trained mpnas agent.")],

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nas_gym.cli.options import DeviceOption, EnvArgument, environment_options, given, resumable
+from nas_gym.cli.options import (
+    DeviceOption,
+    EnvArgument,
+    SizeOption,
+    environment_options,
+    given,
+    resumable,
+)
 from nas_gym.cli.output import (
     console,
     make_grid,
@@ -44,10 +52,7 @@ def train_supernet_command(
             "several times.",
         ),
     ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(help="Height and width in pixels that images of a folder are scaled to."),
-    ] = None,
+    size: SizeOption = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the training.")] = 0,
     device: DeviceOption = None,
 ) -> None:
@@ -61,13 +66,34 @@ def train_supernet_command(
             space, dataset, out, size=size, device=device or "auto", seed=seed, **changed
         )
     console.print(f"{path}: best validation accuracy {found.best_accuracy:.2f} %", markup=False)
-    if out is not None or changed or seed or size:
-        console.print(f"Use it in an environment with --supernet {path}.", markup=False)
+    is_default = out is None and not changed and not seed
+    command = _search_command(space, dataset, size, None if is_default else path)
+    console.print(f"Search with it: {command}", markup=False, soft_wrap=True)
     print_tensorboard_command(path.with_suffix(""))
 
 
+def _search_command(space: str, dataset: str, size: int | None, supernet: Path | None) -> str:
+    """Return the command that searches on a supernet.
+
+    Args:
+        space: Search space of the supernet.
+        dataset: Images that it was trained on, as the user typed them.
+        size: Height and width that the images were scaled to.
+        supernet: Its file; ``None`` if environments find it in the cache.
+    """
+    from nas_gym.registration import BUILT_IN
+
+    tasks = {arguments["dataset"]: name for name, arguments in BUILT_IN.items()
+             if arguments.get("space") == space}  # fmt: skip
+    env = tasks.get(dataset, tasks["digits"])
+    images = None if dataset in tasks else dataset
+    options = given(dataset=images, size=size, supernet=supernet)
+    words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
+    return shlex.join(["nas-gym", "search", f"{env}-v0", *words])
+
+
 @app.command("audit")
-@environment_options("table", "report", "supernet", "device")
+@environment_options("table", "report", "dataset", "size", "supernet", "device")
 def audit_command(
     env: EnvArgument,
     signals: Annotated[
@@ -94,9 +120,8 @@ def audit_command(
     from nas_gym.experiments.audit import BEST, audit
     from nas_gym.utils.files import write_atomically
 
-    for_networks = {
-        name: env_arguments.pop(name) for name in ("supernet", "device") if name in env_arguments
-    }
+    names = ("dataset", "size", "supernet", "device")
+    for_networks = {name: env_arguments.pop(name) for name in names if name in env_arguments}
     rows = audit(env, signals, env_arguments, sample=sample, seed=seed, **for_networks)
     precisions = [f"precision_at_{k}" for k in BEST if f"precision_at_{k}" in rows[0]]
     short = (name.replace("precision_at_", "P@") for name in precisions)

@@ -17,6 +17,10 @@ EnvArgument = Annotated[str, typer.Argument(help="Environment ID, such as NB201-
 QueriesOption = Annotated[int, typer.Option(help="Architecture evaluations per trial.")]
 FirstSeedOption = Annotated[int, typer.Option(help="Seed of the first trial.")]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")]
+SizeOption = Annotated[
+    int | None,
+    typer.Option(help="Height and width in pixels that images of a folder are scaled to."),
+]
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="NAME=VALUE, a setting of the agent. May be given several times."),
@@ -47,6 +51,14 @@ _ENVIRONMENT_OPTIONS: dict[str, Any] = {
             help="supernet or training(epochs=12), in environments that evaluate neural networks."
         ),
     ],
+    "dataset": Annotated[
+        str | None,
+        typer.Option(
+            help="Images of environments that evaluate neural networks: digits, cifar10, cifar100, "
+            "ImageNet16-120, or a folder or zip file of images."
+        ),
+    ],
+    "size": SizeOption,
     "supernet": Annotated[
         Path | None,
         typer.Option(help="File written by `nas-gym train-supernet`, instead of the cached one."),

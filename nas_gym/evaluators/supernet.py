@@ -51,8 +51,9 @@ class SupernetEvaluator(NetworkEvaluator):
     ) -> None:
         if supernet.plan["data"] != data.digest:
             raise ValueError(
-                f"This supernet was trained on other images than these of {data.name}. Train one "
-                "on these images with `nas-gym train-supernet`."
+                f"This supernet was trained on other images than these of {data.name}. Name its "
+                "images with --dataset and --size (dataset= and size= in Python), or train a "
+                "supernet on these images with `nas-gym train-supernet`."
             )
         if images is not None and images < 1:
             raise ValueError(f"images is at least 1, got {images}.")

@@ -29,6 +29,8 @@ def audit(
     *,
     sample: int | None = None,
     seed: int = 0,
+    dataset: str | None = None,
+    size: int | None = None,
     supernet: str | None = None,
     device: str = "auto",
 ) -> list[dict[str, Any]]:
@@ -44,6 +46,8 @@ def audit(
         sample: Number of random architectures; by default the whole search space, or
             :data:`SAMPLE` if a signal comes from neural networks.
         seed: Seed of the sample.
+        dataset: Images of neural networks; those of the environment's data set by default.
+        size: Height and width in pixels that the images of a folder are scaled to.
         supernet: File of the supernet; the cached one by default.
         device: Device that neural networks are computed on.
 
@@ -57,6 +61,10 @@ def audit(
         KeyError, ValueError: If the environment cannot take a signal.
     """
     own = {**task_arguments(env), **arguments}
+    if "space" in own:  # the report comes from neural networks, too
+        networks = {"dataset": dataset, "size": size, "supernet": supernet}
+        given = {name: value for name, value in networks.items() if value is not None}
+        own |= {**given, "device": device}
     task = make_task(**own)
     if sample is None and any(map(is_network_evaluator, signals)):
         sample = SAMPLE
@@ -67,10 +75,11 @@ def audit(
             return make_task(**{**own, "signal": signal}).reward(indices)
         evaluator = network_evaluator(
             task.space.name,
-            task.dataset,
+            dataset or task.dataset,
             signal,
             supernet if signal.startswith("supernet") else None,
             device,
+            size,
         )
         return evaluator.values("valid_accuracy", task.space.decode(indices))
 

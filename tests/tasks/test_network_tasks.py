@@ -245,7 +245,7 @@ def test_audit_of_networks(files):
     )  # fmt: skip
     assert [row["architectures"] for row in rows] == [20, 20]
     assert all(row["spearman"] > 0.5 for row in rows)
-    with pytest.raises(ValueError, match="At least two"):
+    with pytest.raises(ValueError, match="sample must be at least 2"):
         audit("NB201-cifar10-v0", ["analog_accuracy"], {}, sample=1)
     (row,) = audit("NB201-cifar10-v0", ["analog_accuracy"], {}, sample=500)
     assert row["architectures"] == 500

@@ -1,0 +1,65 @@
+"""``nas-gym train-supernet`` and ``nas-gym audit`` on images of the user."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SMALL = ("--set", "channels=2", "--set", "cells=1", "--set", "batch_size=8")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of 2 x 8 images of 9 x 9 pixels."""
+    rng = np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(0, 256, (9, 9, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def suggested(text):
+    """Return the arguments of the search that train-supernet suggests."""
+    command = shlex.split(re.search(r"Search with it: nas-gym (.*)", text)[1])
+    assert command[0] == "search"
+    return command[1:]
+
+
+def test_the_suggested_search_on_photos_works(cli, tmp_path, photos):
+    text = cli(
+        "train-supernet", "NB201", "photos", "--size", 8, "--epochs", 1, "--out", "mine", *SMALL
+    )
+    env, *options = suggested(text)
+    assert env == "NB201-digits-v0"
+    assert options == ["--dataset", "photos", "--size", "8", "--supernet", "mine.safetensors"]
+    few = ("--queries", 3, "--seeds", 1)
+    cli("search", env, *options, "--agent", "random", *few, "--out", "one")
+    assert json.loads((tmp_path / "one/summary.json").read_text())["task"]["dataset"] == "photos"
+    cli("compare", env, *options, "--agents", "random", *few, "--out", "several")
+    assert (tmp_path / "several/report.html").exists()
+    text = cli("audit", env, "supernet", "valid_accuracy", *options, "--sample", 3)
+    assert "Over 3 architectures." in text
+    message = cli("search", env, "--supernet", "mine.safetensors", *few, fails=True)
+    assert "--dataset" in message
+
+
+def test_a_supernet_in_the_cache_needs_no_file(cli, photos, monkeypatch):
+    from nas_gym.networks import plans, supernet
+
+    def small_plan(space, data, seed=0):
+        plan = plans.supernet_plan(space, data, seed)
+        return plan.with_settings(epochs=1, channels=2, cells=1, batch_size=8)
+
+    monkeypatch.setattr(supernet, "supernet_plan", small_plan)
+    monkeypatch.setattr("nas_gym.experiments.train_supernet.supernet_plan", small_plan)
+    env, *options = suggested(cli("train-supernet", "NB201", "photos"))
+    assert options == ["--dataset", "photos"]
+    cli("search", env, *options, "--agent", "random", "--queries", 2, "--seeds", 1)
+    assert suggested(cli("train-supernet", "NB201", "digits")) == ["NB201-digits-v0"]
