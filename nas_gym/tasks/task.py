@@ -76,7 +76,7 @@ class Task:
         >>> from nas_gym.tables import load_table
         >>> table = load_table("analog-nasbench")
         >>> task = Task(table.space, TableEvaluator(table), dataset="cifar10")
-        >>> task.optimum == table.column("baseline_accuracy").max()
+        >>> task.optimum == float(table.column("baseline_accuracy").max())
         True
     """
 
