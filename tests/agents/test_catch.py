@@ -309,6 +309,7 @@ def test_meta_training_does_not_depend_on_the_number_of_trials():
     np.testing.assert_array_equal(alone.past[0], together.past[2])
 
 
+@pytest.mark.long
 def test_meta_learning_beats_a_search_from_scratch():
     tasks = metrics_of_one_table()
     learned = make(4, seed=100, second_opinion=False).meta_learn(tasks, epochs=8, queries=20)
@@ -319,6 +320,7 @@ def test_meta_learning_beats_a_search_from_scratch():
     assert regrets["meta"] < 0.6 * regrets["sfs"]
 
 
+@pytest.mark.long
 def test_task_evaluator_helps_if_earlier_tasks_mislead():
     arguments = {"table": "analog-nasbench", "dataset": "cifar10", "report": "baseline_accuracy"}
     worst_first = arguments | {"signal": "-1 * analog-nasbench:baseline_accuracy"}

@@ -71,6 +71,7 @@ def test_restricted_and_exhausted_spaces(env, cache, write_csv):
         assert agent.task.regret(agent.space.encode(agent.best_genotypes)).max() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "bounds"),
     [
@@ -101,6 +102,7 @@ def test_actor_climbs_the_prediction_of_the_critic():
     assert (after > before).all()
 
 
+@pytest.mark.long
 def test_it_beats_random_search():
     regrets = []
     for agent in (make(12, seed=100), RandomSearch(gym.make_vec(

@@ -95,6 +95,7 @@ def test_first_queries_need_no_observation(learned):
     assert len(np.unique(agent.best_genotypes, axis=0)) > 1
 
 
+@pytest.mark.long
 def test_meta_learning_beats_a_search_from_scratch(learned):
     analog = {"signal": "analog_accuracy", "report": "analog_accuracy"}
     envs = gym.make_vec(ENV, num_envs=4, **analog)

@@ -194,6 +194,7 @@ def test_rollouts_that_are_no_multiple_of_an_episode(tmp_path, cache):
         assert run_sb3_search(name, "Bits-v0", 50, 0).indices.shape == (50, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_tuned_algorithms_learn(name):
     # this task was not used for tuning

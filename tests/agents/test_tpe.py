@@ -134,6 +134,7 @@ def test_decisions_with_one_choice(cache, tmp_path, rows, multivariate):
     assert agent.best_fitness[0] == 2
 
 
+@pytest.mark.long
 def test_it_beats_random_search():
     # over 100 other seeds, it has 0.64 times the regret of random search
     def regret(agent_class, trials):

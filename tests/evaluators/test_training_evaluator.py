@@ -159,6 +159,7 @@ def train_many(folder):
     values_at(evaluator, "valid_loss", np.arange(1000))
 
 
+@pytest.mark.long
 def test_a_killed_process_leaves_whole_rows(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=train_many, args=(tmp_path,))
     process.start()

@@ -63,6 +63,7 @@ def test_events_hold_the_curves(tmp_path):
     np.testing.assert_allclose([event.value for event in regrets], expected, rtol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize(
     "env", ["NB201-cifar10-v0", "NBGraph-proteins-alpha-v0", "NB201-cifar10-population-v0"]

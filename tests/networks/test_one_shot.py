@@ -60,6 +60,7 @@ def test_derives_an_architecture_after_an_epoch(name, space):
     assert any(not np.array_equal(after[key], before[key]) for key in after if "network/" in key)
 
 
+@pytest.mark.long
 @every_method
 def test_resumed_search_is_identical(name):
     straight = make(name)
@@ -174,6 +175,7 @@ def test_out_of_memory_halves_the_batches_of_alpha(name):
             np.testing.assert_array_equal(value, before[key], err_msg=key)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["darts-v1", "setn"])
 def test_alpha_avoids_the_none_operation(name):
     search = make(name, epochs=8)
