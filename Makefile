@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all check bench reproduce clean
+.PHONY: demo test test-all attack check bench reproduce clean
 
 demo: $(VENV)/installed
 	rm -rf runs/demo
@@ -16,6 +16,10 @@ test: $(VENV)/installed
 
 test-all: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
+
+# kills of running commands, damaged and malicious files, concurrent writers
+attack: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto -m attack
 
 check: $(VENV)/installed
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""``nas-gym data``: list, fetch, import, describe and delete tables."""
+"""``nas-gym data``: list, fetch, import, describe and delete tables, and clean the cache."""
 
 from __future__ import annotations
 
@@ -150,3 +150,15 @@ def data_remove_command(table: TableArgument) -> None:
         raise KeyError(f"There is no table {table!r} in the cache; `nas-gym data list` shows all.")
     store.remove_table(table)
     console.print(f"Deleted {store.table_folder(table)}.")
+
+
+@app.command("clean")
+def data_clean_command() -> None:
+    """Remove from the cache what killed commands left. Tables and running commands are kept."""
+    from nas_gym.tables import store
+
+    removed = store.clean_cache()
+    for path in removed:
+        console.print(f"Deleted {path}.", markup=False, soft_wrap=True)
+    if not removed:
+        console.print("Nothing to clean.")

@@ -1,8 +1,13 @@
-"""Storage of tables: flat arrays in the cache folder, written atomically."""
+"""Storage of tables: flat arrays in the cache folder, replaced atomically.
+
+The folder of a table has its arrays and ``table.json``, which names them with their sha256. A
+replacement writes arrays of other names first, and then ``table.json``: a reader has the old table
+or the new one, at every moment, and so has the cache after a kill. The arrays that ``table.json``
+does not name are removed by the next process that stores or deletes a table.
+"""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -10,6 +15,8 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,15 +28,38 @@ from nas_gym.spaces.registry import ENTRY_POINTS, is_built_in, is_registered
 from nas_gym.tables.table import Metric, Objective, Table
 from nas_gym.utils.cache import cache_folder
 from nas_gym.utils.errors import DamagedDataError, DataError
-from nas_gym.utils.files import explain_write_errors, sha256
+from nas_gym.utils.files import (
+    explain_write_errors,
+    read_json,
+    remove_temporary_files,
+    sha256,
+    write_atomically,
+)
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of tables; safe as a folder name
 FORMAT = 1  # version of the stored files; folders of other versions are ignored
+
+_DESCRIPTION = "table.json"
+_ARRAY_FILE = re.compile(r"(?:values|genotypes)(-[0-9a-f]{8})?\.npy")
+_TEMPORARY_FOLDER = re.compile(r"\..+\.[a-z0-9_]{8}")
+_KEYS = {"name", "space", "metrics", "objectives", "provenance", "sha256"}  # of a description
 
 
 def table_folder(name: str) -> Path:
     """Return the folder of a table, which may not exist."""
     return cache_folder() / f"tables-v{FORMAT}" / name
+
+
+@contextmanager
+def _locked_tables() -> Iterator[Path]:
+    """Yield the folder of all tables; other processes change nothing there meanwhile."""
+    from filelock import FileLock  # not needed by `import nas_gym`
+
+    tables = table_folder("any").parent
+    with explain_write_errors(tables):
+        tables.mkdir(parents=True, exist_ok=True)
+        with FileLock(tables.with_name(f"{tables.name}.lock")):
+            yield tables
 
 
 def save_table(table: Table, *, replace: bool = False) -> None:
@@ -45,23 +75,42 @@ def save_table(table: Table, *, replace: bool = False) -> None:
             not be restored as it is. No files are left behind.
     """
     folder = table_folder(table.name)
-    with explain_write_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{table.name}."))
-        try:
-            _write_folder(table, temporary)
-            _move_into_place(temporary, folder, replace=replace)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with _locked_tables() as tables:
+        _remove_leftovers(tables)
+        if not folder.exists():
+            _store_new(table, folder)
+        elif replace:
+            _replace(table, folder)
 
 
-def _write_folder(table: Table, folder: Path) -> None:
-    arrays: dict[str, np.ndarray[Any, Any]] = {
-        "values.npy": np.ascontiguousarray(table.values, np.float64)
-    }
+def _store_new(table: Table, folder: Path) -> None:
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{table.name}."))
+    try:
+        write_atomically(temporary / _DESCRIPTION, _write_arrays(table, temporary, suffix=""))
+        temporary.chmod(0o755)  # mkdtemp creates private folders
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(table: Table, folder: Path) -> None:
+    if (folder / _DESCRIPTION).is_dir():  # the stored table is damaged
+        _remove(folder / _DESCRIPTION)
+    try:
+        content = _write_arrays(table, folder, suffix=f"-{os.urandom(4).hex()}")
+        write_atomically(folder / _DESCRIPTION, content)
+    finally:  # the arrays of the old table, or after an error those of the new one
+        _remove_unnamed_arrays(folder)
+
+
+def _write_arrays(table: Table, folder: Path, suffix: str) -> bytes:
+    """Write the arrays of a table, and return the content of its ``table.json``."""
     space, genotypes = _describe_space(table.space)
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        f"values{suffix}.npy": np.ascontiguousarray(table.values, np.float64)
+    }
     if genotypes is not None:
-        arrays["genotypes.npy"] = genotypes
+        arrays[f"genotypes{suffix}.npy"] = genotypes
     for name, array in arrays.items():
         content = io.BytesIO()
         np.save(content, array, allow_pickle=False)
@@ -77,24 +126,43 @@ def _write_folder(table: Table, folder: Path) -> None:
         "provenance": dict(table.provenance),
         "sha256": {name: sha256(folder / name) for name in arrays},
     }
-    (folder / "table.json").write_text(json.dumps(description, indent=1) + "\n")
-    folder.chmod(0o755)  # mkdtemp creates private folders
+    return json.dumps(add_checksum(description), indent=1).encode() + b"\n"
 
 
-def _move_into_place(temporary: Path, folder: Path, *, replace: bool) -> None:
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    old = aside / "old"
+def add_checksum(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a ``table.json`` with the checksum that belongs to it."""
+    content = {key: value for key, value in description.items() if key != "checksum"}
+    # as it is read back from JSON
+    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
+    return {**content, "checksum": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    """Return the content of a ``table.json``; those of earlier versions have no checksum.
+
+    Raises:
+        DamagedDataError: If it is missing, is not JSON or was altered.
+    """
     try:
-        if replace and folder.exists():
-            os.rename(folder, old)
-        os.rename(temporary, folder)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-    finally:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        description = read_json(folder / _DESCRIPTION)
+        if not isinstance(description, dict):
+            raise ValueError(f"{_DESCRIPTION} does not hold a description")
+        if set(description) - {"checksum"} != _KEYS:
+            raise ValueError(f"the keys of {_DESCRIPTION} are not those of a table")
+        if "checksum" in description and add_checksum(description) != description:
+            raise ValueError(f"{_DESCRIPTION} was altered: its checksum differs")
+    except (DataError, ValueError, OSError) as error:
+        raise _damaged(folder, error) from error
+    return description
+
+
+def _damaged(folder: Path, error: Exception) -> DamagedDataError:
+    reason = str(error)[:500] or type(error).__name__
+    return DamagedDataError(
+        f"The cached table in {folder} is damaged: {reason.rstrip('.')}. "
+        f"Delete it with `nas-gym data remove {folder.name}`. A table of the package is then "
+        "converted again on next use; import a table of your own again."
+    )
 
 
 def load_stored_table(name: str) -> Table:
@@ -105,29 +173,59 @@ def load_stored_table(name: str) -> Table:
         DataError: If the search space is not registered, or has changed.
     """
     folder = table_folder(name)
+    while True:
+        description = _read_description(folder)
+        try:
+            return _open_arrays(description, folder)
+        except DamagedDataError:
+            if json.dumps(description) == json.dumps(_read_description(folder)):
+                raise  # it was not replaced in the meantime
+
+
+def _open_arrays(description: dict[str, Any], folder: Path) -> Table:
     try:
-        description = json.loads((folder / "table.json").read_text())
-        files = {path.name for path in folder.glob("*.npy")}
-        if files != set(description["sha256"]):
-            raise ValueError(f"its files {sorted(files)} are not the stored files")
-        for file, expected in description["sha256"].items():
-            if sha256(folder / file) != expected:
-                raise ValueError(f"the sha256 of {file} differs from the stored one")
-        values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
+        _check_arrays(description["sha256"], folder)
         return Table(
             name=description["name"],
-            space=_restore_space(description["space"], folder),
+            space=_restore_space(description, folder),
             metrics=tuple(Metric(**metric) for metric in description["metrics"]),
-            values=values,
+            values=_map_array(description, "values", folder),
             objectives={k: Objective(**v) for k, v in description["objectives"].items()},
             provenance=description["provenance"],
         )
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
-        raise DamagedDataError(
-            f"The cached table in {folder} is damaged: {error}. "
-            f"Delete it with `nas-gym data remove {name}`. A table of the package is then "
-            "converted again on next use; import a table of your own again."
-        ) from error
+    except (
+        ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, MemoryError,
+        ArithmeticError, RecursionError,
+    ) as error:  # fmt: skip
+        raise _damaged(folder, error) from error
+
+
+def _check_arrays(expected: dict[str, str], folder: Path) -> None:
+    found = {path.name for path in folder.glob("*.npy")}
+    suffixes = {_suffix(file) for file in expected}
+    # arrays with another suffix are of a replacement that is going on, or was interrupted
+    strays = {file for file in found - set(expected) if _suffix(file) in {None, *suffixes}}
+    if not set(expected) <= found or strays:
+        raise ValueError(f"its files {sorted(found)} are not the stored files")
+    for file, digest in expected.items():
+        if sha256(folder / file) != digest:
+            raise ValueError(f"the sha256 of {file} differs from the stored one")
+
+
+def _suffix(file: str) -> str | None:
+    """Return the part of an array's file name that differs between replacements."""
+    match = _ARRAY_FILE.fullmatch(file)
+    return None if match is None else match[1] or ""
+
+
+def _map_array(
+    description: dict[str, Any], name: str, folder: Path
+) -> np.ndarray[Any, np.dtype[Any]]:
+    # memory-mapped: a header that claims more than the file has is an error, not an allocation
+    [file] = (file for file in description["sha256"] if file.startswith(name))
+    with np.errstate(over="raise"):
+        array: np.ndarray[Any, Any] = np.load(folder / file, mmap_mode="r", allow_pickle=False)
+    return array.view(np.ndarray)
 
 
 def stored_datasets(name: str) -> list[str]:
@@ -136,13 +234,11 @@ def stored_datasets(name: str) -> list[str]:
     Raises:
         DamagedDataError: If its description cannot be read.
     """
-    file = table_folder(name) / "table.json"
+    folder = table_folder(name)
     try:
-        return list(json.loads(file.read_text())["objectives"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedDataError(
-            f"{file} is damaged: {error!r}. Delete the table with `nas-gym data remove {name}`."
-        ) from error
+        return list(_read_description(folder)["objectives"])
+    except TypeError as error:
+        raise _damaged(folder, error) from error
 
 
 def is_stored(name: str) -> bool:
@@ -157,11 +253,70 @@ def remove_table(name: str) -> None:
         KeyError: If there is no table of that name in the cache.
         DataError: If the cache cannot be written to.
     """
+    folder = table_folder(name)
     if not is_stored(name):
         raise KeyError(f"There is no table {name!r} in the cache.")
-    folder = table_folder(name)
-    with explain_write_errors(folder):
-        shutil.rmtree(folder)
+    with _locked_tables() as tables:
+        _remove_leftovers(tables)
+        # readers see the whole table or none
+        os.rename(folder, tables / f".{name}.{os.urandom(4).hex()}")
+        _remove_leftovers(tables)
+
+
+def clean_cache() -> list[Path]:
+    """Remove from the cache what killed processes left: temporary files, and parts of tables.
+
+    Files that another process is writing are kept.
+
+    Returns:
+        The removed files and folders.
+
+    Raises:
+        DataError: If the cache cannot be written to.
+    """
+    removed = remove_temporary_files(cache_folder(), recursive=True)
+    if not table_folder("any").parent.is_dir():
+        return removed
+    with _locked_tables() as tables:
+        return removed + _remove_leftovers(tables)
+
+
+def _remove_leftovers(tables: Path) -> list[Path]:
+    """Remove what interrupted processes left among the tables. Call it with the lock only."""
+    removed = []
+    for folder in sorted(tables.iterdir()):
+        if not folder.is_dir():
+            continue
+        if _TEMPORARY_FOLDER.fullmatch(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+        elif NAME_PATTERN.fullmatch(folder.name):
+            removed += _remove_unnamed_arrays(folder)
+    return removed
+
+
+def _remove_unnamed_arrays(folder: Path) -> list[Path]:
+    """Remove the arrays of a table's folder that its ``table.json`` does not name."""
+    unnamed = [file for file in folder.glob("*-????????.npy") if _suffix(file.name)]
+    removed = remove_temporary_files(folder)
+    try:
+        named = set(_read_description(folder)["sha256"])
+    except (DamagedDataError, TypeError):
+        return removed  # it is not known which arrays belong to the table
+    if any(_suffix(file) for file in named):  # a replacement: the first arrays are old, too
+        unnamed += [folder / "values.npy", folder / "genotypes.npy"]
+    for file in unnamed:
+        if file.name not in named and (file.is_symlink() or file.exists()):
+            _remove(file)
+            removed.append(file)
+    return removed
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _describe_space(
@@ -206,9 +361,10 @@ def _describe_space(
     return description, stored
 
 
-def _restore_space(description: dict[str, Any], folder: Path) -> SearchSpace:
-    file = folder / "genotypes.npy"
-    genotypes = np.load(file, allow_pickle=False) if file.exists() else None
+def _restore_space(table: dict[str, Any], folder: Path) -> SearchSpace:
+    is_partial = any(file.startswith("genotypes") for file in table["sha256"])
+    genotypes = np.array(_map_array(table, "genotypes", folder)) if is_partial else None
+    description = table["space"]
     kind = description["kind"]
     try:
         space_class = find_space_class(kind)

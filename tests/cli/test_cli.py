@@ -159,6 +159,15 @@ def test_import_then_search_then_remove(cli, tmp_path):
     assert "Mine" not in cli("data", "list")
 
 
+def test_data_clean(cli, cache):
+    assert "Nothing to clean." in cli("data", "clean")
+    left = cache / "downloads" / ".file.bin.abcd1234.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_text("")
+    assert left.name in cli("data", "clean")
+    assert not left.exists()
+
+
 def test_data_list_and_info(cli):
     assert "help-latency" in cli("data", "list")
     text = cli("data", "info", "analog-nasbench")

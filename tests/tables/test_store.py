@@ -118,7 +118,8 @@ def put_a_folder(folder):
 def rewrite(**changes):
     def damage(folder):
         path = folder / "table.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        description = store.add_checksum(json.loads(path.read_text()) | changes)
+        path.write_text(json.dumps(description))
 
     return damage
 
@@ -284,18 +285,19 @@ def test_many_processes_fill_the_cache_at_once(cache):
 def test_an_interrupted_replacement_keeps_the_table(cache, monkeypatch):
     space = CategoricalSpace([list("ab")])
     store.save_table(make_table(space))
-    rename = os.rename
+    files = sorted(path.name for path in store.table_folder("mine").iterdir())
+    replace = os.replace
 
     def interrupt(source, target):
-        if target == store.table_folder("mine") and Path(source).name != "old":
+        if Path(target).name == "table.json":
             raise KeyboardInterrupt
-        rename(source, target)
+        replace(source, target)
 
-    monkeypatch.setattr(os, "rename", interrupt)
+    monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         store.save_table(Table("mine", space, (Metric("new"),), np.zeros((2, 1)), {}), replace=True)
     assert store.load_stored_table("mine").metrics[0].name == "acc"
-    assert leftovers(cache) == []
+    assert sorted(path.name for path in store.table_folder("mine").iterdir()) == files
 
 
 def test_stray_genotypes_are_not_taken_for_a_restriction(cache):
