@@ -257,7 +257,9 @@ class AlphaVectorEnv(SearchVectorEnv):
         render_mode, top_k, **task: As of :class:`AlphaEnv`.
         max_episode_steps: Number of queries after which every search is truncated; ``None`` for
             no limit.
-        autoreset_mode: ``AutoresetMode.NEXT_STEP`` or ``AutoresetMode.SAME_STEP``.
+        autoreset_mode: When an episode that has ended is followed by a new one: in the
+            ``NEXT_STEP``, in the ``SAME_STEP``, or only after a call of :meth:`reset`
+            (``DISABLED``); a :class:`gymnasium.vector.AutoresetMode`.
     """
 
     def __init__(

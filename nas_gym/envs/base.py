@@ -165,11 +165,6 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         max_episode_steps: int | None,
     ) -> None:
         mode = AutoresetMode(autoreset_mode)
-        if mode is AutoresetMode.DISABLED:
-            raise ValueError(
-                "These environments always reset themselves, but autoreset_mode is DISABLED. Use "
-                "NEXT_STEP or SAME_STEP."
-            )
         if num_envs < 1:
             raise ValueError(f"num_envs is at least 1, got {num_envs}.")
         if max_episode_steps is not None and max_episode_steps < 1:
@@ -239,20 +234,20 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         Args:
             seed: One seed for each search; or an int, which gives search ``i`` the seed
                 ``seed + i``, as in Gymnasium's ``SyncVectorEnv``.
-            options: Ignored, except that ``"reset_mask"`` is refused.
+            options: ``{"reset_mask": mask}`` names the searches to reset, ``(num_envs,)`` bool. All
+                searches are in lockstep, so that the mask has to select all of them. Other entries
+                are ignored.
 
         Returns:
             Observations and infos.
 
         Raises:
-            ValueError: If the number of seeds is not ``num_envs``, or ``options`` has a
-                ``"reset_mask"``.
+            TypeError: If the mask is not a NumPy array of bool.
+            ValueError: If the number of seeds is not ``num_envs``, the mask has another shape, or
+                it selects only some of the searches.
         """
         if options and "reset_mask" in options:
-            raise ValueError(
-                "options['reset_mask'] is not supported, because these searches run in lockstep. "
-                "Reset all of them, without a mask."
-            )
+            self._check_reset_mask(options["reset_mask"])
         if seed is not None:
             seeds: list[int | None] = (
                 [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
@@ -267,6 +262,21 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         self._was_reset = True
         return self._begin_episode()
 
+    def _check_reset_mask(self, mask: Any) -> None:
+        """Refuse a mask that does not select all searches."""
+        name = "options['reset_mask']"
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+            given = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else repr(mask)
+            raise TypeError(f"{name} is a NumPy array of bool, got {given}.")
+        if mask.shape != (self.num_envs,):
+            raise ValueError(f"{name} has shape ({self.num_envs},), got {mask.shape}.")
+        if not mask.all():
+            raise ValueError(
+                f"{name} selects {mask.sum()} of {self.num_envs} searches. They run in lockstep: "
+                "select all of them, or reset them without a mask. For searches that are reset one "
+                "by one, use gym.make_vec(..., vectorization_mode='sync')."
+            )
+
     def _seed(self, seeds: list[int | None]) -> None:
         """Seed the noise of the next searches."""
         if self._noise_is_shared:
@@ -280,18 +290,27 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
     def step(
         self, actions: Any
     ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """Make one step of every search; see :class:`gymnasium.vector.VectorEnv`."""
+        """Make one step of every search; see :class:`gymnasium.vector.VectorEnv`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset; and if the episodes have ended and
+                the autoreset mode is ``DISABLED``.
+        """
         n = self.num_envs
         if not self._was_reset:
             raise gym.error.ResetNeeded("Call envs.reset() before the first step.")
         if self._episode_ended:
+            if self.metadata["autoreset_mode"] is AutoresetMode.DISABLED:
+                raise gym.error.ResetNeeded(
+                    "The episodes have ended, and autoreset_mode is DISABLED: call envs.reset()."
+                )
             observations, infos = self._begin_episode()
             return observations, np.zeros(n), np.zeros(n, bool), np.zeros(n, bool), infos
         observations, rewards, terminated, infos = self._advance(actions)
         self._steps += 1
         truncated = self._steps == self.max_episode_steps
         if terminated or truncated:
-            if self.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP:
+            if self.metadata["autoreset_mode"] is not AutoresetMode.SAME_STEP:
                 self._episode_ended = True
             else:
                 final = {"final_obs": observations, "_final_obs": self._all_true}

@@ -301,7 +301,9 @@ class PopulationVectorEnv(SearchVectorEnv):
             :class:`PopulationEnv`.
         max_episode_steps: Number of generations after which every search is truncated; ``None``
             for no limit.
-        autoreset_mode: ``AutoresetMode.NEXT_STEP`` or ``AutoresetMode.SAME_STEP``.
+        autoreset_mode: When an episode that has ended is followed by a new one: in the
+            ``NEXT_STEP``, in the ``SAME_STEP``, or only after a call of :meth:`reset`
+            (``DISABLED``); a :class:`gymnasium.vector.AutoresetMode`.
     """
 
     def __init__(

@@ -5,8 +5,10 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from nas_gym.agents import RandomSearch
+from nas_gym.recording import RecordSearch, RecordVectorSearch
 from nas_gym.registration import Mode
 
 SUFFIXES = [mode.value for mode in Mode]
@@ -108,14 +110,66 @@ def test_episodes_are_truncated_as_by_gymnasiums_time_limit(suffix, assert_same)
         gym.make_vec(env_id, num_envs=2, max_episode_steps=0)
 
 
-def test_a_refused_reset_changes_nothing():
+@pytest.mark.parametrize(
+    ("mask", "error", "word"),
+    [
+        (np.array([True, False]), ValueError, "selects 1 of 2 searches. They run in lockstep"),
+        (np.array([False, False]), ValueError, "selects 0 of 2"),
+        (np.array([True]), ValueError, r"has shape \(2,\), got \(1,\)"),
+        (np.array([1, 1]), TypeError, "array of bool, got an array of int64"),
+        ([True, True], TypeError, "array of bool, got"),
+        (None, TypeError, "array of bool, got None"),
+    ],
+)
+def test_a_refused_reset_changes_nothing(mask, error, word):
     envs = gym.make_vec("NB201-cifar10-v0", num_envs=2)
     envs.reset(seed=0)
     for _ in range(6):
         envs.step(np.zeros(2, int))
-    with pytest.raises(ValueError, match="lockstep"):
-        envs.reset(seed=1, options={"reset_mask": np.array([True, False])})
+    with pytest.raises(error, match=word):
+        envs.reset(seed=1, options={"reset_mask": mask})
     assert envs.history.queries == 1
+
+
+@pytest.mark.parametrize(("env_id", "kwargs"), CASES)
+def test_without_autoreset_the_caller_resets_finished_episodes(env_id, kwargs, make, assert_same):
+    """The loop of Gymnasium's documentation, with a mask of the episodes that have ended."""
+    disabled = {"autoreset_mode": AutoresetMode.DISABLED}
+    scalar = SyncVectorEnv([partial(make, env_id, **kwargs)] * NUM_ENVS, **disabled)
+    native = gym.make_vec(env_id, num_envs=NUM_ENVS, **disabled, **kwargs)
+    assert native.metadata["autoreset_mode"] is AutoresetMode.DISABLED
+    native.action_space.seed(3)
+    assert_same(native.reset(seed=3), scalar.reset(seed=3))
+    ends = 0
+    for _ in range(20):
+        actions = native.action_space.sample()
+        results = native.step(actions), scalar.step(actions)
+        assert_same(*results)
+        mask = results[0][2] | results[0][3]
+        if mask.any():
+            ends += 1
+            with pytest.raises(gym.error.ResetNeeded, match=r"DISABLED: call envs\.reset"):
+                native.step(native.action_space.sample())
+            assert_same(*(envs.reset(options={"reset_mask": mask}) for envs in (native, scalar)))
+    assert ends >= 2
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("native", [True, False], ids=["native", "sync"])
+def test_agents_search_without_autoreset(suffix, native):
+    """An agent resets the environments itself, and finds what it finds with autoreset."""
+    kwargs = {"max_episode_steps": 4} if suffix else {}
+    env_id, found = f"NB201-cifar10{suffix}-v0", []
+    for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED):
+        if native:
+            envs = gym.make_vec(env_id, num_envs=2, autoreset_mode=mode, **kwargs)
+            recorders = [envs := RecordVectorSearch(envs)]
+        else:
+            recorders = [RecordSearch(gym.make(env_id, **kwargs)) for _ in range(2)]
+            envs = SyncVectorEnv([lambda one=one: one for one in recorders], autoreset_mode=mode)
+        RandomSearch(envs, seed=0).learn(11)
+        found.append(np.hstack([recorder.curves().indices for recorder in recorders]))
+    np.testing.assert_array_equal(*found)
 
 
 def test_samples_of_restricted_spaces_reach_every_valid_action():

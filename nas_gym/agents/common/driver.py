@@ -56,7 +56,7 @@ class EnvironmentDriver:
         task: Task of the environments.
         num_trials: Number of environments, ``n``.
         steps_per_query: Number of environment steps that one query takes.
-        reset_is_due: Whether the next step of the environments resets them.
+        reset_is_due: Whether the environments have to be reset before the next query.
 
     Raises:
         TypeError: If the environment is not one of this package.
@@ -93,10 +93,10 @@ class EnvironmentDriver:
             raise TypeError(f"{envs} is not an environment of nas_gym.")
         self.task: Task = one.task
         self.steps_per_query = self.task.space.num_decisions if self._mode == "sequential" else 1
-        # In NEXT_STEP mode, the step after an episode's end resets and ignores its action. The
-        # driver takes that step before the next query, so that until then the history of the
-        # finished episode can be read.
-        self._resets_in_next_step = not _resets_in_same_step(envs)
+        # In NEXT_STEP mode, the step after an episode's end resets and ignores its action; in
+        # DISABLED mode, the caller resets. The driver does so before the next query, so that until
+        # then the history of the finished episode can be read.
+        self._resets_later = not _resets_in_same_step(envs)
         self.reset_is_due = False
 
     def reset(self, seed: int | None) -> Evaluated | None:
@@ -115,7 +115,7 @@ class EnvironmentDriver:
     def evaluate(self, genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the rewards of one genotype for each trial, ``(n, L)`` -> ``(n,)``."""
         if self.reset_is_due:
-            self.envs.step(self._any_action(genotypes))
+            self._begin_episode(genotypes)
         if self._mode == "sequential":
             for action in genotypes.T:
                 observations, rewards, terminated, truncated, _ = self.envs.step(action)
@@ -127,8 +127,14 @@ class EnvironmentDriver:
             if "final_obs" in infos:
                 observations = infos["final_obs"]
             rewards = observations["fitness"][:, -1]
-        self.reset_is_due = self._resets_in_next_step and bool(terminated[0] or truncated[0])
+        self.reset_is_due = self._resets_later and bool(terminated[0] or truncated[0])
         return np.asarray(rewards, np.float64)
+
+    def _begin_episode(self, genotypes: NDArray[np.int64]) -> None:
+        if self.envs.metadata["autoreset_mode"] is AutoresetMode.DISABLED:
+            self.envs.reset()
+        else:
+            self.envs.step(self._any_action(genotypes))
 
     def _any_action(self, genotypes: NDArray[np.int64]) -> Any:
         if self._mode == "sequential":
