@@ -80,18 +80,20 @@ def make_task(
         >>> make_task(table="analog-nasbench", dataset="cifar10").space.size
         15625
     """
-    unknown = network_arguments.keys() - _NETWORK_ARGUMENTS
+    unknown = [name for name in network_arguments if name not in _NETWORK_ARGUMENTS]
     if unknown:
+        # TorchRL recognizes this error by the words that Python itself uses.
         raise TypeError(
-            f"Unknown argument {', '.join(sorted(unknown))}. Every environment takes table, "
-            "dataset, signal, report, noise, reward, task and render_mode; help(type("
-            "env.unwrapped)) has all of them."
+            f"make_task() got an unexpected keyword argument {unknown[0]!r}. Every environment "
+            "takes table, dataset, signal, report, noise, reward, task and render_mode; "
+            "help(nas_gym.make_task) explains all arguments."
         )
     objective: dict[str, Any] = {
         "signal": signal, "report": report, "noise": noise, "reward": reward
     }  # fmt: skip
     if task is not None:
-        if network_arguments or signal or report or noise or reward != "signal" or evaluator:
+        defaults = {"signal": None, "report": None, "noise": 0.0, "reward": "signal"}
+        if network_arguments or evaluator is not None or objective != defaults:
             raise TypeError(
                 "A ready task= has its own signal, report, noise, reward and evaluator: give them "
                 "when it is made."
@@ -103,7 +105,8 @@ def make_task(
     if isinstance(space, SearchSpace):
         raise TypeError("A search space object needs evaluator=, an object that evaluates it.")
     if space is not None and dataset is not None and table is None:
-        found = network_evaluator(space, dataset, evaluator or "supernet", **network_arguments)
+        named = "supernet" if evaluator is None else evaluator
+        found = network_evaluator(space, dataset, named, **network_arguments)
         return Task(found.space, found, dataset=dataset, **objective)
     if evaluator is not None:
         network_arguments["evaluator"] = evaluator

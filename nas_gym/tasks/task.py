@@ -99,7 +99,8 @@ class Task:
         self.noise = _check_noise(noise)
         if signal is None or report is None:
             defaults = evaluator.default_columns(dataset)
-            signal, report = signal or defaults[0], report or defaults[1]
+            signal = defaults[0] if signal is None else signal
+            report = defaults[1] if report is None else report
         self.signal = parse_signal(signal, evaluator) if isinstance(signal, str) else signal
         self.report = Column.parse(report, evaluator) if isinstance(report, str) else report
         self._reward = _with_best(parse_reward(reward) if isinstance(reward, str) else reward, self)
