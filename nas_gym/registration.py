@@ -100,6 +100,9 @@ def register_environments(name: str, arguments: Mapping[str, Any]) -> list[str]:
             entry_point=mode.entry_point,
             vector_entry_point=mode.vector_entry_point,
             max_episode_steps=mode.max_episode_steps,
+            # Gymnasium's wrappers would hide env.action_masks().
+            order_enforce=mode is not Mode.SEQUENTIAL,
+            disable_env_checker=mode is Mode.SEQUENTIAL,
             kwargs=dict(arguments),
         )
     return environment_ids(name)

@@ -155,8 +155,9 @@ class SequentialEnv(SearchEnv):
     NAS-Bench-Graph has five decisions: the link structure (9 choices), and four operations (9
     choices; 5 on proteins). Not every action is always valid there. `info["action_mask"]` (int8)
     marks the valid actions with 1; `env.action_masks()` returns the same mask as booleans, as
-    sb3-contrib's MaskablePPO expects. `action_space.sample()` samples valid actions only. An
-    invalid action raises `ValueError` and changes nothing.
+    sb3-contrib's MaskablePPO expects. (A wrapper of Gymnasium hides this method:
+    `env.get_wrapper_attr("action_masks")()` finds it.) `action_space.sample()` samples valid
+    actions only. An invalid action raises `ValueError` and changes nothing.
 
     ## Observation Space
     `Box(uint8)`, shape `(sum of choices + 1,)`: `(31,)` for NAS-Bench-201. The decisions so far are
@@ -243,8 +244,10 @@ class SequentialEnv(SearchEnv):
 
     ## Vectorized environment
     `gym.make_vec(id, num_envs=1024)` steps all searches in one NumPy call. It takes the argument
-    `autoreset_mode`: `AutoresetMode.NEXT_STEP` (Gymnasium's default) or `AutoresetMode.SAME_STEP`.
-    Entries of `infos` that are expensive are computed when they are first read.
+    `autoreset_mode`: `AutoresetMode.NEXT_STEP` (Gymnasium's default), `AutoresetMode.SAME_STEP` or
+    `AutoresetMode.DISABLED`. The episodes of all searches begin and end together. Therefore
+    `envs.reset(options={"reset_mask": mask})` takes a mask that selects all searches. Entries of
+    `infos` that are expensive are computed when they are first read.
 
     ## Version History
     * v0: Initial version.
@@ -260,7 +263,7 @@ class SequentialEnv(SearchEnv):
             if space.has_masks
             else Discrete(space.max_choices)
         )
-        self._depth, self._node = 0, 0
+        self._depth, self._node = self._dynamics.length, 0  # step() asks for a reset
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -287,12 +290,15 @@ class SequentialEnv(SearchEnv):
         Raises:
             TypeError: If the action is not an integer.
             ValueError: If the action is out of range or masked. The state does not change then.
-            gymnasium.error.ResetNeeded: If the architecture is complete.
+            gymnasium.error.ResetNeeded: If the architecture is complete, or before the first
+                reset.
         """
         dynamics, depth = self._dynamics, self._depth
         if depth == dynamics.length:
-            raise gym.error.ResetNeeded("The architecture is complete: call env.reset().")
+            raise gym.error.ResetNeeded("No architecture is in progress: call env.reset().")
         try:
+            if action is True or action is False:  # operator.index would accept them
+                raise TypeError
             action = operator.index(action)
         except TypeError:
             raise TypeError(f"An action is one integer, got {action!r}.") from None
@@ -315,7 +321,7 @@ class SequentialEnv(SearchEnv):
     def action_masks(self) -> NDArray[np.bool_]:
         """Return whether each action is valid now, ``(max_choices,)`` bool.
 
-        Once the architecture is complete, all actions count as valid.
+        If no architecture is in progress, all actions count as valid.
         """
         return self._dynamics.masks(self._depth, self._node)
 
@@ -329,7 +335,9 @@ class SequentialVectorEnv(SearchVectorEnv):
     Args:
         num_envs: Number of searches.
         render_mode, **task: As of :class:`SequentialEnv`.
-        autoreset_mode: ``AutoresetMode.NEXT_STEP`` or ``AutoresetMode.SAME_STEP``.
+        autoreset_mode: When an episode that has ended is followed by a new one: in the
+            ``NEXT_STEP``, in the ``SAME_STEP``, or only after a call of :meth:`reset`
+            (``DISABLED``); a :class:`gymnasium.vector.AutoresetMode`.
         max_episode_steps: Number of decisions after which every episode is truncated; ``None`` for
             no limit.
     """

@@ -30,6 +30,8 @@ SCALAR = {
         (TypeError, np.float32(1)),
         (TypeError, NAN),
         (TypeError, None),
+        (TypeError, True),
+        (TypeError, np.True_),
         (TypeError, "1"),
         (TypeError, [1]),
         (TypeError, np.array([1, 2])),
@@ -75,6 +77,7 @@ BATCH = {
         (TypeError, np.zeros(4)),
         (TypeError, None),
         (TypeError, ["a"] * 4),
+        (TypeError, [True] * 4),
         (TypeError, np.zeros(4, bool)),
         (ValueError, np.zeros(3, int)),
         (ValueError, np.zeros((4, 1), int)),
@@ -147,7 +150,7 @@ def test_masked_actions(make):
     for action in (0, SKIP, SKIP, SKIP):
         info = env.step(action)[4]
     assert info["action_mask"].tolist() == [1] * SKIP + [0]
-    assert env.unwrapped.action_masks().tolist() == [True] * SKIP + [False]
+    assert env.action_masks().tolist() == [True] * SKIP + [False]
     with pytest.raises(ValueError, match=f"Action {SKIP} .*action_masks"):
         env.step(SKIP)
     terminated, info = env.step(0)[2:5:2]
@@ -205,10 +208,13 @@ def test_step_before_reset(suffix, open_table):
             env.step(env.action_space.sample())
 
 
-def test_step_of_a_bare_population_before_reset(open_table):
+@pytest.mark.parametrize(
+    ("kind", "action"), [(SequentialEnv, 0), (PopulationEnv, np.zeros(6, int))]
+)
+def test_step_of_an_environment_without_wrappers_before_reset(kind, action, open_table):
     open_table("analog-nasbench")
     with pytest.raises(gym.error.ResetNeeded, match="reset"):
-        PopulationEnv(table="analog-nasbench", dataset="cifar10").step(np.zeros(6, int))
+        kind(table="analog-nasbench", dataset="cifar10").step(action)
 
 
 def test_step_after_the_end(make):
@@ -233,6 +239,10 @@ def test_step_after_the_end(make):
         ({"dataset": "mnist"}, KeyError, "'mnist'"),
         ({"signal": "nope"}, KeyError, "'nope'"),
         ({"report": "nope"}, KeyError, "'nope'"),
+        ({"signal": ""}, KeyError, "no metric ''. It has: baseline_accuracy"),
+        ({"report": ""}, KeyError, "no metric ''. It has: baseline_accuracy"),
+        ({"signal": " "}, KeyError, "no metric ' '"),
+        ({"reward": ""}, ValueError, "reward is 'signal'"),
         ({"signal": "nas-bench-graph-proteins:perf"}, ValueError, "do not belong together"),
     ],
 )
@@ -240,6 +250,16 @@ def test_make_with_unknown_names(make, suffix, kwargs, error, word, open_table):
     open_table("analog-nasbench")
     with pytest.raises(error, match=word):
         make(f"NB201-cifar10{suffix}-v0", **kwargs)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+def test_make_with_unknown_arguments(make, suffix):
+    """TorchRL passes frameskip, and removes it if the error has the words of Python's own."""
+    with pytest.raises(
+        TypeError, match=r"got an unexpected keyword argument 'frameskip'\. Every environment takes"
+    ):
+        make(f"NB201-cifar10{suffix}-v0", frameskip=1)
 
 
 @pytest.mark.filterwarnings("ignore:.*render_mode")  # Gymnasium warns about it, too
@@ -254,8 +274,6 @@ def test_make_with_an_unknown_render_mode(make, suffix, open_table):
 @pytest.mark.parametrize(
     ("suffix", "kwargs", "word"),
     [
-        ("", {"autoreset_mode": "Disabled"}, "NEXT_STEP or SAME_STEP"),
-        ("-alpha", {"autoreset_mode": gym.vector.AutoresetMode.DISABLED}, "NEXT_STEP or SAME_STEP"),
         ("-population", {"autoreset_mode": "nope"}, "nope"),
         ("", {"num_envs": 0}, "num_envs"),
         ("-alpha", {"num_envs": -1}, "num_envs"),

@@ -48,6 +48,29 @@ def test_maskable_ppo_takes_valid_actions_only(make, tmp_path):
     contrib.MaskablePPO.load(tmp_path / "model", env, device="cpu").learn(64)
 
 
+def test_action_masks_of_what_gym_makes(make):
+    """The environment has the method itself, and sb3-contrib's helpers find it behind wrappers."""
+    utils = pytest.importorskip("sb3_contrib.common.maskable.utils")
+    from stable_baselines3.common.monitor import Monitor
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    env = make("NBGraph-proteins-v0")
+    env.reset(seed=0)
+    env.step(0)
+    expected = [True] * 5 + [False] * 4
+    assert env.action_masks().tolist() == expected
+    for wrapped in (env, Monitor(env), gym.wrappers.TimeLimit(env, 99)):
+        assert utils.is_masking_supported(wrapped)
+        assert utils.get_action_masks(wrapped).tolist() == expected
+    envs = DummyVecEnv([lambda: Monitor(env)])
+    assert utils.is_masking_supported(envs)
+    assert utils.get_action_masks(envs).tolist() == [expected]
+    sync = gym.make_vec("NBGraph-proteins-v0", num_envs=2, vectorization_mode="sync")
+    sync.reset(seed=0)
+    assert [masks.tolist() for masks in sync.call("action_masks")] == [[True] * 9] * 2
+    assert not utils.is_masking_supported(make("NB201-cifar10-alpha-v0"))
+
+
 def test_sac_learns(make):
     env = make("NB201-cifar10-alpha-v0", max_episode_steps=40)
     stable_baselines3.SAC(
