@@ -115,19 +115,17 @@ def test_docstring_examples(module):
 
 
 @pytest.mark.parametrize("page", with_blocks(long=False))
-def test_programs(page, cache, tmp_path, monkeypatch):
+def test_programs(page, cache, tmp_path, monkeypatch, capsys):
     run_blocks(page, tmp_path, monkeypatch, long=False)
+    if page.name == "README.md":  # it prints an architecture, its reward and its regret
+        printed = capsys.readouterr().out
+        assert re.search(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\S+ \d+\.\d+ \d+\.\d+", printed)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", with_blocks(long=True))
 def test_long_programs(page, cache, tmp_path, monkeypatch):
     run_blocks(page, tmp_path, monkeypatch, long=True)
-
-
-def test_readme_prints_an_architecture(tmp_path, monkeypatch, capsys):
-    run_blocks(ROOT / "README.md", tmp_path, monkeypatch, long=False)
-    assert re.search(r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\S+ \d+\.\d+ \d+\.\d+", capsys.readouterr().out)
 
 
 # -- extending.md --------------------------------------------------------------------------------
@@ -261,7 +259,7 @@ SMALL = {
 
 @pytest.mark.parametrize("name", ["start.md", "tables.md"])
 def test_quick_command_lines_run(name, cache, tmp_path, monkeypatch, capsys):
-    run_commands(ROOT / "docs" / name, tmp_path, monkeypatch, ["envs", "data", "search"])
+    run_commands(ROOT / "docs" / name, tmp_path, monkeypatch, ["envs", "data"])
     assert capsys.readouterr().out
 
 
