@@ -1,14 +1,13 @@
-"""Hash the search history of every agent in every mode, to see whether a change keeps behaviour.
+"""Hash the search history of every agent in every mode, to show that a change keeps the behaviour.
 
-Run it before and after a refactoring, on the same machine and with the same packages
-(floating-point sums differ between processors, so that hashes cannot be compared across
-machines)::
+Run it before and after a change, on the same machine and with the same packages: floating-point
+sums, and therefore the hashes, differ between processors::
 
     python scripts/history_hashes.py before.json
     python scripts/history_hashes.py after.json --compare before.json
 
-Cases whose table is not on this machine are skipped, and named. All searches are run through the
-command line, with fixed seeds.
+All searches run through the command line, with fixed seeds. A case that fails, for example because
+its table is not on this machine, has its error message in place of a hash.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ SB3 = ("ppo", "a2c", "dqn", "maskableppo", "recurrentppo", "qrdqn", "ddpg", "td3
 ONE_SHOT = ("rsws", "darts-v1", "darts-v2", "gdas", "setn", "enas")
 SMALL = ["--set", "channels=4", "--set", "batch_size=256", "--set", "epochs=2"]
 LATENCY = "latency(column=help-latency:raspi4,target=5,weight=-0.07)"
-VOLATILE = ("agent_seconds", "training_seconds")  # entries that are measured times
+VOLATILE = ("agent_seconds", "training_seconds")  # measured times, which differ between runs
 
 
 def cases(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -69,18 +68,9 @@ def cases(folder: Path) -> Iterator[tuple[str, list[str]]]:
     small = LEARNERS["catch"]
     yield (
         "meta-train catch",
-        [
-            "meta-train",
-            "nbgraph/photo",
-            "--epochs",
-            "3",
-            "--queries",
-            "6",
-            "--out",
-            learned,
-            *small,
-        ],
-    )
+        ["meta-train", "nbgraph/photo", "--epochs", "3", "--queries", "6", "--out", learned,
+         *small],
+    )  # fmt: skip
     yield search("NBGraph-photo-v0", "catch", 15, "--pretrained", f"{learned}.safetensors", *small)
     learned = str(folder / "mpnas")
     small = [*LEARNERS["mpnas"], "--set", "steps=5"]
@@ -109,7 +99,7 @@ def cases(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def digest(out: Path) -> str:
-    """Return the sha256 of what a command wrote: a history without times, or tensors."""
+    """Return a hash of the output of a command: a history without times, or tensors."""
     from safetensors.numpy import load_file
 
     found = hashlib.sha256()
@@ -127,7 +117,7 @@ def digest(out: Path) -> str:
 
 
 def run(folder: Path, name: str, arguments: list[str], number: int) -> str:
-    """Run one case; return its hash, or the reason why there is none."""
+    """Run one case; return its hash, or its error message."""
     import nas_gym.cli
 
     if arguments[0] == "search":
@@ -145,10 +135,12 @@ def run(folder: Path, name: str, arguments: list[str], number: int) -> str:
 
 def main() -> None:
     """Write the hashes of all cases; with ``--compare``, report the differences."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--compare", type=Path)
-    parser.add_argument("--only", default="", help="Cases whose name contains this text.")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="JSON file to write")
+    parser.add_argument("--compare", type=Path, help="JSON file of an earlier run")
+    parser.add_argument("--only", default="", help="run only cases whose name contains this")
     options = parser.parse_args()
     before = json.loads(options.compare.read_text()) if options.compare else {}
     os.environ["COLUMNS"] = "200"
@@ -159,12 +151,8 @@ def main() -> None:
             if options.only not in name:
                 continue
             found[name] = run(Path(temporary), name, arguments, number)
-            mark = (
-                ""
-                if not before
-                else ("  same" if before.get(name) == found[name] else "  DIFFERENT")
-            )
-            print(f"{found[name]}  {name}{mark}", flush=True)
+            same = "same" if before.get(name) == found[name] else "DIFFERENT"
+            print(f"{found[name]}  {name}  {same if before else ''}", flush=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
     if before and any(before.get(name) != value for name, value in found.items()):
         sys.exit(1)
