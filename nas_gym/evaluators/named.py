@@ -95,7 +95,7 @@ def _supernet_evaluator(
 
     check_space(space)
     data, where = load_images(dataset, size), find_device(device)
-    found = find_supernet(space, data, where) if file is None else load_supernet(file, where)
+    found = find_supernet(space, data, where) if file is None else load_supernet(file, where, data)
     if found.plan["space"] != space:
         raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
     return SupernetEvaluator(found, data, **dict(settings))

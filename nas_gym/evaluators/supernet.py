@@ -17,14 +17,22 @@ from nas_gym.evaluators.network import (
 )
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData
-from nas_gym.networks.evaluation import NetworkScore, evaluate_network, recalibrated_batch_norm
+from nas_gym.networks.evaluation import (
+    CALIBRATION_IMAGES,
+    EVALUATION_BATCH,
+    NetworkScore,
+    evaluate_network,
+    recalibrated_batch_norm,
+    set_batch_norm_statistics,
+)
 from nas_gym.networks.supernet import Supernet
-
-_BATCH = 1000  # images per forward pass
 
 
 class SupernetEvaluator(NetworkEvaluator):
     """Accuracy of architectures with inherited weights (L2NAS, section 3.2).
+
+    ``supernet.network.subnet(genotype)`` has the same accuracy on the same images: it is
+    recalibrated with the settings of this evaluator.
 
     Metrics: ``valid_accuracy``, ``test_accuracy`` (%), ``valid_loss``, ``params`` (M) and
     ``seconds``.
@@ -46,7 +54,7 @@ class SupernetEvaluator(NetworkEvaluator):
         self,
         supernet: Supernet,
         data: ImageData,
-        calibration: int = 1000,
+        calibration: int = CALIBRATION_IMAGES,
         images: int | None = None,
     ) -> None:
         if supernet.plan["data"] != data.digest:
@@ -71,6 +79,12 @@ class SupernetEvaluator(NetworkEvaluator):
             name: DeviceImages.from_split(data, split, self.device)
             for name, split in splits.items()
         }
+        supernet.network.calibrate = partial(
+            set_batch_norm_statistics,
+            train=self._splits["train"],
+            images=calibration,
+            batch_size=EVALUATION_BATCH,
+        )
         self._scores: dict[tuple[str, int], tuple[NetworkScore, float]] = {}
         self._params: dict[int, float] = {}
 
@@ -94,9 +108,9 @@ class SupernetEvaluator(NetworkEvaluator):
             genotype = self.space.decode([index])[0]
             forward = partial(network, genotype=genotype)
             with recalibrated_batch_norm(
-                network, forward, self._splits["train"], self._calibration, _BATCH
+                network, forward, self._splits["train"], self._calibration, EVALUATION_BATCH
             ):
-                score = evaluate_network(forward, self._splits[split], _BATCH)
+                score = evaluate_network(forward, self._splits[split], EVALUATION_BATCH)
             self._scores[key] = score, time.perf_counter() - started
         return self._scores[key]
 

@@ -24,14 +24,13 @@ from nas_gym.evaluators.results_store import ResultsStore
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData
 from nas_gym.networks.device import move_to_device
-from nas_gym.networks.evaluation import NetworkScore, evaluate_network
+from nas_gym.networks.evaluation import EVALUATION_BATCH, NetworkScore, evaluate_network
 from nas_gym.networks.plans import NETWORKS, NetworkPlan
 from nas_gym.networks.training import Training
 from nas_gym.spaces import NB201Space
 from nas_gym.utils.errors import DivergedError
 from nas_gym.utils.files import explain_write_errors, read_tensors, write_atomically, write_tensors
 
-_BATCH = 1000  # images per forward pass
 _TRAINED_METRICS = ("valid_accuracy", "test_accuracy", "valid_loss", "seconds")
 """Metrics that need a training."""
 
@@ -136,7 +135,8 @@ class TrainingEvaluator(NetworkEvaluator):
             self._run_epochs(training, index, started)
             network.eval()
             valid, test = (
-                evaluate_network(network, self._splits[name], _BATCH) for name in ("valid", "test")
+                evaluate_network(network, self._splits[name], EVALUATION_BATCH)
+                for name in ("valid", "test")
             )
         except DivergedError as error:
             warnings.warn(f"{self.space.to_text([genotype])[0]}: {error}", stacklevel=2)

@@ -13,6 +13,10 @@ from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.device import halve_on_out_of_memory, mixed_precision, to_fast_layout
 from nas_gym.utils.errors import DivergedError
 
+CALIBRATION_IMAGES = 1000
+"""Training images that recalibrate batch norm by default."""
+EVALUATION_BATCH = 1000
+"""Images per forward pass of an evaluation."""
 Forward = Callable[[Tensor], Tensor]
 """Function that maps normalized images to logits."""
 
@@ -73,7 +77,7 @@ def recalibrated_batch_norm(
     Raises:
         TrainingError: If memory runs out with half the batch size, too.
     """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = _batch_norms(network)
     momenta = [norm.momentum for norm in norms]
     statistics = [(norm.running_mean, norm.running_var) for norm in norms]
     mode = network.training
@@ -91,6 +95,37 @@ def recalibrated_batch_norm(
         for norm, momentum, (mean, variance) in zip(norms, momenta, statistics, strict=True):
             norm.momentum, norm.running_mean, norm.running_var = momentum, mean, variance
         network.train(mode)
+
+
+def set_batch_norm_statistics(
+    network: nn.Module, train: DeviceImages, images: int, batch_size: int
+) -> None:
+    """Give the network of one architecture the statistics of :func:`recalibrated_batch_norm`.
+
+    In evaluation mode, it then computes the same logits as the supernet does within that context.
+
+    Args:
+        network: Network of one architecture. With ``images=0``, its batch norms have no running
+            statistics afterwards: they use those of each batch in evaluation mode, too.
+        train, images, batch_size: As of :func:`recalibrated_batch_norm`.
+
+    Raises:
+        TrainingError: If memory runs out with half the batch size, too.
+    """
+    norms = _batch_norms(network)
+    if not images:
+        for norm in norms:
+            norm.track_running_stats = False
+            norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+        return
+    with recalibrated_batch_norm(network, network, train, images, batch_size):
+        statistics = [(norm.running_mean, norm.running_var) for norm in norms]
+    for norm, (mean, variance) in zip(norms, statistics, strict=True):
+        norm.running_mean, norm.running_var = mean, variance
+
+
+def _batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 @torch.no_grad()

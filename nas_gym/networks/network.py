@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from nas_gym.networks.device import move_to_device
 from nas_gym.spaces import SearchSpace
 
 
@@ -53,6 +55,9 @@ class Network(nn.Module, ABC):
         training mode."""
         self.generator: torch.Generator | None = None
         """CPU generator of random numbers in forward passes; ``None`` uses PyTorch's global one."""
+        self.calibrate: Callable[[nn.Module], None] | None = None
+        """Function that sets the batch-norm statistics of a network that :meth:`subnet` returns;
+        trained supernets have one. ``None`` copies the statistics of this network."""
 
     def set_progress(self, progress: float) -> None:
         """Set the finished share of the training, 0 to 1; drop path depends on it."""
@@ -89,13 +94,28 @@ class Network(nn.Module, ABC):
         """
 
     def subnet(self, genotype: ArrayLike) -> Self:
-        """Return the stand-alone network of an architecture, with copies of this one's weights."""
+        """Return the stand-alone network of an architecture, with copies of this one's weights.
+
+        The running statistics of a supernet average over many architectures. The network of a
+        trained supernet therefore gets statistics of its own from training images, as in
+        evaluations: in evaluation mode, it has the accuracy that searches report.
+
+        Args:
+            genotype: Architecture, ``(num_decisions,)``.
+
+        Raises:
+            MissingDataError: If the images of a trained supernet are not known; see
+                :func:`nas_gym.networks.supernet.load_supernet`.
+        """
         own = self.state_dict()
         with torch.random.fork_rng(devices=[]):  # initial weights are overwritten below
             network = type(self)(**self.settings, genotype=genotype)
         network.load_state_dict({name: own[name] for name in network.state_dict()})
         weights = next(self.parameters())
-        return network.to(weights.device, weights.dtype).train(self.training)
+        network = move_to_device(network.to(weights.dtype), weights.device).train(self.training)
+        if self.calibrate is not None:
+            self.calibrate(network)
+        return network
 
     def resolve_genotype(self, genotype: ArrayLike | None) -> tuple[int, ...]:
         """Return the genotype of a forward pass.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +15,18 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
+from torch import nn
 
 from nas_gym.networks.batches import DeviceImages
-from nas_gym.networks.data import ImageData, load_images
+from nas_gym.networks.data import DATA_SETS, ImageData, load_images
 from nas_gym.networks.device import move_to_device
-from nas_gym.networks.evaluation import evaluate_network, recalibrated_batch_norm
+from nas_gym.networks.evaluation import (
+    CALIBRATION_IMAGES,
+    EVALUATION_BATCH,
+    evaluate_network,
+    recalibrated_batch_norm,
+    set_batch_norm_statistics,
+)
 from nas_gym.networks.network import Network
 from nas_gym.networks.plans import NETWORKS, NetworkPlan, supernet_plan
 from nas_gym.networks.progress import EpochCallback, progress_bar
@@ -28,7 +36,6 @@ from nas_gym.utils.files import explain_write_errors, read_tensors, write_tensor
 
 _VALIDATED_ARCHITECTURES = 4  # after each epoch
 _VALIDATION_IMAGES = 2000
-_EVALUATION_BATCH = 1000
 TRAINED_ON_DEMAND = ("digits",)
 """Data sets whose supernets :func:`find_supernet` trains if they are missing (one or two
 minutes)."""
@@ -121,7 +128,18 @@ def _train(
         if time.monotonic() - written > seconds or training.epoch == plan.training.epochs:
             _save(path, training, plan, best)
             written = time.monotonic()
+    network.calibrate = _calibration(data, device)
     return Supernet(network, plan.describe(), best)
+
+
+def _calibration(data: ImageData, device: torch.device) -> Callable[[nn.Module], None]:
+    """Return the function that recalibrates batch norm with the images of a data set."""
+    return partial(
+        set_batch_norm_statistics,
+        train=DeviceImages.from_split(data, data.train.first(CALIBRATION_IMAGES), device),
+        images=CALIBRATION_IMAGES,
+        batch_size=EVALUATION_BATCH,
+    )
 
 
 def _validate(
@@ -132,8 +150,8 @@ def _validate(
     accuracy = []
     for genotype in network.space.sample(_VALIDATED_ARCHITECTURES, np.random.default_rng(seed)):
         forward = partial(network, genotype=genotype)
-        with recalibrated_batch_norm(network, forward, train, 0, _EVALUATION_BATCH):
-            accuracy.append(evaluate_network(forward, valid, _EVALUATION_BATCH).accuracy)
+        with recalibrated_batch_norm(network, forward, train, 0, EVALUATION_BATCH):
+            accuracy.append(evaluate_network(forward, valid, EVALUATION_BATCH).accuracy)
     return np.array(accuracy)
 
 
@@ -172,12 +190,14 @@ def _read(path: Path) -> dict[str, Any]:
     return arrays
 
 
-def load_supernet(path: Path, device: torch.device) -> Supernet:
+def load_supernet(path: Path, device: torch.device, data: ImageData | None = None) -> Supernet:
     """Return a trained supernet from its file.
 
     Args:
         path: File that :func:`train_supernet` wrote.
         device: Device of the network.
+        data: Images that the supernet was trained on, which ``network.subnet(genotype)`` needs. By
+            default, they are looked for when it is called, among the data sets by name.
 
     Raises:
         MissingDataError: If there is no such file, or its training is not finished.
@@ -205,7 +225,26 @@ def load_supernet(path: Path, device: torch.device) -> Supernet:
         network.load_state_dict(tensors_with_prefix(arrays, "network/"))
     except RuntimeError as error:
         raise DamagedDataError(f"{path} lacks weights of its network: {error}") from error
-    return Supernet(move_to_device(network, device).eval(), plan, best)
+    network = move_to_device(network, device).eval()
+    if data is None:
+        network.calibrate = partial(_find_images_and_calibrate, plan["data"], device)
+    else:
+        network.calibrate = _calibration(data, device)
+    return Supernet(network, plan, best)
+
+
+def _find_images_and_calibrate(digest: str, device: torch.device, network: nn.Module) -> None:
+    """Recalibrate batch norm with the data set that has a digest, one of :data:`DATA_SETS`."""
+    for name in DATA_SETS:
+        with suppress(DataError):
+            data = load_images(name)
+            if data.digest == digest:
+                _calibration(data, device)(network)
+                return
+    raise MissingDataError(
+        "subnet() recalibrates batch norm with training images, and those of this supernet are "
+        "not known. Load it with load_supernet(path, device, data=load_images(folder, size))."
+    )
 
 
 # -- cache ----------------------------------------------------------------------------------------
@@ -254,9 +293,9 @@ def find_supernet(space: str, data: ImageData, device: torch.device) -> Supernet
                 f"train-supernet {space} {data.name}` (hours on a GPU), or give a file of your own "
                 "with supernet=."
             )
-        return load_supernet(path, device)
+        return load_supernet(path, device, data)
     with suppress(MissingDataError):  # try without a lock first: the folder may be read-only
-        return load_supernet(path, device)
+        return load_supernet(path, device, data)
     with progress_bar(f"supernet of {space} on {data.name}", plan.training.epochs) as on_epoch:
         train_supernet(plan, data, path, device, on_epoch)
-    return load_supernet(path, device)
+    return load_supernet(path, device, data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,12 @@ from evaluators.helpers import drawn, values_at
 from nas_gym.evaluators import supernet as supernet_evaluators
 from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.networks import data
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.evaluation import evaluate_network
 from nas_gym.networks.supernet import load_supernet
 from nas_gym.spaces import NB201Space
+from nas_gym.utils.errors import MissingDataError
+from nas_gym.utils.files import read_tensors, write_tensors
 
 CPU = torch.device("cpu")
 DIGITS = data.load_images("digits")
@@ -62,6 +68,38 @@ def test_scores_of_inherited_weights(inheriting):
     )
     count = sum(each.numel() for each in alone.parameters()) / 1e6
     assert values_at(inheriting, "params", np.array([index]))[0] == pytest.approx(count)
+
+
+@pytest.mark.parametrize("calibration", [0, 300, 1000])
+def test_a_subnet_has_exactly_the_accuracy_of_the_evaluator(inheriting, calibration):
+    found = SupernetEvaluator(inheriting.supernet, DIGITS, calibration)
+    splits = {name: DeviceImages.from_split(DIGITS, each, CPU)
+              for name, each in DIGITS.splits.items()}  # fmt: skip
+    for genotype in found.space.sample(3, np.random.default_rng(1)):
+        alone = found.supernet.network.subnet(genotype)
+        assert not alone.training
+        for name in ("valid", "test"):
+            (reported,) = found.values(f"{name}_accuracy", genotype[None])
+            assert evaluate_network(alone, splits[name], 1000).accuracy == reported
+
+
+@pytest.mark.parametrize("given", [None, DIGITS])
+def test_a_subnet_of_a_loaded_supernet_has_the_accuracy_that_searches_report(given, supernet_files):
+    genotype = np.array([3, 1, 2, 0, 4, 3])
+    alone = load_supernet(supernet_files["NB201"], CPU, given).network.subnet(genotype)
+    evaluator = SupernetEvaluator(load_supernet(supernet_files["NB201"], CPU), DIGITS)
+    valid = DeviceImages.from_split(DIGITS, DIGITS.valid, CPU)
+    (reported,) = evaluator.values("valid_accuracy", genotype[None])
+    assert evaluate_network(alone, valid, 1000).accuracy == reported
+
+
+def test_a_subnet_needs_the_images_of_its_supernet(supernet_files, tmp_path):
+    arrays = read_tensors(supernet_files["NB201"])
+    plan = json.loads(str(arrays["plan"])) | {"data": "0" * 64}
+    write_tensors(tmp_path / "other.safetensors", arrays | {"plan": np.array(json.dumps(plan))})
+    network = load_supernet(tmp_path / "other.safetensors", CPU).network
+    with pytest.raises(MissingDataError, match=r"data=load_images\("):
+        network.subnet([3, 1, 2, 0, 4, 3])
 
 
 def test_values_are_remembered(inheriting, evaluated):
