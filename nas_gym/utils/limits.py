@@ -1,7 +1,8 @@
 """Limits on the content that is read from files of others.
 
 A small file can unpack to a size that fills the memory or the disk. The package unpacks at most
-2 GiB of one file. The environment variable ``NAS_GYM_MAX_BYTES`` sets another limit.
+2 GiB of one file, and decodes images of at most 64 megapixels. The environment variables
+``NAS_GYM_MAX_BYTES`` and ``NAS_GYM_MAX_PIXELS`` set other limits.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from nas_gym.utils.errors import DataError
 
 VARIABLE = "NAS_GYM_MAX_BYTES"
 DEFAULT_BYTES = 2 * 2**30
+PIXELS_VARIABLE = "NAS_GYM_MAX_PIXELS"
+DEFAULT_PIXELS = 64 * 2**20
 
 
 def max_bytes() -> int:
@@ -20,12 +23,25 @@ def max_bytes() -> int:
     Raises:
         DataError: If ``NAS_GYM_MAX_BYTES`` is not a positive whole number.
     """
-    text = os.environ.get(VARIABLE, "")
+    return _limit(VARIABLE, DEFAULT_BYTES, "bytes")
+
+
+def max_pixels() -> int:
+    """Return the largest number of pixels that an image may have.
+
+    Raises:
+        DataError: If ``NAS_GYM_MAX_PIXELS`` is not a positive whole number.
+    """
+    return _limit(PIXELS_VARIABLE, DEFAULT_PIXELS, "pixels")
+
+
+def _limit(variable: str, default: int, unit: str) -> int:
+    text = os.environ.get(variable, "")
     if not text:
-        return DEFAULT_BYTES
+        return default
     if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) == 0:
         raise DataError(
-            f"{VARIABLE} is {text!r:.60}. A number of bytes was expected, such as {DEFAULT_BYTES}."
+            f"{variable} is {text!r:.60}. A number of {unit} was expected, such as {default}."
         )
     return int(text)
 
@@ -47,4 +63,23 @@ def check_unpacked_size(size: int, name: str, packed: int = 0) -> None:
             f"{name} unpacks to {size:,} bytes or more; at most {limit:,} are read, so that a "
             "small file cannot fill the memory. If you trust the file, raise the limit: set the "
             f"environment variable {VARIABLE}={size} or higher."
+        )
+
+
+def check_pixels(width: int, height: int, name: str) -> None:
+    """Raise an error if an image is too large to be decoded.
+
+    Args:
+        width, height: Size of the image in pixels, as its header states it.
+        name: Name of the image, for the message.
+
+    Raises:
+        DataError: If the image is larger than the limit; the message says how to raise it.
+    """
+    limit = max_pixels()
+    if width * height > limit:
+        raise DataError(
+            f"{name} has {width:,} x {height:,} pixels; images of at most {limit:,} pixels are "
+            "decoded, so that a small file cannot fill the memory. If you trust the file, raise "
+            f"the limit: set the environment variable {PIXELS_VARIABLE}={width * height} or higher."
         )

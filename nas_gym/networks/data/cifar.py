@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from nas_gym.networks.data.images import ImageData, Split, from_published_splits
 from nas_gym.tables.sources import pickles
 from nas_gym.utils.download import RemoteFile
-from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.errors import DamagedDataError, DataError
+from nas_gym.utils.limits import check_unpacked_size
 
 _SITE = "https://www.cs.toronto.edu/~kriz"
 _SHAPE = (3, 32, 32)
@@ -110,14 +111,20 @@ def read_cifar(path: Path, archives: CIFARArchives) -> ImageData:
 
 def _members(path: Path) -> dict[str, bytes]:
     """Return the content of each file of an archive, by its name without folders."""
-    found = {}
+    found, total = {}, 0
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise DamagedDataError(f"{path} is not a file. Get it from {_SITE}/cifar.html.")
     try:
         with tarfile.open(path) as archive:
             for member in archive:
+                total += member.size
+                check_unpacked_size(total, str(path))
                 file = archive.extractfile(member) if member.isfile() else None
                 if file is not None:
                     found[PurePosixPath(member.name).name] = file.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive can raise any error
         raise DamagedDataError(
             f"{path} could not be read: {error}. Delete it and get it again from "
             f"{_SITE}/cifar.html."
@@ -131,8 +138,8 @@ def _read_pickle(content: bytes, name: str, archives: CIFARArchives) -> Split:
         return _split(
             np.asarray(batch[b"data"], np.uint8), np.array(batch[archives.labels], np.int64)
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedDataError(f"{name} is no batch of {archives.name}: {error!r}.") from error
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        raise DamagedDataError(f"{name} is no batch of {archives.name}: {error!r:.200}.") from error
 
 
 def _read_binary(content: bytes, name: str, archives: CIFARArchives) -> Split:
@@ -146,11 +153,18 @@ def _read_binary(content: bytes, name: str, archives: CIFARArchives) -> Split:
 
 
 def _split(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
+    if labels.ndim != 1:
+        raise ValueError(f"labels have shape {labels.shape}")
     return Split(pixels.reshape(len(labels), *_SHAPE), labels)
 
 
 def _classes(content: bytes, name: str, archives: CIFARArchives, binary: bool) -> tuple[str, ...]:
-    if binary:
-        return tuple(content.decode().split())
-    names = pickles.load_pickle(content, pickles.NUMPY, name, encoding="bytes")[archives.classes[0]]
-    return tuple(each.decode() for each in names)
+    try:
+        if binary:
+            return tuple(content.decode().split())
+        found = pickles.load_pickle(content, pickles.NUMPY, name, encoding="bytes")
+        return tuple(each.decode() for each in found[archives.classes[0]])
+    except (AttributeError, LookupError, TypeError, UnicodeDecodeError) as error:
+        raise DamagedDataError(
+            f"{name} holds no class names of {archives.name}: {error!r:.200}."
+        ) from error

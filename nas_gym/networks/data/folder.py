@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,16 +15,26 @@ from typing import Protocol
 import numpy as np
 
 from nas_gym.networks.data.images import Pixels, Split
-from nas_gym.utils.errors import DamagedDataError, MissingDataError
+from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
+from nas_gym.utils.limits import check_pixels, check_unpacked_size
 
-_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".webp"}
+_FORMATS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".ppm": "PPM",
+    ".webp": "WEBP",
+}  # fmt: skip
+"""Formats in Pillow by the endings of files. Pillow's other formats are never tried: its plugin for
+EPS starts Ghostscript."""
 
 
 class _Files(Protocol):
     def names(self) -> list[str]:
         """Return the names of all files, and those of folders with a slash at the end."""
 
-    def read(self, name: str) -> bytes: ...
+    def check_size(self, names: list[str]) -> None:
+        """Raise an error if files unpack to much more than the size of the zip file."""
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file, after its size was checked."""
 
 
 class _Folder:
@@ -35,8 +47,18 @@ class _Folder:
             for path in self._path.rglob("*")
         ]
 
+    def check_size(self, names: list[str]) -> None:
+        """Do nothing: files of a folder are not packed."""
+
     def read(self, name: str) -> bytes:
-        return (self._path / name).read_bytes()
+        path = self._path / name
+        try:
+            if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+                raise DamagedDataError(f"{path} is not a regular file.")
+            check_unpacked_size(path.stat().st_size, str(path))
+            return path.read_bytes()
+        except OSError as error:
+            raise DamagedDataError(f"{path} could not be read: {error.strerror}.") from error
 
 
 class _Zip:
@@ -46,10 +68,20 @@ class _Zip:
     def names(self) -> list[str]:
         return self._file.namelist()
 
+    def check_size(self, names: list[str]) -> None:
+        members = [self._file.getinfo(name) for name in names]
+        packed = sum(member.compress_size for member in members)
+        unpacked = sum(member.file_size for member in members)
+        check_unpacked_size(unpacked, str(self._file.filename), 2 * packed)
+
     def read(self, name: str) -> bytes:
+        member = self._file.getinfo(name)
+        check_unpacked_size(member.file_size, f"{name} in {self._file.filename}")
         try:
-            return self._file.read(name)
-        except RuntimeError as error:  # encrypted, or an unsupported compression
+            with self._file.open(member) as file:
+                # a wrong size in the header cannot unpack more than this
+                return file.read(member.file_size)
+        except (RuntimeError, OSError, lzma.LZMAError) as error:  # encrypted, or damaged
             raise DamagedDataError(f"{name} in {self._file.filename}: {error}.") from error
 
 
@@ -58,13 +90,17 @@ def _open(path: Path) -> Iterator[_Files]:
     if path.is_dir():
         yield _Folder(path)
         return
-    if not path.exists():
+    if not os.path.exists(path):
         raise MissingDataError(f"There is no folder or zip file {path}.")
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise DamagedDataError(f"{path} is neither a folder nor a zip file.")
     try:
         with zipfile.ZipFile(path) as file:
             yield _Zip(file)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DamagedDataError(f"{path} is not a whole zip file: {error}.") from error
+    except OSError as error:
+        raise DataError(f"{path} could not be read: {error.strerror or error}.") from error
 
 
 def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple[str, ...]]:
@@ -82,6 +118,8 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
         MissingDataError: If there is no such file, or it holds no images.
         DamagedDataError: If the file is no zip file, if an image cannot be read, if images differ
             in size and no ``size`` is given, or if a class folder is empty.
+        DataError: If an image has more pixels, or all images together have more bytes, than
+            :mod:`nas_gym.utils.limits` allows.
     """
     with _open(path) as files:
         found = files.names()
@@ -89,14 +127,20 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
         if not names:
             raise MissingDataError(
                 f"{path} holds no images. Put them at <class>/<image>, with one of the endings "
-                f"{', '.join(sorted(_ENDINGS))}."
+                f"{', '.join(sorted(_FORMATS))}."
             )
         if empty := _empty_classes(found, names):
             raise DamagedDataError(
                 f"{path} has no images of class {', '.join(empty)}. Delete empty folders."
             )
         classes = sorted({PurePosixPath(name).parent.name for name in names})
-        images = [_image(files.read(name), f"{name} in {path}", size) for name in names]
+        files.check_size(names)
+        images, total = [], 0
+        for name in names:
+            image = _image(files.read(name), f"{name} in {path}", size)
+            total += image.nbytes
+            check_unpacked_size(total, f"The images in {path}")
+            images.append(image)
     if any(len(image) == 3 for image in images):
         images = [np.broadcast_to(image, (3, *image.shape[1:])) for image in images]
     shapes = {image.shape for image in images}
@@ -112,7 +156,7 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
 
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
-    is_file = path.suffix.lower() in _ENDINGS and not name.endswith("/")
+    is_file = path.suffix.lower() in _FORMATS and not name.endswith("/")
     return is_file and bool(path.parent.name) and not _is_hidden(path)
 
 
@@ -133,14 +177,30 @@ def _empty_classes(found: list[str], images: list[str]) -> list[str]:
 def _image(content: bytes, name: str, size: int | None) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
+    formats = tuple(set(_FORMATS.values()))
     try:
-        with Image.open(BytesIO(content)) as file:
+        with _without_pixel_limit(), Image.open(BytesIO(content), formats=formats) as file:
+            check_pixels(*file.size, name)  # before the pixels are decoded
             image = file.convert("L" if file.mode in ("1", "L") else "RGB")
     except UnidentifiedImageError as error:
         raise DamagedDataError(f"{name} could not be read as an image: no known format.") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged image can raise any error
         raise DamagedDataError(f"{name} could not be read as an image: {error}.") from error
     if size is not None:
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image, np.uint8)
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+
+
+@contextmanager
+def _without_pixel_limit() -> Iterator[None]:
+    """Disable Pillow's own limit, which cannot be raised by an option."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

@@ -51,7 +51,9 @@ def _read(path: Path) -> Split:
         batch = {k.decode() if isinstance(k, bytes) else k: value for k, value in batch.items()}
         labels = np.array(batch["labels"], np.int64) - 1
         images = np.asarray(batch["data"], np.uint8).reshape(len(labels), 3, 16, 16)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DamagedDataError(f"{path} is no file of ImageNet16: {error!r}.") from error
+        if labels.ndim != 1:
+            raise ValueError(f"labels have shape {labels.shape}")
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise DamagedDataError(f"{path} is no file of ImageNet16: {error!r:.200}.") from error
     kept = labels < CLASSES
     return Split(images[kept], labels[kept])

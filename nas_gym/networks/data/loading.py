@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
 from nas_gym.networks.data.images import ImageData, from_published_splits, split_by_class
 from nas_gym.utils.errors import MissingDataError
+from nas_gym.utils.limits import check_pixels
 
 DATA_SETS = ("digits", "cifar10", "cifar100", "ImageNet16-120")
 """Names of the data sets that :func:`load_images` knows."""
@@ -51,10 +53,14 @@ def load_images(name: str, size: int | None = None) -> ImageData:
             they keep their size.
 
     Raises:
-        ValueError: If ``size`` is below 1, or is given for a data set of :data:`DATA_SETS`.
+        ValueError: If the name is empty, if ``size`` is below 1, or if it is given for a data set
+            of :data:`DATA_SETS`.
         MissingDataError: If the data set is not on this machine.
         DamagedDataError: If a file cannot be read, or a class has no images.
+        DataError: If images are larger than :mod:`nas_gym.utils.limits` allows.
     """
+    if not name:
+        raise ValueError(f"Name the images: {', '.join(DATA_SETS)}, or a folder or zip file.")
     if size is not None and name in DATA_SETS:
         raise ValueError(
             f"The images of {name} have a fixed size. Leave size out, or give a folder of images."
@@ -118,13 +124,15 @@ def _load_imagenet16() -> ImageData:
 def _load_folder(path: Path, size: int | None) -> ImageData:
     from nas_gym.networks.data.folder import read_image_folder
 
-    if not path.exists():
+    if not os.path.exists(path):
         raise MissingDataError(
             f"{str(path)!r} is neither a data set ({', '.join(DATA_SETS)}) nor a folder or zip "
             "file of images."
         )
-    if size is not None and size < 1:
-        raise ValueError(f"size is at least 1 pixel, got {size}.")
+    if size is not None:
+        if size < 1:
+            raise ValueError(f"size is at least 1 pixel, got {size}.")
+        check_pixels(size, size, f"size={size}: a scaled image")
     whole, classes = read_image_folder(path, size)
     rows = split_by_class(whole.labels, (0.5, 0.25, 0.25))
     train, valid, test = (whole.part(each) for each in rows)
