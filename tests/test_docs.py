@@ -134,6 +134,11 @@ EXTENDING = ROOT / "docs" / "extending.md"
 PROGRAMS = {file: code for _, _, file, code in python_blocks(EXTENDING) if file}
 
 
+@pytest.mark.parametrize("file", PROGRAMS)
+def test_programs_of_extending_show_their_file_names(file):
+    assert PROGRAMS[file].startswith(f"# {file}\n")
+
+
 @pytest.fixture
 def extending(tmp_path):
     """Return a function that runs Python in a folder with the programs of extending.md.
@@ -169,7 +174,8 @@ def extending(tmp_path):
 
 
 def test_agent_has_at_most_15_lines():
-    assert len([line for line in PROGRAMS["climber.py"].splitlines() if line.strip()]) <= 15
+    _, *lines = PROGRAMS["climber.py"].splitlines()  # without the file's name
+    assert len([line for line in lines if line.strip()]) <= 15
 
 
 @pytest.mark.parametrize("file", ["skips.py", "mlps.py", "use_prior.py"])
