@@ -11,7 +11,6 @@ seconds (a2c) to a minute (tqc).
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -21,12 +20,20 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-import nas_gym
+import nas_gym  # noqa: F401 (registers the environments)
 from nas_gym.agents import RandomSearch
-from nas_gym.agents.sb3.models import ALGORITHMS, run_sb3_search
+from nas_gym.agents.sb3.models import (
+    ALGORITHMS,
+    DEFAULT_ENTRY,
+    HYPERPARAMS,
+    read_hyperparams,
+    run_sb3_search,
+)
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.recording import RecordVectorSearch
-from nas_gym.registration import Mode, in_mode
+from nas_gym.registration import BUILT_IN, Mode, in_mode
+from nas_gym.spaces import SearchSpace
+from nas_gym.spaces.registry import build_whole_space, find_space_class
 
 # the result pages report accuracy on the image data sets, and other graph data sets
 TASKS: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -44,8 +51,11 @@ TASKS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 BUDGETS = np.array([250, 500, 1000])
 """Numbers of queries after which the regret counts."""
 
-HEADER = "# Found by scripts/tune_sb3.py; keys as in RL Baselines3 Zoo.\n"
-HYPERPARAMS = Path(nas_gym.__file__).parent / "agents" / "sb3" / "hyperparams"
+HEADER = (
+    "# Found by scripts/tune_sb3.py, in the format of RL Baselines3 Zoo.\n"
+    "# n_timesteps, which rl_zoo3.train uses, is the number of steps of 500 queries.\n"
+)
+QUERIES = 500
 
 
 def on_policy(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
@@ -172,15 +182,54 @@ def tune(name: str, family: str, num_trials: int, num_seeds: int) -> dict[str, A
     return dict(study.best_trial.user_attrs["settings"])
 
 
+def searchable_ids(name: str) -> list[str]:
+    """Return the IDs of the built-in environments that an algorithm can search."""
+    algorithm = ALGORITHMS[name]
+    needs_masks = algorithm.mode is Mode.SEQUENTIAL and not algorithm.masks
+    return [
+        f"{task}{algorithm.mode.value}-v0"
+        for task in BUILT_IN
+        if not needs_masks or not family_space(task).has_masks
+    ]
+
+
+def family_space(name: str) -> SearchSpace:
+    """Return the whole search space of the family that begins the name of a task."""
+    return build_whole_space(find_space_class(name.partition("-")[0]))
+
+
+def entries(name: str, families: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the content of an algorithm's file: hyper-parameters by environment ID.
+
+    Args:
+        name: Name of the algorithm.
+        families: Hyper-parameters by family. NB201's are those of families that were not tuned.
+    """
+
+    def entry(family: str) -> dict[str, Any]:
+        is_sequential = ALGORITHMS[name].mode is Mode.SEQUENTIAL
+        steps = family_space(family).num_decisions if is_sequential else 1
+        tuned = families.get(family, families["NB201"])
+        return {"n_timesteps": QUERIES * steps, **tuned}
+
+    # equal entries are one object, which YAML writes once
+    distinct: list[dict[str, Any]] = []
+    found = {DEFAULT_ENTRY: "NB201"} | {each: each.split("-")[0] for each in searchable_ids(name)}
+    for family in dict.fromkeys(found.values()):
+        if entry(family) not in distinct:
+            distinct.append(entry(family))
+    return {key: distinct[distinct.index(entry(family))] for key, family in found.items()}
+
+
 def save(algorithm: str, family: str, settings: dict[str, Any]) -> None:
     """Write the hyper-parameters for a family to the file of the algorithm."""
-    path = HYPERPARAMS / f"{algorithm}.yml"
-    families = yaml.safe_load(path.read_text()) if path.exists() else {}
+    families = {each: read_hyperparams(algorithm, space=each) for each in TASKS}
     families[family] = {
         key: float(f"{value:.2g}") if isinstance(value, float) else value
         for key, value in settings.items()
     }
-    path.write_text(HEADER + yaml.safe_dump(families, sort_keys=False))
+    content = yaml.safe_dump(entries(algorithm, families), sort_keys=False)
+    (HYPERPARAMS / f"{algorithm}.yml").write_text(HEADER + content)
 
 
 def main() -> None:

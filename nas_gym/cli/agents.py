@@ -41,6 +41,7 @@ def _list_agents() -> None:
             continue
         where = "every environment" if agent.is_function else agent.agent_class.searches_in
         preset = "Preset with the settings of the paper. " if agent.config else ""
+        preset += f"{agent.note} " if agent.note else ""
         grid.add_row(name, where, preset + _summary_of(agent.target))
     for name, algorithm in ALGORITHMS.items():
         where = f"{algorithm.mode.name.lower()} mode"
@@ -71,11 +72,11 @@ def _describe_agent(name: str) -> None:
         algorithm = ALGORITHMS[name]
         console.print(
             f"{name}: {algorithm.name} of {algorithm.module}, in {algorithm.mode.name.lower()} "
-            "mode. Settings: the arguments of its class. Tuned values for NB201:",
+            "mode. Settings: the arguments of its class. Tuned values:",
             markup=False,
         )
         grid = make_grid("setting", "value")
-        for hyperparam, value in read_hyperparams(name, "NB201").items():
+        for hyperparam, value in read_hyperparams(name).items():
             grid.add_row(hyperparam, str(value))
         console.print(grid)
         return

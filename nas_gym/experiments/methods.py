@@ -72,8 +72,13 @@ class SearchMethod(ABC):
         self.settings = dict(settings)
 
     @abstractmethod
-    def all_settings(self, task: Task) -> dict[str, Any]:
-        """Return all settings, with the defaults that the method has on a task."""
+    def all_settings(self, env: str, task: Task) -> dict[str, Any]:
+        """Return all settings, with the defaults that the method has in an environment.
+
+        Args:
+            env: Environment ID.
+            task: Task of the environment.
+        """
 
     @abstractmethod
     def check_environment(self, env: str, env_arguments: Mapping[str, Any]) -> None:
@@ -111,7 +116,7 @@ class AgentMethod(SearchMethod):
                          *self.agent_class.packages]  # fmt: skip
         self.modules = ["torch"] if self.agent_class.uses_torch else []
 
-    def all_settings(self, task: Task) -> dict[str, Any]:
+    def all_settings(self, env: str, task: Task) -> dict[str, Any]:
         """Return the settings as :class:`nas_gym.agents.AgentConfig` holds them."""
         return asdict(self.config)
 
@@ -186,9 +191,10 @@ class SB3Method(SearchMethod):
         super().__init__(name, settings)
         check_hyperparams(name, settings)
 
-    def all_settings(self, task: Task) -> dict[str, Any]:
-        """Return the tuned hyper-parameters for the task's search space, and the given ones."""
-        return read_hyperparams(self.name, task.space.name) | self.settings
+    def all_settings(self, env: str, task: Task) -> dict[str, Any]:
+        """Return the tuned hyper-parameters for the environment, and the given ones."""
+        tuned = read_hyperparams(self.name, self.searched_env(env), task.space.name)
+        return tuned | self.settings
 
     def searched_env(self, env: str) -> str:
         """Return the ID in sequential or alpha mode, whichever the algorithm needs."""
@@ -234,7 +240,7 @@ class FunctionMethod(SearchMethod):
                 f"{''.join(f', {setting}' for setting in settings)}): {error}."
             ) from None
 
-    def all_settings(self, task: Task) -> dict[str, Any]:
+    def all_settings(self, env: str, task: Task) -> dict[str, Any]:
         """Return the default values of further arguments, and the given ones."""
         parameters = list(inspect.signature(self.function).parameters.values())[3:]
         defaults = {p.name: p.default for p in parameters if p.default is not p.empty}

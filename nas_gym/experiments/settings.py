@@ -97,7 +97,7 @@ class SearchSettings:
             "env_arguments": {
                 name: _describe_argument(value) for name, value in self.env_arguments.items()
             },
-            "agent_settings": method.all_settings(task),
+            "agent_settings": method.all_settings(self.env, task),
             "searched_env": method.searched_env(self.env),
             "task": task.describe(),
             "versions": {

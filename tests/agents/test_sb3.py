@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+import yaml
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
@@ -20,6 +24,8 @@ from nas_gym.agents.sb3.models import (
 )
 from nas_gym.agents.sb3.rewards import RankRewards
 from nas_gym.agents.sb3.vec_env import SearchVecEnv
+from nas_gym.experiments.methods import find_method
+from nas_gym.registration import BUILT_IN, Mode
 
 torch.set_num_threads(1)
 
@@ -144,9 +150,12 @@ def test_an_algorithm_without_masks_is_refused():
 
 def test_hyperparameters():
     for name in ALGORITHMS:
-        settings = read_hyperparams(name, "NB201")
+        settings = read_hyperparams(name, "NB201-cifar10-v0")
         assert settings["policy"].startswith("Mlp")
-        assert read_hyperparams(name, "a space of one's own") == settings
+        assert read_hyperparams(name, "Own-v0", "a space of one's own") == settings
+        assert "n_timesteps" not in settings
+    own = read_hyperparams("maskableppo", "Own-v0", "NBGraph")
+    assert own == read_hyperparams("maskableppo", "NBGraph-cora-v0") != settings
     model = make_model("ppo", "NB201-cifar10-v0", n_envs=2, n_steps=6, batch_size=12, seed=0)
     assert (model.n_envs, model.n_steps) == (2, 6)
     with pytest.raises(KeyError, match="ppo, a2c"):
@@ -158,6 +167,44 @@ def test_hyperparameters():
     wrapper = "stable_baselines3.common.vec_env.VecNormalize"
     model = make_model("ppo", "NB201-cifar10-v0", vec_env_wrapper=wrapper)
     assert type(model.get_env()).__name__ == "VecNormalize"
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_rl_zoo_finds_hyperparameters_of_every_built_in_environment(name):
+    algorithm = ALGORITHMS[name]
+    entries = yaml.safe_load((sb3.HYPERPARAMS / f"{name}.yml").read_text())
+    ids = {f"{task}{algorithm.mode.value}-v0" for task in BUILT_IN}
+    if algorithm.mode is Mode.SEQUENTIAL and not algorithm.masks:
+        ids = {each for each in ids if each.startswith("NB201-")}
+    assert entries.keys() == {"default", *ids}
+    assert ids <= gym.registry.keys()
+    for each in entries.values():
+        assert each["n_timesteps"] % 500 == 0  # rl_zoo3.train raises a KeyError without it
+        sb3.check_hyperparams(name, {k: v for k, v in each.items() if k != "n_timesteps"})
+
+
+def test_a_model_uses_the_entry_of_its_id(tmp_path, monkeypatch):
+    entries = {
+        "default": {"n_timesteps": 1, "n_steps": 6, "batch_size": 6},
+        "NB201-cifar100-v0": {"n_timesteps": 1, "n_steps": 12, "batch_size": 6},
+    }
+    (tmp_path / "ppo.yml").write_text(yaml.safe_dump(entries))
+    monkeypatch.setattr(sb3, "HYPERPARAMS", tmp_path)
+    task = gym.make("NB201-cifar10-v0").unwrapped.task
+    found = find_method("ppo", {}).all_settings("NB201-cifar100-alpha-v0", task)
+    assert found["n_steps"] == 12
+    assert make_model("ppo", "NB201-cifar10-alpha-v0").n_steps == 12  # same search space
+
+
+def test_rl_zoo_trains(tmp_path):
+    pytest.importorskip("rl_zoo3")
+    for name, env in (("ppo", "NB201-cifar10-v0"), ("td3", "NB201-cifar10-alpha-v0")):
+        command = [sys.executable, "-m", "rl_zoo3.train", "--algo", name, "--env", env]
+        command += ["--conf-file", str(sb3.HYPERPARAMS / f"{name}.yml"), "--gym-packages"]
+        command += ["nas_gym", "-n", "200", "-f", str(tmp_path), "--device", "cpu"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / name / f"{env}_1" / f"{env}.zip").is_file()
 
 
 def test_a_model_continues_its_recorded_search(tmp_path):

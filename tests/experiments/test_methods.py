@@ -302,8 +302,8 @@ def test_agents_listed_twice(folder):
 def test_functions_say_which_settings_they_have(folder):
     method = find_method("climbers:climb", {"pause": 0.5})
     task = gym.make(ENV).unwrapped.task
-    assert method.all_settings(task) == {"pause": 0.5}
-    assert find_method("climbers:climb", {}).all_settings(task) == {"pause": 0.0}
+    assert method.all_settings(ENV, task) == {"pause": 0.5}
+    assert find_method("climbers:climb", {}).all_settings(ENV, task) == {"pause": 0.0}
 
 
 # -- agents as texts -------------------------------------------------------------------------------

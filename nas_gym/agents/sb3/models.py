@@ -1,8 +1,9 @@
 """Algorithms of stable-baselines3 and sb3-contrib by name, with tuned hyper-parameters.
 
-The hyper-parameters are in ``hyperparams/<name>.yml``, in the format of RL Baselines3 Zoo, with one
-entry for each search space. Spaces without an entry use that of ``NB201``. The script
-``scripts/tune_sb3.py`` found the values, on tasks that are not reported.
+The hyper-parameters are in ``hyperparams/<name>.yml``, in the format of RL Baselines3 Zoo:
+``python -m rl_zoo3.train`` reads the same files. The keys are environment IDs, and ``default`` for
+all other environments. The script ``scripts/tune_sb3.py`` found the values, on tasks that are not
+reported.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from stable_baselines3.common.noise import ActionNoise
     from stable_baselines3.common.vec_env import VecEnv
 
-_HYPERPARAMS = Path(__file__).parent / "hyperparams"
+HYPERPARAMS = Path(__file__).parent / "hyperparams"
+"""Folder of the files with tuned hyper-parameters."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ ALGORITHMS = {
     "tqc": Algorithm("sb3_contrib", "TQC", Mode.ALPHA),
 }
 """Algorithms by the names that commands accept."""
+
+DEFAULT_ENTRY = "default"
+"""Key of the hyper-parameters for environments that have no entry, as in RL Baselines3 Zoo."""
 
 _ZOO_SETTINGS = ("n_envs", "noise_type", "noise_std", "vec_env_wrapper")
 _RESERVED = ("env", "seed", "tensorboard_log", "verbose", "device", "_init_setup_model")
@@ -125,8 +130,9 @@ def make_model(
     one: Any = gym.make_vec(mode_id, num_envs=1, **arguments)
     space = one.task.space
     check_masks(algorithm, space, mode_id)
-    settings = {"policy": "MlpPolicy"} | (read_hyperparams(name, space.name) if tuned else {})
-    settings |= deepcopy(hyperparams)  # SB3 models modify their arguments
+    settings = read_hyperparams(name, mode_id, space.name) if tuned else {}
+    # a deep copy, because SB3 models modify their arguments
+    settings = {"policy": "MlpPolicy"} | settings | deepcopy(hyperparams)
     n_envs, wrappers = settings.pop("n_envs", 1), settings.pop("vec_env_wrapper", [])
     envs = gym.make_vec(
         mode_id, num_envs=n_envs, autoreset_mode=AutoresetMode.SAME_STEP, **arguments
@@ -243,15 +249,25 @@ def check_masks(algorithm: Algorithm, space: SearchSpace, env_id: str) -> None:
         )
 
 
-def read_hyperparams(name: str, space: str) -> dict[str, Any]:
-    """Return the tuned hyper-parameters of an algorithm for a search space, both given by name.
+def read_hyperparams(name: str, env_id: str = DEFAULT_ENTRY, space: str = "") -> dict[str, Any]:
+    """Return the tuned hyper-parameters of an algorithm for an environment.
+
+    Args:
+        name: Name of the algorithm.
+        env_id: Environment ID in the mode of the algorithm.
+        space: Name of the search space. An ID without an entry uses the entry of another ID over
+            the same search space; if there is none, the default entry.
 
     Raises:
         KeyError: If there is no such algorithm.
     """
     find_algorithm(name)
-    families = yaml.safe_load((_HYPERPARAMS / f"{name}.yml").read_text())
-    return dict(families.get(space, families["NB201"]))
+    entries = yaml.safe_load((HYPERPARAMS / f"{name}.yml").read_text())
+    related = (each for each in entries if space and each.startswith(f"{space}-"))
+    key = env_id if env_id in entries else next(related, DEFAULT_ENTRY)
+    found = dict(entries[key])
+    del found["n_timesteps"]  # the budget of rl_zoo3.train; callers have their own
+    return found
 
 
 def check_hyperparams(name: str, hyperparams: Mapping[str, Any]) -> None:
