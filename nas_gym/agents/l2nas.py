@@ -118,7 +118,9 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
 
     The preset ``l2nas-paper`` is the configuration of section 4.1 for NAS-Bench-201. The available
     text of the paper lacks some numbers (``top_k``, ``batch_size``, ``max_batches``, ``noise`` and
-    the course of epsilon); these were chosen on tasks that are not reported.
+    the course of epsilon); these were chosen on tasks that are not reported. The preset reproduces
+    the paper's results at 500 and 1,000 queries. At 100 queries it is no better than random search
+    (docs/results/l2nas.md), because most of its first 175 architectures are random.
     """
 
     config_class = L2NASConfig
@@ -137,6 +139,9 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
             final_epsilon=0.05,
             min_batches=1,
         )
+    }
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "l2nas-paper": "It needs 500 queries: at 100 queries it is no better than random search."
     }
     uses_torch = True
     state_attributes = ("states", "actions", "rewards")

@@ -59,11 +59,13 @@ class RegisteredAgent:
         name: Name that was looked up.
         target: Subclass of :class:`Agent`, or a function ``search(task, queries, rng)``.
         config: Preset of the name; ``None`` for the default settings, and for functions.
+        note: Sentences about the preset; empty if there are none.
     """
 
     name: str
     target: type[Agent] | SearchFunction
     config: AgentConfig | None = None
+    note: str = ""
 
     @property
     def is_function(self) -> bool:
@@ -144,7 +146,8 @@ def find_agent(name: str) -> RegisteredAgent:
             f"There is no agent {name!r}.{hint} There are: {', '.join(agent_names())}; or give "
             "your own as module:Class."
         )
-    return RegisteredAgent(name, target, getattr(target, "presets", {}).get(name))
+    presets, notes = (getattr(target, each, {}) for each in ("presets", "preset_notes"))
+    return RegisteredAgent(name, target, presets.get(name), notes.get(name, ""))
 
 
 def _entry_points() -> dict[str, EntryPoint]:

@@ -25,6 +25,12 @@ NUMBER = 3
 
 
 @pytest.mark.parametrize("name", agent_names())
+def test_presets_say_what_they_need(name):
+    is_noted = name == "l2nas-paper"
+    assert ("random search" in find_agent(name).note) == is_noted
+
+
+@pytest.mark.parametrize("name", agent_names())
 def test_every_name_is_an_agent(name):
     found = find_agent(name)
     assert (found.name, found.is_function) == (name, False)

@@ -27,6 +27,7 @@ def test_envs_lists_every_task_and_how_to_get_its_data(cli, monkeypatch):
 
 def test_agents_are_listed_and_described(cli, tmp_path):
     text = cli("agents")
+    assert "at 100 queries it is no better than random search" in " ".join(text.split())
     for name in ("random", "l2nas-paper", "gdas", "maskableppo"):
         assert name in text
     text = cli("agents", "rea")

@@ -95,6 +95,9 @@ class Agent(ABC):
     presets: ClassVar[Mapping[str, AgentConfig]] = {}
     """Further named configurations, by the names under which they are registered."""
 
+    preset_notes: ClassVar[Mapping[str, str]] = {}
+    """Sentences about presets, by their names, for ``nas-gym agents``."""
+
     state_attributes: ClassVar[tuple[str, ...]] = ()
     """Attributes that :meth:`save` writes, in addition to those of the base classes.
 
