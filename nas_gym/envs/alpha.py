@@ -95,7 +95,20 @@ class AlphaDynamics:
     def __init__(self, history: SearchHistory, top_k: int) -> None:
         self._history = history
         self._num_searches = len(history.keys)
+        self._top_k = top_k
         self.top = TopArchitectures(history.space, self._num_searches, top_k)
+
+    @classmethod
+    def _restore(
+        cls, history: SearchHistory, top_k: int, state: dict[str, NDArray[Any]]
+    ) -> AlphaDynamics:
+        restored = cls(history, top_k)
+        restored.top.load_state_dict(state)
+        return restored
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The search space is not pickled: the task of the history has it.
+        return self._restore, (self._history, self._top_k, self.top.state_dict())
 
     def observe(self) -> NDArray[np.float32]:
         """Return the observations, ``(num_searches, alpha_size)`` float32."""

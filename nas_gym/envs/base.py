@@ -79,6 +79,12 @@ class SearchBase(ABC):
             lambda: self._format_info(query_info(task, history, queries, genotypes())),
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        if self._last_genotypes is not None:  # a method of the search space, which may be large
+            state["_last_genotypes"] = partial(np.asarray, self._last_genotypes())
+        return state
+
     @abstractmethod
     def _known_info(self, known: dict[str, Any], queries: int) -> dict[str, Any]:
         """Return ``known`` with one entry about the queries, so that the info is never empty."""

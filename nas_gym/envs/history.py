@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.envs.queried import QueriedArchitectures
+from nas_gym.spaces import SearchSpace
 from nas_gym.tasks import Task
 from nas_gym.tasks.noise import Keys
 
@@ -17,8 +18,8 @@ class SearchHistory:
 
     Appending a query costs one copy. Unique queries and incumbents are computed when they are
     first read, and stored, so that a training loop that does not read them does not pay for them.
-    A query takes as many bytes as an index needs (two for NAS-Bench-201), and sixteen more once
-    unique queries or incumbents are read.
+    A query takes as many bytes as an index needs (two for NAS-Bench-201), and three times as many
+    once unique queries or incumbents are read.
 
     Args:
         task: The task that is searched.
@@ -27,23 +28,26 @@ class SearchHistory:
             :meth:`Task.noise_keys` returns them; by default those of searches without seeds.
 
     Attributes:
-        space: Search space of the task.
         keys: As given.
         queries: Number of queries of each search so far.
     """
 
     def __init__(self, task: Task, num_searches: int, keys: Keys | None = None) -> None:
         self._task = task
-        self.space = task.space
         self.keys = task.noise_keys([None] * num_searches) if keys is None else keys
         self._num_searches = num_searches
-        self._dtype = np.min_scalar_type(task.space.size - 1)
+        self._dtype = np.min_scalar_type(task.space.size)  # of indices and of numbers of them
         self._blocks: list[NDArray[np.unsignedinteger]] = []
         self._queried = QueriedArchitectures(num_searches, task.space.size)
         # Blocks of shape (2, _BLOCK, num_searches): unique queries, and indices of incumbents.
-        self._progress: list[NDArray[np.int64]] = []
+        self._progress: list[NDArray[np.unsignedinteger]] = []
         self._num_processed = 0  # queries that self._progress covers
         self.queries = 0
+
+    @property
+    def space(self) -> SearchSpace:
+        """Search space of the task."""
+        return self._task.space
 
     def append(self, indices: NDArray[np.int64]) -> None:
         """Append queries to each search.
@@ -110,14 +114,14 @@ class SearchHistory:
         """Return unique queries and incumbents after some queries, each ``(num_searches,)``."""
         block, position = divmod(queries - 1, _BLOCK)
         unique, incumbents = self._progress[block]
-        return unique[position].copy(), incumbents[position].copy()
+        return unique[position].astype(np.int64), incumbents[position].astype(np.int64)
 
     def _process(self, queries: int) -> None:
         """Compute unique queries and incumbents up to some number of queries."""
         while self._num_processed < queries:
             block, position = divmod(self._num_processed, _BLOCK)
             if position == 0:
-                self._progress.append(np.empty((2, _BLOCK, self._num_searches), np.int64))
+                self._progress.append(np.empty((2, _BLOCK, self._num_searches), self._dtype))
             unique, incumbents = self._progress[block]
             indices = self._blocks[block][position]
             is_new = self._queried.add(indices)

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LARGEST_BITMAP = 2**20
-"""Size of the largest search space that gets a bitmap (one byte for each architecture)."""
+"""Size of the largest search space that gets a bitmap (one bit for each architecture)."""
+
+_BITS = np.left_shift(1, np.arange(8)).astype(np.uint8)
 
 
 class QueriedArchitectures:
@@ -21,8 +23,10 @@ class QueriedArchitectures:
 
     def __init__(self, num_searches: int, size: int) -> None:
         self._rows = np.arange(num_searches)
+        self._size = size
         self._small = size <= _LARGEST_BITMAP
-        self._bitmap = np.zeros((num_searches, size if self._small else 0), bool)
+        num_bytes = -(-size // 8) if self._small else 0
+        self._bitmap = np.zeros((num_searches, num_bytes), np.uint8)
         self._sets: list[set[int]] = [set() for _ in self._rows] if not self._small else []
 
     def add(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -36,7 +40,7 @@ class QueriedArchitectures:
         """
         is_new = ~self.contains(indices[:, None])[:, 0]
         if self._small:
-            self._bitmap[self._rows, indices] = True
+            self._bitmap[self._rows, indices >> 3] |= _BITS[indices & 7]
         else:
             for queried, index in zip(self._sets, indices.tolist(), strict=True):
                 queried.add(index)
@@ -54,7 +58,9 @@ class QueriedArchitectures:
         """
         rows = self._rows if searches is None else searches
         if self._small:
-            found: NDArray[np.bool_] = self._bitmap[rows[:, None], indices]
+            found: NDArray[np.bool_] = (
+                self._bitmap[rows[:, None], indices >> 3] & _BITS[indices & 7] != 0
+            )
             return found
         pairs = zip(rows.tolist(), indices.tolist(), strict=True)
         return np.array([[index in self._sets[row] for index in own] for row, own in pairs])
@@ -64,7 +70,8 @@ class QueriedArchitectures:
 
         Only for spaces that are enumerable (:attr:`is_enumerable`).
         """
-        return np.flatnonzero(~self._bitmap[search])
+        bits = np.unpackbits(self._bitmap[search], count=self._size, bitorder="little")
+        return np.flatnonzero(bits == 0)
 
     @property
     def is_enumerable(self) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from nas_gym.envs.action_spaces import MaskedDiscrete, ValidMultiDiscrete
-from nas_gym.envs.base import SearchEnv, SearchVectorEnv
+from nas_gym.envs.base import SearchBase, SearchEnv, SearchVectorEnv
 from nas_gym.spaces import RandomSource, SearchSpace
 from nas_gym.tasks import TaskArguments, make_task
 
@@ -133,7 +133,22 @@ def _dynamics(space: SearchSpace) -> SequentialDynamics:
     return SequentialDynamics(space)
 
 
-class SequentialEnv(SearchEnv):
+class _SequentialBase(SearchBase):
+    """Base class of both environments: pickles leave out the precomputed observations."""
+
+    _dynamics: SequentialDynamics
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        del state["_dynamics"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._dynamics = _dynamics(self.task.space)
+
+
+class SequentialEnv(_SequentialBase, SearchEnv):
     """
     ## Description
     Build an architecture decision by decision, as the controllers of reinforcement-learning NAS do
@@ -329,7 +344,7 @@ class SequentialEnv(SearchEnv):
         return self._dynamics.partial_genotypes(self._depth, [self._node])
 
 
-class SequentialVectorEnv(SearchVectorEnv):
+class SequentialVectorEnv(_SequentialBase, SearchVectorEnv):
     """Several :class:`SequentialEnv` in lockstep.
 
     Args:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
+from weakref import WeakValueDictionary
 
 import gymnasium as gym
 
@@ -11,7 +13,7 @@ from nas_gym.evaluators import Evaluator, TableEvaluator
 from nas_gym.evaluators.named import network_evaluator
 from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.registry import build_whole_space, find_space_class
-from nas_gym.tables import load_table
+from nas_gym.tables import DataError, load_table
 from nas_gym.tasks.rewards import Reward
 from nas_gym.tasks.task import Task
 
@@ -48,6 +50,9 @@ def make_task(
     **network_arguments: Any,
 ) -> Task:
     """Make a task over a table, over networks, or over an evaluator of your own.
+
+    Calls with equal names share one task of a table, and its pickle holds only these names: the
+    process that reads the pickle opens the table by its name.
 
     Args:
         table: Name of a table (``nas-gym data list`` shows them): architectures are looked up.
@@ -122,8 +127,40 @@ def make_task(
         )
     if table is None or dataset is None:
         raise TypeError("An environment needs table= and dataset=, or a ready task=.")
-    looked_up = TableEvaluator(load_table(table))
-    return Task(looked_up.space, looked_up, dataset=dataset, **objective)
+    return _task_of_table(table, dataset, objective)
+
+
+_shared: WeakValueDictionary[tuple[Any, ...], Task] = WeakValueDictionary()
+"""Tasks of tables that are in use, by the arguments that they were made with."""
+
+
+def _task_of_table(table: str, dataset: str, objective: dict[str, Any]) -> Task:
+    """Return the task of a table. All environments with the same arguments share one task."""
+    key = (table, dataset, *objective.values())
+    shareable = isinstance(objective["reward"], str)  # other rewards may be changed by the user
+    if shareable and (shared := _shared.get(key)) and shared.is_made_of_stored_tables():
+        return shared
+    evaluator = TableEvaluator(load_table(table))
+    task = Task(evaluator.space, evaluator, dataset=dataset, **objective)
+    if shareable and task.is_made_of_stored_tables():
+        task.origin = _task_again, {"table": table, "dataset": dataset, **objective}
+        _shared[key] = task
+    return task
+
+
+def _task_again(arguments: Mapping[str, Any], description: dict[str, object]) -> Task:
+    """Return a task that was pickled.
+
+    Raises:
+        DataError: If a table differs from the table that the task was pickled with.
+    """
+    task = make_task(**arguments)
+    if task.describe() != description:
+        raise DataError(
+            f"{task} was pickled with another version of its tables, so that its values would "
+            "differ. Pickle it again with the present tables."
+        )
+    return task
 
 
 def _searched_space(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,13 +15,15 @@ from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
 from nas_gym.evaluators.table import TableEvaluator, same_rows
 from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.checks import check_consistency
-from nas_gym.tables import Metric, load_table
+from nas_gym.tables import DataError, Metric, load_table
+from nas_gym.tables.store import is_stored
 from nas_gym.tasks import noise as noises
 from nas_gym.tasks.columns import Column, Mixture, Signal, parse_signal, weighted_columns
 from nas_gym.tasks.rewards import ExponentialReward, Reward, parse_reward
 
 Indices = NDArray[np.int64]
 Values = NDArray[np.float64]
+Origin = tuple[Callable[..., "Task"], Mapping[str, Any]]
 
 
 class Task:
@@ -61,6 +63,8 @@ class Task:
         reward_name: Text of the reward.
         direction: -1 if rewards are the negated signal, else 1.
         columns: Every column that rewards and reports are made of.
+        origin: Function and arguments that make this task again from stored tables, and that a
+            pickle holds in place of the task; ``None`` if the task is pickled as a whole.
         rewards: Reward of every architecture without noise, ``(space.size,)`` float64; ``None`` if
             the space cannot be evaluated as a whole.
 
@@ -118,6 +122,7 @@ class Task:
         self._whole = self._check_accuracy(self._reward)
         self.rewards = self._all_rewards()
         self._reports_reward = self._report_is_like_signal and bool(self._reward.columns)
+        self.origin: Origin | None = None
 
     # -- evaluators and columns -----------------------------------------------------------------
 
@@ -147,6 +152,18 @@ class Task:
                 "cannot be a search signal or a reported metric. Choose a complete column."
             )
         return values
+
+    def is_made_of_stored_tables(self) -> bool:
+        """Return whether every column is of a table as it is stored in the cache now."""
+        try:
+            return all(
+                isinstance(source, TableEvaluator)
+                and is_stored(source.name)
+                and load_table(source.name) is source.table
+                for source in self._sources.values()
+            )
+        except DataError:
+            return False
 
     def metric(self, column: Signal) -> Metric:
         """Return the description of a column; of a mixture, that of its first column, renamed.
@@ -412,6 +429,12 @@ class Task:
             "reward": self.reward_name,
             "provenance": provenance,
         }
+
+    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
+        if self.origin is None or not self.is_made_of_stored_tables():
+            return super().__reduce_ex__(protocol)
+        function, arguments = self.origin
+        return function, (arguments, self.describe())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Task:
         """Return the task itself: it never changes, so that copies of an environment share it."""
