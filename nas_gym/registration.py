@@ -280,10 +280,12 @@ def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
 
         return user_file.read_user_file(path, name, **columns)
     if columns:
-        raise ValueError(
-            f"{path} is an official file, whose columns are known: leave out "
-            f"{', '.join(columns)}. Choose columns when an environment is made, with signal= and "
-            "report=."
+        from nas_gym.tables.user_file.columns import file_error
+
+        given = ", ".join(f"{name}=" for name in columns)
+        raise file_error(
+            f"{path} is an official file, whose columns are known: leave out {given}. Name the "
+            "columns with signal= and report= when you make an environment or search in it."
         )
     if path.is_dir():
         from nas_gym.tables.sources import nats_folder

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from nas_gym.spaces.base import SearchSpace
@@ -15,7 +16,22 @@ class CategoricalSpace(SearchSpace):
     """A search space that is described completely by its decisions and their choices.
 
     The tables of a user's own files have this space if their architectures are not written in the
-    notation of a known benchmark. See :class:`SearchSpace` for the arguments.
+    notation of a known benchmark.
+
+    Args:
+        choices: Labels of the choices; see :class:`SearchSpace`.
+        names: Names of the decisions; see :class:`SearchSpace`.
+        genotypes: Architectures of the space; see :class:`SearchSpace`.
+        name: Name of the space.
+        separator: Text between the labels of an architecture's text: a comma, or nothing if each
+            label is one character, such as in the digit string ``00213``.
+
+    Attributes:
+        separator: Text between the labels of an architecture's text.
+
+    Raises:
+        ValueError: If the separator is neither, or labels are longer than one character although
+            there is none.
 
     Example:
         >>> space = CategoricalSpace([("conv", "pool"), ("relu", "gelu", "tanh")])
@@ -25,12 +41,43 @@ class CategoricalSpace(SearchSpace):
 
     kind: ClassVar[str] = "categorical"
 
+    def __init__(
+        self,
+        choices: Sequence[Sequence[str]],
+        names: Sequence[str] | None = None,
+        genotypes: ArrayLike | None = None,
+        name: str = "",
+        separator: str = ",",
+    ) -> None:
+        super().__init__(choices, names, genotypes, name)
+        if separator not in (",", ""):
+            raise ValueError(f"The separator is ',' or '', got {separator!r}.")
+        if not separator and any(len(label) != 1 for labels in self.choices for label in labels):
+            raise ValueError("Without a separator, each label of a choice has one character.")
+        self.separator = separator
+
+    def to_text(self, genotypes: ArrayLike) -> list[str]:
+        """Return each genotype as text: the labels of its choices, with the separator between."""
+        texts = super().to_text(genotypes)
+        return texts if self.separator else [text.replace(",", "") for text in texts]
+
+    def from_text(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the genotypes of texts in the notation of :meth:`to_text`, or with commas.
+
+        Raises:
+            ValueError: If a text has another number of labels, or an unknown label.
+        """
+        if not self.separator:
+            texts = [text if "," in text else ",".join(text.strip()) for text in texts]
+        return super().from_text(texts)
+
     def describe(self) -> dict[str, Any]:
         """Return the decisions and their choices as JSON values."""
         return {
             **super().describe(),
             "names": list(self.decision_names),
             "choices": [list(labels) for labels in self.choices],
+            **({} if self.separator == "," else {"separator": self.separator}),
         }
 
     @classmethod
@@ -38,4 +85,10 @@ class CategoricalSpace(SearchSpace):
         cls, description: Mapping[str, Any], genotypes: ArrayLike | None = None
     ) -> Self:
         """Build a space from a description; see :meth:`SearchSpace.from_description`."""
-        return cls(description["choices"], description["names"], genotypes, description["name"])
+        return cls(
+            description["choices"],
+            description["names"],
+            genotypes,
+            description["name"],
+            description.get("separator", ","),
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas_gym.spaces import SearchSpace
+from nas_gym.utils.errors import list_names, shorten
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class Table:
         """
         if name not in self._positions:
             raise KeyError(
-                f"Table {self.name!r} has no metric {name!r}. It has: {', '.join(self._positions)}."
+                f"Table {self.name!r} has no metric {shorten(name, 80)!r}. It has: "
+                f"{list_names(self._positions)}."
             )
         return self._positions[name]
 

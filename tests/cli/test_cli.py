@@ -192,6 +192,8 @@ def test_data_list_and_info(cli):
         (("data", "fetch", "imagenet"), "no table 'imagenet'"),
         (("data", "info", "nothing"), "no table 'nothing'"),
         (("data", "import", "nothing.csv", "--name", "x"), "nothing.csv"),
+        (("data", "import", "x.pth", "--name", "x", "--signal", "a"), "leave out --signal"),
+        (("data", "import", "x.csv", "--name", "x", "--space", "categorical"), "leave --space out"),
         (("data", "import", "x.csv", "--name", "x", "--space", "Hex"), "no search space 'Hex'"),
     ],
 )

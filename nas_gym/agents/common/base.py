@@ -365,8 +365,9 @@ class Agent(ABC):
         """
         found = (saved_class_name(state), str(state["space"]))
         expected = (type(self).__name__, self.space.name)
+        # tables of one's own over the same choices have different names
         same_choices = str(state["choices"]) == self._choices_text()
-        if found != expected or not same_choices:
+        if found[0] != expected[0] or not same_choices:
             raise ValueError(
                 f"{source} is a {found[0]} trained on {found[1]}, and cannot start a "
                 f"{expected[0]} on {expected[1]}{'' if same_choices else ' with other choices'}."

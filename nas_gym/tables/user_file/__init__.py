@@ -30,6 +30,9 @@ These columns are found if one column has arch strings or is named like ``arch``
 no column or several candidates are found, name the columns with ``arch=`` or ``decisions=``. All
 other columns are metrics, unless ``metrics=`` or ``ignore=`` is given.
 
+In JSON and Parquet, a metric may be a list of numbers, one for each training of the architecture. A
+column ``acc`` of lists of one length gives the metrics ``acc`` (the mean), ``acc@0``, ``acc@1``, ….
+
 The choices of digit strings and of ``genotypes`` are numbered as in the file. The choices of a
 decision's column are the labels in the column: in ascending order if all are numbers, otherwise
 sorted as text. A column of whole numbers from 0 to at most 31 has the choices 0 to its largest
@@ -86,7 +89,7 @@ def read_user_file(
         space: Search space of the architectures, or its kind
             (:func:`nas_gym.spaces.space_kinds`).
         metrics: Columns of metrics; all remaining columns by default.
-        ignore: Columns to leave out.
+        ignore: Columns to leave out; their content may be of any kind.
         signal: Metric to search by; may be omitted if there is only one metric.
         report: Metric to report; ``signal`` by default.
         minimize: Metrics where lower is better.
@@ -117,17 +120,19 @@ def read_user_file(
         >>> table.column("acc")
         array([92., 90., 91.])
     """
-    path, whole_space = Path(path), resolve_space(space)
+    path = Path(path)
     try:
+        whole_space = resolve_space(space)
         if arch is not None and decisions is not None:
             raise file_error("arch= and decisions= cannot be given together. Give one of them.")
         content = _read_bytes(path)
-        columns = read_columns(path, content)
-        named = {"arch": arch, "decisions": decisions, "metrics": metrics, "ignore": ignore}
-        given = {argument: _names(names or ()) for argument, names in named.items()}
-        check_arguments(columns, given)
-        archs, whole = given["arch"] or given["decisions"], arch is not None
-        free = [each for each in columns if each not in given["ignore"] + given["metrics"]]
+        left_out = _names(ignore)
+        columns = read_columns(path, content, left_out)
+        named = {"arch": arch, "decisions": decisions, "metrics": metrics}
+        given = {argument: _names(names) for argument, names in named.items() if names is not None}
+        check_arguments([*columns, *left_out], {**given, "ignore": left_out})
+        archs, whole = given.get("arch") or given.get("decisions"), arch is not None
+        free = [each for each in columns if each not in given.get("metrics", [])]
         if not archs:
             archs, whole = find_architecture_columns([columns[each] for each in free], whole_space)
         found = read_genotypes([columns[each] for each in archs], whole, whole_space)
@@ -143,7 +148,7 @@ def read_user_file(
             seconds,
             allow_missing,
         )
-        table_space, indices = fit_space(found, name)
+        table_space, indices = fit_space(found, name, is_new=whole_space is None)
     except UserFileError as error:
         error.args = (f"{path}: {error}",)
         raise

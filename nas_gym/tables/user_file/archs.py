@@ -52,4 +52,4 @@ def find_architecture_columns(
 def _holds_archs(column: FileColumn, space: SearchSpace | None) -> bool:
     name = re.sub(r"[\W_]", "", column.name.lower())
     named = _ARCH_NAME.fullmatch(name) is not None
-    return named or column.is_matrix or bool(spaces_that_read(column.texts, space))
+    return named or column.has_genotypes or bool(spaces_that_read(column.texts, space))

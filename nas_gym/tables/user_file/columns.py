@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.errors import DamagedDataError, list_names, shorten
 
 _ARGUMENT = re.compile(
     r"\b(arch|decisions|space|metrics|ignore|signal|report|minimize|seconds|allow_missing)=(True)?"
 )
+
+_LONGEST_MESSAGE = 2000
 
 Cells = list[str] | NDArray[np.float64]
 
@@ -34,8 +37,9 @@ class UserFileError(DamagedDataError, ValueError):
 def file_error(message: str, row: int | None = None, column: str | None = None) -> UserFileError:
     """Return an error that names a place in the file; ``row`` counts from 0, the message from 1."""
     places = [] if row is None else [f"data row {row + 1}"]
-    places += [] if column is None else [f"column {column!r}"]
-    return UserFileError(": ".join(filter(None, [", ".join(places), message])))
+    places += [] if column is None else [f"column {shorten(column, 80)!r}"]
+    text = ": ".join(filter(None, [", ".join(places), message]))
+    return UserFileError(shorten(text, _LONGEST_MESSAGE))
 
 
 def first_file_error(
@@ -59,9 +63,9 @@ def first_file_error(
     raise AssertionError("Every row is valid by itself.")
 
 
-def quote_names(names: Iterable[str]) -> str:
-    """Return names in quotation marks, separated by commas."""
-    return ", ".join(map(repr, names))
+def quote_names(names: Collection[str]) -> str:
+    """Return names in quotation marks, separated by commas; a long list is cut."""
+    return list_names(names, repr)
 
 
 def parse_floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
@@ -82,7 +86,8 @@ class FileColumn:
     Attributes:
         name: Name of the column.
         cells: Texts, if the file has text, or digits with leading zeros that may count; numbers
-            otherwise. The column ``genotypes`` may have shape ``(n, num_decisions)``.
+            otherwise. Lists of one length are an array of shape ``(n, length)``: genotypes, or
+            one number for each training of an architecture.
     """
 
     name: str
@@ -114,8 +119,23 @@ class FileColumn:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether each cell is a whole genotype."""
+        """Whether each cell is a list of numbers."""
         return not isinstance(self.cells, list) and self.cells.ndim == 2
+
+    @property
+    def has_genotypes(self) -> bool:
+        """Whether the column is an array ``genotypes``: each cell is a whole genotype."""
+        return self.is_matrix and self.name == "genotypes"
+
+    def split_lists(self) -> list[FileColumn]:
+        """Return a column of lists as the columns ``x`` (the mean), ``x@0``, ``x@1``, ….
+
+        The numbers are positions in the lists. Another column is returned as it is.
+        """
+        if isinstance(self.cells, list) or not self.is_matrix:
+            return [self]
+        parts = [FileColumn(f"{self.name}@{i}", part) for i, part in enumerate(self.cells.T)]
+        return [FileColumn(self.name, self.cells.mean(axis=1)), *parts]
 
 
 def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, FileColumn]:
@@ -134,14 +154,20 @@ def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, FileColumn]
                 "(pandas writes row numbers in a column without a name, unless index=False)."
             )
         if name in named:
-            raise file_error(f"two columns are named {name!r}. Rename or delete one.")
+            raise repeated_name_error(name)
         named[name] = FileColumn(name, cells)
     lengths = {name: len(column.cells) for name, column in named.items()}
     if len(set(lengths.values())) > 1:
-        raise file_error(f"all columns need the same number of rows; the numbers are {lengths}.")
+        numbers = list_names([f"{name!r}: {length}" for name, length in lengths.items()])
+        raise file_error(f"all columns need the same number of rows; the numbers are {numbers}.")
     if not any(lengths.values()):
         raise file_error("the file has no rows. One row for each architecture was expected.")
     return named
+
+
+def repeated_name_error(name: str) -> UserFileError:
+    """Return the error of a name that two columns have."""
+    return file_error(f"two columns are named {shorten(name, 80)!r}. Rename or delete one.")
 
 
 def check_names(argument: str, names: Iterable[str], existing: Iterable[str]) -> None:
@@ -152,7 +178,7 @@ def check_names(argument: str, names: Iterable[str], existing: Iterable[str]) ->
         names: Value of the argument.
         existing: Names that exist.
     """
-    existing = list(existing)
+    existing = dict.fromkeys(existing)
     unknown = [name for name in names if name not in existing]
     if unknown:
         raise file_error(
@@ -166,8 +192,8 @@ def check_arguments(columns: Iterable[str], arguments: Mapping[str, Sequence[str
     columns = list(columns)
     for argument, names in arguments.items():
         check_names(argument, names, columns)
-    every = [name for names in arguments.values() for name in names]
-    repeated = [name for name in dict.fromkeys(every) if every.count(name) > 1]
+    counts = Counter(name for names in arguments.values() for name in names)
+    repeated = [name for name, count in counts.items() if count > 1]
     if repeated:
         raise file_error(
             f"{quote_names(repeated)} is named twice. A column can be named only once in "

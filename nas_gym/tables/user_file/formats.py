@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+import reprlib
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
@@ -20,6 +22,7 @@ from nas_gym.tables.user_file.columns import (
     Cells,
     FileColumn,
     UserFileError,
+    check_names,
     file_error,
     named_columns,
     parse_floats,
@@ -29,15 +32,18 @@ _ROWS_AT_ONCE = 200  # so few that their cells stay in the cache of the processo
 
 _NUMBERS = {int, float, Decimal, type(None)}
 
-NamedCells = list[tuple[str, Cells]]
+NamedCells = list[tuple[str, Callable[[], Cells]]]
 
 
-def read_columns(path: Path, content: bytes) -> dict[str, FileColumn]:
+def read_columns(
+    path: Path, content: bytes, ignored: Collection[str] = ()
+) -> dict[str, FileColumn]:
     """Return the columns of a file by name.
 
     Args:
         path: Path of the file; its suffix determines the format.
         content: Content of the file.
+        ignored: Columns to leave out; their content may be of any kind.
 
     Raises:
         UserFileError: If the suffix is unknown, or the content is not in this format, damaged or
@@ -52,7 +58,9 @@ def read_columns(path: Path, content: bytes) -> dict[str, FileColumn]:
     if not content or content.isspace():
         raise file_error("the file is empty.")
     try:
-        return named_columns(READERS[suffix](content))
+        columns = [(name.strip(), cells) for name, cells in READERS[suffix](content)]
+        check_names("ignore", ignored, [name for name, _ in columns])
+        return named_columns((name, cells()) for name, cells in columns if name not in ignored)
     except (UserFileError, MemoryError):
         raise
     except Exception as error:  # a damaged file can raise any error
@@ -73,6 +81,8 @@ def _check_utf8(content: bytes) -> None:
 def _cells(name: str, values: list[Any]) -> Cells:
     """Convert Python's values to the cells of a column."""
     kinds = set(map(type, values))
+    if list in kinds:
+        return _list_cells(name, values)
     if kinds <= _NUMBERS:
         with suppress(OverflowError):
             return np.array(values, np.float64)
@@ -80,9 +90,35 @@ def _cells(name: str, values: list[Any]) -> Cells:
         row = next(i for i, value in enumerate(values) if type(value) not in _NUMBERS | {str, bool})
         kind = type(values[row]).__name__
         raise file_error(
-            f"a number or a text was expected, got a {kind}: {values[row]!r:.60}.", row, name
+            f"a number or a text was expected, got a {kind}: {_excerpt(values[row])}. Correct it, "
+            "or leave the column out with ignore=.",
+            row,
+            name,
         )
     return ["" if value is None else str(value) for value in values]
+
+
+def _list_cells(name: str, values: list[Any]) -> Cells:
+    """Convert lists of numbers, all of one length, to the cells of a column."""
+    expected = next(len(value) for value in values if isinstance(value, list))
+    for row, value in enumerate(values):
+        is_list = isinstance(value, list) and len(value) == expected > 0
+        if not is_list or not set(map(type, value)) <= _NUMBERS:
+            raise file_error(
+                f"a list of {expected} numbers was expected, as many as in the first list of the "
+                f"column, got {_excerpt(value)}. Correct it, or leave the column out with ignore=.",
+                row,
+                name,
+            )
+    try:
+        return np.array(values, np.float64)
+    except OverflowError as error:
+        raise file_error(f"a number is too large: {error}.", column=name) from error
+
+
+def _excerpt(value: Any) -> str:
+    # reprlib looks at a few items only: the text of the whole value may be long
+    return reprlib.repr(value)[:80]
 
 
 # -- CSV -------------------------------------------------------------------------------------------
@@ -110,7 +146,8 @@ def _csv_columns(content: bytes, as_text: set[int]) -> NamedCells:
         header: list[str] = next(rows, [])
         if len(header) < 2:
             raise file_error(
-                f"a header of column names separated by commas was expected, got {header}."
+                "a header of column names separated by commas was expected, got "
+                f"{_excerpt(header)}."
             )
         parts: list[list[Any]] = [[] for _ in header]
         for number, chunk in enumerate(_chunks(rows)):
@@ -128,7 +165,11 @@ def _csv_columns(content: bytes, as_text: set[int]) -> NamedCells:
         del parts
         return _csv_columns(content, as_text)  # cells already converted are needed as text
     joined = [list(chain(*part)) if k in as_text else _join(part) for k, part in enumerate(parts)]
-    return list(zip(header, joined, strict=True))
+    return [(name, partial(_same, cells)) for name, cells in zip(header, joined, strict=True)]
+
+
+def _same(cells: Cells) -> Cells:
+    return cells
 
 
 def _chunks(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
@@ -162,14 +203,16 @@ def _check_widths(rows: list[list[str]], width: int, before: int) -> None:
 def _read_json(content: bytes) -> NamedCells:
     _check_utf8(content)
     loaded = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_distinct)
-    return [(name, _cells(name, cells)) for name, cells in _json_columns(loaded).items()]
+    return [(name, partial(_cells, name, cells)) for name, cells in _json_columns(loaded).items()]
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for key, value in pairs:
         if key in content:
-            raise file_error(f"the key {key!r} appears twice in one object. Rename or delete one.")
+            raise file_error(
+                f"the key {_excerpt(key)} appears twice in one object. Rename or delete one."
+            )
         content[key] = value
     return content
 
@@ -205,9 +248,13 @@ def _read_parquet(content: bytes) -> NamedCells:
         ) from error
     table = parquet.ParquetFile(arrow.BufferReader(content)).read()
     return [
-        (name, _cells(name, column.to_pylist()))
+        (name, partial(_cells_of_arrow, name, column))
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
+
+
+def _cells_of_arrow(name: str, column: Any) -> Cells:
+    return _cells(name, column.to_pylist())
 
 
 # -- npz -------------------------------------------------------------------------------------------
@@ -217,7 +264,7 @@ def _read_npz(content: bytes) -> NamedCells:
     arrays = np.load(io.BytesIO(content), allow_pickle=False)
     if not isinstance(arrays, np.lib.npyio.NpzFile):
         raise file_error("the file has one array without a name. Save named arrays with np.savez.")
-    return [(name, _array_cells(name, arrays)) for name in arrays.files]
+    return [(name, partial(_array_cells, name, arrays)) for name in arrays.files]
 
 
 def _array_cells(name: str, arrays: Any) -> Cells:

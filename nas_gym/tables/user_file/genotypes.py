@@ -85,7 +85,7 @@ def resolve_space(space: SearchSpace | str | None) -> SearchSpace | None:
         if space == NB101Space.kind:
             return _nb101_notation()
         if space == CategoricalSpace.kind:
-            raise ValueError(
+            raise file_error(
                 "The search space 'categorical' takes its choices from the file: leave space= out, "
                 "and name the columns of the architecture with arch= or decisions=."
             )
@@ -113,7 +113,7 @@ def _from_column(column: FileColumn, space: SearchSpace | None) -> Architectures
     # the digits may also be the notation of the space
     digits = space is None or not spaces_that_read(texts, space)
     if digits and _are_digits(texts) and (space is None or space.num_decisions > 1):
-        return _from_codes(column.name, _split_digits(column.name, texts), space)
+        return _from_codes(column.name, _split_digits(column.name, texts), space, separator="")
     return _from_texts(column.name, texts, space)
 
 
@@ -149,10 +149,11 @@ def _whole_numbers(column: FileColumn) -> NDArray[np.int64]:
 
 
 def _from_codes(
-    column: str, genotypes: NDArray[np.int64], space: SearchSpace | None
+    column: str, genotypes: NDArray[np.int64], space: SearchSpace | None, separator: str = ","
 ) -> Architectures:
     if space is None:
-        space = CategoricalSpace([list(map(str, range(n + 1))) for n in genotypes.max(axis=0)])
+        choices = [list(map(str, range(n + 1))) for n in genotypes.max(axis=0)]
+        space = CategoricalSpace(choices, separator=separator)
     elif genotypes.shape[1] != space.num_decisions:
         raise file_error(
             f"the architectures have {genotypes.shape[1]} choices, {space.name} has "

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.tables.table import Metric, Objective
-from nas_gym.tables.user_file.columns import FileColumn, check_names, file_error, quote_names
+from nas_gym.tables.user_file.columns import (
+    FileColumn,
+    check_names,
+    file_error,
+    quote_names,
+    repeated_name_error,
+)
+from nas_gym.utils.errors import shorten
 
 
 def read_metrics(
@@ -22,9 +29,12 @@ def read_metrics(
 ) -> tuple[tuple[Metric, ...], Objective, NDArray[np.float64]]:
     """Read the metrics of a file.
 
+    A column ``x`` of lists gives the metrics ``x`` (the mean) and ``x@0``, ``x@1``, …, one for each
+    position in the lists. What is said about ``x`` holds for all of them.
+
     Args:
         columns: Columns of the metrics.
-        signal: Metric to search by; the only metric if ``None``.
+        signal: Metric to search by; the only metric, or the mean of the only one, if ``None``.
         report: Metric to report; the signal if ``None``.
         minimize: Metrics where lower is better.
         units: Units of metrics.
@@ -33,7 +43,7 @@ def read_metrics(
 
     Returns:
         Descriptions of the metrics, the metrics of the task, and values of shape
-        ``(n, len(columns))``.
+        ``(n, number of metrics)``.
 
     Raises:
         UserFileError: If an argument names a column that is not a metric; there is no metric, or
@@ -41,7 +51,10 @@ def read_metrics(
             permission; or a name has a colon.
     """
     _check_no_labels(columns)
+    columns, wholes = _split_lists(columns)
     names = [column.name for column in columns]
+    if signal is None and len(set(wholes)) == 1:
+        signal = wholes[0]
     objective = _objective(names, signal, report)
     check_names("minimize", minimize, names)
     check_names("units", units, names)
@@ -56,13 +69,29 @@ def read_metrics(
                 "column, or leave it out with ignore=.",
                 column=column.name,
             )
+    values = np.column_stack([column.numbers for column in columns])
+    lower = {*minimize, *([] if seconds is None else [seconds])}
     metrics = [
-        Metric(name, "s", False)
-        if name == seconds
-        else Metric(name, units.get(name, ""), name not in minimize, seconds=seconds or "")
-        for name in names
+        Metric(
+            name,
+            "s" if seconds in (name, whole) else units.get(name, units.get(whole, "")),
+            not lower & {name, whole},
+            seconds="" if seconds is None or seconds in (name, whole) else seconds,
+        )
+        for name, whole in zip(names, wholes, strict=True)
     ]
-    return tuple(metrics), objective, np.column_stack([column.numbers for column in columns])
+    return tuple(metrics), objective, values
+
+
+def _split_lists(columns: Sequence[FileColumn]) -> tuple[list[FileColumn], list[str]]:
+    """Return the columns after lists were split, and the name of the file's column of each."""
+    pairs = [(part, column.name) for column in columns for part in column.split_lists()]
+    names: set[str] = set()
+    for part, _ in pairs:
+        if part.name in names:
+            raise repeated_name_error(part.name)
+        names.add(part.name)
+    return [part for part, _ in pairs], [name for _, name in pairs]
 
 
 def _objective(names: Sequence[str], signal: str | None, report: str | None) -> Objective:
@@ -84,21 +113,23 @@ def _objective(names: Sequence[str], signal: str | None, report: str | None) -> 
 def _check_no_labels(columns: Sequence[FileColumn]) -> None:
     """Raise one error that names all columns of text, so that they can be ignored at once."""
     for column in columns:
-        if column.is_matrix:
+        if column.has_genotypes:
             raise file_error(
                 "this column has architectures, not a metric. Leave it out with ignore=.",
                 column=column.name,
             )
     labels = [
-        column for column in columns if column.is_text.any() and np.isnan(column.numbers).all()
+        column
+        for column in columns
+        if not column.is_matrix and column.is_text.any() and np.isnan(column.numbers).all()
     ]
     if labels:
         row = int(np.argmax(labels[0].is_text))
         raise file_error(
-            f"{quote_names(column.name for column in labels)} hold text, such as "
-            f"{labels[0].texts[row]!r} in data row {row + 1}; metrics are numbers. Leave these "
-            "columns out with ignore=, or name the columns of the architecture with arch= or "
-            "decisions=."
+            f"{quote_names([column.name for column in labels])} hold text, such as "
+            f"{shorten(labels[0].texts[row], 80)!r} in data row {row + 1}; metrics are numbers. "
+            "Leave these columns out with ignore=, or name the columns of the architecture with "
+            "arch= or decisions=."
         )
 
 
@@ -111,7 +142,7 @@ def _check_numbers(column: FileColumn, needed: bool) -> None:
         return
     row = int(np.argmax(wrong))
     if column.is_text[row]:
-        problem = f"a number was expected, got {column.texts[row]!r}. Correct it"
+        problem = f"a number was expected, got {shorten(column.texts[row], 80)!r}. Correct it"
     elif np.isinf(column.numbers[row]):
         problem = f"a finite number was expected, got {column.numbers[row]}. Correct it"
     else:

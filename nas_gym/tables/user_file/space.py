@@ -7,17 +7,21 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.spaces import SearchSpace
+from nas_gym.spaces import CategoricalSpace, SearchSpace
 from nas_gym.tables.user_file.columns import file_error, first_file_error
 from nas_gym.tables.user_file.genotypes import Architectures
 
 
-def fit_space(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.int64]]:
+def fit_space(
+    found: Architectures, name: str, *, is_new: bool
+) -> tuple[SearchSpace, NDArray[np.int64]]:
     """Return a search space with exactly the architectures of the file.
 
     Args:
         found: Architectures of the file.
-        name: Name of the space, if the file covers only a part of ``found.space``.
+        name: Name of the space if the file covers only a part of ``found.space``, or if
+            ``found.space`` has no name of its own.
+        is_new: Whether ``found.space`` was made for the file, or is a known benchmark.
 
     Returns:
         The space, and the index of each row, shape ``(n,)``.
@@ -31,7 +35,7 @@ def fit_space(found: Architectures, name: str) -> tuple[SearchSpace, NDArray[np.
     except ValueError:
         check = partial(_canonical, space)
         raise first_file_error(check, found.genotypes, found.column) from None
-    if len(genotypes) != space.size:
+    if len(genotypes) != space.size or (is_new and isinstance(space, CategoricalSpace)):
         space = space.subset(genotypes, name)
     indices = space.encode(genotypes)
     _check_distinct(indices, found)

@@ -28,7 +28,7 @@ RECORDS = [{"arch": "00", "acc": 1.0}, {"arch": "01", "acc": 2.0}]
 )
 def test_forms_of_json(tmp_path: Path, form: object) -> None:
     table = read_user_file(content(tmp_path, json.dumps(form), "json"), "mine")
-    assert by_text(table) == {"0,0": (1.0,), "0,1": (2.0,)}
+    assert by_text(table) == {"00": (1.0,), "01": (2.0,)}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,14 @@ def test_forms_of_json(tmp_path: Path, form: object) -> None:
         ('{"00": {"arch": 1}}', "column 'arch'"),
         ('[{"arch": "00", "acc": 1}, {"arch": "01"}]', "data row 2, column 'acc'"),
         ('[{"arch": "00", "acc": 1}, {"acc": 1}]', "data row 2, column 'arch'"),
-        ('[{"arch": "00", "acc": [1]}]', "data row 1, column 'acc'"),
+        ('[{"arch": "00", "acc": []}]', "data row 1, column 'acc'"),
+        ('[{"arch": "00", "acc": [1, "a"]}]', "data row 1, column 'acc'"),
+        ('[{"arch": "00", "acc": [1]}, {"arch": "01", "acc": [1, 2]}]', "data row 2, column 'acc'"),
+        ('[{"arch": "00", "acc": [1]}, {"arch": "01", "acc": 1}]', "data row 2, column 'acc'"),
+        ('[{"arch": "00", "acc": [1]}, {"arch": "01"}]', "data row 2, column 'acc'"),
+        ('[{"arch": "00", "acc": [[1]]}]', "data row 1, column 'acc'"),
+        ('[{"arch": "00", "acc": {"a": 1}}]', "data row 1, column 'acc'"),
+        ('[{"arch": "00", "a": [1], "a@0": 1}]', "two columns are named 'a@0'"),
         ('[{"arch": "00", "acc": "bad"}, {"arch": "01", "acc": 1}]', "data row 1, column 'acc'"),
         ('[{"arch": "00", "acc": NaN}]', "data row 1, column 'acc'"),
         ('[{"arch": "00", "acc": Infinity}]', "data row 1, column 'acc'"),
@@ -80,7 +87,7 @@ def test_invalid_csv(tmp_path: Path, text: str | bytes, expected: str) -> None:
 
 def test_csv_with_byte_order_mark_blank_lines_and_spaces(tmp_path: Path) -> None:
     path = content(tmp_path, "\ufeffarch, acc\r\n\r\n00, 1\r\n 01,2 \r\n\r\n")
-    assert by_text(read_user_file(path, "mine")) == {"0,0": (1.0,), "0,1": (2.0,)}
+    assert by_text(read_user_file(path, "mine")) == {"00": (1.0,), "01": (2.0,)}
 
 
 def test_text_in_a_late_row_keeps_the_text_of_numbers(tmp_path: Path) -> None:
@@ -108,8 +115,8 @@ def test_invalid_parquet(
     path = write({"arch": ["00", "01"], "acc": [1, 2]}, "parquet")
     path.write_bytes(path.read_bytes().replace(b"acc", b"ac\xff"))
     assert "not Parquet" in message(path)
-    path = write({"arch": ["00"], "acc": [[1, 2]]}, "parquet")
-    assert "column 'acc'" in message(path)
+    path = write({"arch": ["00", "01"], "acc": [[1, 2], [1]]}, "parquet")
+    assert "data row 2, column 'acc'" in message(path)
     assert "list" in message(path)
     repeated = arrow.Table.from_arrays([["00"], [1], [2]], names=["arch", "acc", "acc"])
     import pyarrow.parquet
