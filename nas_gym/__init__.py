@@ -21,7 +21,7 @@ from nas_gym.registration import import_table, register_all, register_task
 if TYPE_CHECKING:
     from nas_gym.agents.common.base import Agent
     from nas_gym.agents.common.config import AgentConfig, setting
-    from nas_gym.agents.common.meta_agent import MetaAgent
+    from nas_gym.agents.common.meta_agent import MetaAgent, MetaAgentConfig
     from nas_gym.evaluators import Evaluator
     from nas_gym.experiments.compare import compare
     from nas_gym.experiments.search import search
@@ -41,6 +41,7 @@ _MODULES = {
     "CategoricalSpace": "spaces",
     "Evaluator": "evaluators",
     "MetaAgent": "agents.common.meta_agent",
+    "MetaAgentConfig": "agents.common.meta_agent",
     "Metric": "tables",
     "RecordSearch": "recording",
     "RecordVectorSearch": "recording",
@@ -64,6 +65,7 @@ __all__ = [
     "CategoricalSpace",
     "Evaluator",
     "MetaAgent",
+    "MetaAgentConfig",
     "Metric",
     "RecordSearch",
     "RecordVectorSearch",
