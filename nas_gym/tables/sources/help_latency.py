@@ -114,6 +114,8 @@ def _read_device(path: Path, expected: str) -> NDArray[np.float64]:
 def _to_array(loaded: Any, path: Path) -> NDArray[np.float64]:
     size = NB201Space().size
     try:
+        if isinstance(loaded, list | tuple) and not set(map(type, loaded)) <= {int, float}:
+            raise TypeError("a list of other objects than numbers")
         array = np.asarray(loaded, np.float64).squeeze()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DamagedDataError(

@@ -11,8 +11,10 @@ from nas_gym.tables.sources import pickles, reading
 from nas_gym.tables.sources.nb201_results import ResultsCollector
 from nas_gym.tables.table import Table
 from nas_gym.utils.errors import DamagedDataError, MissingDataError
+from nas_gym.utils.limits import check_unpacked_size
 
 URL = "https://github.com/D-X-Y/NATS-Bench"
+_BLOCK = 2**24  # bytes to unpack before the size is checked
 _META = "meta.pickle.pbz2"
 _ALLOWED = {**pickles.NUMPY, **pickles.ORDERED_DICT}
 
@@ -64,7 +66,7 @@ def _load(path: Path, digest: Any) -> dict[str, Any]:
     packed = reading.read_published_file(path, URL)
     digest.update(packed)
     try:
-        content = bz2.decompress(packed)
+        content = _unpack(packed, path)
     except (OSError, ValueError) as error:
         raise DamagedDataError(
             f"{path} is truncated or not a bz2 file ({error}). Get it again from {URL}."
@@ -73,3 +75,18 @@ def _load(path: Path, digest: Any) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise DamagedDataError(f"{path} has a {type(loaded).__name__}, a dict was expected.")
     return loaded
+
+
+def _unpack(packed: bytes, path: Path) -> bytes:
+    """Decompress the content of a bz2 file, up to the limit of its size."""
+    content = bytearray()
+    while packed:  # a file can consist of several streams
+        decompressor = bz2.BZ2Decompressor()
+        while not decompressor.eof:
+            if decompressor.needs_input and not packed:
+                raise ValueError("it ends before its content does")
+            content += decompressor.decompress(packed, _BLOCK)
+            packed = b""
+            check_unpacked_size(len(content), str(path))
+        packed = decompressor.unused_data
+    return bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,13 @@ class ResultsCollector:
             results = self._arch_results.create_from_state_dict(state)
             if results.arch_str != self._archs[number]:
                 raise ValueError(
-                    f"it has the cell {results.arch_str}, {self._archs[number]} was expected"
+                    f"it has the cell {reprlib.repr(results.arch_str)}, {self._archs[number]} was "
+                    "expected"
                 )
             for dataset in results.get_dataset_names():
                 for seed, trial in results.query(dataset).items():
                     for metric, value in _measurements(trial, SPLITS[dataset]):
-                        self._column(dataset, metric, int(epochs), int(seed))[row] = value
+                        self._column(dataset, metric, int(epochs), int(seed))[row] = float(value)
         except Exception as error:  # foreign code on foreign data
             raise DamagedDataError(
                 f"{self._path}: the results of architecture {number} after {epochs} epochs could "
@@ -176,13 +178,16 @@ class ResultsCollector:
 
 def _rows(space: NB201Space, archs: Any, path: str | Path) -> list[int]:
     """Return the index in the search space of each architecture number of a file."""
-    if isinstance(archs, list) and archs and re.fullmatch(r"\d+(:\d+)+", str(archs[0])):
+    first = archs[0] if isinstance(archs, list) and archs else None
+    if isinstance(first, str) and re.fullmatch(r"\d+(:\d+)+", first):
         raise DamagedDataError(
             f"{path} belongs to NATS-Bench's size search space (sss), whose architectures are "
-            f"channel counts such as {archs[0]}. Only the topology search space (tss, the cells of "
+            f"channel counts such as {first}. Only the topology search space (tss, the cells of "
             "NAS-Bench-201) is supported: get NATS-tss-v1_0-3ffb9-simple."
         )
     try:
+        if not set(map(type, archs)) <= {str, np.str_}:
+            raise TypeError("a list of texts was expected")
         indices = space.encode(space.from_text(list(archs)))
     except Exception as error:  # archs can have any type
         raise DamagedDataError(

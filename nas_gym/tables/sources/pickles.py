@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 import pickle
 import re
 import zipfile
@@ -15,8 +16,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from nas_gym.tables.sources.pickle_check import check_pickle
 from nas_gym.tables.sources.reading import import_reader, read_published_file
 from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
+from nas_gym.utils.limits import check_unpacked_size
 
 Allowed = Mapping[tuple[str, str], Any]
 
@@ -91,7 +94,7 @@ _NDARRAY = _Marker()
 
 def _known(dtype: object) -> np.dtype[Any]:
     if type(dtype) is not _Dtype:
-        raise TypeError(f"{dtype!r} in a pickle, a dtype was expected")
+        raise TypeError(f"a {type(dtype).__name__} in a pickle, a dtype was expected")
     return dtype.dtype
 
 
@@ -102,7 +105,7 @@ def _scalar(dtype: object, content: bytes) -> Any:
 
 def _reconstruct(kind: object, *_: object) -> _Array:
     if kind is not _NDARRAY:
-        raise TypeError(f"{kind!r} in a pickle, an array was expected")
+        raise TypeError(f"a {type(kind).__name__} in a pickle, an array was expected")
     return _Array()
 
 
@@ -156,7 +159,12 @@ def _unreadable(file: str, error: Exception) -> DamagedDataError:
 
 
 def load_pickle(
-    source: bytes | str | Path, allowed: Allowed, name: str = "", encoding: str = "ASCII"
+    source: bytes | str | Path,
+    allowed: Allowed,
+    name: str = "",
+    encoding: str = "ASCII",
+    *,
+    is_published: bool = False,
 ) -> Any:
     """Read a pickle of plain containers and allowed classes.
 
@@ -165,6 +173,8 @@ def load_pickle(
         allowed: Object to use for each ``(module, class)`` that the pickle may ask for.
         name: Name of the source for messages; its path by default.
         encoding: Encoding of texts of Python 2, or ``"bytes"`` to return them as bytes.
+        is_published: Whether the sha256 is known to be that of the published file, so that
+            :func:`~.pickle_check.check_pickle` is not needed.
 
     Raises:
         MissingDataError: If there is no such file.
@@ -173,6 +183,8 @@ def load_pickle(
     name = name or ("The pickle" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else read_published_file(source, "its publisher")
     try:
+        if not is_published:
+            check_pickle(content)
         return _RestrictedUnpickler(io.BytesIO(content), allowed, name, encoding).load()
     except DamagedDataError:
         raise
@@ -197,7 +209,7 @@ def load_torch_file(path: str | Path) -> Any:
         return _load_without_tensors(Path(path))
     except _TensorsError:
         return _load_tensors(path)
-    except DamagedDataError:
+    except DataError:
         raise
     except MemoryError as error:
         raise _too_large(path) from error
@@ -223,17 +235,20 @@ def _load_without_tensors(path: Path) -> Any:
     with path.open("rb") as file:
         if zipfile.is_zipfile(file):  # torch 1.6 and later: a pickle and the numbers of tensors
             with zipfile.ZipFile(file) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+                check_unpacked_size(unpacked, str(path), path.stat().st_size)
                 [inside] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-                with archive.open(inside) as pickled:
-                    return _TorchUnpickler(pickled, allowed, str(path)).load()
-        file.seek(0)  # earlier: a sequence of pickles; the fourth is the content
-        for _ in range(3):
-            _TorchUnpickler(file, allowed, str(path)).load()
-        content = _TorchUnpickler(file, allowed, str(path)).load()
-        _TorchUnpickler(
-            file, allowed, str(path)
-        ).load()  # the keys of tensors: the file is complete
-        return content
+                pickled = archive.read(inside)
+                check_pickle(pickled)
+                return _TorchUnpickler(io.BytesIO(pickled), allowed, str(path)).load()
+        # earlier: a sequence of pickles; the fourth is the content, the fifth the keys of tensors
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            position = 0
+            for _ in range(5):
+                position = check_pickle(mapped, position)
+        file.seek(0)
+        parts = [_TorchUnpickler(file, allowed, str(path)).load() for _ in range(5)]
+        return parts[3]
 
 
 def _too_large(path: str | Path) -> DataError:
