@@ -34,13 +34,16 @@ class L2NASConfig(AgentConfig):
     "Additions to the paper" in :class:`L2NAS`. The preset ``l2nas-paper`` is the paper's own.
     """
 
-    top_k: int = setting(64, "Number of best architectures whose mean is the state.", low=1)
+    top_k: int = setting(
+        64, "Number of best architectures whose mean is the state.", low=1, high=10_000
+    )
     hidden: int = setting(
         128,
         "Units of each of three hidden layers. Other numbers than multiples of 32 would be rounded "
         "differently in a single trial and in many.",
         low=32,
         multiple_of=32,
+        high=4096,
     )
     loss: str = setting(
         "quantile",
@@ -49,18 +52,27 @@ class L2NASConfig(AgentConfig):
     )
     quantile: float = setting(0.9, "Quantile that the critic predicts.", above=0, below=1)
     num_critics: int = setting(
-        1, "Number of critics; the mean of their predictions is used.", low=1
+        1,
+        "Number of critics; the mean of their predictions is used.",
+        low=1,
+        high=64,
     )
-    batch_size: int = setting(8, "Number of experiences in a batch.", low=1)
-    max_batches: int = setting(10, "Maximum number of batches after a query.", low=1)
+    batch_size: int = setting(8, "Number of experiences in a batch.", low=1, high=10_000)
+    max_batches: int = setting(10, "Maximum number of batches after a query.", low=1, high=10_000)
     min_batches: int = setting(
-        10, "Minimum number of batches after a query, once the buffer holds one batch.", low=0
+        10,
+        "Minimum number of batches after a query, once the buffer holds one batch.",
+        low=0,
+        high=10_000,
     )
     buffer_size: int = setting(
-        0, "Number of latest experiences in the replay buffer; 0 keeps all of them.", low=0
+        0,
+        "Number of latest experiences in the replay buffer; 0 keeps all of them.",
+        low=0,
+        high=10**9,
     )
-    actor_learning_rate: float = setting(1e-3, "Learning rate of the actor.", low=0)
-    critic_learning_rate: float = setting(1e-3, "Learning rate of the critic.", low=0)
+    actor_learning_rate: float = setting(1e-3, "Learning rate of the actor.", low=0, high=100.0)
+    critic_learning_rate: float = setting(1e-3, "Learning rate of the critic.", low=0, high=100.0)
     reward: str = setting(
         "signal",
         "Reward as a function of the search signal: signal, exponential (Eq. 3) or "
@@ -81,16 +93,21 @@ class L2NASConfig(AgentConfig):
         "Half width of the uniform noise on the first candidate; that of the last candidate is "
         "four times as large.",
         low=0,
+        high=100.0,
     )
     num_candidates: int = setting(
-        64, "Number of noisy outputs of the actor, from which the critic picks.", low=1
+        64,
+        "Number of noisy outputs of the actor, from which the critic picks.",
+        low=1,
+        high=10_000,
     )
-    num_random: int = setting(20, "Number of random architectures at the start.", low=0)
+    num_random: int = setting(20, "Number of random architectures at the start.", low=0, high=10**9)
     anneal_until: int = setting(
         0,
         "Query at which epsilon, the share of random architectures, reaches final_epsilon; it "
         "falls from 1 by a cosine schedule. 0: it falls at once.",
         low=0,
+        high=10**9,
     )
     final_epsilon: float = setting(0.0, "Final value of epsilon.", low=0, high=1)
     pretrained: str = setting(

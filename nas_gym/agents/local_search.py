@@ -17,7 +17,10 @@ class LocalSearchConfig(AgentConfig):
     """Settings of :class:`LocalSearch`."""
 
     num_initial: int = setting(
-        10, "Number of random architectures; a climb starts at the best of them.", low=1
+        10,
+        "Number of random architectures; a climb starts at the best of them.",
+        low=1,
+        high=1_000_000,
     )
 
 

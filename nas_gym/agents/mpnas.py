@@ -34,16 +34,29 @@ class MPNASConfig(MetaAgentConfig):
     """Settings of :class:`MPNAS`; values of the paper (section 4.4, Table 9) in parentheses."""
 
     refit_every: int = setting(
-        4, "Number of queries after which the network is fine-tuned again (4).", low=1
+        4,
+        "Number of queries after which the network is fine-tuned again (4).",
+        low=1,
+        high=10**9,
     )
     num_candidates: int = setting(
-        10_000, "Number of random architectures that are scored for each query (10,000).", low=1
+        10_000,
+        "Number of random architectures that are scored for each query (10,000).",
+        low=1,
+        high=1_000_000,
     )
     num_random: int = setting(
-        5, "Number of random architectures at the start, without meta-learning (0).", low=0
+        5,
+        "Number of random architectures at the start, without meta-learning (0).",
+        low=0,
+        high=10**9,
     )
-    width: int = setting(PredictorConfig.width, "Features of each node in each layer (600).", low=1)
-    layers: int = setting(PredictorConfig.layers, "Number of graph convolutions (4).", low=1)
+    width: int = setting(
+        PredictorConfig.width, "Features of each node in each layer (600).", low=1, high=4096
+    )
+    layers: int = setting(
+        PredictorConfig.layers, "Number of graph convolutions (4).", low=1, high=16
+    )
     dropout: float = setting(
         PredictorConfig.dropout, "Share of features dropped in meta-training (0.2).", low=0, below=1
     )
@@ -56,25 +69,38 @@ class MPNASConfig(MetaAgentConfig):
         PredictorConfig.inner_rate,
         "Learning rate of the inner loop and of fine-tuning (0.035).",
         above=0,
+        high=100.0,
     )
-    steps: int = setting(MetaTrainingConfig.steps, "Number of gradient steps in an epoch.", low=1)
+    steps: int = setting(
+        MetaTrainingConfig.steps, "Number of gradient steps in an epoch.", low=1, high=1_000_000
+    )
     joint: float = setting(
         MetaTrainingConfig.joint, "Share of epochs that are joint pre-training (0).", low=0, high=1
     )
     outer_rate: float = setting(
-        MetaTrainingConfig.outer_rate, "Highest learning rate of the outer loop (8e-5).", above=0
+        MetaTrainingConfig.outer_rate,
+        "Highest learning rate of the outer loop (8e-5).",
+        above=0,
+        high=100.0,
     )
-    tasks: int = setting(MetaTrainingConfig.tasks, "Number of tasks in a step.", low=1)
+    tasks: int = setting(MetaTrainingConfig.tasks, "Number of tasks in a step.", low=1, high=1000)
     shots: int = setting(
-        MetaTrainingConfig.shots, "Number of architectures of a task to adapt to (5).", low=2
+        MetaTrainingConfig.shots,
+        "Number of architectures of a task to adapt to (5).",
+        low=2,
+        high=1000,
     )
     validation: int = setting(
         MetaTrainingConfig.validation,
         "Number of architectures of a task to predict then (64).",
         low=2,
+        high=10_000,
     )
     inner_steps: int = setting(
-        MetaTrainingConfig.inner_steps, "Number of steps of the inner loop (6).", low=1
+        MetaTrainingConfig.inner_steps,
+        "Number of steps of the inner loop (6).",
+        low=1,
+        high=1000,
     )
     first_order: bool = setting(
         MetaTrainingConfig.first_order,
@@ -85,6 +111,7 @@ class MPNASConfig(MetaAgentConfig):
         "The interval between refits grows to this share of the queries so far, which saves time "
         "in long searches (0).",
         low=0,
+        high=1e6,
     )
 
     @property

@@ -28,12 +28,13 @@ class OneShotConfig(AgentConfig):
         "Number of epochs over which the learning rate is annealed; the number of queries to come. "
         "Afterwards, the learning rate keeps its final value.",
         low=0,
+        high=1_000_000,
     )
     images: str = setting(
         "", "Image data set, or a folder or zip file of images; by default the task's data set."
     )
-    channels: int = setting(0, "Number of channels of the supernet.", low=0)
-    batch_size: int = setting(0, "Number of images in a batch.", low=0)
+    channels: int = setting(0, "Number of channels of the supernet.", low=0, high=1024)
+    batch_size: int = setting(0, "Number of images in a batch.", low=0, high=65_536)
     device: str = setting("auto", "Device that trains the supernet: auto, cpu, cuda, ...")
 
 

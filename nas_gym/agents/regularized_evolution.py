@@ -19,8 +19,10 @@ class RegularizedEvolutionConfig(AgentConfig):
     NAS-Bench-201's baseline uses 10 and 3, Real et al. use 100 and 25.
     """
 
-    population_size: int = setting(50, "Number of members of the population.", low=1)
-    sample_size: int = setting(10, "Number of members that compete in a tournament.", low=1)
+    population_size: int = setting(50, "Number of members of the population.", low=1, high=100_000)
+    sample_size: int = setting(
+        10, "Number of members that compete in a tournament.", low=1, high=100_000
+    )
 
 
 class RegularizedEvolution(Agent):

@@ -22,7 +22,7 @@ class ReinforceConfig(AgentConfig):
     has a learning rate of 0.001.
     """
 
-    learning_rate: float = setting(0.01, "Learning rate of Adam.", above=0)
+    learning_rate: float = setting(0.01, "Learning rate of Adam.", above=0, high=100.0)
     momentum: float = setting(
         0.9,
         "Momentum of the moving average of rewards, which is corrected for its start at 0.",

@@ -28,7 +28,10 @@ class TPEConfig(AgentConfig):
     """Settings of :class:`TPE`; the defaults are those of Optuna 5."""
 
     num_initial: int = setting(
-        10, "Number of random architectures (Optuna's n_startup_trials).", low=1
+        10,
+        "Number of random architectures (Optuna's n_startup_trials).",
+        low=1,
+        high=1_000_000,
     )
     multivariate: bool = setting(
         True, "Whether decisions are modelled jointly, rather than each decision on its own."

@@ -23,6 +23,30 @@ class Config(AgentConfig):
     free: float = setting(1.0, "A number.")
 
 
+def test_settings_of_all_agents_have_bounds():
+    for name in agent_names():
+        config = find_agent(name).agent_class.config_class()
+        for each in config.describe_settings():
+            default = getattr(config, each.name)
+            if type(default) in (int, float):
+                for value in (type(default)(1e12), type(default)(-1e12)):
+                    with pytest.raises(ValueError, match=f"{each.name} must be .* that is"):
+                        config.with_settings({each.name: value})
+
+
+def test_integers_that_do_not_fit_in_64_bits():
+    @dataclass(frozen=True)
+    class Config(AgentConfig):
+        size: int = setting(1, "Size.")
+        rate: float = setting(1.0, "Rate.")
+
+    for name in ("size", "rate"):
+        for value in (2**63, -(10**400)):
+            with pytest.raises(ValueError, match="does not fit in 64 bits"):
+                Config(**{name: value})
+        assert getattr(Config(**{name: 2**63 - 1}), name) == 2**63 - 1
+
+
 def test_defaults_and_changes():
     config = Config().with_settings({"count": 6, "free": 2})
     assert asdict(config) == {"count": 6, "rate": 0.5, "name": "a", "flag": True, "free": 2}

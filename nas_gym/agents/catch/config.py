@@ -19,27 +19,41 @@ class CATCHConfig(MetaAgentConfig):
         choices=("meta", "sfs", "zero", "random"),
     )
     num_evaluators: int = setting(
-        3, "Number of evaluators; the mean of their scores is used (1).", low=1
+        3,
+        "Number of evaluators; the mean of their scores is used (1).",
+        low=1,
+        high=64,
     )
-    latent: int = setting(10, "Number of dimensions of z (10).", low=1)
+    latent: int = setting(10, "Number of dimensions of z (10).", low=1, high=1024)
     hidden: int = setting(
-        64, "Units of each of two hidden layers, in each network.", low=32, multiple_of=32
+        64,
+        "Units of each of two hidden layers, in each network.",
+        low=32,
+        multiple_of=32,
+        high=4096,
     )
     num_candidates: int = setting(
         128,
         "Number of architectures that the controller samples for each query, M.",
         low=16,
         multiple_of=16,
+        high=16_384,
     )
-    updates: int = setting(5, "Number of updates after each query.", low=1)
-    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0)
-    max_norm: float = setting(1.0, "Maximum norm of a trial's gradient.", above=0)
-    clip: float = setting(0.2, "Clipping parameter of PPO.", above=0)
+    updates: int = setting(5, "Number of updates after each query.", low=1, high=10_000)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, high=100.0)
+    max_norm: float = setting(1.0, "Maximum norm of a trial's gradient.", above=0, high=1e6)
+    clip: float = setting(0.2, "Clipping parameter of PPO.", above=0, high=1e6)
     entropy_weight: float = setting(
-        0.3, "Weight of the entropy bonus of PPO, at the start if it is adapted.", low=0
+        0.3,
+        "Weight of the entropy bonus of PPO, at the start if it is adapted.",
+        low=0,
+        high=1e6,
     )
     kl_weight: float = setting(
-        0.1, "Weight of the KL divergence, a mean over the dimensions of z, beta (0.1).", low=0
+        0.1,
+        "Weight of the KL divergence, a mean over the dimensions of z, beta (0.1).",
+        low=0,
+        high=1e6,
     )
     batch_share: float = setting(
         0.8, "Share of the search history in the evaluator's batch (0.8).", low=0, high=1
@@ -48,10 +62,16 @@ class CATCHConfig(MetaAgentConfig):
         0.3, "Share of random picks among the candidates, at the start of a task.", low=0, high=1
     )
     epsilon_decay: float = setting(
-        10.0, "Number of queries after which epsilon has fallen to 1/e of its start.", above=0
+        10.0,
+        "Number of queries after which epsilon has fallen to 1/e of its start.",
+        above=0,
+        high=1e9,
     )
     num_random: int = setting(
-        5, "Number of random architectures that initialize the search history (line 3).", low=0
+        5,
+        "Number of random architectures that initialize the search history (line 3).",
+        low=0,
+        high=10**9,
     )
 
     # -- additions to the paper -------------------------------------------------------------------
@@ -61,12 +81,14 @@ class CATCHConfig(MetaAgentConfig):
         "paper has all of them.",
         low=16,
         multiple_of=16,
+        high=16_384,
     )
     temperature: float = setting(
         5.0,
         "Temperature of the last candidate. It rises evenly over those that are not on-policy; 1 "
         "turns this off.",
         above=0,
+        high=1e6,
     )
     adapt_entropy: bool = setting(
         True,

@@ -28,6 +28,7 @@ from typing_extensions import Self
 Default = TypeVar("Default")
 
 _TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
+_INT_LIMIT = 2**63  # integers are stored with 64 bits
 _NOUNS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
 
 
@@ -61,6 +62,8 @@ class SettingRule:
     def accepts(self, value: Any) -> bool:
         """Return whether a value of the right type is in the accepted range."""
         if isinstance(value, float) and not math.isfinite(value):
+            return False
+        if isinstance(value, int) and not -_INT_LIMIT <= value < _INT_LIMIT:
             return False
         return (
             (self.choices is None or value in self.choices)
@@ -142,7 +145,8 @@ class AgentConfig:
             if kind and type(value) is not kind and not (kind is float and type(value) is int):
                 raise TypeError(message)
             if not rule.accepts(value):
-                raise ValueError(message)
+                is_long = isinstance(value, int) and not -_INT_LIMIT <= value < _INT_LIMIT
+                raise ValueError(message + " It does not fit in 64 bits." * is_long)
 
     @classmethod
     def names(cls) -> list[str]:
