@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import gymnasium as gym
@@ -136,3 +137,17 @@ def test_refusals(tasks, tmp_path):
         agent.meta_learn("nbgraph/cora", epochs=2)
     with pytest.raises(ValueError, match="trained on NB201, and cannot start"):
         agent.adapt("NBGraph-cora-v0")
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "progress_bar", "is_shown"),
+    [(True, None, True), (False, None, False), (True, False, False), (False, True, True)],
+)
+def test_meta_learning_shows_its_progress_on_a_terminal(
+    tasks, monkeypatch, capsys, is_terminal, progress_bar, is_shown
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    Prior(ENV, seed=0).meta_learn(tasks, epochs=1, queries=10, progress_bar=progress_bar)
+    printed = capsys.readouterr()
+    assert ("meta epochs" in printed.err) == is_shown
+    assert printed.out == ""

@@ -125,7 +125,7 @@ class MetaAgent(Agent):
         epochs: int | None = None,
         queries: int | None = None,
         callback: Callback | None = None,
-        progress_bar: bool = False,
+        progress_bar: bool | None = None,
     ) -> Self:
         """Learn from a task set; each trial learns independently of the others.
 
@@ -138,7 +138,8 @@ class MetaAgent(Agent):
                 :attr:`meta_queries` by default.
             callback: Function that is called with the agent after each epoch; meta-training stops
                 when it returns ``False``.
-            progress_bar: Whether to show a progress bar on the terminal.
+            progress_bar: Whether to show a progress bar; by default it is shown if the standard
+                error is a terminal.
 
         Raises:
             ValueError: If a count is below 1, the tasks are over another search space, or the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,20 @@ if TYPE_CHECKING:
     from nas_gym.agents.common.base import Agent
 
 
-def track(items: Sequence[int], label: str, *, enabled: bool) -> Iterable[int]:
-    """Return the items for iteration; if enabled, with a progress bar on the terminal."""
-    if not enabled:
+def track(items: Sequence[int], label: str, *, enabled: bool | None) -> Iterable[int]:
+    """Return the items for iteration, with a progress bar on the standard error if enabled.
+
+    Args:
+        items: Items.
+        label: Text beside the bar.
+        enabled: Whether to show the bar; ``None``: whether the standard error is a terminal.
+    """
+    if not (sys.stderr.isatty() if enabled is None else enabled):
         return items
+    from rich.console import Console
     from rich.progress import track as rich_track
 
-    return rich_track(items, description=label)
+    return rich_track(items, description=label, console=Console(stderr=True))
 
 
 class SearchLog:
