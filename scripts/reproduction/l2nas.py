@@ -26,7 +26,7 @@ CIFAR10, CIFAR100, IMAGENET = (
     f"NB201-{dataset}-v0" for dataset in ("cifar10", "cifar100", "ImageNet16-120")
 )
 NATS_REPORT = {"report": "nats-bench:cifar10-test"}
-"""Report of the CIFAR-10 studies. Their signal comes from analog-nasbench, another training."""
+"""Report of the CIFAR-10 studies, whose signal comes from another training (analog-nasbench)."""
 
 ON_CIFAR10 = ComparisonStudy(
     name="l2nas-cifar10",
@@ -48,7 +48,7 @@ MAIN = (ON_CIFAR10, ON_OTHERS, NOISIER)
 
 
 def on_images(suffix: str, agents: Sequence[str], queries: int) -> tuple[ComparisonStudy, ...]:
-    """Return studies of other agents on CIFAR-10, and on CIFAR-100 and ImageNet16-120."""
+    """Return two studies of other agents: on CIFAR-10, and on CIFAR-100 and ImageNet16-120."""
     return tuple(
         replace(study, name=f"{study.name}-{suffix}", agents=agents, queries=queries, figures="")
         for study in (ON_CIFAR10, ON_OTHERS)
@@ -56,18 +56,18 @@ def on_images(suffix: str, agents: Sequence[str], queries: int) -> tuple[Compari
 
 
 ABLATIONS = {
-    "l2nas": "the default",
+    "l2nas": "default settings",
     "l2nas(scaling=standard)": "rewards standardized instead of ranked",
     "l2nas(scaling=none)": "unscaled rewards",
     "l2nas(revisits=true)": "architectures may be queried again",
-    "l2nas(num_candidates=1)": "one candidate, so that the critic selects nothing",
+    "l2nas(num_candidates=1)": "one candidate, so the critic has no choice",
     "l2nas(noise=1000.0)": "uniform candidates, independent of the actor",
     "l2nas(quantile=0.5)": "median critic",
     "l2nas(loss=squared)": "mean critic",
     "l2nas(num_critics=3)": "mean of three critics",
     "l2nas(min_batches=1)": "fewer batches while the buffer fills",
 }
-"""Explanation of each variant of the default."""
+"""Explanation of each variant of the default settings."""
 
 BLACK_BOX = on_images("blackbox", ["tpe", "ddpg", "td3", "sac", "tqc"], 200)
 PAPER = on_images("paper", ["l2nas-paper", "random"], 1000)
@@ -120,7 +120,7 @@ PUBLISHED = {
     1000: [(94.28, 0.08), (73.09, 0.35), (47.03, 0.27)],
 }
 """Test accuracy in % (mean, standard deviation) on CIFAR-10, CIFAR-100 and ImageNet16-120 by number
-of queries, from Table 1 of L2NAS."""
+of queries, from Table 1 of the L2NAS paper."""
 
 Column = tuple[ComparisonStudy, str]
 """Column of a table: a study and one of its environments."""
@@ -134,7 +134,7 @@ def columns(studies: Iterable[ComparisonStudy]) -> list[Column]:
 def accuracy_rows(
     studies: Sequence[ComparisonStudy], agents: Sequence[str], budgets: Sequence[int]
 ) -> list[list[str]]:
-    """Return the reported accuracies, and the number of unique queries."""
+    """Return the rows of a table of reported accuracies and numbers of unique queries."""
     rows = []
     for agent in agents:
         for queries in budgets:
@@ -146,12 +146,12 @@ def accuracy_rows(
 
 
 def iqm(regret: Mapping[str, Any]) -> str:
-    """Return the interquartile mean of a regret with its interval."""
+    """Return the interquartile mean of a regret and the interval of this mean, as text."""
     return value_with_interval(regret["iqm"], regret["iqm_interval"], 3)
 
 
 def iqm_against(regret: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """Return the IQM regret of an agent, with a mark unless that of L2NAS is clearly lower."""
+    """Return the IQM regret of an agent, marked unless the regret of L2NAS is clearly lower."""
     if ours["iqm"] >= regret["iqm"]:
         return f"{iqm(regret)} **lower**"
     apart = ours["iqm_interval"][1] < regret["iqm_interval"][0]
@@ -159,7 +159,7 @@ def iqm_against(regret: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 
 def share_of_trials(found: Mapping[str, Any]) -> str:
-    """Return the share of trials that made enough unique queries, or nothing if all did."""
+    """Return the share of trials that made enough unique queries, or an empty string if all did."""
     complete = found["complete"]
     return "" if complete == 1 else f", {100 * complete:.0f} % of trials"
 
@@ -191,7 +191,7 @@ def unique_rows(studies: Sequence[ComparisonStudy], unique: int) -> list[list[st
 
 
 def paper_rows() -> list[list[str]]:
-    """Return the published accuracies, and ours with the settings of the paper."""
+    """Return the published accuracies, and our accuracies with the settings of the paper."""
     rows = []
     for queries, published in PUBLISHED.items():
         for (study, env), (mean, std) in zip(columns(PAPER), published, strict=True):
@@ -210,7 +210,7 @@ def paper_rows() -> list[list[str]]:
 
 
 def graph_rows() -> list[list[str]]:
-    """Return the mean regret on each graph data set, and the mean ranks of the agents by it."""
+    """Return the mean regret on each graph data set, and the agents' mean ranks by this regret."""
     rows, means = [], []
     for env in GRAPHS.envs:
         found = [GRAPHS.at(env, agent, 150)["regret"] for agent in GRAPHS.agents]
@@ -219,7 +219,7 @@ def graph_rows() -> list[list[str]]:
         rows.append([f"{env} *" if env in TUNED_ON else env, *regrets])
     ranks = ranks_in_rows(np.array(means))
     untuned = [env not in TUNED_ON for env in GRAPHS.envs]
-    for label, part in (("mean rank", ranks), ("mean rank of the others", ranks[untuned])):
+    for label, part in (("mean rank", ranks), ("mean rank without *", ranks[untuned])):
         rows.append([label, *(f"{rank:.2f}" for rank in part.mean(axis=0))])
     return rows
 
