@@ -114,8 +114,10 @@ def _read_device(path: Path, expected: str) -> NDArray[np.float64]:
 def _to_array(loaded: Any, path: Path) -> NDArray[np.float64]:
     size = NB201Space().size
     try:
-        if isinstance(loaded, list | tuple) and not set(map(type, loaded)) <= {int, float}:
-            raise TypeError("a list of other objects than numbers")
+        if isinstance(loaded, list | tuple):
+            inner = [part for each in loaded if isinstance(each, list | tuple) for part in each]
+            if any(isinstance(part, list | tuple) for part in inner):
+                raise TypeError("lists are nested more than two deep")
         array = np.asarray(loaded, np.float64).squeeze()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DamagedDataError(
