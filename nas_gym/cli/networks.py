@@ -60,7 +60,11 @@ def train_supernet_command(
     from nas_gym.experiments.train_supernet import run_supernet_training
     from nas_gym.utils.expressions import parse_settings
 
-    changed = given(epochs=epochs) | parse_settings(settings or [])
+    changed = parse_settings(settings or [])
+    if epochs is not None:
+        if "epochs" in changed:
+            raise ValueError("The setting 'epochs' is given twice: with --epochs and with --set.")
+        changed["epochs"] = epochs
     with resumable("The same command continues from the last saved epoch."):
         path, found = run_supernet_training(
             space, dataset, out, size=size, device=device or "auto", seed=seed, **changed

@@ -28,7 +28,7 @@ from nas_gym.networks.evaluation import EVALUATION_BATCH, NetworkScore, evaluate
 from nas_gym.networks.plans import NETWORKS, NetworkPlan
 from nas_gym.networks.training import Training
 from nas_gym.spaces import NB201Space
-from nas_gym.utils.errors import DivergedError
+from nas_gym.utils.errors import DamagedDataError, DivergedError
 from nas_gym.utils.files import explain_write_errors, read_tensors, write_atomically, write_tensors
 
 _TRAINED_METRICS = ("valid_accuracy", "test_accuracy", "valid_loss", "seconds")
@@ -166,8 +166,15 @@ class TrainingEvaluator(NetworkEvaluator):
         if not path.exists():
             return 0.0
         arrays = read_tensors(path)
-        training.load_state_arrays(arrays)
-        return float(arrays["seconds"])
+        try:
+            training.load_state_arrays(arrays)
+            if not 0 <= training.epoch <= self.plan.training.epochs:
+                raise ValueError(f"epoch {training.epoch}")
+            return float(arrays["seconds"])
+        except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise DamagedDataError(
+                f"{path} cannot be resumed: {error!r:.200}. Delete it to train anew."
+            ) from error
 
     def _file(self, index: int, ending: str) -> Path:
         return self._checkpoints / f"{index}{ending}"

@@ -15,6 +15,16 @@ from typing_extensions import Self
 from nas_gym.networks.device import move_to_device
 from nas_gym.spaces import SearchSpace
 
+_LIMITS = {
+    "num_classes": 1_000_000,
+    "in_channels": 1024,
+    "channels": 4096,
+    "cells": 100,
+    "layers": 200,
+    "partial": 4096,
+}
+"""Largest values of counts, which start at 1."""
+
 
 class Network(nn.Module, ABC):
     """Image classifier of a search space: a supernet, or the network of one architecture.
@@ -33,7 +43,7 @@ class Network(nn.Module, ABC):
         settings: The other arguments of the constructor, by name.
 
     Raises:
-        ValueError: If a count in ``settings`` is below 1.
+        ValueError: If a count in ``settings`` is below 1 or too high.
     """
 
     alpha_shape: tuple[int, int]
@@ -44,8 +54,9 @@ class Network(nn.Module, ABC):
     ) -> None:
         super().__init__()
         for name, value in settings.items():
-            if type(value) is int and value < 1:
-                raise ValueError(f"{name} is at least 1, got {value}.")
+            most = _LIMITS.get(name, 1)
+            if type(value) is int and not 1 <= value <= most:
+                raise ValueError(f"{name} is at least 1 and at most {most:,}, got {value}.")
         self.space = space
         self.settings = settings
         self.genotype = None if genotype is None else _check_genotype(space, genotype)

@@ -21,6 +21,9 @@ from nas_gym.spaces import SearchSpace
 NETWORKS: dict[str, Callable[..., Network]] = {"NB201": NB201Network, "DARTS": DARTSNetwork}
 """Network classes by the name of their search space."""
 
+MAX_PARAMETERS = 500_000_000
+"""Highest number of parameters of a network; training needs three times their memory."""
+
 _DATA_ARGUMENTS = ("num_classes", "in_channels")  # arguments that the data set determines
 
 
@@ -34,6 +37,9 @@ class NetworkPlan:
         network: Arguments of the network class, including those that the data set determines.
         training: Settings of the training.
         seed: Seed of the initial weights and of the training.
+
+    Raises:
+        ValueError: If the seed is not 0 to 2^63 - 1.
     """
 
     space: str
@@ -41,6 +47,10 @@ class NetworkPlan:
     network: dict[str, Any]
     training: TrainingConfig
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is 0 to 2^63 - 1, got {self.seed}.")
 
     def describe(self) -> dict[str, Any]:
         """Return the plan as plain values, as files of supernets hold it."""
@@ -82,7 +92,8 @@ class NetworkPlan:
             changes: New values by name, such as ``epochs=50`` or ``channels=8``.
 
         Raises:
-            ValueError: If there is no such setting, or if a value has another type.
+            ValueError: If there is no such setting, if a value has another type or is outside its
+                range, or if the network would have more than :data:`MAX_PARAMETERS` parameters.
         """
         known = {name: v for name, v in asdict(self.training).items() if isinstance(v, int | float)}
         known |= {name: v for name, v in self.network.items() if name not in _DATA_ARGUMENTS}
@@ -97,11 +108,26 @@ class NetworkPlan:
                 raise ValueError(f"{name} is of type {kinds[-1].__name__}, got {value!r}.")
         training = {k: v for k, v in changes.items() if k not in self.network}
         network = {k: v for k, v in changes.items() if k in self.network}
-        return replace(
+        plan = replace(
             self,
             training=replace(self.training, **training),
             network={**self.network, **network},
         )
+        if network:
+            plan._check_size(network)
+        return plan
+
+    def _check_size(self, changes: dict[str, Any]) -> None:
+        """Raise an error if the supernet has too many parameters; it is not allocated."""
+        with torch.device("meta"):
+            network = NETWORKS[self.space](**self.network)
+        count = sum(each.numel() for each in network.parameters())
+        if count > MAX_PARAMETERS:
+            given = ", ".join(f"{name}={value}" for name, value in changes.items())
+            raise ValueError(
+                f"The supernet of {self.space} with {given} has {count:,} parameters; at most "
+                f"{MAX_PARAMETERS:,} are trained. Lower them."
+            )
 
 
 def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import DATA_SETS, ImageData, load_images
@@ -36,6 +36,8 @@ from nas_gym.utils.files import explain_write_errors, read_tensors, write_tensor
 
 _VALIDATED_ARCHITECTURES = 4  # after each epoch
 _VALIDATION_IMAGES = 2000
+Curves = dict[str, list[float]]
+"""Values of each metric of a training, one for each epoch."""
 TRAINED_ON_DEMAND = ("digits",)
 """Data sets whose supernets :func:`find_supernet` trains if they are missing (one or two
 minutes)."""
@@ -68,6 +70,9 @@ def train_supernet(
     device: torch.device,
     on_epoch: EpochCallback | None = None,
     seconds: float = 10.0,
+    *,
+    on_resume: Callable[[Curves | None], None] | None = None,
+    wait: bool = True,
 ) -> Supernet:
     """Train a supernet and save it, or resume an interrupted training.
 
@@ -82,11 +87,16 @@ def train_supernet(
         on_epoch: Callback that receives ``loss``, ``valid_accuracy`` and ``best_accuracy`` after
             each epoch.
         seconds: Minimum time between two checkpoints.
+        on_resume: Callback that receives the curves of the epochs in the file, once, before further
+            epochs are trained. They are empty if there is no file, and ``None`` if the file was
+            written by an earlier version, which saved none.
+        wait: Whether to wait for another process that trains the same file.
 
     Raises:
         ValueError: If the file holds a supernet of another plan, or the plan is for other images.
         DamagedDataError: If the file holds no supernet.
-        DataError: If the file cannot be written.
+        DataError: If the file cannot be written, or if another process trains it and ``wait`` is
+            false.
         TrainingError: If training diverges or memory runs out. The file keeps the latest
             checkpoint.
     """
@@ -97,9 +107,14 @@ def train_supernet(
         )
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock")).acquire()
+        try:
+            lock = FileLock(path.with_suffix(".lock")).acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            raise DataError(
+                f"Another process trains {path}. Wait for it, or choose another file."
+            ) from None
     with lock:  # other processes that train the same file wait here, and find it finished
-        return _train(plan, data, path, device, on_epoch, seconds)
+        return _train(plan, data, path, device, on_epoch, seconds, on_resume)
 
 
 def _train(
@@ -109,6 +124,7 @@ def _train(
     device: torch.device,
     on_epoch: EpochCallback | None,
     seconds: float,
+    on_resume: Callable[[Curves | None], None] | None,
 ) -> Supernet:
     network = move_to_device(plan.build(), device)
     train = DeviceImages.from_split(data, data.train, device)
@@ -116,17 +132,22 @@ def _train(
     training = Training(
         network, train, plan.training, plan.seed, lambda rng: network.space.sample(1, rng)[0]
     )
-    best = _resume(training, plan, path) if path.exists() else 0.0
+    best, curves = _resume(training, plan, path) if path.exists() else (0.0, {})
+    if on_resume is not None:
+        on_resume(curves)
     written = time.monotonic()
     while training.epoch < plan.training.epochs:
         loss = training.run_epoch()
         accuracy = _validate(network, train, valid, [plan.seed, training.epoch])
         best = max(best, float(accuracy.max()))
+        metrics = {"loss": loss, "valid_accuracy": float(accuracy.mean()), "best_accuracy": best}
+        if curves is not None:
+            for name, value in metrics.items():
+                curves.setdefault(name, []).append(value)
         if on_epoch is not None:
-            metrics = {"loss": loss, "valid_accuracy": float(accuracy.mean())}
-            on_epoch(training.epoch, {**metrics, "best_accuracy": best})
+            on_epoch(training.epoch, metrics)
         if time.monotonic() - written > seconds or training.epoch == plan.training.epochs:
-            _save(path, training, plan, best)
+            _save(path, training, plan, best, curves)
             written = time.monotonic()
     network.calibrate = _calibration(data, device)
     return Supernet(network, plan.describe(), best)
@@ -158,36 +179,116 @@ def _validate(
 # -- files ----------------------------------------------------------------------------------------
 
 
-def _save(path: Path, training: Training, plan: NetworkPlan, best: float) -> None:
+def _save(
+    path: Path, training: Training, plan: NetworkPlan, best: float, curves: Curves | None
+) -> None:
     arrays = training.state_arrays()
     if training.epoch == plan.training.epochs:  # a finished training is not resumed: weights only
         arrays = {k: v for k, v in arrays.items() if k.startswith("network/") or k == "epoch"}
+    arrays |= {f"curve/{name}": np.array(values) for name, values in (curves or {}).items()}
     described = np.array(json.dumps(plan.describe(), sort_keys=True))
     write_tensors(path, {**arrays, "plan": described, "best_accuracy": np.array(best)})
 
 
-def _resume(training: Training, plan: NetworkPlan, path: Path) -> float:
-    """Restore a training from its file; return the best accuracy so far."""
-    arrays = _read(path)
-    if json.loads(str(arrays["plan"])) != json.loads(json.dumps(plan.describe())):
+def _resume(training: Training, plan: NetworkPlan, path: Path) -> tuple[float, Curves | None]:
+    """Restore a training from its file; return the best accuracy and the curves so far."""
+    content = _read(path)
+    if content.plan != json.loads(json.dumps(plan.describe())):
         raise ValueError(
             f"{path} holds a supernet with other settings. Give another path, or delete it."
         )
-    if int(arrays["epoch"]) < plan.training.epochs:
-        training.load_state_arrays(arrays)
+    if content.epoch < plan.training.epochs:
+        try:
+            training.load_state_arrays(content.arrays)
+        except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise DamagedDataError(
+                f"{path} cannot be resumed: {error!r:.200}. Delete it to train anew."
+            ) from error
     else:
-        training.network.load_state_dict(tensors_with_prefix(arrays, "network/"))
+        training.network.load_state_dict(tensors_with_prefix(content.arrays, "network/"))
         training.epoch = plan.training.epochs
-    return float(arrays["best_accuracy"])
+    return content.best, content.curves
 
 
-def _read(path: Path) -> dict[str, Any]:
+class _Content(NamedTuple):
+    """Checked content of the file of a supernet.
+
+    Attributes:
+        plan: The :class:`NetworkPlan`, as plain values.
+        epoch: Number of finished epochs.
+        best: Best validation accuracy so far, in %.
+        curves: Curves of the finished epochs; ``None`` in files of earlier versions.
+        arrays: Everything in the file.
+    """
+
+    plan: dict[str, Any]
+    epoch: int
+    best: float
+    curves: Curves | None
+    arrays: dict[str, NDArray[Any]]
+
+
+def _read(path: Path) -> _Content:
+    """Read the file of a supernet, finished or not.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedDataError: If the file holds no supernet, lacks weights, or has weights that are not
+            finite.
+    """
     arrays = read_tensors(path)
     if not {"plan", "epoch", "best_accuracy"} <= arrays.keys():
         raise DamagedDataError(
             f"{path} holds no supernet. Give a file that `nas-gym train-supernet` saved."
         )
-    return arrays
+    try:
+        plan, epochs, expected = _parse_plan(str(arrays["plan"]))
+        epoch, best = int(arrays["epoch"]), float(arrays["best_accuracy"])
+        curves = {
+            name.removeprefix("curve/"): values
+            for name, values in arrays.items()
+            if name.startswith("curve/")
+        }
+        if not 0 <= epoch <= epochs or not 0 <= best <= 100:
+            raise ValueError(f"epoch {epoch} of {epochs}, best accuracy {best}")
+        if any(each.shape != (epoch,) or each.dtype != np.float64 for each in curves.values()):
+            raise ValueError(f"the curves are not numbers of {epoch} epochs")
+    except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise DamagedDataError(f"{path} holds no plan of a supernet: {error!r:.200}.") from error
+    _check_weights(path, arrays, expected)
+    values = {name: each.tolist() for name, each in curves.items()}
+    return _Content(plan, epoch, best, values or None, arrays)
+
+
+def _parse_plan(text: str) -> tuple[dict[str, Any], int, dict[str, Tensor]]:
+    """Return a plan, its number of epochs, and the state dict of its network without memory."""
+    plan = json.loads(text)  # RecursionError is a RuntimeError
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        network = NETWORKS[plan["space"]](**plan["network"])
+    return plan, int(plan["recipe"]["epochs"]), network.state_dict()
+
+
+def _check_weights(
+    path: Path, arrays: dict[str, NDArray[Any]], expected: dict[str, Tensor]
+) -> None:
+    """Raise an error unless a file has finite weights of the expected names and shapes."""
+    found = {name.removeprefix("network/"): each for name, each in arrays.items()
+             if name.startswith("network/")}  # fmt: skip
+    wrong = sorted(
+        found.keys() ^ expected.keys()
+        | {name for name in found.keys() & expected.keys()
+           if found[name].shape != tuple(expected[name].shape)}
+    )  # fmt: skip
+    if wrong:
+        raise DamagedDataError(
+            f"{path} lacks weights of its network, or has weights of another shape: "
+            f"{', '.join(wrong[:3])}."
+        )
+    for name, each in arrays.items():
+        if each.dtype.kind == "f" and not np.isfinite(each).all():
+            raise DamagedDataError(
+                f"{path} has values in {name} that are NaN or infinite. Train the supernet again."
+            )
 
 
 def load_supernet(path: Path, device: torch.device, data: ImageData | None = None) -> Supernet:
@@ -204,33 +305,26 @@ def load_supernet(path: Path, device: torch.device, data: ImageData | None = Non
         DamagedDataError: If the file holds no supernet.
     """
     try:
-        arrays = _read(path)
+        content = _read(path)
     except FileNotFoundError:
         raise MissingDataError(
             f"There is no supernet {path}. `nas-gym train-supernet` makes one."
         ) from None
-    try:
-        plan, best = json.loads(str(arrays["plan"])), float(arrays["best_accuracy"])
-        epochs = plan["recipe"]["epochs"]
-        with torch.random.fork_rng(devices=[]):  # initial weights are overwritten below
-            network = NETWORKS[plan["space"]](**plan["network"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedDataError(f"{path} holds no plan of a supernet: {error!r}.") from error
-    if int(arrays["epoch"]) < epochs:
+    plan, epochs = content.plan, content.plan["recipe"]["epochs"]
+    if content.epoch < epochs:
         raise MissingDataError(
-            f"{path} is trained for {int(arrays['epoch'])} of {epochs} epochs. Run the same "
+            f"{path} is trained for {content.epoch} of {epochs} epochs. Run the same "
             "`nas-gym train-supernet` again to resume it."
         )
-    try:
-        network.load_state_dict(tensors_with_prefix(arrays, "network/"))
-    except RuntimeError as error:
-        raise DamagedDataError(f"{path} lacks weights of its network: {error}") from error
+    with torch.random.fork_rng(devices=[]):  # initial weights are overwritten below
+        network = NETWORKS[plan["space"]](**plan["network"])
+    network.load_state_dict(tensors_with_prefix(content.arrays, "network/"))
     network = move_to_device(network, device).eval()
     if data is None:
         network.calibrate = partial(_find_images_and_calibrate, plan["data"], device)
     else:
         network.calibrate = _calibration(data, device)
-    return Supernet(network, plan, best)
+    return Supernet(network, plan, content.best)
 
 
 def _find_images_and_calibrate(digest: str, device: torch.device, network: nn.Module) -> None:

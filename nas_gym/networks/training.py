@@ -23,6 +23,8 @@ GenotypeSampler = Callable[[np.random.Generator], NDArray[np.int64]]
 
 _T = TypeVar("_T")
 
+_MOST = 1_000_000  # epochs, and images of a batch
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -54,17 +56,20 @@ class TrainingConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or not 0 < self.learning_rate < np.inf:
+        counts = (self.epochs, self.batch_size)
+        if not all(1 <= each <= _MOST for each in counts) or not 0 < self.learning_rate < np.inf:
             raise ValueError(
-                "Training needs epochs of at least 1, batch_size of at least 1 and a finite "
+                f"Training needs epochs and batch_size of 1 to {_MOST:,}, and a finite "
                 f"learning_rate above 0; got epochs={self.epochs}, batch_size={self.batch_size} "
                 f"and learning_rate={self.learning_rate}."
             )
         decays = (self.final_rate, self.weight_decay, self.auxiliary_weight)
-        if not (0 <= self.momentum < 1 and self.clip > 0 and all(each >= 0 for each in decays)):
+        if not (
+            0 <= self.momentum < 1 and self.clip > 0 and all(0 <= each < np.inf for each in decays)
+        ):
             raise ValueError(
                 "momentum is at least 0 and below 1, clip is above 0; final_rate, weight_decay and "
-                f"auxiliary_weight are at least 0; got {self}."
+                f"auxiliary_weight are at least 0 and finite; got {self}."
             )
 
     def describe(self) -> dict[str, Any]:
@@ -242,12 +247,18 @@ class Training:
         }
 
     def load_state_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Restore a state that :meth:`state_arrays` returned."""
+        """Restore a state that :meth:`state_arrays` returned.
+
+        Raises:
+            ValueError: If a momentum buffer does not have the shape of its parameter.
+        """
         self.network.load_state_dict(tensors_with_prefix(arrays, "network/"))
         momenta = tensors_with_prefix(arrays, "momentum/")
         for name, parameter in self.network.named_parameters():
             if name in momenta:
                 buffer = momenta[name].to(parameter.device)
+                if buffer.shape != parameter.shape or buffer.dtype != parameter.dtype:
+                    raise ValueError(f"the momentum of {name} has another shape or dtype")
                 self._optimizer.state[parameter] = {"momentum_buffer": buffer}
         self.epoch = int(arrays["epoch"])
         self._generator.set_state(torch.from_numpy(arrays["torch_generator"]))

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import stat
 import tempfile
 import time
 import zipfile
@@ -60,6 +61,26 @@ def explain_write_errors(target: Path) -> Iterator[None]:
             f"Could not write {target}: {reason}. Choose a folder on a disk with space that you "
             "can write to (NAS_GYM_CACHE names the cache folder), and try again."
         ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise an error unless a file can be written; make its folder if it does not exist.
+
+    Commands call this first, so that hours of work are not lost.
+
+    Raises:
+        DataError: If the file cannot be written, or if ``path`` is a folder or a device.
+    """
+    with explain_write_errors(path):
+        try:
+            is_file = stat.S_ISREG(os.stat(path).st_mode)
+        except FileNotFoundError:
+            is_file = True
+        if not is_file:
+            raise DataError(f"Could not write {path}: it is not a regular file. Name another file.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
 
 
 # -- temporary files -------------------------------------------------------------------------------

@@ -69,5 +69,5 @@ def test_dead_edges_are_left_out():
 
 @pytest.mark.parametrize("wrong", [{"channels": 0}, {"cells": -1}, {"num_classes": 0}])
 def test_counts_below_one(wrong):
-    with pytest.raises(ValueError, match=r"is at least 1, got"):
+    with pytest.raises(ValueError, match=r"is at least 1 and at most \S+, got"):
         NB201Network(**{"num_classes": 10, **wrong})

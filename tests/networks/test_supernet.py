@@ -43,7 +43,8 @@ def test_saved_and_loaded(supernet_files):
     assert found.plan == read_plan(small_supernet("NB201", 20))
     assert 30 < found.best_accuracy <= 100
     arrays = read_tensors(supernet_files["NB201"])
-    assert {name.split("/")[0] for name in arrays} == {"network", "epoch", "plan", "best_accuracy"}
+    kinds = {name.split("/")[0] for name in arrays}
+    assert kinds == {"network", "epoch", "plan", "best_accuracy", "curve"}
 
 
 def read_plan(plan):

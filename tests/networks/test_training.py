@@ -163,8 +163,8 @@ def test_other_errors_are_not_memory_errors():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"epochs": 0}, "epochs of at least 1"),
-        ({"batch_size": 0}, "batch_size of at least 1"),
+        ({"epochs": 0}, "epochs and batch_size of 1 to 1,000,000"),
+        ({"batch_size": 0}, r"batch_size of 1 to .* batch_size=0"),
         ({"learning_rate": np.nan}, "learning_rate above 0"),
         ({"momentum": 2.0}, "momentum is at least 0 and below 1"),
         ({"clip": 0.0}, "clip is above 0"),
