@@ -112,7 +112,7 @@ def test_report_of_a_table(files):
         ({"report": "analog-nasbench:x"}, "no metric 'x'"),
         ({"size": 8}, "have a fixed size"),
         ({"evaluator": "guess"}, "evaluator is 'supernet' or 'training'"),
-        ({"evaluator": "training(epochs=0)"}, "epochs of at least 1"),
+        ({"evaluator": "training(epochs=0)"}, "epochs and batch_size of 1 to"),
         ({"evaluator": "supernet(images=0)"}, "images is at least 1"),
         ({"evaluator": "supernet(epochs=3)"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=1)", "supernet": "x"}, "a training needs none"),
