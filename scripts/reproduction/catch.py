@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 META_SEEDS = 50
 FIRST_SEED = 10_000
-"""Seed of the first trial. It is a multiple of META_SEEDS: trial ``s`` starts from the agent of
-meta-seed ``s % META_SEEDS``."""
+"""Seed of the first trial, a multiple of META_SEEDS: the trial of seed ``s`` starts from the agent
+of meta-seed ``s % META_SEEDS``."""
 
 BUDGETS = (5, 10, 15, 20, 50)
 """Numbers of queries at which ranks are computed."""
@@ -71,7 +71,7 @@ RUNS_BY_TASK_SET = {
 
 
 def adapted(task_set: str, variant: str, *settings: str) -> str:
-    """Return a meta-trained agent as the command line names it."""
+    """Return the name of a meta-trained agent on the command line."""
     (run,) = (run for run in RUNS_BY_TASK_SET[task_set] if run.variant == variant)
     chosen = [*settings, f"pretrained={run.checkpoint}"]
     if variant != "meta":
@@ -85,13 +85,14 @@ def all_rewards(task: Task) -> NDArray[np.float64]:
 
 
 def ranks(trials: TrialResults) -> dict[str, Any]:
-    """Return how the best architectures that trials found rank by reward in the whole space.
+    """Return the ranks, by reward in the whole space, of the best architectures that trials found.
 
     Returns:
-        For each number of queries: shares of trials that found the best architecture (``top1``)
-        and one of the best three (``top3``), the mean of log10(1 + rank) with rank 0 for the best
-        (``log10_rank``), that mean for each meta-seed, the share of meta-seeds with no trial that
-        found the best, and the median rank. Intervals are over meta-seeds.
+        For each number of queries: the share of trials that found the best architecture (``top1``),
+        the share that found one of the best three (``top3``), the mean of log10(1 + rank) with rank
+        0 for the best (``log10_rank``), the same mean for each meta-seed, the share of meta-seeds
+        with no trial that found the best architecture, and the median rank. Intervals are over
+        meta-seeds.
     """
     best = np.maximum.accumulate(trials.curves.rewards, axis=0)
     descending = -np.sort(-all_rewards(trials.task))
@@ -119,7 +120,7 @@ def ranks_by_agent(trials: Sequence[TrialResults]) -> dict[str, Any]:
 
 
 def draw_sorted_trials(trials: Sequence[TrialResults]) -> dict[str, Figure]:
-    """Draw the best reward of each trial; the trials of each agent are sorted by it."""
+    """Draw the best reward of each trial, with the trials of each agent sorted by this reward."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.8, 5.2), layout="constrained")
@@ -239,7 +240,7 @@ def gain_rows() -> list[list[str]]:
 
 
 def conflicting_rows(queries: int) -> list[list[str]]:
-    """Return mean log10(1 + rank) on each conflicting task, and over all of them."""
+    """Return the mean log10(1 + rank) on each conflicting task, and over all of these tasks."""
     results = {name: study.result["ranks"] for name, study in ON_CONFLICTING.items()}
     agents = [*(adapted(CONFLICTING, variant) for variant in VARIANTS), FROM_SCRATCH]
     rows = [
@@ -258,7 +259,7 @@ def conflicting_rows(queries: int) -> list[list[str]]:
 
 
 def graph_rows(queries: int) -> list[list[str]]:
-    """Return mean log10(1 + rank) on each graph data set, and CATCH-meta minus CATCH-sfs."""
+    """Return the mean log10(1 + rank) on each graph data set, and CATCH-meta minus CATCH-sfs."""
     rows = []
     for target, study in ON_GRAPHS.items():
         found = [ranks[str(queries)] for ranks in study.result["ranks"].values()]
@@ -282,7 +283,12 @@ def blocks() -> Mapping[str, str]:
     """Return the generated blocks of the page."""
     return {
         "gain": markdown_table(
-            ["target", "CATCH-meta, %", "failing meta-seeds, %", "points above CATCH-sfs"],
+            [
+                "target",
+                "CATCH-meta, %",
+                "failing meta-seeds, %",
+                "percentage points above CATCH-sfs",
+            ],
             gain_rows(),
         ),
         "top-1": markdown_table(["agent", *IMAGES], top_rows("top1")),

@@ -1,4 +1,4 @@
-"""Few-shot prediction with MP-NAS: what each job of its studies computes."""
+"""Few-shot prediction with MP-NAS: the functions that the jobs of the studies call."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 META_SEEDS = 5
 FIRST_SEED = 10_000
-"""Seed of the first trial. It is a multiple of META_SEEDS: trial ``s`` starts from the predictor of
-meta-seed ``s % META_SEEDS``."""
+"""Seed of the first trial, a multiple of META_SEEDS: the trial of seed ``s`` starts from the
+predictor of meta-seed ``s % META_SEEDS``."""
 
 SHOTS = (5, 25, 50)
 """Numbers of labelled architectures."""
 
 NUM_DRAWS = 10
-"""Draws of labelled architectures for each meta-seed and number of shots."""
+"""Number of draws of labelled architectures for each meta-seed and number of shots."""
 
 NUM_TESTED = 3000
-"""Architectures that the correlation is computed on. No label of theirs is used."""
+"""Number of architectures that the correlation is computed on. No predictor learns from them."""
 
 TARGETS = {
     "cifar10": ("nats-bench:cifar10-test",),
@@ -54,11 +54,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Settings of each meta-trained variant."""
 
 EPOCHS = {"joint": 45}
-"""Epochs of variants other than the default. Joint pre-training is cheaper, so that it gets more
-epochs in the same time."""
+"""Numbers of epochs that differ from the default. An epoch of joint pre-training is cheaper, so the
+variant gets more epochs, for the same total time."""
 
 GRAPHS_START = "cifar10"
-"""Target of the meta-training that graph networks are predicted from."""
+"""Target of the meta-training whose predictor is transferred to graph networks."""
 
 Correlations = dict[str, list[float]]
 """Spearman correlation of each draw, by number of shots."""
@@ -79,7 +79,7 @@ def meta_training(target: str, variant: str) -> MetaTrainingRun:
 
 @dataclass(frozen=True)
 class Architectures:
-    """Architectures of a search space, split into those to draw shots from and those to test on.
+    """Architectures of a search space, split into a pool to draw shots from and a test part.
 
     Attributes:
         graphs: Graphs of all architectures.
@@ -93,7 +93,7 @@ class Architectures:
 
     @classmethod
     def split(cls, space: SearchSpace, seed: int, known: NDArray[np.int64]) -> Architectures:
-        """Split the architectures of a space that a predictor has not learned from.
+        """Split those architectures of a space that a predictor has not learned from.
 
         Args:
             space: Search space.
@@ -107,7 +107,7 @@ class Architectures:
     def correlations(
         self, predictor: Predictor, values: NDArray[np.float64], seed: int, shots: Sequence[int]
     ) -> Correlations:
-        """Return Spearman's correlation without fine-tuning ("0"), and after each number of shots.
+        """Return Spearman's correlation without fine-tuning ("0") and after each number of shots.
 
         Args:
             predictor: Predictor that is fine-tuned.
@@ -133,7 +133,7 @@ def all_graphs(space: SearchSpace) -> Graphs:
 
 
 def rows_of(graphs: Graphs, rows: NDArray[np.int64]) -> Graphs:
-    """Return some of the graphs."""
+    """Return the graphs with the given row numbers."""
     return Graphs(graphs.adjacency[rows], graphs.nodes[rows])
 
 
@@ -141,21 +141,21 @@ def table_column(name: str) -> NDArray[np.float64]:
     """Return a column of a table.
 
     Args:
-        name: Table and metric, as ``table:metric``.
+        name: Name of the column, ``table:metric``.
     """
     table, _, metric = name.partition(":")
     return load_table(table).column(metric)
 
 
 def split_nb201(seed: int) -> tuple[Architectures, NDArray[np.int64]]:
-    """Return the split of NAS-Bench-201's cells, and the cells that a meta-seed learns from."""
+    """Return the split of NAS-Bench-201's cells, and the indices that a meta-seed learns from."""
     space = load_table("nats-bench").space
     known = known_architectures(space.size, seed, MPNAS.meta_queries)
     return Architectures.split(space, seed, known), known
 
 
 def random_predictor(seed: int) -> Predictor:
-    """Return an untrained predictor, all layers of which are fine-tuned."""
+    """Return an untrained predictor that is fine-tuned in all layers."""
     from nas_gym.predictors.config import PredictorConfig
     from nas_gym.predictors.predictor import Predictor
 
@@ -167,7 +167,7 @@ def initial_predictor(target: str, variant: str, index: int) -> Predictor:
 
     Args:
         target: Target that the meta-training left out.
-        variant: Name of :data:`VARIANTS`, or ``"random"`` for an untrained predictor.
+        variant: Key of :data:`VARIANTS`, or ``"random"`` for an untrained predictor.
         index: Number of the meta-seed, from 0.
     """
     import gymnasium as gym
@@ -191,7 +191,7 @@ def transfer(target: str, variant: str, index: int) -> dict[str, Correlations]:
 
 
 def naive_transfer(source: str, index: int) -> dict[str, Correlations]:
-    """Return how well a predictor of one column ranks the columns of all other targets."""
+    """Return how well a predictor of one column ranks by the columns of all other targets."""
     seed = FIRST_SEED + index
     architectures, known = split_nb201(seed)
     labels = table_column(TARGETS[source][0])[known]
@@ -219,7 +219,7 @@ def meta_trained(
     Args:
         graphs: Graphs of ``n`` architectures.
         labels: Labels of each task, ``(tasks, n)``.
-        seed: Seed of the weights and the draws.
+        seed: Seed of the initial weights and of the random choices in training.
         settings: Settings of the predictor.
         schedule: Settings of the meta-training.
     """
@@ -247,24 +247,25 @@ def graph_networks(dataset: str, variant: str, index: int) -> Correlations:
 
 
 NUM_RUNS = 40
-"""Runs of each setting of the synthetic tasks."""
+"""Number of runs of each setting of the synthetic tasks."""
 
 NUM_LEARNED = 256
-"""Architectures that a synthetic task is learned from."""
+"""Number of architectures that the predictor learns from in the synthetic tasks."""
 
 
 def synthetic_tasks(correlation: float, count: int, uncorrelated: int) -> Correlations:
     """Return Spearman's correlation after 5 shots on a synthetic task, for each run.
 
-    A task is CIFAR-100's accuracy with Gaussian noise (section 4.1 of the paper).
+    The labels of a task are CIFAR-100's accuracies with Gaussian noise (section 4.1 of the MP-NAS
+    paper).
 
     Args:
         correlation: Correlation between any two of the tasks.
         count: Number of tasks to learn from.
-        uncorrelated: Number of tasks that are noise only, to learn from in addition.
+        uncorrelated: Number of additional tasks to learn from whose labels are noise only.
 
     Returns:
-        Correlations of the meta-trained predictor (``"mpnas"``) and of an untrained one
+        Correlations of the meta-trained predictor (``"mpnas"``) and of an untrained predictor
         (``"random"``).
     """
     space = load_table("nats-bench").space
@@ -296,7 +297,7 @@ def synthetic_tasks(correlation: float, count: int, uncorrelated: int) -> Correl
 def with_noise(
     values: NDArray[np.float64], correlation: float, count: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return values with Gaussian noise (Eq. 8), ``(count, n)``, one row for each task.
+    """Return values with Gaussian noise (Eq. 8 of MP-NAS), ``(count, n)``, one row per task.
 
     Args:
         values: Values without noise, ``(n,)``.

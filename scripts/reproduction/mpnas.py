@@ -45,20 +45,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAIN_COLUMNS = [columns[0] for columns in TARGETS.values()]
-"""Column of each target that tables of means use."""
+"""First column of each target, which tables of means use."""
 
 MAIN_VARIANTS = ("mpnas", "joint")
-"""Variants that are meta-trained for all targets."""
+"""Names of the variants that are meta-trained for all targets."""
 
 ABLATION_TARGETS = ("cifar10", "gpu")
-"""Targets of the other variants: an accuracy and a latency."""
+"""Targets for which the other variants are meta-trained: an accuracy and a latency."""
 
 TRAINED = [
     (target, variant)
     for variant in VARIANTS
     for target in (TARGETS if variant in MAIN_VARIANTS else ABLATION_TARGETS)
 ]
-"""Targets and variants that are meta-trained."""
+"""Pairs of target and variant that are meta-trained."""
 
 LABELS = {
     "mpnas": "MP-NAS",
@@ -71,26 +71,26 @@ LABELS = {
 }
 """Names of the variants in tables and figures."""
 
-# values of the synthetic tasks' three settings, and the value of each while another one varies
+# values of the three settings of the synthetic tasks; MIDDLE holds the two that do not vary
 CORRELATIONS = (0.2, 0.4, 0.6, 0.8, 0.95)
 TASK_COUNTS = (1, 2, 5, 10, 20)
 UNCORRELATED = (0, 5, 10, 50, 100)
 MIDDLE = (0.8, 10, 0)
 
 QUERIES = (1, 5, 10, 20, 30)
-"""Numbers of queries at which searches are reported."""
+"""Numbers of queries after which the accuracy is reported."""
 
 IMAGES = ("cifar10", "cifar100", "ImageNet16-120")
 
 PAPER_CORRELATIONS = dict(zip(MAIN_COLUMNS, ("0.92", "0.93", "0.89", "-", "-"), strict=True))
-"""Spearman correlation after 5 shots, from the paper."""
+"""Spearman correlation after 5 shots, from the MP-NAS paper."""
 
 PAPER_SEARCHES = dict(zip(IMAGES, (94.37, 73.49, 47.2), strict=True))
-"""Test accuracy in % after 30 queries, from the paper."""
+"""Test accuracy in % after 30 queries, from the MP-NAS paper."""
 
 
 def merge_by_column(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> dict[str, Any]:
-    """Merge results of jobs ``(target, variant, meta-seed)``.
+    """Merge the results of jobs ``(target, variant, meta-seed)``.
 
     Returns:
         ``{column: {variant: {shots: [[correlation of each draw] of each meta-seed]}}}``.
@@ -105,32 +105,32 @@ def merge_by_column(arguments: Sequence[tuple[Any, ...]], results: list[Any]) ->
 
 
 def merge_by_source(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> dict[str, Any]:
-    """Merge results of jobs ``(source, meta-seed)``; sources take the place of variants."""
+    """Merge the results of jobs ``(source, meta-seed)``; sources replace variants."""
     return merge_by_column([("", *each) for each in arguments], results)
 
 
 def merge_by_dataset(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> dict[str, Any]:
-    """Merge results of jobs ``(data set, variant, meta-seed)``; data sets replace columns."""
+    """Merge the results of jobs ``(data set, variant, meta-seed)``; data sets replace columns."""
     named = [{dataset: found} for (dataset, *_), found in zip(arguments, results, strict=True)]
     return merge_by_column(arguments, named)
 
 
 def synthetic_key(setting: Sequence[float]) -> str:
-    """Return the name of a setting of the synthetic tasks in the result file."""
+    """Return the key, in the result file, of a setting of the synthetic tasks."""
     return ", ".join(map(str, setting))
 
 
 def merge_by_setting(
     arguments: Sequence[tuple[Any, ...]], results: list[Correlations]
 ) -> dict[str, Correlations]:
-    """Return the correlations of each run by setting of the synthetic tasks."""
+    """Return the correlations of all runs by setting of the synthetic tasks."""
     return dict(zip(map(synthetic_key, arguments), results, strict=True))
 
 
 def reports_by_agent(trials: Sequence[TrialResults]) -> dict[str, Any]:
     """Return the reported metric after a few queries, as the entry ``reports`` of a result.
 
-    Intervals are over meta-seeds for pre-trained agents, over trials for the others.
+    Intervals are over meta-seeds for pre-trained agents, and over trials for other agents.
     """
     reports: dict[str, Any] = {}
     for each in trials:
@@ -144,7 +144,7 @@ def reports_by_agent(trials: Sequence[TrialResults]) -> dict[str, Any]:
 
 
 def adapted(target: str, variant: str) -> str:
-    """Return a meta-trained agent as the command line names it."""
+    """Return the name of a meta-trained agent on the command line."""
     settings = VARIANTS[variant] | {"pretrained": meta_training(target, variant).checkpoint}
     return f"mpnas({','.join(f'{name}={value}' for name, value in settings.items())})"
 
@@ -203,19 +203,19 @@ SEARCHES = {
 
 
 def seed_means(draws: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Return the mean over the draws of each meta-seed."""
+    """Return, for each meta-seed, the mean over its draws."""
     return np.array([np.mean(each) for each in draws])
 
 
 def seeds_with_interval(values: NDArray[np.float64]) -> str:
-    """Return the mean over meta-seeds with its interval."""
+    """Return the mean over meta-seeds and the interval of this mean, as text."""
     return mean_with_interval(mean_over_seeds(values), 3)
 
 
 def mean_over_targets(
     variant: str, shots: str, targets: Sequence[str] = tuple(TARGETS)
 ) -> NDArray[np.float64]:
-    """Return the correlation of each meta-seed, as a mean over the main columns of targets."""
+    """Return, for each meta-seed, the mean correlation over the main columns of targets."""
     found = TRANSFER.result
     columns = [TARGETS[target][0] for target in targets]
     means = [seed_means(found[each][variant][shots]) for each in columns]
@@ -223,7 +223,7 @@ def mean_over_targets(
 
 
 def five_shot_rows() -> list[list[str]]:
-    """Return the correlations after 5 shots, next to those of the paper."""
+    """Return the correlations after 5 shots, next to the correlations that the paper reports."""
     rows = []
     for column in MAIN_COLUMNS:
         found = TRANSFER.result[column]
@@ -269,7 +269,7 @@ def mean_rows(
 
 
 def naive_rows() -> list[list[str]]:
-    """Return naive transfer after 5 shots: the mean over sources, and the best source."""
+    """Return correlations of naive transfer after 5 shots: mean over sources, and best source."""
     rows = []
     for column in MAIN_COLUMNS:
         sources = {name: seed_means(found["5"]) for name, found in NAIVE.result[column].items()}
@@ -282,7 +282,7 @@ def naive_rows() -> list[list[str]]:
 
 
 def graph_rows() -> list[list[str]]:
-    """Return the correlations on graph networks, and the mean over data sets."""
+    """Return the correlations on each graph data set, and the mean over data sets."""
     rows: list[list[str]] = []
     by_shots: dict[str, list[NDArray[np.float64]]] = {}
     counts = [str(count) for count in SHOTS]
@@ -316,7 +316,7 @@ def label(agent: str) -> str:
 
 
 def paper_search_rows() -> list[list[str]]:
-    """Return the accuracy of MP-NAS after 30 queries, next to that of the paper."""
+    """Return the accuracy of MP-NAS after 30 queries, next to the accuracy in the paper."""
     return [
         [
             target,
@@ -328,7 +328,7 @@ def paper_search_rows() -> list[list[str]]:
 
 
 def draw_synthetic() -> Figure:
-    """Draw the correlation against each setting of the synthetic tasks (the paper's Figure 2)."""
+    """Draw the correlation against each setting of the synthetic tasks (MP-NAS paper, Figure 2)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3), layout="constrained")
@@ -401,14 +401,19 @@ def blocks() -> Mapping[str, str]:
             ["data set", "shots", "MP-NAS", "random initialization", "gain"], graph_rows()
         ),
         "synthetic": markdown_table(
-            ["correlation, tasks, uncorrelated tasks", "MP-NAS", "random initialization"],
+            [
+                "correlation, number of tasks, number of uncorrelated tasks",
+                "MP-NAS",
+                "random initialization",
+            ],
             synthetic,
         ),
         "search-paper": markdown_table(
             ["task", "paper", "MP-NAS after 30 queries"], paper_search_rows()
         ),
         "search": markdown_table(
-            ["task", "agent", *(f"{count} queries" for count in QUERIES)], search_rows()
+            ["task", "agent", "1 query", *(f"{count} queries" for count in QUERIES[1:])],
+            search_rows(),
         ),
         "meta-training-commands": code_block(TRAINING.commands),
         "commands": command_blocks(list(SEARCHES.values())),
