@@ -38,12 +38,15 @@ class QueriedArchitectures:
         Returns:
             Whether each architecture is new to its search, ``(num_searches,)`` bool.
         """
-        is_new = ~self.contains(indices[:, None])[:, 0]
         if self._small:
-            self._bitmap[self._rows, indices >> 3] |= _BITS[indices & 7]
-        else:
-            for queried, index in zip(self._sets, indices.tolist(), strict=True):
-                queried.add(index)
+            places = self._rows, indices >> 3
+            before, bits = self._bitmap[places], _BITS.take(indices & 7)
+            self._bitmap[places] = before | bits
+            new: NDArray[np.bool_] = before & bits == 0
+            return new
+        is_new = ~self.contains(indices[:, None])[:, 0]
+        for queried, index in zip(self._sets, indices.tolist(), strict=True):
+            queried.add(index)
         return is_new
 
     def contains(
