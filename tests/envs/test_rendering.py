@@ -17,11 +17,14 @@ from nas_gym.envs.rendering import (
     write_architecture,
 )
 from nas_gym.envs.rendering.graph import assign_layers, place_members
-from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
+from nas_gym.envs.rendering.page import Page
+from nas_gym.spaces import CategoricalSpace, DARTSSpace, NB201Space, NBGraphSpace
+from nas_gym.spaces.darts import OPERATIONS
 
 SPACES = {
     "NB201": NB201Space(),
     "NBGraph": NBGraphSpace(),
+    "DARTS": DARTSSpace(),
     "three": CategoricalSpace([("conv", "$pool$"), ("relu", "tanh"), ("1", "2", "3")], name="mine"),
     "sixty": CategoricalSpace([("a long label", "b")] * 60, name="a long name " * 9),
 }
@@ -64,6 +67,58 @@ def test_images_of_different_links_differ():
         draw_architecture(space, np.array([link, 0, 1, 2, 3]), "").tobytes() for link in range(9)
     }
     assert len(pictures) == 9
+
+
+class RecordingPage(Page):
+    """A page that also lists its texts and counts its arrows."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts, self.num_arrows = [], 0
+
+    def text(self, at, words, *args, **style):
+        self.texts.append(words)
+        super().text(at, words, *args, **style)
+
+    def arrow(self, *args):
+        self.num_arrows += 1
+        super().arrow(*args)
+
+
+def test_an_architecture_of_darts_is_drawn_as_two_cells(monkeypatch):
+    space, pages = SPACES["DARTS"], []
+
+    def new_page():
+        pages.append(RecordingPage())
+        return pages[-1]
+
+    monkeypatch.setattr("nas_gym.envs.rendering.architecture.Page", new_page)
+    (genotype,) = space.sample(1, np.random.default_rng(0))
+    draw_architecture(space, genotype, "")
+    (whole,) = pages
+    for label in ("normal", "reduce"):
+        assert whole.texts.count(label) == 1
+    for label in ("-2", "-1", "0", "1", "2", "3", "out"):
+        assert whole.texts.count(label) == 2
+    (notation,) = space.to_notation(genotype)
+    operations = sorted(name for name, _ in notation.normal + notation.reduce)
+    assert sorted(text for text in whole.texts if text in OPERATIONS) == operations
+    assert whole.num_arrows == 2 * (8 + 8 + 1)  # to and from each operation, and to the output
+
+    draw_architecture(space, genotype[:12], "")  # the normal cell and one operation
+    assert sum(text in OPERATIONS for text in pages[1].texts) == 9
+    assert pages[1].texts.count("?") == 7
+    assert pages[1].num_arrows == 2 * (8 + 8 + 1) - 6  # the inputs of three nodes are undecided
+
+
+def test_images_of_different_inputs_in_darts_differ():
+    space = SPACES["DARTS"]
+    pictures = set()
+    for pair in range(10):
+        genotype = np.zeros(22, np.int64)
+        genotype[19] = pair  # of the last node of the reduction cell
+        pictures.add(draw_architecture(space, genotype, "").tobytes())
+    assert len(pictures) == 10
 
 
 def test_edges_that_cross_layers_have_places_of_their_own():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.envs.rendering.cell import draw_cell
+from nas_gym.envs.rendering.darts_cells import draw_darts_cells
 from nas_gym.envs.rendering.decisions import draw_decisions
 from nas_gym.envs.rendering.graph import draw_graph, is_chain
 from nas_gym.envs.rendering.page import (
@@ -18,7 +19,7 @@ from nas_gym.envs.rendering.page import (
     WIDTH,
     Page,
 )
-from nas_gym.spaces import NB201Space, SearchSpace
+from nas_gym.spaces import DARTSSpace, NB201Space, SearchSpace
 
 NO_ARCHITECTURE = "no architecture yet"
 
@@ -51,9 +52,10 @@ def draw_architecture(
 ) -> NDArray[np.uint8]:
     """Return an architecture as an image, ``(HEIGHT, WIDTH, 3)`` uint8.
 
-    A cell of NAS-Bench-201 is drawn as in its paper, with operations on the edges. Architectures of
-    other spaces are drawn as graphs (:meth:`SearchSpace.to_graph`). Unfinished architectures, and
-    those whose graph is only a chain of the decisions, are drawn as a sequence of decisions.
+    A cell of NAS-Bench-201 is drawn as in its paper, with operations on the edges. An architecture
+    of DARTS is drawn as its two cells. Architectures of other spaces are drawn as graphs
+    (:meth:`SearchSpace.to_graph`). Unfinished architectures of these spaces, and those whose graph
+    is only a chain of the decisions, are drawn as a sequence of decisions.
 
     Args:
         space: Search space.
@@ -71,6 +73,8 @@ def draw_architecture(
         return page.pixels()
     if isinstance(space, NB201Space):
         draw_cell(page, _labels(space, genotype))
+    elif isinstance(space, DARTSSpace):
+        draw_darts_cells(page, genotype)
     elif _is_complete(space, genotype) and not is_chain(space, genotype):
         draw_graph(page, space, genotype)
     else:
