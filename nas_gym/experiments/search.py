@@ -240,7 +240,7 @@ def run_search(
     write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     figure = curves_figure([results], styles([results.agent]))
     write_atomically(folder / "curves.png", to_png(figure))
-    figure = plot_choice_frequencies(results.task, results.curves, 0)
+    figure = plot_choice_frequencies(results.task, results.curves)
     write_atomically(folder / "in_common.png", to_png(figure))
     return summary
 

@@ -19,49 +19,56 @@ TOP = 64
 """Default number of architectures; alpha mode has the same default for its observations."""
 
 
-def choice_frequencies(
-    task: Task, curves: Curves, trial: int, count: int = TOP
-) -> NDArray[np.float32]:
-    """Return how often the best architectures, of a trial and of the space, make each choice.
+def choice_frequencies(task: Task, curves: Curves, count: int = TOP) -> NDArray[np.float32]:
+    """Return how often the best architectures, of the search and of the space, make each choice.
 
     Args:
         task: The task that was searched.
-        curves: Curves of the search.
-        trial: Number of the trial.
+        curves: Curves of the trials of the search.
         count: Number of architectures that are averaged; fewer if there are fewer.
 
     Returns:
-        Mean one-hot choices in [0, 1], ``(2, one_hot_size)`` float32. Row 0 averages the distinct
-        architectures of highest reward that the trial queried; in alpha mode this is its last
-        observation, if ``count`` is ``top_k``. Row 1 averages the architectures of lowest regret in
-        the search space; it is missing if the regret of the whole space is unknown.
+        Mean one-hot choices in [0, 1], ``(2, one_hot_size)`` float32. Row 0 averages, in each
+        trial, the distinct architectures of highest reward that it queried, and then averages the
+        trials. In alpha mode, this is the last observation of a trial if ``count`` is ``top_k``.
+        Row 1 averages the architectures of lowest regret in the search space; it is missing if the
+        regret of the whole space is unknown.
     """
-    queried, first = np.unique(curves.indices[:, trial], return_index=True)
-    best = [queried[np.argsort(-curves.rewards[first, trial], kind="stable")[:count]]]
     space = task.space
+    means = []
+    for indices, rewards in zip(curves.indices.T, curves.rewards.T, strict=True):
+        queried, first = np.unique(indices, return_index=True)
+        best = queried[np.argsort(-rewards[first], kind="stable")[:count]]
+        means.append(space.one_hot(space.decode(best)).mean(0))
+    rows = [np.mean(means, axis=0)]
     if task.ranked_regrets is not None:
-        best.append(np.argsort(task.regret(np.arange(space.size)), kind="stable")[:count])
-    return np.stack([space.one_hot(space.decode(each)).mean(0) for each in best])
+        best = np.argsort(task.regret(np.arange(space.size)), kind="stable")[:count]
+        rows.append(space.one_hot(space.decode(best)).mean(0))
+    return np.stack(rows)
 
 
-def plot_choice_frequencies(task: Task, curves: Curves, trial: int, count: int = TOP) -> Figure:
+def plot_choice_frequencies(task: Task, curves: Curves, count: int = TOP) -> Figure:
     """Plot :func:`choice_frequencies` as matrices, with one row for each decision.
 
+    The title says over how many trials, and therefore seeds, the frequencies are averaged.
+
     Args:
-        task, curves, trial, count: As of :func:`choice_frequencies`.
+        task, curves, count: As of :func:`choice_frequencies`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     space = task.space
-    frequencies = choice_frequencies(task, curves, trial, count)
+    frequencies = choice_frequencies(task, curves, count)
     size = (1.6 + 0.85 * space.max_choices, 0.6 + 0.5 * space.num_decisions)
     figure = Figure(figsize=(len(frequencies) * size[0], size[1] + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     (panels,) = figure.subplots(1, len(frequencies), sharey=True, squeeze=False)
-    found = min(count, curves.unique[-1, trial])
+    queries, trials = curves.indices.shape
+    found = min(count, int(curves.unique[-1].max()))
+    seeds = "one seed" if trials == 1 else f"mean of {trials} seeds"
     titles = (
-        f"best {found} found in {len(curves.indices)} queries, %",
+        f"best {found} found in {queries} queries\n{seeds}, %",
         f"best {min(count, space.size)} of all {space.size:,}, %",
     )
     for axes, title, frequency in zip(panels, titles, frequencies, strict=False):

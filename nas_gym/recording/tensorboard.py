@@ -99,7 +99,7 @@ class EventWriter:
             logger.record("best/architecture", Image(drawing, "HWC"))
             logger.record("best/arch", text)
             if trial == 0:  # not for every trial, because drawing takes long
-                figure = plot_choice_frequencies(self._task, curves, trial)
+                figure = plot_choice_frequencies(self._task, curves.select_trials(slice(1)))
                 logger.record("best/in_common", Figure(figure, close=True))
             if self._hyperparams:
                 # TensorBoard takes the values from the curves of these names.

@@ -32,14 +32,18 @@ def random_queries(task, queries):
 def test_frequencies_equal_those_of_a_loop():
     task = make_task(table="analog-nasbench", dataset="cifar10")
     curves = random_queries(task, 30)
-    found = choice_frequencies(task, curves, trial=1, count=5)
-    best = sorted(set(curves.indices[:, 1].tolist()), key=lambda i: -task.rewards[i])[:5]
+    found = choice_frequencies(task, curves, count=5)
+    best = [
+        sorted(set(queried.tolist()), key=lambda i: -task.rewards[i])[:5]
+        for queried in curves.indices.T
+    ]
     overall = np.argsort(-task.rewards, kind="stable")[:5]
-    for row, indices in zip(found, (best, overall), strict=True):
+    for row, indices in zip(found, (np.concatenate(best), overall), strict=True):
         expected = np.zeros((6, 5))
-        for genotype in task.space.decode(np.array(indices)):
-            expected[np.arange(6), genotype] += 1 / 5
+        for genotype in task.space.decode(indices):
+            expected[np.arange(6), genotype] += 1 / len(indices)
         np.testing.assert_allclose(row, expected.ravel(), atol=1e-6)
+    assert (found[0] != choice_frequencies(task, curves.select_trials(slice(1)), count=5)[0]).any()
 
 
 def test_frequencies_are_the_last_observation_of_alpha_mode():
@@ -48,19 +52,22 @@ def test_frequencies_are_the_last_observation_of_alpha_mode():
     env.action_space.seed(0)
     for _ in range(30):
         observation = env.step(env.action_space.sample())[0]
-    found = choice_frequencies(env.unwrapped.task, env.curves(), trial=0, count=7)
+    found = choice_frequencies(env.unwrapped.task, env.curves(), count=7)
     np.testing.assert_allclose(found[0], observation, atol=1e-6)
 
 
 def test_a_space_that_cannot_be_evaluated_as_a_whole():
     task = Task(NB201Space(), FewQueries())
     curves = random_queries(task, 20)
-    assert choice_frequencies(task, curves, trial=0).shape == (1, 30)
-    assert len(plot_choice_frequencies(task, curves, trial=0).axes) == 1
+    assert choice_frequencies(task, curves).shape == (1, 30)
+    assert len(plot_choice_frequencies(task, curves).axes) == 1
 
 
 def test_plot_has_a_panel_for_the_search_and_one_for_the_space():
     task = make_task(table="nas-bench-graph-proteins", dataset="proteins")
-    figure = plot_choice_frequencies(task, random_queries(task, 20), trial=0, count=5)
+    curves = random_queries(task, 20)
+    figure = plot_choice_frequencies(task, curves, count=5)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["best 5 found in 20 queries, %", "best 5 of all 2,021, %"]
+    assert titles == ["best 5 found in 20 queries\nmean of 2 seeds, %", "best 5 of all 2,021, %"]
+    figure = plot_choice_frequencies(task, curves.select_trials(slice(1)), count=5)
+    assert figure.axes[0].get_title() == "best 5 found in 20 queries\none seed, %"
