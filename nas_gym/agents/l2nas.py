@@ -93,7 +93,7 @@ class L2NASConfig(AgentConfig):
         "Half width of the uniform noise on the first candidate; that of the last candidate is "
         "four times as large.",
         low=0,
-        high=100.0,
+        high=1000.0,  # nearly uniform candidates, as in docs/results/l2nas.md
     )
     num_candidates: int = setting(
         64,
