@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ def network_evaluator(
     given = tuple(call.arguments.items())
     if call.name == "supernet":
         file = None if supernet is None else Path(supernet)
-        written = file.stat().st_mtime_ns if file is not None and file.exists() else 0
+        written = file.stat().st_mtime_ns if file is not None and os.path.isfile(file) else 0
         found = _supernet_evaluator(
             space, dataset, device, size, given, file, written, cache_folder()
         )

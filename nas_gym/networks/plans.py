@@ -105,7 +105,7 @@ class NetworkPlan:
                 )
             kinds = (int, float) if type(known[name]) is float else (type(known[name]),)
             if type(value) not in kinds:
-                raise ValueError(f"{name} is of type {kinds[-1].__name__}, got {value!r}.")
+                raise ValueError(f"{name} is of type {kinds[-1].__name__}, got {value!r:.100}.")
         training = {k: v for k, v in changes.items() if k not in self.network}
         network = {k: v for k, v in changes.items() if k in self.network}
         plan = replace(

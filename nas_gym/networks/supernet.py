@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -304,12 +305,9 @@ def load_supernet(path: Path, device: torch.device, data: ImageData | None = Non
         MissingDataError: If there is no such file, or its training is not finished.
         DamagedDataError: If the file holds no supernet.
     """
-    try:
-        content = _read(path)
-    except FileNotFoundError:
-        raise MissingDataError(
-            f"There is no supernet {path}. `nas-gym train-supernet` makes one."
-        ) from None
+    if not os.path.isfile(path):  # Path.is_file() raises an error for a name that is too long
+        raise MissingDataError(f"There is no supernet {path}. `nas-gym train-supernet` makes one.")
+    content = _read(path)
     plan, epochs = content.plan, content.plan["recipe"]["epochs"]
     if content.epoch < epochs:
         raise MissingDataError(

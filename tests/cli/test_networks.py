@@ -63,3 +63,49 @@ def test_a_supernet_in_the_cache_needs_no_file(cli, photos, monkeypatch):
     assert options == ["--dataset", "photos"]
     cli("search", env, *options, "--agent", "random", "--queries", 2, "--seeds", 1)
     assert suggested(cli("train-supernet", "NB201", "digits")) == ["NB201-digits-v0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("digits", "--set", "channels=1000000"), "channels is at least 1 and at most 4,096"),
+        (("digits", "--set", "channels=4096", "--set", "cells=100"), "500,000,000 are trained"),
+        (("digits", "--set", "channels=" + "[" * 100_000), "channels is of type int"),
+        (("digits", "--set", "width=3"), "no setting 'width'"),
+        (("digits", "--set", "epochs"), "A setting is written NAME=VALUE"),
+        (("digits", "--epochs", 2, "--set", "epochs=3"), "'epochs' is given twice"),
+        (("digits", "--epochs", 10**30), "epochs and batch_size of 1 to 1,000,000"),
+        (("digits", "--seed", 99999999999999999999), "seed is 0 to 2^63 - 1"),
+        (("digits", "--seed", -1), "seed is 0 to 2^63 - 1"),
+        (("digits", "--size", 8), "have a fixed size"),
+        (("digits", "--device", "cuda:99999999999"), "There is no device"),
+        (("digits", "--device", "abacus"), "There is no device"),
+        (("digits", "--out", ""), "is not the name of a file"),
+        (("digits", "--out", "/"), "is not the name of a file"),
+        (("digits", "--out", "/dev/null/x"), "Could not write"),
+        (("digits", "--out", "x" * 300), "Could not write"),
+        (("photos", "--size", 0), "size is at least 1 pixel"),
+        (("photos", "--size", 10**9), "NAS_GYM_MAX_PIXELS"),
+        (("photos", "--size", 2**80), "NAS_GYM_MAX_PIXELS"),
+        (("",), "Name the images"),
+        (("x" * 300,), "neither a data set"),
+        (("photos/ant/0.png",), "is not a whole zip file"),
+        (("loop",), "neither a data set"),
+        (("/dev/zero",), "neither a folder nor a zip file"),
+    ],
+)
+def test_malformed_command_lines_have_no_traceback(arguments, says, cli, tmp_path, photos):
+    (tmp_path / "loop").symlink_to("loop")
+    message = cli("train-supernet", "NB201", *arguments, fails=True)
+    assert says in message
+    assert message.startswith("nas-gym: ")
+    assert len(message) < 2000
+    assert not (tmp_path / "cache" / "supernets").exists()
+
+
+@pytest.mark.parametrize("file", ["", "photos", "loop", "/dev/null", "x" * 300, "nowhere"])
+def test_supernets_that_are_no_files(file, cli, tmp_path, photos):
+    (tmp_path / "loop").symlink_to("loop")
+    few = ("--agent", "random", "--queries", 2, "--seeds", 1, "--out", "out")
+    message = cli("search", "NB201-digits-v0", "--supernet", file, *few, fails=True)
+    assert "There is no supernet" in message
