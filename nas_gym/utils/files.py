@@ -14,8 +14,9 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -250,33 +251,43 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         DataError: If it unpacks to more than the limit, or cannot be read.
     """
     try:
-        return read_npz(path, str(path))
+        return {name: read() for name, read in open_npz(path, str(path)).items()}
     except (ValueError, KeyError) as error:
         raise DamagedDataError(f"{path} is damaged: {error}.") from error
     except OSError as error:
         raise _read_error(path, error) from error
 
 
-def read_npz(source: Path | IO[bytes], name: str) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an ``.npz`` file, after their sizes were checked.
+def open_npz(source: Path | IO[bytes], name: str) -> dict[str, Callable[[], NDArray[Any]]]:
+    """Return a function for each array of an ``.npz`` file that reads it.
+
+    The functions raise ``ValueError`` if an array is damaged, claims another size than it has, or
+    has Python objects.
 
     Args:
         source: Path of the file, or the file itself.
         name: Name of the file, for messages.
 
     Raises:
-        ValueError: If the file has another format, is truncated, or has Python objects.
+        ValueError: If the file has another format, or is truncated.
         DataError: If it unpacks to more than the limit.
     """
+    with _npz_errors():
+        archive = zipfile.ZipFile(source)
+        members = archive.infolist()
+        packed = sum(member.compress_size for member in members)
+        check_unpacked_size(sum(member.file_size for member in members), name, packed)
+        return {
+            member.filename.removesuffix(".npy"): partial(_read_npy, archive, member)
+            for member in members
+        }
+
+
+@contextmanager
+def _npz_errors() -> Iterator[None]:
+    """Convert the errors of a damaged zip file into ``ValueError``."""
     try:
-        with zipfile.ZipFile(source) as archive:
-            members = archive.infolist()
-            packed = sum(member.compress_size for member in members)
-            check_unpacked_size(sum(member.file_size for member in members), name, packed)
-            return {
-                member.filename.removesuffix(".npy"): _read_npy(archive, member)
-                for member in members
-            }
+        yield
     except DataError:
         raise
     except (
@@ -285,6 +296,7 @@ def read_npz(source: Path | IO[bytes], name: str) -> dict[str, NDArray[Any]]:
         raise ValueError(f"it is not a .npz file, or was cut short ({error})") from error
 
 
+@_npz_errors()
 def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)

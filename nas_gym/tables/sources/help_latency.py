@@ -115,9 +115,12 @@ def _to_array(loaded: Any, path: Path) -> NDArray[np.float64]:
     size = NB201Space().size
     try:
         if isinstance(loaded, list | tuple):
-            inner = [part for each in loaded if isinstance(each, list | tuple) for part in each]
-            if any(isinstance(part, list | tuple) for part in inner):
-                raise TypeError("lists are nested more than two deep")
+            inner = [each for each in loaded if isinstance(each, list | tuple)]
+            # the same list may occur many times, so that the file is small and the array is not
+            if sum(map(len, inner)) > size or any(
+                isinstance(part, list | tuple) for each in inner for part in each
+            ):
+                raise TypeError(f"its lists do not hold {size:,} numbers")
         array = np.asarray(loaded, np.float64).squeeze()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DamagedDataError(

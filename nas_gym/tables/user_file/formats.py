@@ -27,8 +27,14 @@ from nas_gym.tables.user_file.columns import (
     named_columns,
     parse_floats,
 )
+from nas_gym.utils.errors import DataError
+from nas_gym.utils.files import open_npz
+from nas_gym.utils.limits import check_unpacked_size
 
 _ROWS_AT_ONCE = 200  # so few that their cells stay in the cache of the processor
+
+_BYTES_OF_CELL = 8
+_PARQUET = "the Parquet file"
 
 _NUMBERS = {int, float, Decimal, type(None)}
 
@@ -63,6 +69,8 @@ def read_columns(
         return named_columns((name, cells()) for name, cells in columns if name not in ignored)
     except (UserFileError, MemoryError):
         raise
+    except DataError as error:  # larger than the limit
+        raise file_error(str(error)) from error
     except Exception as error:  # a damaged file can raise any error
         kind = {".parquet": "Parquet", ".npz": "a .npz of arrays"}.get(suffix, suffix[1:].upper())
         raise file_error(f"the file is not {kind}, or was cut short: {error}.") from error
@@ -246,30 +254,68 @@ def _read_parquet(content: bytes) -> NamedCells:
         raise file_error(
             "reading Parquet needs pyarrow. Run: pip install nas-gym[parquet]"
         ) from error
-    table = parquet.ParquetFile(arrow.BufferReader(content)).read()
+    # texts stay in dictionaries: one text that is repeated for all rows is stored once
+    file = parquet.ParquetFile(arrow.BufferReader(content))
+    schema = file.schema_arrow
+    texts = [field.name for field in schema if _is_text(arrow, field.type)]
+    cells = file.metadata.num_rows * max(1, file.metadata.num_columns)
+    check_unpacked_size(_BYTES_OF_CELL * cells, _PARQUET, len(content))
+    table = parquet.ParquetFile(arrow.BufferReader(content), read_dictionary=texts).read()
     return [
-        (name, partial(_cells_of_arrow, name, column))
+        (name, partial(_cells_of_arrow, arrow, name, column))
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
 
 
-def _cells_of_arrow(name: str, column: Any) -> Cells:
+def _is_text(arrow: Any, kind: Any) -> bool:
+    types = arrow.types
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+    )
+
+
+def _cells_of_arrow(arrow: Any, name: str, column: Any) -> Cells:
+    if arrow.types.is_dictionary(column.type):
+        return _cells(name, _texts_of_arrow(column))
+    kind = column.type
+    if arrow.types.is_floating(kind) or arrow.types.is_integer(kind):
+        return np.asarray(column.to_numpy(), np.float64)  # missing numbers are NaN
+    if arrow.types.is_nested(kind):
+        values = sum(chunk.nbytes for chunk in column.chunks) // 8 + len(column)
+        check_unpacked_size(_BYTES_OF_CELL * values, _PARQUET)
     return _cells(name, column.to_pylist())
+
+
+def _texts_of_arrow(column: Any) -> list[Any]:
+    """Return the texts of a column, each as one object however often it occurs."""
+    cells: list[Any] = []
+    size = 0
+    for chunk in column.chunks:
+        texts = chunk.dictionary.to_pylist()
+        lengths = [len(text) if isinstance(text, str | bytes) else 1 for text in texts]
+        places = chunk.indices.to_pylist()
+        size += sum(lengths[place] for place in places if place is not None)
+        check_unpacked_size(size, _PARQUET)  # columns are joined and searched as text
+        cells += [None if place is None else texts[place] for place in places]
+    return cells
 
 
 # -- npz -------------------------------------------------------------------------------------------
 
 
 def _read_npz(content: bytes) -> NamedCells:
-    arrays = np.load(io.BytesIO(content), allow_pickle=False)
-    if not isinstance(arrays, np.lib.npyio.NpzFile):
+    if content.startswith(b"\x93NUMPY"):
         raise file_error("the file has one array without a name. Save named arrays with np.savez.")
-    return [(name, partial(_array_cells, name, arrays)) for name in arrays.files]
+    arrays = open_npz(io.BytesIO(content), "the file")
+    return [(name, partial(_array_cells, name, read)) for name, read in arrays.items()]
 
 
-def _array_cells(name: str, arrays: Any) -> Cells:
+def _array_cells(name: str, read: Callable[[], NDArray[Any]]) -> Cells:
     try:
-        array = arrays[name]
+        array = read()
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise
