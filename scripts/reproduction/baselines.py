@@ -94,7 +94,7 @@ L2NAS (Mills et al., 2021), which quotes NAS-Bench-201 (Dong and Yang, 2020)."""
 
 
 def published_rows() -> list[list[str]]:
-    """Return the published test accuracies next to the measured ones."""
+    """Return the published test accuracies next to the measured accuracies."""
     rows = []
     for agent, (name, published) in PUBLISHED.items():
         for (env, dataset), (mean, std) in zip(IMAGE_TASKS.items(), published, strict=True):
@@ -108,7 +108,7 @@ def published_rows() -> list[list[str]]:
 
 
 def noise_free_rows() -> list[list[str]]:
-    """Return the test accuracy of every agent at 500 queries, and its unique queries."""
+    """Return the test accuracy and the unique queries of every agent after 500 queries."""
     rows = []
     for agent in NOISE_FREE.agents:
         found = [NOISE_FREE.at(env, agent, 500) for env in IMAGE_TASKS]
@@ -119,7 +119,7 @@ def noise_free_rows() -> list[list[str]]:
 
 
 def regret_table(study: ComparisonStudy) -> str:
-    """Return the regret of each agent, and whether its interval is below random search's."""
+    """Return a table of the regret of each agent, with a comparison to random search."""
     (env,) = study.envs
     low, _ = study.at(env, "random", study.queries)["regret"]["mean_interval"]
     rows = []
@@ -142,7 +142,7 @@ def regret_table(study: ComparisonStudy) -> str:
 
 
 def rea_rows() -> list[list[str]]:
-    """Return the regret of regularized evolution with several sizes, on the tuning tasks."""
+    """Return the regret of regularized evolution, for several sizes, on the tuning tasks."""
     columns = [(REA_DRIFT, env, 3) for env in REA_DRIFT.envs]
     columns += [(REA_GRAPHS, env, 4) for env in REA_GRAPHS.envs]
     return [
@@ -159,7 +159,7 @@ def blocks() -> Mapping[str, str]:
     """Return the generated blocks of the page."""
     return {
         "published": markdown_table(
-            ["method", "data set", "paper", "ours", "difference", "within the ±"],
+            ["method", "data set", "paper", "ours", "difference", "within one standard deviation"],
             published_rows(),
         ),
         "published-command": command_blocks([TWELVE_EPOCHS]),

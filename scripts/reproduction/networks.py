@@ -1,6 +1,6 @@
-"""Searches by training: supernets, training from scratch, one-shot methods and memory.
+"""Searches with real training: supernets, training from scratch, one-shot methods and memory.
 
-All studies run on a CPU. ``scripts/gpu_checks.py`` measures what takes a GPU.
+All studies run on a CPU. ``scripts/gpu_checks.py`` holds the measurements on a GPU.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ NATS_BENCH = {"table": "nats-bench", "dataset": "cifar10"}
 
 SEEDS = range(FIRST_SEED, FIRST_SEED + 10)
 NUM_RANDOM = 20
-"""Random cells that the cell found is compared with."""
+"""Number of random cells that the cell found is compared with."""
 
 NUM_TRAININGS = 3
-"""Trainings of each cell, with different seeds. The accuracy of one training varies by 2 %."""
+"""Number of training runs per cell, with different seeds. Accuracy varies by 2 % between runs."""
 
 SIGNAL = "valid_loss"
-"""Signal of the search. Many cells have the same accuracy on the 449 validation images."""
+"""Signal of the search; not the accuracy, because many cells tie on the 449 validation images."""
 
 
 def search_on_digits(seed: int) -> dict[str, Any]:
     """Train a supernet, search with L2NAS, and train the cell found and random cells.
 
     Returns:
-        Seconds of each stage, and the test accuracy in % of each training of the cell found
-        (``test_accuracy``) and of each random cell (``random``).
+        Seconds of each stage, and the test accuracies in % of all training runs of the cell found
+        (``test_accuracy``) and of the random cells (``random``).
     """
     data = load_images("digits")
     folder = FOLDER / f"digits-{seed}"
@@ -116,7 +116,7 @@ def digits_rows() -> list[list[str]]:
 
 
 def gains(middle: Callable[[Any], Any]) -> NDArray[np.float64]:
-    """Return the lead of the cell found over random cells in each seed, in %.
+    """Return the lead of the cell found over random cells in each seed, in percentage points.
 
     Args:
         middle: Function from the accuracies of random cells to their mean or median.
@@ -128,14 +128,17 @@ def gains(middle: Callable[[Any], Any]) -> NDArray[np.float64]:
 
 
 def digits_summary_rows() -> list[list[str]]:
-    """Return the slowest seed, and the gains over random cells."""
+    """Return the time of the slowest seed, and the gains over random cells."""
     seconds = [each["seconds"]["all"] for each in DIGITS.result]
     over_mean, over_median = gains(np.mean), gains(np.median)
     return [
         ["time of the slowest seed, s", f"{max(seconds):.0f}"],
-        ["gain over the mean of random cells, %", mean_with_interval(mean_over_seeds(over_mean))],
         [
-            "gain over the median of random cells, %",
+            "gain over the mean of random cells, percentage points",
+            mean_with_interval(mean_over_seeds(over_mean)),
+        ],
+        [
+            "gain over the median of random cells, percentage points",
             mean_with_interval(mean_over_seeds(over_median)),
         ],
         ["seeds with a gain over the mean", f"{sum(over_mean > 0)} of {len(over_mean)}"],
@@ -160,7 +163,7 @@ AUDIT_COMMANDS = [
 ]
 SHORT_TRAINING = {"epochs": 4, "cells": 1, "channels": 8}
 NUM_TRAINED = 20
-"""Random cells that are trained from scratch."""
+"""Number of random cells that are trained from scratch."""
 
 
 def audit_supernet() -> list[dict[str, Any]]:
@@ -211,16 +214,16 @@ def audit_rows() -> list[list[str]]:
 
 
 def training_rows() -> list[list[str]]:
-    """Return the time of a training, and its rank correlations."""
+    """Return the time of a training run, and the rank correlations of its validation accuracy."""
     found = TRAINING.result
-    seconds = ["seconds for each cell", f"{found['seconds']:.0f}"]
+    seconds = ["seconds per cell", f"{found['seconds']:.0f}"]
     correlations = [
         [f"Spearman with `{name}`", f"{value:.3f}"] for name, value in found["spearman"].items()
     ]
     return [seconds, *correlations]
 
 
-# -- L2NAS in the space of DARTS (section 4.2) -----------------------------------------------------
+# -- L2NAS in the space of DARTS (L2NAS paper, section 4.2) ----------------------------------------
 
 LONG_QUERIES = 20_000
 LONG_EVALUATOR = "supernet(calibration=0,images=100)"
@@ -236,7 +239,7 @@ LONG_COMMAND = " ".join(
 
 
 def search_darts() -> dict[str, Any]:
-    """Search the space of DARTS with the schedule of L2NAS's section 4.2.
+    """Search the space of DARTS with the schedule of section 4.2 of the L2NAS paper.
 
     Returns:
         Mean reward of the random queries and of the last 1,000 queries, the number of unique
@@ -286,7 +289,7 @@ SHOT_EPOCHS = 100
 
 
 def search_one_shot(name: str) -> dict[str, Any]:
-    """Return the cell that a one-shot method derives in each trial, scored by the table."""
+    """Return the cell that a one-shot method derives in each trial, and its score in the table."""
     env = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=NUM_SHOT_SEEDS, table="nats-bench")
     settings = {"images": "digits", "device": "cpu"}
     agent = find_agent(name).make_agent(env, settings, seed=FIRST_SEED).learn(SHOT_EPOCHS)
@@ -325,7 +328,7 @@ LARGEST = np.full(6, 3)
 
 
 def measure_memory() -> dict[str, Any]:
-    """Return the bytes of a training step of each method."""
+    """Return the memory of a training step of each method, in bytes."""
     data = load_images("digits")
     train, valid = (DeviceImages.from_split(data, split, CPU) for split in (data.train, data.valid))
     plan = supernet_plan("NB201", data).with_settings(channels=16)
@@ -353,9 +356,10 @@ def memory_rows() -> list[list[str]]:
 def blocks() -> Mapping[str, str]:
     """Return the generated blocks of the page."""
     stages = ("supernet, s", "100 queries, s", "training, s", "all, s")
+    accuracies = ("accuracy of three runs", "mean", "mean of 20 random cells", "their median")
     return {
         "digits": markdown_table(
-            ["seed", *stages, "found, %", "mean", "mean of 20 random", "median", "cell"],
+            ["seed", *stages, *accuracies, "cell found"],
             digits_rows(),
         ),
         "digits-summary": markdown_table(["", "result"], digits_summary_rows()),
