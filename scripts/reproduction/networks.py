@@ -356,7 +356,7 @@ def memory_rows() -> list[list[str]]:
 def blocks() -> Mapping[str, str]:
     """Return the generated blocks of the page."""
     stages = ("supernet, s", "100 queries, s", "training, s", "all, s")
-    accuracies = ("accuracy of three runs", "mean", "mean of 20 random cells", "their median")
+    accuracies = ("accuracy of three runs", "mean", "mean of 20 random cells", "median of these")
     return {
         "digits": markdown_table(
             ["seed", *stages, *accuracies, "cell found"],
