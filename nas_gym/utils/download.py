@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from nas_gym.utils.cache import cache_folder
 from nas_gym.utils.errors import DamagedDataError, DataError
-from nas_gym.utils.files import explain_write_errors, sha256
+from nas_gym.utils.files import atomic_file, sha256
+from nas_gym.utils.limits import check_downloaded_size
 
 
 @dataclass(frozen=True)
@@ -63,35 +66,67 @@ def fetch_files(files: Iterable[RemoteFile], *, again: bool = False) -> None:
         again: Whether to download files without a sha256 again.
 
     Raises:
-        DataError: If the download failed, or the cache folder cannot be written to.
+        DataError: If the download failed or is larger than the limit, or the cache folder cannot
+            be written to.
         DamagedDataError: If a downloaded file differs from its sha256.
     """
+    for file in files:
+        target = downloads_folder() / file.name
+        if target.is_file() and (sha256(target) == file.sha256 if file.sha256 else not again):
+            continue
+        if target.is_dir() and not target.is_symlink():
+            raise DataError(
+                f"{target} is a folder; the file {file.url} belongs there. Delete the folder, and "
+                "try again."
+            )
+        _download(file, target)
+
+
+def _download(file: RemoteFile, target: Path) -> None:
     import pooch
     from requests.exceptions import RequestException
 
-    folder = downloads_folder()
-    for file in files:
-        target = folder / file.name
-        if target.exists() and (sha256(target) == file.sha256 if file.sha256 else not again):
-            continue
-        downloader = pooch.HTTPDownloader(progressbar=True, timeout=60)
-        with explain_write_errors(target):
-            if not file.sha256:
-                target.unlink(missing_ok=True)  # pooch would keep it
-            try:
-                pooch.retrieve(
-                    file.url,
-                    known_hash=f"sha256:{file.sha256}" if file.sha256 else None,
-                    fname=file.name,
-                    path=folder,
-                    downloader=downloader,
-                )
-            except RequestException as error:  # also an OSError, but not an error of writing
-                raise DataError(
-                    f"Could not download {file.url}: {error}. Check the network, or download the "
-                    "file by other means and set NAS_GYM_DATA to its folder."
-                ) from error
-            except ValueError as error:  # pooch raises it for a wrong hash
-                raise DamagedDataError(
-                    f"{file.url} has another file than expected (sha256 {file.sha256}): {error}"
-                ) from error
+    with atomic_file(target) as opened:
+        limited = _LimitedFile(opened, file.url)
+        try:
+            pooch.HTTPDownloader(progressbar=True, timeout=60)(file.url, limited, None)
+        except RequestException as error:  # also an OSError, but not an error of writing
+            raise DataError(
+                f"Could not download {file.url}: {error}. Check the network, or download the "
+                "file by other means and set NAS_GYM_DATA to its folder."
+            ) from error
+        if file.sha256 and limited.digest.hexdigest() != file.sha256:
+            raise DamagedDataError(
+                f"{file.url} has another file than expected: sha256 {file.sha256} was expected, "
+                f"the file has {limited.digest.hexdigest()}."
+            )
+
+
+class _LimitedFile:
+    """An open file to write to, which computes the sha256 and refuses more than the limit.
+
+    A server need not send the length of a file, so that the bytes are counted as they come.
+
+    Args:
+        file: Open file.
+        url: URL of the content, for the message.
+    """
+
+    def __init__(self, file: IO[bytes], url: str) -> None:
+        self._file, self._url, self._size = file, url, 0
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        """Write a part of the content.
+
+        Raises:
+            DataError: If the content is larger than the limit.
+        """
+        self._size += len(content)
+        check_downloaded_size(self._size, self._url)
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        self._file.flush()

@@ -1,8 +1,9 @@
 """Limits on the content that is read from files of others.
 
-A small file can unpack to a size that fills the memory or the disk. The package unpacks at most
-2 GiB of one file, and decodes images of at most 64 megapixels. The environment variables
-``NAS_GYM_MAX_BYTES`` and ``NAS_GYM_MAX_PIXELS`` set other limits.
+A small file can unpack to a size that fills the memory or the disk, and a server can send a file
+without end. The package unpacks or downloads at most 2 GiB of one file, and decodes images of at
+most 64 megapixels. The environment variables ``NAS_GYM_MAX_BYTES`` and ``NAS_GYM_MAX_PIXELS`` set
+other limits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ DEFAULT_PIXELS = 64 * 2**20
 
 
 def max_bytes() -> int:
-    """Return the largest number of bytes that one file may unpack to.
+    """Return the largest number of bytes that are unpacked from one file, or downloaded.
 
     Raises:
         DataError: If ``NAS_GYM_MAX_BYTES`` is not a positive whole number.
@@ -63,6 +64,25 @@ def check_unpacked_size(size: int, name: str, packed: int = 0) -> None:
             f"{name} unpacks to {size:,} bytes or more; at most {limit:,} are read, so that a "
             "small file cannot fill the memory. If you trust the file, raise the limit: set the "
             f"environment variable {VARIABLE}={size} or higher."
+        )
+
+
+def check_downloaded_size(size: int, url: str) -> None:
+    """Raise an error if a file is too large to be downloaded.
+
+    Args:
+        size: Number of bytes that have been received so far.
+        url: URL of the file, for the message.
+
+    Raises:
+        DataError: If the file is larger than the limit; the message says how to raise it.
+    """
+    limit = max_bytes()
+    if size > limit:
+        raise DataError(
+            f"{url} has {size:,} bytes or more; at most {limit:,} are downloaded, so that a server "
+            "cannot fill the disk. If you trust it, raise the limit: set the environment variable "
+            f"{VARIABLE}, in bytes."
         )
 
 

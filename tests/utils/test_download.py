@@ -2,14 +2,18 @@
 
 import hashlib
 import socket
+import subprocess
+import sys
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from nas_gym.tables import DamagedDataError, DataError
-from nas_gym.utils import download
+from nas_gym.utils import download, limits
 from nas_gym.utils.download import RemoteFile
 
 CONTENT = bytes(range(256)) * 2000
@@ -30,6 +34,12 @@ class Server:
                     self.send_error(404)
                     return
                 self.send_response(200)
+                if self.path == "/endless":
+                    self.end_headers()
+                    with suppress(OSError):
+                        while True:
+                            self.wfile.write(CONTENT)
+                    return
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content[:1000] if self.path == "/short" else content)
@@ -106,6 +116,45 @@ def test_failed_downloads(server, downloads, path, sha256):
         download.fetch_files([server.file(path, sha256)])
     assert not isinstance(caught.value, DamagedDataError)
     assert files_below(downloads) == []
+
+
+@pytest.mark.parametrize("sha256", [SHA256, ""])
+def test_a_server_that_sends_without_end(server, downloads, sha256, monkeypatch):
+    monkeypatch.setenv(limits.VARIABLE, "3000000")
+    with pytest.raises(DataError, match=r"/endless has .* at most 3,000,000.*NAS_GYM_MAX_BYTES"):
+        download.fetch_files([server.file("/endless", sha256)])
+    assert files_below(downloads) == []
+
+
+def test_a_folder_or_a_loop_of_links_in_place_of_a_download(server, downloads):
+    target = downloads / "folder" / "file.bin"
+    target.mkdir(parents=True)
+    with pytest.raises(DataError, match=r"file\.bin is a folder.*Delete the folder"):
+        download.fetch_files([server.file("/right")])
+    target.rmdir()
+    target.symlink_to(target)
+    assert download.find_file("folder/file.bin") is None
+    download.fetch_files([server.file("/right")])
+    assert target.read_bytes() == CONTENT
+
+
+FETCH = """
+import sys
+from nas_gym.utils.download import RemoteFile, fetch_files
+fetch_files([RemoteFile("folder/file.bin", sys.argv[1])])
+"""
+
+
+def test_the_next_download_removes_what_a_killed_one_left(server, downloads):
+    url = server.file("/endless").url
+    with subprocess.Popen([sys.executable, "-c", FETCH, url], stderr=subprocess.DEVNULL) as process:
+        while not any(path.stat().st_size for path in files_below(downloads)):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert len(files_below(downloads)) == 1
+    download.fetch_files([server.file("/right")])
+    assert files_below(downloads) == [downloads / "folder" / "file.bin"]
 
 
 def test_no_server(downloads, monkeypatch):
