@@ -112,12 +112,14 @@ def predict_command(
         text = task.space.to_text(task.space.decode([index]))[0]
         grid.add_row(f"{score:.4f}", f"{task.reported(np.array(index)):.6g}", text)
     console.print(grid)
-    others = ~np.isin(ranking.indices, ranking.shots)
-    correlation = spearman(ranking.scores[others], task.reward(ranking.indices[others]))
-    console.print(
-        f"{shots} shots, {ranking.predictor.fine_tuning_steps} steps of fine-tuning; Spearman "
-        f"correlation with the rewards of the {others.sum():,} others: {correlation:.3f}"
-    )
+    console.print(f"{shots} shots, {ranking.predictor.fine_tuning_steps} steps of fine-tuning")
+    if task.optimum is not None:  # otherwise the rewards of all others would have to be computed
+        others = ~np.isin(ranking.indices, ranking.shots)
+        correlation = spearman(ranking.scores[others], task.reward(ranking.indices[others]))
+        console.print(
+            f"Spearman correlation with the rewards of the {others.sum():,} others: "
+            f"{correlation:.3f}"
+        )
     if save is not None:
         file = agent_file(save)
         what = f"{task.signal} of {task.dataset}, {shots} shots, seed {seed}"

@@ -50,6 +50,21 @@ def test_the_suggested_search_on_photos_works(cli, tmp_path, photos):
     assert "--dataset" in message
 
 
+def test_predict_on_photos(cli, photos, open_table):
+    open_table("nats-bench")
+    cli("meta-train", "NB201-cifar10-v0", "--test", "NB201-cifar100-v0", "--agent", "mpnas",
+        "--queries", 300, "--epochs", 1, "--set", "width=16", "--set", "steps=2", "--out",
+        "mp")  # fmt: skip
+    _, *options = suggested(
+        cli("train-supernet", "NB201", "photos", "--epochs", 1, "--out", "mine", *SMALL)
+    )
+    few = ("--pretrained", "mp.safetensors", "--shots", 2, "--top", 3)
+    text = cli("predict", "NB201-digits-v0", *options, *few)
+    assert "2 shots" in text
+    assert "Spearman" not in text  # nothing but the shots and the shown ones is evaluated
+    assert text.count("|nor_conv") + text.count("|none") + text.count("|skip") >= 3
+
+
 def test_a_supernet_in_the_cache_needs_no_file(cli, photos, monkeypatch):
     from nas_gym.networks import plans, supernet
 
