@@ -317,10 +317,17 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         """Raise an error if :meth:`meta_learn` cannot start, or continue, with these arguments.
 
         Raises:
-            ValueError: If a count is below 1, or the agent has started with another task set, or
+            ValueError: If a count is too low, or the agent has started with another task set, or
                 another number of epochs or queries.
         """
         super().check_tasks(tasks, epochs, queries)
+        needed = self.config.shots + self.config.validation
+        if queries < needed:
+            raise ValueError(
+                f"queries must be at least {needed}, got {queries}: a step of meta-training takes "
+                f"{self.config.shots} (shots) and {self.config.validation} (validation) "
+                "architectures of a task."
+            )
         if self.epochs and self._meta_plan.tolist() != [epochs, queries]:
             raise ValueError(
                 "This agent has started with epochs={} and queries={}; continue with the "

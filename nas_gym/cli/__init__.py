@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -13,6 +15,8 @@ from nas_gym.cli import agents, compare, data, listing, meta, networks, search
 # Heavy imports are inside the commands that need them, so that `nas-gym --help` is quick.
 
 __all__ = ["app", "main"]
+
+_LONGEST_MESSAGE = 2_000  # characters; a message may repeat what was given
 
 app = typer.Typer(
     help="Neural architecture search as Gymnasium environments.",
@@ -50,18 +54,48 @@ def main() -> None:
     """Run the command line. Errors that users can correct are shown without a traceback."""
     import gymnasium as gym
 
-    from nas_gym.tables.user_file import UserFileError
     from nas_gym.utils.errors import DataError, TrainingError
 
     try:
+        _refuse_empty_arguments(sys.argv[1:])
         app()
-    except FileNotFoundError as error:
-        print(f"nas-gym: There is no file {error.filename or error}.", file=sys.stderr)
+    except (
+        DataError, TrainingError, gym.error.Error, OSError, KeyError, ValueError, TypeError,
+        OverflowError, MemoryError, RecursionError,
+    ) as error:  # fmt: skip
+        print(f"nas-gym: {_message(error)}", file=sys.stderr)
         sys.exit(2)
-    except UserFileError as error:
-        print(f"nas-gym: {error.command_line_message()}", file=sys.stderr)
-        sys.exit(2)
-    except (DataError, TrainingError, gym.error.Error, KeyError, ValueError, TypeError) as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"nas-gym: {message}", file=sys.stderr)
-        sys.exit(2)
+
+
+def _refuse_empty_arguments(arguments: Sequence[str]) -> None:
+    """Raise an error for arguments such as ``--out ""`` and ``--out=``, which have no value."""
+    for previous, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument.strip():
+            place = f" after {previous}" if previous.startswith("-") else ""
+            raise ValueError(f"An argument{place} is empty. Give a value, or leave out the option.")
+        if re.fullmatch(r"--[\w-]+=\s*", argument):
+            raise ValueError(f"{argument} has no value. Give one, or leave out the option.")
+
+
+def _message(error: Exception) -> str:
+    """Return the message of an error that the command line shows."""
+    from nas_gym.tables.user_file import UserFileError
+
+    if isinstance(error, UserFileError):
+        text = error.command_line_message()
+    elif isinstance(error, FileNotFoundError):
+        text = f"There is no file {error.filename or error}."
+    elif isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename} cannot be used: {error.strerror}."
+    elif isinstance(error, RecursionError):
+        text = "The input is nested too deeply: use fewer brackets within brackets."
+    elif isinstance(error, MemoryError):
+        text = f"There is not enough memory for this. {error}".rstrip()
+    elif isinstance(error, KeyError) and error.args:
+        text = str(error.args[0])
+    else:
+        text = str(error) or type(error).__name__
+    if len(text) <= _LONGEST_MESSAGE:
+        return text
+    half = _LONGEST_MESSAGE // 2
+    return f"{text[:half]} [... {len(text) - 2 * half:,} characters ...] {text[-half:]}"

@@ -100,10 +100,15 @@ def predict_command(
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.agents.common.saved import agent_file
     from nas_gym.evaluators import PREDICTOR
+    from nas_gym.experiments.environments import check_env_id
     from nas_gym.experiments.predict import rank_architectures
     from nas_gym.tasks import make_task, task_arguments
+    from nas_gym.utils.files import check_writable
     from nas_gym.utils.ranks import spearman
 
+    check_env_id(env)
+    if save is not None:
+        check_writable(agent_file(save))
     task = make_task(**{**task_arguments(env), **env_arguments})
     ranking = rank_architectures(task, pretrained, shots, seed)
     metric = task.report_metric

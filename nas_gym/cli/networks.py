@@ -122,8 +122,10 @@ def audit_command(
     """Measure how well signals rank architectures, compared with what an environment reports."""
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.audit import BEST, audit
-    from nas_gym.utils.files import write_atomically
+    from nas_gym.utils.files import check_writable, write_atomically
 
+    if out is not None:
+        check_writable(out)
     names = ("dataset", "size", "supernet", "device")
     for_networks = {name: env_arguments.pop(name) for name in names if name in env_arguments}
     rows = audit(env, signals, env_arguments, sample=sample, seed=seed, **for_networks)

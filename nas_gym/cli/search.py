@@ -54,14 +54,13 @@ def search_command(
     from nas_gym.experiments.methods import parse_agents
     from nas_gym.experiments.search import run_search
     from nas_gym.experiments.settings import SearchSettings
-    from nas_gym.utils.expressions import parse_settings
+    from nas_gym.utils.expressions import merge_settings, parse_settings
 
     (label, (name, agent_settings)), *others = parse_agents(agent).items()
     if others:
         raise ValueError("search runs one agent; `nas-gym compare` runs several.")
-    agent_settings |= parse_settings(settings or [])
-    if pretrained is not None:
-        agent_settings["pretrained"] = str(pretrained)
+    more = [*(settings or []), *([] if pretrained is None else [f"pretrained={pretrained}"])]
+    agent_settings = merge_settings(agent_settings, parse_settings(more))
     search = SearchSettings(env, name, queries, seeds, first_seed, env_arguments, agent_settings)
     folder = out or Path("runs") / env / folder_name(label)
     with resumable():

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.evaluators.named import is_network_evaluator, network_evaluator
+from nas_gym.experiments.environments import check_env_id
+from nas_gym.experiments.settings import check_seeds
 from nas_gym.tasks import Task, make_task, task_arguments
 from nas_gym.utils.ranks import kendall, precision_at, spearman
 
@@ -58,8 +60,10 @@ def audit(
         architecture that the signal ranks first.
 
     Raises:
-        KeyError, ValueError: If the environment cannot take a signal.
+        KeyError, ValueError: If the environment cannot take a signal, or the seed is negative.
     """
+    check_seeds(seed)
+    check_env_id(env)
     own = {**task_arguments(env), **arguments}
     if "space" in own:  # the report comes from neural networks, too
         networks = {"dataset": dataset, "size": size, "supernet": supernet}

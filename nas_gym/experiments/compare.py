@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from nas_gym.experiments.environments import check_env_id
 from nas_gym.experiments.methods import AgentWithSettings, parse_agents
+from nas_gym.experiments.outputs import locked_folder
 from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.runners import Runner
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.stored_search import StoredSearch, run_missing
 from nas_gym.recording.tensorboard import write_events
 from nas_gym.tasks import Task
-from nas_gym.utils.files import explain_write_errors, write_atomically
+from nas_gym.utils.files import write_atomically
 
 _TENSORBOARD_TRIALS = 10  # trials of each agent that TensorBoard shows
 
@@ -145,8 +144,12 @@ def run_comparison(
     from nas_gym.experiments.report import write_report
     from nas_gym.experiments.statistics import summarize_comparison
 
+    if isinstance(comparison.envs, str):
+        raise TypeError(f"envs must be a list of IDs, got {comparison.envs!r}.")
     folder = Path(folder)
-    with _locked(folder):
+    for env in comparison.envs:
+        check_env_id(env)  # before a folder is made
+    with locked_folder(folder):
         searches = find_searches(comparison, folder)
         for search in searches:
             search.check()
@@ -210,24 +213,6 @@ def _check_tasks(tasks: dict[str, Task], count: int) -> None:
 def folder_name(label: str) -> str:
     """Return a label as the name of a folder, with other characters replaced by ``_``."""
     return re.sub(r"[^\w.=,()-]", "_", label)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other comparisons out of a folder."""
-    with explain_write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise ValueError(
-                f"Another comparison is running in {folder}. Wait for it, or choose another folder."
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _write_events(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +12,22 @@ from gymnasium.envs.registration import EnvSpec
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.registration import Mode, in_mode, register_all
 from nas_gym.tasks import Task
+
+
+def check_env_id(env: str) -> None:
+    """Raise an error that suggests IDs if an environment ID is not complete or unknown.
+
+    Raises:
+        gymnasium.error.Error: If there is no such ID. Gymnasium itself would accept an ID without
+            a version, whose meaning changes when a new version is registered.
+    """
+    if env in gym.registry or ":" in env:  # Gymnasium imports the module before the colon
+        return
+    close = [f"{env}-v0"] if f"{env}-v0" in gym.registry else get_close_matches(env, gym.registry)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise gym.error.NameNotFound(
+        f"There is no environment {env!r:.200}.{hint} `nas-gym envs` lists those of nas_gym."
+    )
 
 
 def make_search_envs(
@@ -28,6 +45,7 @@ def make_search_envs(
         ValueError: If the ID belongs to an environment of another package.
         gymnasium.error.Error: If the ID is unknown.
     """
+    check_env_id(env)
     envs = gym.make_vec(env, num_envs=num_envs, **env_arguments)
     if not isinstance(envs, SearchVectorEnv):
         raise ValueError(f"{env} is not an environment of nas_gym.")

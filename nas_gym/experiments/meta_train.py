@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,12 @@ from nas_gym.agents.common.meta_agent import MetaAgent, TaskEmbeddings
 from nas_gym.agents.common.saved import agent_file
 from nas_gym.agents.registry import RegisteredAgent, find_agent, meta_agent_names
 from nas_gym.envs.sequential import SequentialVectorEnv
+from nas_gym.experiments.outputs import locked_folder
+from nas_gym.experiments.settings import check_seeds
 from nas_gym.tasks import task_sets
 from nas_gym.tasks.task_set import TaskSet, task_set_of_environments
+from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.files import check_writable, explain_write_errors, read_json, write_atomically
 
 
 def find_task_set(name: str, test: str | None = None) -> TaskSet:
@@ -56,9 +62,9 @@ def meta_train(
 ) -> MetaAgent:
     """Meta-train an agent and save it after each epoch; resume if the file holds fewer epochs.
 
-    A folder with the name of the file, without its suffix, receives TensorBoard event files: the
-    diagnostics of each epoch and, after the last one, the agent's embeddings of tasks (if it has
-    any) for TensorBoard's projector.
+    A folder with the name of the file, without its suffix, receives the diagnostics of each epoch,
+    in ``curves.json`` and as a TensorBoard event file, and, after the last epoch, the agent's
+    embeddings of tasks (if it has any) for TensorBoard's projector.
 
     Args:
         tasks: Task set to learn from.
@@ -76,29 +82,30 @@ def meta_train(
 
     Raises:
         ValueError: If the agent does not meta-learn, a number is below 1, or the file holds an
-            agent with other settings or seeds, or of another task set or search space.
+            agent with other settings or seeds, or of another task set or search space, or another
+            command trains the same file.
         TypeError: If the agent has no such setting.
+        DataError: If a file cannot be read or written.
     """
     registered = _find_meta_agent(name)
-    if seeds < 1 or first_seed < 0:
-        raise ValueError(
-            f"seeds must be at least 1 and first_seed at least 0, got {seeds} and {first_seed}."
-        )
+    check_seeds(first_seed, seeds)
     if settings.get("pretrained"):
         raise ValueError(
             "Leave out pretrained=: to train a saved agent further, give its file as --out (path)."
         )
     path = agent_file(path)
+    check_writable(path)
     practice = SequentialVectorEnv(seeds, task=tasks.draw(np.random.default_rng(first_seed)))
     agent: Any = registered.make_agent(practice, settings, seed=first_seed)
     epochs = agent.meta_epochs if epochs is None else epochs
     queries = agent.meta_queries if queries is None else queries
-    if path.exists():
-        _resume(agent, path)
-    agent.check_tasks(tasks, epochs, queries)
-    if agent.epochs < epochs:
+    agent.check_tasks(tasks, epochs, queries)  # before a folder is made
+    with locked_folder(path.with_suffix("")):
+        if path.exists():
+            _resume(agent, path)
+            agent.check_tasks(tasks, epochs, queries)
         _learn(agent, tasks, path, epochs, queries, progress_bar)
-    _write_embeddings(agent, tasks, path.with_suffix(""))
+        _write_embeddings(agent, tasks, path.with_suffix(""))
     found: MetaAgent = agent
     return found
 
@@ -129,36 +136,94 @@ def _resume(agent: MetaAgent, path: Path) -> None:
 def _learn(
     agent: MetaAgent, tasks: TaskSet, path: Path, epochs: int, queries: int, progress_bar: bool
 ) -> None:
-    """Meta-train, and save and log after each epoch."""
-    from stable_baselines3.common.logger import configure
-
-    logger = configure(str(path.with_suffix("")), ["tensorboard"])
+    """Meta-train up to a number of epochs; log and then save after each epoch."""
+    curves = _MetaCurves(path.with_suffix(""), agent.epochs)
 
     def after_epoch(_: Agent) -> None:
+        curves.add(agent.epochs, agent.meta_diagnostics())
         agent.save(path)
-        for key, value in agent.meta_diagnostics().items():
-            logger.record(key, value)
-        logger.dump(step=agent.epochs)
 
-    agent.meta_learn(tasks, epochs, queries, after_epoch, progress_bar)
-    logger.close()
+    if agent.epochs < epochs:
+        agent.meta_learn(tasks, epochs, queries, after_epoch, progress_bar)
+    curves.close()
+
+
+class _MetaCurves:
+    """Diagnostics of each epoch, in ``curves.json`` and in a TensorBoard event file.
+
+    The event file is written again from ``curves.json`` when an interrupted meta-training
+    continues, so that it is complete and has no epoch twice.
+
+    Args:
+        folder: Output folder.
+        epochs: Number of epochs that the saved agent has completed.
+
+    Raises:
+        DamagedDataError: If ``curves.json`` cannot be read.
+        DataError: If the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path, epochs: int) -> None:
+        from stable_baselines3.common.logger import configure
+
+        self._file = folder / "curves.json"
+        stored = read_json(self._file) if self._file.exists() else {}
+        if not isinstance(stored, dict):
+            raise DamagedDataError(f"{self._file} is damaged. Delete it to go on without it.")
+        # an epoch that was logged and not saved is trained again
+        self._values = {epoch: v for epoch, v in stored.items() if int(epoch) <= epochs}
+        with explain_write_errors(folder):
+            if stored:
+                for old in folder.glob("events.out.tfevents.*"):
+                    old.unlink()
+            self._logger: Any = configure(str(folder), ["tensorboard"])
+        for epoch, values in self._values.items():
+            self._log(int(epoch), values)
+
+    def add(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Write the diagnostics of an epoch."""
+        self._values[str(epoch)] = {name: float(value) for name, value in values.items()}
+        write_atomically(self._file, (json.dumps(self._values, indent=1) + "\n").encode())
+        self._log(epoch, values)
+
+    def _log(self, epoch: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._logger.record(name, value)
+        self._logger.dump(step=epoch)
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._logger.close()
 
 
 def _write_embeddings(agent: MetaAgent, tasks: TaskSet, folder: Path) -> None:
-    """Write the agent's embeddings of tasks for TensorBoard's projector, unless they are there."""
-    if (folder / f"{agent.epochs:05d}").exists():
+    """Write the agent's embeddings of tasks for TensorBoard's projector, unless they are there.
+
+    They are written aside and renamed. The projector's configuration names them at the end, so
+    that an interrupted call is repeated.
+    """
+    step, config = f"{agent.epochs:05d}", folder / "projector_config.pbtxt"
+    known = config.read_text() if config.exists() else ""
+    if f'"{step}/' in known:
         return
     embeddings: TaskEmbeddings | None = agent.task_embeddings(tasks)
     if embeddings is None:
         return
     from torch.utils.tensorboard import SummaryWriter
 
+    aside = folder / ".projector"
     vectors, labels = embeddings
-    with SummaryWriter(str(folder)) as writer:
-        writer.add_embedding(
-            vectors,
-            metadata=[list(each.values()) for each in labels],
-            metadata_header=list(labels[0]),
-            global_step=agent.epochs,
-            tag="z",
-        )
+    with explain_write_errors(folder):
+        for earlier in (aside, folder / step):  # left by a killed process
+            shutil.rmtree(earlier, ignore_errors=True)
+        with SummaryWriter(str(aside)) as writer:
+            writer.add_embedding(
+                vectors,
+                metadata=[list(each.values()) for each in labels],
+                metadata_header=list(labels[0]),
+                global_step=agent.epochs,
+                tag="z",
+            )
+        (aside / step).replace(folder / step)
+        write_atomically(config, (known + (aside / config.name).read_text()).encode())
+        shutil.rmtree(aside)

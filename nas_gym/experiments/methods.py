@@ -24,6 +24,7 @@ from nas_gym.agents.sb3.models import (
     check_hyperparams,
     check_masks,
     find_algorithm,
+    make_model,
     read_hyperparams,
     run_sb3_search,
 )
@@ -201,13 +202,24 @@ class SB3Method(SearchMethod):
         return in_mode(env, find_algorithm(self.name).mode)
 
     def check_environment(self, env: str, env_arguments: Mapping[str, Any]) -> None:
-        """Refuse environments with invalid actions, if the algorithm has no action masks.
+        """Make a model, which refuses what it cannot use, and discard it.
 
         Raises:
-            ValueError: If the algorithm cannot search the environment.
+            ValueError: If the algorithm cannot search the environment, or refuses a setting.
         """
-        envs = make_search_envs(self.searched_env(env), 1, 1, env_arguments)
-        check_masks(find_algorithm(self.name), envs.task.space, self.searched_env(env))
+        import torch
+
+        searched = self.searched_env(env)
+        envs = make_search_envs(searched, 1, 1, env_arguments)
+        check_masks(find_algorithm(self.name), envs.task.space, searched)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                make_model(self.name, env, env_arguments=dict(env_arguments), **self.settings)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(
+                f"{Call(self.name, self.settings)} cannot search {env}: {reason}"
+            ) from error
 
     def run_trials(
         self, env: str, queries: int, seeds: Sequence[int], env_arguments: Mapping[str, Any]

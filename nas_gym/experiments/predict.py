@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nas_gym.agents.common.saved import pretrained_file
 from nas_gym.agents.mpnas import MPNAS
 from nas_gym.envs.sequential import SequentialVectorEnv
+from nas_gym.experiments.settings import check_seeds
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks import Task
 from nas_gym.utils.errors import DamagedDataError
@@ -53,9 +54,11 @@ def rank_architectures(task: Task, pretrained: str | Path, shots: int, seed: int
         seed: Seed of the random architectures.
 
     Raises:
-        ValueError: If ``shots`` is negative or larger than the space, the file holds another kind
-            of agent, or its predictor cannot read architectures of the search space.
+        ValueError: If ``shots`` is negative or larger than the space, the seed is negative,
+            the file holds another kind of agent, or its predictor cannot read architectures of the
+            search space.
     """
+    check_seeds(seed)
     if not 0 <= shots <= task.space.size:
         raise ValueError(f"shots must be 0 to {task.space.size:,}, got {shots}.")
     predictor = _start(task, pretrained, seed)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas_gym.experiments.compare import folder_name
+from nas_gym.experiments.environments import check_env_id
 from nas_gym.experiments.methods import AgentWithSettings, parse_agents
+from nas_gym.experiments.outputs import locked_folder
 from nas_gym.experiments.records import TrialResults, history_lines
 from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
 from nas_gym.experiments.statistics import at_queries, describe_report
@@ -78,7 +80,7 @@ def search(
 
     Raises:
         ValueError: If there is no such agent, it cannot search the environment, a trial failed,
-            or the folder holds another search.
+            or the folder holds another search or is in use.
         TypeError: If the agent has no such setting.
         gymnasium.error.Error: If the environment ID is unknown.
         DataError: If data is missing, or the folder cannot be written to.
@@ -227,10 +229,17 @@ def run_search(
         The summary, as written to ``summary.json``.
 
     Raises:
-        ValueError: If the folder holds another search, the agent cannot search the environment,
-            or a trial failed.
+        ValueError: If the folder holds another search or is in use, the agent cannot search the
+            environment, or a trial failed.
         DataError: If data is missing, or the folder cannot be written to.
     """
+    check_env_id(settings.env)  # before a folder is made
+    with locked_folder(folder):
+        return _run_locked(settings, folder, progress_bar)
+
+
+def _run_locked(settings: SearchSettings, folder: Path, progress_bar: bool) -> dict[str, Any]:
+    """Run a search in a folder that no other command writes to; see :func:`run_search`."""
     from nas_gym.experiments.figures import curves_figure, styles, to_png
 
     run: Callable[[SearchSettings, Path, bool], TrialResults]

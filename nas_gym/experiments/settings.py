@@ -21,6 +21,34 @@ from nas_gym.experiments.methods import (
 )
 from nas_gym.tasks import Task
 
+MAX_QUERIES = 10_000_000
+"""Highest number of queries of a trial."""
+
+MAX_TRIALS = 100_000
+"""Highest number of trials of a search."""
+
+MAX_SEED = 2**32 - 1
+"""Highest seed; stable-baselines3 accepts no higher one."""
+
+
+def check_seeds(first_seed: int, seeds: int = 1) -> None:
+    """Raise an error if a range of seeds cannot be used.
+
+    Args:
+        first_seed: Lowest seed.
+        seeds: Number of seeds.
+
+    Raises:
+        ValueError: If a number is outside its range.
+    """
+    if not 1 <= seeds <= MAX_TRIALS:
+        raise ValueError(f"seeds must be at least 1 and at most {MAX_TRIALS:,}, got {seeds}.")
+    if first_seed < 0 or first_seed + seeds - 1 > MAX_SEED:
+        raise ValueError(
+            f"Seeds must be at least 0 and at most {MAX_SEED}, got "
+            f"{first_seed if seeds == 1 else f'{first_seed} to {first_seed + seeds - 1}'}."
+        )
+
 
 @dataclass(frozen=True)
 class SearchSettings:
@@ -30,9 +58,9 @@ class SearchSettings:
         env: Environment ID.
         agent: Name, ``"module:Class"``, ``"module:function"``, agent class, or plain function; see
             :func:`nas_gym.experiments.methods.find_method`.
-        queries: Architecture evaluations per trial, at least 1.
-        seeds: Number of trials, at least 1; trial ``i`` has seed ``first_seed + i``.
-        first_seed: Seed of the first trial, at least 0.
+        queries: Architecture evaluations per trial, 1 to :data:`MAX_QUERIES`.
+        seeds: Number of trials, 1 to :data:`MAX_TRIALS`; trial ``i`` has seed ``first_seed + i``.
+        first_seed: Seed of the first trial; no seed is above :data:`MAX_SEED`.
         env_arguments: Further arguments of ``gym.make_vec``, such as ``report``.
         agent_settings: Settings of the agent that differ from its defaults.
 
@@ -50,10 +78,11 @@ class SearchSettings:
     agent_settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, low in (("queries", 1), ("seeds", 1), ("first_seed", 0)):
-            value = getattr(self, name)
-            if value < low:
-                raise ValueError(f"{name} must be at least {low}, got {value}.")
+        if not 1 <= self.queries <= MAX_QUERIES:
+            raise ValueError(
+                f"queries must be at least 1 and at most {MAX_QUERIES:,}, got {self.queries}."
+            )
+        check_seeds(self.first_seed, self.seeds)
         if "seed" in self.agent_settings:
             raise ValueError(
                 "seed is no setting of an agent: give first_seed (--first-seed) and seeds "

@@ -12,7 +12,7 @@ import numpy as np
 from nas_gym.experiments.records import RECORDED, Record
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.utils.errors import DamagedDataError
-from nas_gym.utils.files import read_arrays, write_arrays, write_atomically
+from nas_gym.utils.files import read_arrays, read_json, write_arrays, write_atomically
 
 
 class TrialStore:
@@ -156,12 +156,9 @@ def check_config(folder: Path, config: dict[str, Any]) -> None:
     file = folder / "config.json"
     if not file.exists():
         return
-    try:
-        found = dict(json.loads(file.read_text()))
-    except (ValueError, TypeError) as error:
-        raise DamagedDataError(
-            f"{file} is damaged: {error}. Delete the folder to search again."
-        ) from error
+    found = read_json(file)
+    if not isinstance(found, dict):
+        raise DamagedDataError(f"{file} is damaged. Delete the folder to search again.")
     different = [key for key in config | found if found.get(key) != config.get(key)]
     if not different:
         return

@@ -94,6 +94,18 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
+def merge_settings(settings: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings together with further ones.
+
+    Raises:
+        ValueError: If a name is in both.
+    """
+    for name in settings:
+        if name in more:
+            raise ValueError(f"The setting {name!r} is given twice.")
+    return {**settings, **more}
+
+
 def parse_value(text: str) -> Any:
     """Parse a value: JSON, or else the text itself."""
     try:

@@ -14,7 +14,7 @@ def test_as_a_process_of_its_own(process, tmp_path):
     text = process("search", "NB201-cifar10-v0", "--agent", "random", "--queries", 3, "--seeds", 1)
     assert "in_common.png" in text
     assert (tmp_path / "runs/NB201-cifar10-v0/random/summary.json").exists()
-    assert "`Nope` doesn't exist" in process("search", "Nope-v0", fails=True)
+    assert "There is no environment 'Nope-v0'" in process("search", "Nope-v0", fails=True)
 
 
 def test_envs_lists_every_task_and_how_to_get_its_data(cli, monkeypatch):
@@ -179,7 +179,10 @@ def test_data_list_and_info(cli):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("search", "NB201-cifar11-v0"), "cifar11"),
+        (("search", "NB201-cifar11-v0"), "Did you mean NB201-cifar10-v0"),
+        (("search", "NB201-cifar10"), "Did you mean NB201-cifar10-v0?"),
+        (("compare", "NB201-cifar10"), "Did you mean NB201-cifar10-v0?"),
+        (("audit", "NB201-cifar10", "analog_accuracy"), "Did you mean NB201-cifar10-v0?"),
         (("search", "NB201-cifar10-v0", "--agent", "sgd"), "random, local, rea"),
         (("search", "CartPole-v1", "--queries", 5), "not an environment of nas_gym"),
         (("search", "NB201-cifar10-v0", "--signal", "acc"), "baseline_accuracy"),

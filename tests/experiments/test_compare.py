@@ -271,7 +271,7 @@ def test_one_comparison_at_a_time(tmp_path):
 
     with (
         FileLock(tmp_path / ".lock"),
-        pytest.raises(ValueError, match="Another comparison is running"),
+        pytest.raises(ValueError, match="Another command is writing"),
     ):
         run(tmp_path)
     run(tmp_path, "random", seeds=1)
@@ -385,3 +385,26 @@ def test_a_custom_runner(tmp_path):
     local = nas_gym.compare([ENV], ["random", "rea"], out=tmp_path / "local", **arguments)
     assert without_seconds(summary) == without_seconds(local)
     assert np.isfinite(summary["environments"][ENV]["optimum"])
+
+
+@pytest.mark.parametrize(
+    "agent", ["ppo(n_steps=-3)", "ppo(learning_rate=abc)", "sac(policy=Nope)", "rea(sample_size=0)"]
+)
+def test_settings_that_cannot_work_are_refused_before_the_first_trial(agent, tmp_path):
+    with pytest.raises(ValueError, match=r"cannot search|must be"):
+        run(tmp_path, f"random,{agent}", queries=20, seeds=1)
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_equal_failures_are_one_entry_of_the_report(tmp_path):
+    class Broken(RandomSearch):
+        """Fails in its first query."""
+
+        def ask(self):
+            raise RuntimeError("out of ideas")
+
+    run(tmp_path, ["random", Broken], runner=InProcess())
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("<details>") == text.count("Traceback (most recent call last)") == 1
+    assert "<strong>RuntimeError: out of ideas</strong>" in text
+    assert "seeds 0, 1, 2, 3" in text

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from quick import AGENTS, QUICK
@@ -118,7 +119,9 @@ def test_saved_agent_starts_another_search(tmp_path):
     run_search(settings("l2nas", seeds=2), tmp_path / "first", progress_bar=False)
     file = tmp_path / "first" / "agent.safetensors"
     wanted = settings(
-        "l2nas", queries=20, agent_settings={"pretrained": str(file), "num_random": 4}
+        "l2nas",
+        queries=20,
+        agent_settings={"pretrained": str(file), "num_random": 4, **QUICK["l2nas"]},
     )
     run_search(wanted, tmp_path / "second", progress_bar=False)
     config = json.loads((tmp_path / "second" / "config.json").read_text())
@@ -253,3 +256,42 @@ def test_agent_seconds_exclude_writing_files(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "write_arrays", lambda *all: (time.sleep(0.02), write(*all)))
     summary = run_search(settings("random"), tmp_path, progress_bar=False)
     assert summary["agent_seconds"] < 0.3  # 50 checkpoints take a second
+
+
+def test_one_command_at_a_time_in_a_folder(tmp_path):
+    from nas_gym.experiments.outputs import locked_folder
+
+    with (
+        locked_folder(tmp_path),
+        pytest.raises(ValueError, match="Another command is writing"),
+    ):
+        run_search(settings(), tmp_path, progress_bar=False)
+    run_search(settings(), tmp_path, progress_bar=False)
+
+
+@pytest.mark.long
+@pytest.mark.attack
+def test_two_searches_in_one_folder(tmp_path):
+    command = [sys.executable, "-m", "nas_gym", "search", "NB201-cifar10-v0", "--agent", "local"]
+    command += ["--queries", "1000", "--seeds", "20", "--out", str(tmp_path)]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)]  # fmt: skip
+    messages = [process.communicate()[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2]
+    assert any("Another command is writing" in message for message in messages)
+    rows = without_seconds(tmp_path / "history.jsonl")
+    assert [(row["query"], row["seed"]) for row in rows] == [
+        (query, seed) for query in range(1, 1001) for seed in range(20)
+    ]
+
+
+def test_a_config_of_nested_brackets_is_an_error(tmp_path):
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(DamagedDataError, match=r"config\.json is damaged"):
+        run_search(settings(), tmp_path, progress_bar=False)
+
+
+def test_an_unknown_environment_makes_no_folder(tmp_path):
+    with pytest.raises(gym.error.NameNotFound, match="Did you mean NB201-cifar10-v0"):
+        run_search(settings(env="NB201-cifar10"), tmp_path / "out", progress_bar=False)
+    assert not (tmp_path / "out").exists()

@@ -29,7 +29,7 @@ def agent_file(path: str | Path) -> Path:
         ValueError: If the path has no file name.
     """
     path = Path(path)
-    if not path.name:
+    if path.name in ("", ".."):
         raise ValueError(f"{str(path)!r} has no file name: give the path of a saved agent.")
     return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
 

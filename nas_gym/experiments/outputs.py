@@ -1,0 +1,42 @@
+"""Output folders: checked before any work, and used by one command at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nas_gym.utils.files import explain_write_errors
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep other commands out of it while the block runs.
+
+    The lock ends with the process, also if it is killed.
+
+    Args:
+        folder: Output folder. It receives the file ``.lock``, which stays.
+
+    Raises:
+        ValueError: If another command writes to the folder, or it is the root of the file system.
+        DataError: If the folder cannot be made or written to.
+    """
+    if folder.absolute() == folder.absolute().parent:
+        raise ValueError(f"{folder} is the root of the file system. Choose another --out (out=).")
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"Another command is writing to {folder}. Wait for it, or choose another --out "
+                "(out=)."
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
