@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -275,7 +276,8 @@ def _belongs_to_table(env_id: str, table: str) -> bool:
 
 
 def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
-    if path.suffix != ".pth" and not path.is_dir():
+    is_folder = os.path.isdir(path)  # False also where Path.is_dir() raises an error
+    if path.suffix != ".pth" and not is_folder:
         from nas_gym.tables import user_file
 
         return user_file.read_user_file(path, name, **columns)
@@ -287,7 +289,7 @@ def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
             f"{path} is an official file, whose columns are known: leave out {given}. Name the "
             "columns with signal= and report= when you make an environment or search in it."
         )
-    if path.is_dir():
+    if is_folder:
         from nas_gym.tables.sources import nats_folder
 
         return nats_folder.read_nats_folder(path, name)

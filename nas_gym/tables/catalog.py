@@ -14,7 +14,7 @@ from nas_gym.tables.published import HELP_DEVICES, HELP_FILES, NATS_CSV
 from nas_gym.tables.table import Table
 from nas_gym.utils import download
 from nas_gym.utils.download import RemoteFile
-from nas_gym.utils.errors import DamagedDataError, MissingDataError
+from nas_gym.utils.errors import DamagedDataError, MissingDataError, list_names, shorten
 
 GRAPH_DATASETS = (
     "cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "arxiv", "proteins",
@@ -143,9 +143,9 @@ def load_table(name: str) -> Table:
     """
     if not store.is_stored(name):
         if name not in SOURCES:
-            known = ", ".join(sorted({*SOURCES, *imported_tables()}))
+            known = list_names(sorted({*SOURCES, *imported_tables()}))
             raise KeyError(
-                f"There is no table {name!r}. The tables are: {known}. "
+                f"There is no table {shorten(name, 80)!r}. The tables are: {known}. "
                 "Import a file of your own with `nas-gym data import`."
             )
         store.save_table(SOURCES[name].read())
@@ -180,7 +180,8 @@ def fetch_table(name: str) -> Table:
     """
     if name not in SOURCES:
         raise KeyError(
-            f"There is no table {name!r} to fetch. The tables are: {', '.join(SOURCES)}."
+            f"There is no table {shorten(name, 80)!r} to fetch. The tables are: "
+            f"{', '.join(SOURCES)}."
         )
     try:
         return load_table(name)

@@ -42,6 +42,7 @@ number.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -55,6 +56,7 @@ from nas_gym.tables.user_file.formats import read_columns
 from nas_gym.tables.user_file.genotypes import read_genotypes, resolve_space
 from nas_gym.tables.user_file.metrics import read_metrics
 from nas_gym.tables.user_file.space import fit_space
+from nas_gym.utils.errors import shorten
 
 __all__ = ["UserFileError", "read_user_file"]
 
@@ -150,7 +152,7 @@ def read_user_file(
         )
         table_space, indices = fit_space(found, name, is_new=whole_space is None)
     except UserFileError as error:
-        error.args = (f"{path}: {error}",)
+        error.args = (f"{shorten(str(path), 300)}: {error}",)
         raise
     values = np.empty_like(rows)
     values[indices] = rows
@@ -174,6 +176,8 @@ def _names(value: str | Sequence[str]) -> list[str]:
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a device or pipe can have no end
+            raise file_error("this is not a file, and could not be read. Name a file.")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise file_error("this file does not exist. Check its name and folder.") from error
