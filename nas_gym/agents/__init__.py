@@ -1,6 +1,6 @@
-"""Agents: search methods with the methods of stable-baselines3.
+"""Agents: search algorithms with the interface of stable-baselines3.
 
-The classes are imported when they are first used.
+The classes are imported on first use.
 """
 
 from __future__ import annotations

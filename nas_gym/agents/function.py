@@ -1,4 +1,4 @@
-"""Searches that are plain functions: ``search(task, queries, rng)``.
+"""Search algorithms written as plain functions ``search(task, queries, rng)``.
 
 Example:
     >>> import nas_gym
@@ -35,15 +35,15 @@ from nas_gym.spaces import SearchSpace
 
 
 class BudgetExhausted(Exception):
-    """The search has used its budget of queries; raised by :meth:`SearchTask.evaluate`."""
+    """Error that :meth:`SearchTask.evaluate` raises when the budget of queries is used up."""
 
 
 class SearchTask:
-    """A task as a search function sees it: the search space, and rewards from the search signal.
+    """The task that a search function receives: a search space, and rewards for architectures.
 
     Attributes:
         space: Search space.
-        queries_left: Number of queries that are left in the budget.
+        queries_left: Number of queries left in the budget.
     """
 
     def __init__(self, driver: EnvironmentDriver, queries: int, name: str) -> None:
@@ -63,7 +63,7 @@ class SearchTask:
 
         Raises:
             BudgetExhausted: If there are more genotypes than queries left; the remaining queries
-                are used first. It ends the search, so that a function need not catch it.
+                are used first. The error ends the search, so a function need not catch it.
             ValueError: If a genotype is not an architecture of the space.
         """
         rows = check_genotypes(genotypes, self.space, None, f"genotypes of {self._name}")
@@ -77,8 +77,8 @@ class SearchTask:
 
 
 SearchFunction = Callable[[SearchTask, int, np.random.Generator], Any]
-"""``search(task, queries, rng)``: evaluates architectures of ``task`` until its budget of
-``queries`` is used up, with random numbers from ``rng``. Its result is ignored."""
+"""Function ``search(task, queries, rng)``, which evaluates architectures of ``task`` until the
+budget of ``queries`` is used up. It draws random numbers from ``rng``. Its result is ignored."""
 
 
 def run_function(
@@ -93,7 +93,7 @@ def run_function(
     Args:
         function: Function ``search(task, queries, rng)``.
         env: Environment ID of the task, in any mode; or a vector of one environment in sequential
-            or alpha mode, whose episodes hold at least ``queries`` queries.
+            or alpha mode, with episodes of at least ``queries`` queries.
         queries: Number of queries, the budget.
         seed: Seed of the random numbers, and of the noise on the search signal.
         env_arguments: Further arguments of ``gym.make_vec`` if ``env`` is an ID.
@@ -103,7 +103,7 @@ def run_function(
 
     Raises:
         ValueError: If the function returns before the budget is used up, or ``env`` is a vector of
-            several environments or in population mode.
+            several environments or a population environment.
     """
     if isinstance(env, str):
         arguments = {"max_episode_steps": queries, **(env_arguments or {})}
@@ -114,12 +114,12 @@ def run_function(
         raise ValueError(f"A search function needs one environment, got {driver.num_trials}.")
     if driver.reset(seed) is not None:
         raise ValueError(
-            "A search function cannot use a population environment, which evaluates a first "
-            "generation of its own. Use the environment in sequential or alpha mode."
+            "A search function cannot use a population environment, which evaluates its own "
+            "first generation. Use the environment in sequential or alpha mode."
         )
     name = getattr(function, "__qualname__", repr(function))
     task = SearchTask(driver, queries, name)
-    # a stream other than that of the environment, which draws from PCG64(seed) itself
+    # the environment draws from PCG64(seed) itself; the function needs another stream
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     with suppress(BudgetExhausted):
         function(task, queries, rng)

@@ -1,4 +1,4 @@
-"""L2NAS: an actor proposes relaxed architectures, a critic predicts a high quantile of rewards."""
+"""L2NAS: an actor proposes relaxed architectures, and a critic predicts a quantile of rewards."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ _WINDOW = 50  # number of queries over which diagnostics are averaged
 class L2NASConfig(AgentConfig):
     """Settings of :class:`L2NAS`.
 
-    The default is the best configuration that was found on tasks that are not reported; see
-    "Additions to the paper" in :class:`L2NAS`. The preset ``l2nas-paper`` is the paper's own.
+    The default is the best configuration found on tasks for which no results are reported; see
+    "Additions to the paper" in :class:`L2NAS`. The preset ``l2nas-paper`` is the configuration of
+    the L2NAS paper. Section and equation numbers in the explanations refer to that paper.
     """
 
     top_k: int = setting(
-        64, "Number of best architectures whose mean is the state.", low=1, high=10_000
+        64, "The state is the mean of this number of best architectures so far.", low=1, high=10_000
     )
     hidden: int = setting(
         128,
-        "Units of each of three hidden layers. Other numbers than multiples of 32 would be rounded "
-        "differently in a single trial and in many.",
+        "Units per hidden layer; each network has three. With a multiple of 32, results do not "
+        "depend on the number of trials.",
         low=32,
         multiple_of=32,
         high=4096,
     )
     loss: str = setting(
         "quantile",
-        "Loss of the critic: the check loss (Eq. 5), or the squared error of DDPG.",
+        "Loss of the critic: quantile, which is the check loss (Eq. 5 of the L2NAS paper); or "
+        "squared, which is the squared error, as in DDPG.",
         choices=("quantile", "squared"),
     )
     quantile: float = setting(0.9, "Quantile that the critic predicts.", above=0, below=1)
@@ -57,17 +59,19 @@ class L2NASConfig(AgentConfig):
         low=1,
         high=64,
     )
-    batch_size: int = setting(8, "Number of experiences in a batch.", low=1, high=10_000)
-    max_batches: int = setting(10, "Maximum number of batches after a query.", low=1, high=10_000)
+    batch_size: int = setting(8, "Number of experiences per batch.", low=1, high=10_000)
+    max_batches: int = setting(
+        10, "Maximum number of training batches per query.", low=1, high=10_000
+    )
     min_batches: int = setting(
         10,
-        "Minimum number of batches after a query, once the buffer holds one batch.",
+        "Minimum number of training batches per query, once the replay buffer holds one batch.",
         low=0,
         high=10_000,
     )
     buffer_size: int = setting(
         0,
-        "Number of latest experiences in the replay buffer; 0 keeps all of them.",
+        "Capacity of the replay buffer, in experiences; 0 keeps all experiences.",
         low=0,
         high=10**9,
     )
@@ -75,69 +79,73 @@ class L2NASConfig(AgentConfig):
     critic_learning_rate: float = setting(1e-3, "Learning rate of the critic.", low=0, high=100.0)
     reward: str = setting(
         "signal",
-        "Reward as a function of the search signal: signal, exponential (Eq. 3) or "
-        "rescaled(best=0.94) (Eq. 7). It has no effect if scaling is ranks.",
+        "Reward as a function of the search signal: signal, exponential (Eq. 3 of the L2NAS paper) "
+        "or rescaled(best=0.94) (Eq. 7). It has no effect if scaling is ranks.",
     )
     scaling: str = setting(
         "ranks",
-        "Scaling of the rewards in the buffer before each update: scores of ranks; standard (mean "
-        "0, standard deviation 1); or none.",
+        "Scaling of the rewards in the replay buffer before each update: ranks, which replaces "
+        "rewards by scores of their ranks; standard (mean 0, standard deviation 1); or none.",
         choices=("ranks", "standard", "none"),
     )
     relaxed_actions: bool = setting(
-        False, "Whether the buffer keeps the noisy alpha, rather than the discretized one."
+        False, "Whether the replay buffer holds the noisy alpha rather than the discretized one."
     )
     revisits: bool = setting(False, "Whether an architecture may be queried more than once.")
     noise: float = setting(
         0.3,
-        "Half width of the uniform noise on the first candidate; that of the last candidate is "
-        "four times as large.",
+        "Half width of the uniform noise on the first candidate. The half width rises to four "
+        "times this value at the last candidate.",
         low=0,
         high=1000.0,  # nearly uniform candidates, as in docs/results/l2nas.md
     )
     num_candidates: int = setting(
         64,
-        "Number of noisy outputs of the actor, from which the critic picks.",
+        "Number of noisy outputs of the actor from which the critic picks.",
         low=1,
         high=10_000,
     )
     num_random: int = setting(20, "Number of random architectures at the start.", low=0, high=10**9)
     anneal_until: int = setting(
         0,
-        "Query at which epsilon, the share of random architectures, reaches final_epsilon; it "
-        "falls from 1 by a cosine schedule. 0: it falls at once.",
+        "Query at which epsilon, the probability of a random architecture, reaches final_epsilon. "
+        "Epsilon falls from 1 by a cosine schedule; with 0, it has its final value from the start.",
         low=0,
         high=10**9,
     )
     final_epsilon: float = setting(0.0, "Final value of epsilon.", low=0, high=1)
     pretrained: str = setting(
         "",
-        "File of a saved agent whose networks are taken over and fine-tuned (section 2.4). The "
-        "trial of seed s takes those of trial s modulo the number of its trials.",
+        "File of a saved agent whose networks are copied and fine-tuned (section 2.4 of the L2NAS "
+        "paper). If it has m trials, the trial with seed s copies the networks of trial s modulo "
+        "m.",
     )
 
 
 class L2NAS(QueryDiagnostics, QueryMemory, Agent):
-    """L2NAS (Mills et al., CIKM 2021): continuous actions and a quantile critic, section 2.
+    """L2NAS (Mills et al., CIKM 2021): continuous actions and a quantile critic.
 
-    The state is the mean of the ``top_k`` best architectures so far (section 2.2). The actor maps
-    it to alpha. The critic maps an architecture to the ``quantile`` of its reward (check loss,
-    Eq. 5), and the actor follows the critic's gradient (Eq. 6). After each query, both learn from
-    as many batches as the replay buffer fills, at most ``max_batches`` (section 2.3).
+    Section, equation and algorithm numbers in this class refer to that paper. The state is the mean
+    of the ``top_k`` best architectures so far (section 2.2). The actor maps the state to alpha. The
+    critic maps an architecture to the ``quantile`` of its reward (check loss, Eq. 5), and the actor
+    follows the critic's gradient (Eq. 6). After each query, both are trained on as many batches as
+    the replay buffer fills, at most ``max_batches`` (section 2.3).
 
     **Additions to the paper**, each with a setting that turns it off:
 
     - The critic picks the best of several noisy actions (``num_candidates``; paper: 1).
-    - Rewards in the buffer are replaced by scores of their ranks (``scaling``; paper: ``"none"``).
+    - Rewards in the replay buffer are replaced by scores of their ranks (``scaling``; paper:
+      ``"none"``).
     - No architecture is queried twice (``revisits``; paper: true).
     - The critic learns from the discretized action (``relaxed_actions``; paper: true).
-    - There are at least ``min_batches`` batches after a query (paper: 1).
+    - After each query, there are at least ``min_batches`` training batches (paper: 1).
 
-    The preset ``l2nas-paper`` is the configuration of section 4.1 for NAS-Bench-201. The available
-    text of the paper lacks some numbers (``top_k``, ``batch_size``, ``max_batches``, ``noise`` and
-    the course of epsilon); these were chosen on tasks that are not reported. The preset reproduces
-    the paper's results at 500 and 1,000 queries. At 100 queries it is no better than random search
-    (docs/results/l2nas.md), because most of its first 175 architectures are random.
+    The preset ``l2nas-paper`` is the configuration of section 4.1 for NAS-Bench-201. Some values
+    are illegible in the available text of the paper (``top_k``, ``batch_size``, ``max_batches``,
+    ``noise`` and the schedule of epsilon); they were chosen on tasks for which no results are
+    reported. The preset reproduces the paper's results at 500 and 1,000 queries. At 100 queries it
+    is no better than random search (docs/results/l2nas.md), because most of its first 175
+    architectures are random.
     """
 
     config_class = L2NASConfig
@@ -181,27 +189,27 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         is_same_reward = self.task.reward_name == config.reward
         if not is_same_reward and "signal" not in (config.reward, self.task.reward_name):
             raise ValueError(
-                f"The environment has reward={self.task.reward_name!r} already: give the agent "
-                "reward='signal', or make the environment without a reward."
+                f"The environment already has reward={self.task.reward_name!r}: give the agent "
+                "reward='signal', or make the environment without reward=."
             )
         self._reward = self.task.reward_function("signal" if is_same_reward else config.reward)
         self.top = TopArchitectures(self.space, n, config.top_k)
         self._rows = np.arange(n)
         self.forget_queries(n)
         self.clear_diagnostics(n)
-        # the replay buffer of states, actions and rewards
+        # replay buffer of states, actions and rewards
         self.states = np.empty((n, 0, size), np.float32)
         self.actions = np.empty((n, 0, size), np.float32)
         self.rewards = np.empty((n, 0))
-        # action of the present query, and diagnostics that are known before its reward
+        # action of the current query, and diagnostics that are known before the reward
         self._action: NDArray[np.float32] | None = None
         self._novelty = self._prediction = np.full(n, np.nan)
 
-    # -- one query: sections 2.2 and 2.3 ----------------------------------------------------------
+    # -- one query (sections 2.2 and 2.3) ---------------------------------------------------------
 
     @property
     def epsilon(self) -> float:
-        """Share of random architectures at the next query."""
+        """Probability that the next query is a random architecture."""
         config, queries = self.config, self.queried.shape[1]
         if queries < config.num_random:  # random warm-up
             return 1.0
@@ -212,10 +220,10 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         return float(config.final_epsilon + (1 - config.final_epsilon) * cosine)
 
     def ask(self) -> NDArray[np.int64]:
-        """Return the critic's choice of the actor's noisy proposals; see :meth:`Agent.ask`."""
+        """Return the critic's pick among the actor's noisy outputs; see :meth:`Agent.ask`."""
         config = self.config
         n, size, candidates = self.num_trials, self.space.alpha_size, config.num_candidates
-        # draw the same count of numbers in every case, so that trials are independent
+        # every query draws equally many random numbers, so that trials are independent
         explore = self.rng.random((n, 1)) < self.epsilon
         noise = self.rng.random((n, candidates * size)).reshape(n, candidates, size)
         spare = self.rng.random((n, 1))[:, 0]
@@ -227,7 +235,7 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         actions = (alphas if config.relaxed_actions else one_hots).astype(np.float32)
 
         values = self.predict_rewards(actions)
-        # the first of random candidates, the best of the actor's
+        # a random query takes the first candidate, other queries the critic's pick
         preference = np.where(explore, -np.arange(candidates), values)
         if not config.revisits:
             preference[is_known] = -np.inf
@@ -245,10 +253,12 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         return proposed
 
     def _noisy_actor(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the alphas of the candidates (Eq. 4), ``(n, candidates, alpha_size)``.
+        """Return the alphas of the candidates, ``(n, candidates, alpha_size)``.
+
+        Noise is added to the actor's output as in Eq. 4 of the L2NAS paper.
 
         Args:
-            noise: Uniform numbers in [0, 1) of the same shape.
+            noise: Uniform numbers in [0, 1), ``(n, candidates, alpha_size)``.
         """
         import torch
 
@@ -281,10 +291,10 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         self.record_diagnostics(np.stack([*self._learn_from_buffer(targets), *others], axis=1))
         self._action = None
 
-    # -- learning: section 2.3 --------------------------------------------------------------------
+    # -- learning (section 2.3) -------------------------------------------------------------------
 
     def scaled_rewards(self) -> NDArray[np.float64]:
-        """Return the rewards in the buffer as targets of the critic, ``(n, experiences)``."""
+        """Return the scaled rewards in the replay buffer, the critic's targets; ``(n, m)``."""
         rewards = self.rewards
         if self.config.scaling == "ranks":
             return rank_scores(rewards)
@@ -323,7 +333,7 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         return critic, actor
 
     def _update_critics(self, actions: Tensor, target: Tensor) -> Tensor:
-        """Take one step of the critics down the check loss (Eq. 5); return the loss, ``(n,)``."""
+        """Train the critics for one step on the setting ``loss``; return the loss, ``(n,)``."""
         import torch
 
         values, activations = self._evaluate_critics(actions)
@@ -341,13 +351,13 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         return loss.mean(dim=(1, 2))
 
     def update_actor(self, states: Tensor) -> Tensor:
-        """Take one step of the actor up the critics' value (Eq. 6).
+        """Train the actor for one step to raise the critics' value (Eq. 6 of the L2NAS paper).
 
         Args:
             states: States from the replay buffer, ``(n, batch_size, alpha_size)``.
 
         Returns:
-            The loss, ``(n,)``.
+            The actor's loss, ``(n,)``.
         """
         import torch
 
@@ -389,15 +399,15 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
     # -- diagnostics, saving and loading ----------------------------------------------------------
 
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:
-        """Return numbers of each query by name, ``(queries, n)`` each; NaN where there is no value.
+        """Return diagnostics by name, one array ``(queries, n)`` each; NaN marks missing values.
 
-        - ``critic_loss`` and ``actor_loss``: means over the batches after the query.
-        - ``epsilon``: share of random architectures.
-        - ``novelty``: share of candidates that were not queried before.
-        - ``prediction``: prediction of the critics for the query, in scaled rewards.
-        - ``calibration``: share of rewards that were not above the prediction. A quantile critic
-          that is right has ``quantile`` for random architectures, and more if the query was
-          chosen by its prediction.
+        - ``critic_loss`` and ``actor_loss`` are means over the batches after the query.
+        - ``epsilon`` is the probability of a random architecture.
+        - ``novelty`` is the fraction of candidates that were not queried before.
+        - ``prediction`` is the critics' prediction for the query, as a scaled reward.
+        - ``calibration`` is the fraction of rewards that were not above the prediction. For random
+          architectures, an accurate quantile critic has a calibration of ``quantile``; if the
+          prediction chose the query, the calibration is higher.
 
         The last three are means over the last 50 queries.
         """
@@ -424,18 +434,18 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         self.top.load_state_dict(part(state, "top/"))
 
     def _take_over_networks(self, path: str) -> None:
-        """Copy the networks of a saved agent (section 2.4)."""
+        """Copy the networks of a saved agent (section 2.4 of the L2NAS paper)."""
         state = self.read_pretrained(path)
         self.check_same_settings(state, path, ("hidden", "num_critics"))
         try:
             self.actor.set_weights(part(state, "actor/"))
             self.critics.set_weights(part(state, "critics/"))
         except (KeyError, RuntimeError) as error:
-            raise DamagedDataError(f"{path} is not a whole saved agent.") from error
+            raise DamagedDataError(f"{path} is not a complete saved agent.") from error
 
 
 def _recent_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return running means over the last queries, ``(queries, n)``; NaN is left out."""
+    """Return running means over the last queries, ``(queries, n)``; NaN values are ignored."""
     present = ~np.isnan(values)
     sums = np.cumsum([np.where(present, values, 0), present], axis=1)
     sums[:, _WINDOW:] -= sums[:, :-_WINDOW].copy()

@@ -18,7 +18,7 @@ class LocalSearchConfig(AgentConfig):
 
     num_initial: int = setting(
         10,
-        "Number of random architectures; a climb starts at the best of them.",
+        "Number of random architectures; a climb starts at the best one.",
         low=1,
         high=1_000_000,
     )
@@ -27,15 +27,15 @@ class LocalSearchConfig(AgentConfig):
 class LocalSearch(QueryMemory, Agent):
     """Hill climbing with restarts (White, Nolen and Savani, UAI 2021).
 
-    A climb starts at the best of ``num_initial`` random architectures. It queries all neighbours,
-    which differ in one decision, in random order. If the best neighbour is better, the climb moves
-    there; otherwise it ends, and another climb starts. Neighbours that were queried before are
-    skipped, as in the authors' code.
+    A climb starts at the best of ``num_initial`` random architectures. It queries, in random order,
+    all neighbours, which differ in one decision. If the best neighbour has a higher fitness, the
+    climb moves there; otherwise the climb ends, and another one starts. Neighbours that were
+    queried before are skipped, as in the authors' code.
 
     Attributes:
-        drawn: Number of random architectures of the present climb, ``(n,)``.
+        drawn: Number of random architectures of the current climb, ``(n,)``, for ``n`` trials.
         current: Position of the climb, ``(n, L)``.
-        height: Fitness of the position; ``-inf`` before the climb starts, ``(n,)``.
+        height: Fitness of the position, ``(n,)``; ``-inf`` before the climb starts.
         next: Best architecture since the last move, ``(n, L)``.
         next_height: Fitness of ``next``, ``(n,)``.
     """
@@ -57,18 +57,18 @@ class LocalSearch(QueryMemory, Agent):
         self._rows = np.arange(n)
         self.forget_queries(n)
         self.drawn = np.zeros(n, np.int64)
-        self.climbing = np.zeros(n, bool)  # whether the present query comes from the queue
+        self.climbing = np.zeros(n, bool)  # whether the current query comes from the queue
         self.current = np.zeros((n, decisions), np.int64)
         self.height = np.full(n, -np.inf)
         self.next = np.zeros((n, decisions), np.int64)
         self.next_height = np.full(n, -np.inf)
         self.queue = np.zeros((n, neighbors, decisions), np.int64)
         self.queue_index = np.full((n, neighbors), -1, np.int64)
-        self.priority = np.full((n, neighbors), -1.0)  # negative: not to be queried
+        self.priority = np.full((n, neighbors), -1.0)  # neighbours below 0 are not queried
 
     def ask(self) -> NDArray[np.int64]:
         """Return a random architecture or the next neighbour; see :meth:`Agent.ask`."""
-        # draw the same count of numbers in both phases, so that trials are independent
+        # both phases draw equally many random numbers, so that trials are independent
         fresh = self.space.sample(self.num_trials, self.rng)
         if self.priority.shape[1] == 0:
             return fresh
@@ -80,7 +80,7 @@ class LocalSearch(QueryMemory, Agent):
         """Advance each trial's climb; see :meth:`Agent.tell`."""
         indices = self.space.encode(genotypes)
         self.remember_queries(indices)
-        # query only one of the neighbours that the benchmark counts as the same architecture
+        # query only one of several neighbours that the benchmark treats as the same architecture
         self.priority[self.queue_index == indices[:, None]] = -1.0
         drawing = self.drawn < self.config.num_initial
         better = (drawing | self.climbing) & (fitness > self.next_height)
@@ -90,7 +90,7 @@ class LocalSearch(QueryMemory, Agent):
         order = self.rng.random(self.priority.shape)
         is_last_draw = self.drawn == self.config.num_initial
         done = np.where(drawing, is_last_draw, (self.priority < 0).all(axis=1))
-        # a trial that has queried all its neighbours before continues with the next climb at once
+        # a trial whose neighbours were all queried before starts the next climb at once
         while done.any():
             moves = done & (self.next_height > self.height)
             self._move(moves, order)
@@ -98,7 +98,7 @@ class LocalSearch(QueryMemory, Agent):
             done = moves & (self.priority < 0).all(axis=1)
 
     def _move(self, moves: NDArray[np.bool_], order: NDArray[np.float64]) -> None:
-        """Move the climbs of some trials to their best neighbours, and queue those around."""
+        """Move the climbs of some trials to the best neighbour, and queue the new neighbours."""
         if not moves.any():
             return
         self.current[moves] = self.next[moves]

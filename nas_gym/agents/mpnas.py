@@ -1,4 +1,4 @@
-"""MP-NAS: search by a graph predictor that was meta-learned on earlier tasks."""
+"""MP-NAS: search with a graph predictor that was meta-learned on earlier tasks."""
 
 from __future__ import annotations
 
@@ -31,38 +31,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MPNASConfig(MetaAgentConfig):
-    """Settings of :class:`MPNAS`; values of the paper (section 4.4, Table 9) in parentheses."""
+    """Settings of :class:`MPNAS`.
+
+    Values in parentheses are the MP-NAS paper's (section 4.4 and Table 9).
+    """
 
     refit_every: int = setting(
         4,
-        "Number of queries after which the network is fine-tuned again (4).",
+        "Number of queries from one fine-tuning of the predictor to the next (4).",
         low=1,
         high=10**9,
     )
     num_candidates: int = setting(
         10_000,
-        "Number of random architectures that are scored for each query (10,000).",
+        "Number of random architectures that are scored per query (10,000).",
         low=1,
         high=1_000_000,
     )
     num_random: int = setting(
         5,
-        "Number of random architectures at the start, without meta-learning (0).",
+        "Number of random architectures at the start of a search without meta-learning (0).",
         low=0,
         high=10**9,
     )
     width: int = setting(
-        PredictorConfig.width, "Features of each node in each layer (600).", low=1, high=4096
+        PredictorConfig.width, "Features per node in each layer (600).", low=1, high=4096
     )
     layers: int = setting(
         PredictorConfig.layers, "Number of graph convolutions (4).", low=1, high=16
     )
     dropout: float = setting(
-        PredictorConfig.dropout, "Share of features dropped in meta-training (0.2).", low=0, below=1
+        PredictorConfig.dropout, "Dropout rate in meta-training (0.2).", low=0, below=1
     )
     algorithm: str = setting(
         PredictorConfig.algorithm,
-        "Meta-learning algorithm, which decides the parameters that the inner loop adapts (boil).",
+        "Meta-learning algorithm, which determines the parameters that the inner loop adapts "
+        "(boil).",
         choices=tuple(ALGORITHMS),
     )
     inner_rate: float = setting(
@@ -72,27 +76,30 @@ class MPNASConfig(MetaAgentConfig):
         high=100.0,
     )
     steps: int = setting(
-        MetaTrainingConfig.steps, "Number of gradient steps in an epoch.", low=1, high=1_000_000
+        MetaTrainingConfig.steps, "Number of outer-loop steps per epoch.", low=1, high=1_000_000
     )
     joint: float = setting(
-        MetaTrainingConfig.joint, "Share of epochs that are joint pre-training (0).", low=0, high=1
+        MetaTrainingConfig.joint,
+        "Fraction of epochs that are joint pre-training on all tasks (0).",
+        low=0,
+        high=1,
     )
     outer_rate: float = setting(
         MetaTrainingConfig.outer_rate,
-        "Highest learning rate of the outer loop (8e-5).",
+        "Maximum learning rate of the outer loop (8e-5).",
         above=0,
         high=100.0,
     )
-    tasks: int = setting(MetaTrainingConfig.tasks, "Number of tasks in a step.", low=1, high=1000)
+    tasks: int = setting(MetaTrainingConfig.tasks, "Number of tasks per step.", low=1, high=1000)
     shots: int = setting(
         MetaTrainingConfig.shots,
-        "Number of architectures of a task to adapt to (5).",
+        "Size of a task's support set: architectures on which the inner loop adapts (5).",
         low=2,
         high=1000,
     )
     validation: int = setting(
         MetaTrainingConfig.validation,
-        "Number of architectures of a task to predict then (64).",
+        "Size of a task's query set: architectures that the adapted predictor has to predict (64).",
         low=2,
         high=10_000,
     )
@@ -104,12 +111,12 @@ class MPNASConfig(MetaAgentConfig):
     )
     first_order: bool = setting(
         MetaTrainingConfig.first_order,
-        "Whether gradients of the inner loop are treated as constants.",
+        "Whether the outer loop treats the gradients of the inner loop as constants.",
     )
     refit_growth: float = setting(
         0.25,
-        "The interval between refits grows to this share of the queries so far, which saves time "
-        "in long searches (0).",
+        "The interval between two fine-tunings grows to this fraction of the number of queries, "
+        "which saves time in long searches (0).",
         low=0,
         high=1e6,
     )
@@ -128,34 +135,36 @@ class MPNASConfig(MetaAgentConfig):
 
 
 class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
-    """MP-NAS (Loya et al., NeurIPS 2023): predictor-based search, section 4.4.
+    """MP-NAS (Loya et al., NeurIPS 2023): predictor-based search.
 
-    A graph convolutional network scores architectures. Each query is the candidate with the best
-    score; candidates are drawn uniformly, without those that were queried before. Every few
-    queries, the network is fine-tuned on all observations. :meth:`meta_learn` learns the weights
-    from which fine-tuning starts (section 3.2). With these, the first queries need no observation
-    at all. Without meta-learning, a search starts with random architectures and random weights.
+    Section and table numbers in this class refer to that paper; the search is described in section
+    4.4. A graph convolutional network, the predictor, scores architectures. Candidates are drawn
+    uniformly; each query is the candidate with the best score among those not queried before. Every
+    few queries, the predictor is fine-tuned on all observations. :meth:`meta_learn` learns the
+    weights from which fine-tuning starts (section 3.2). With meta-learned weights, the first
+    queries need no observation. Without meta-learning, a search starts with random architectures
+    and random weights.
 
     A meta-learned agent can search every space whose operations are part of the unified graph
-    (:mod:`nas_gym.spaces.graphs`), not only the space that it has learned on. Only the order of
-    rewards counts, so that their scale may be unknown.
+    (:mod:`nas_gym.spaces.graphs`), not only the space of its task set. Only the order of rewards
+    matters, so rewards may have any scale.
 
-    In :meth:`meta_learn`, ``epochs`` is the number of epochs of meta-training, and ``queries`` the
-    number of random architectures for which each trial knows all metrics of the task set; all
-    architectures if the space has fewer. Both are fixed at the start, because the learning rates
-    depend on the number of epochs.
+    In :meth:`meta_learn`, ``epochs`` is the number of epochs of meta-training. ``queries`` is the
+    number of random architectures for which each trial knows all metrics of the task set, or all
+    architectures if the space has fewer. The two numbers are fixed at the start, because the
+    learning rates depend on the number of epochs.
 
     **Additions to the paper**, each with a setting that turns it off: joint pre-training on all
     tasks (``joint``), random architectures at the start without meta-learning (``num_random``), and
-    a growing interval between refits (``refit_growth``).
+    a growing interval between fine-tunings (``refit_growth``).
 
-    The preset ``mpnas-paper`` has the values of the paper's Table 9 and section 4.4. There,
-    ``meta_learn`` takes ``epochs=400``. The paper does not give the number of steps in an epoch and
-    of tasks in a step; these keep their defaults.
+    The preset ``mpnas-paper`` has the values of the paper's Table 9 and section 4.4; use it with
+    ``epochs=400`` in :meth:`meta_learn`. The paper gives neither the number of steps per epoch nor
+    the number of tasks per step; these settings keep their defaults.
 
     Attributes:
-        start: Predictor of each trial from which fine-tuning starts.
-        rewards: Rewards of the queries, ``(n, queries)``.
+        start: Predictors from which fine-tuning starts, one per trial.
+        rewards: Rewards of the queries, ``(n, queries)``, for ``n`` trials.
     """
 
     config_class = MPNASConfig
@@ -175,7 +184,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
     uses_torch = True
     searches_in = "spaces with graphs"
     meta_epochs = MetaTrainingConfig.epochs
-    meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3
+    meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3 of the paper
     state_attributes = ("rewards", "_meta_epoch", "_meta_plan")
     diagnostic_names = ("score", "fine_tuning_steps")
 
@@ -188,7 +197,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         self.start = [Predictor(config, seed=seed) for seed in self.rng.seeds]
         self._unfinished: dict[str, NDArray[np.float32]] = {}  # state of an unfinished training
         self._meta_epoch = np.array(0)
-        self._meta_plan = np.zeros(2, np.int64)  # numbers of epochs and queries, fixed at the start
+        self._meta_plan = np.zeros(2, np.int64)  # epochs and queries of meta-training
         self._loss = np.nan
         self.start_search()
 
@@ -201,7 +210,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         self.rewards = np.empty((n, 0))
         self._refit()
 
-    # -- search: section 4.4 ----------------------------------------------------------------------
+    # -- search (section 4.4) ---------------------------------------------------------------------
 
     def ask(self) -> NDArray[np.int64]:
         """Return the candidates with the best scores; see :meth:`Agent.ask`."""
@@ -224,11 +233,11 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         return int(new[scores.argmax()])
 
     def _score(self, trial: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return scores of architectures, higher is better, ``(m,)``.
+        """Return the scores of architectures, ``(m,)``; higher is better.
 
-        In small spaces, the scores of all architectures are computed together and remembered until
-        the next refit. The last bits of a network's output depend on the other rows of a batch, and
-        these bits decide between equal graphs.
+        In small spaces, the scores of all architectures are computed together and cached until the
+        next fine-tuning. The last bits of a network's output depend on the other rows of a batch,
+        and they decide between architectures with equal graphs.
         """
         predictor, sign = self._predictors[trial], self.task.direction
         if not self.seen.is_enumerable:
@@ -249,7 +258,10 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         return self._to_tensors(np.arange(self.space.size))
 
     def tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        """Add observations and fine-tune if it is due; see :meth:`Agent.tell`."""
+        """Add observations, and fine-tune the predictor when a refit is due.
+
+        See :meth:`Agent.tell`.
+        """
         self.remember_queries(self.space.encode(genotypes))
         self.rewards = np.concatenate([self.rewards, fitness[:, None]], axis=1)
         observed = self.queried.shape[1]
@@ -259,10 +271,10 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         self.record_diagnostics(np.stack([self._predicted, steps], axis=1))
 
     def last_refit(self, observed: int) -> int:
-        """Return the number of observations that the latest refit used, given ``observed`` in all.
+        """Return the number of observations that the latest refit used.
 
         Args:
-            observed: Number of observations so far.
+            observed: Total number of observations so far.
         """
         refit, following = 0, self.config.refit_every
         while following <= observed:
@@ -283,14 +295,14 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
             self._predictors[trial] = start.fit(to_graphs(self.space, observed), metrics[trial])
 
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:
-        """Return numbers of each query by name, ``(queries, n)`` each.
+        """Return diagnostics by name, one array ``(queries, n)`` each.
 
-        ``score`` is the predicted score of the query, NaN for random architectures;
-        ``fine_tuning_steps`` is the number of steps of the predictor after the query.
+        ``score`` is the predicted score of the query, NaN for random architectures.
+        ``fine_tuning_steps`` is the number of gradient steps in the predictor's latest fine-tuning.
         """
         return super().diagnostics()
 
-    # -- meta-training: section 3.2 ---------------------------------------------------------------
+    # -- meta-training (section 3.2) --------------------------------------------------------------
 
     @property
     def epochs(self) -> int:
@@ -298,9 +310,10 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         return int(self._meta_epoch)
 
     def train_epochs(self, tasks: TaskSet, epochs: int, queries: int) -> Iterator[None]:
-        """Learn the weights from which fine-tuning starts, each trial on its own.
+        """Learn the weights from which fine-tuning starts, independently in each trial.
 
-        See :meth:`MetaAgent.train_epochs`; ``queries`` is the number of known architectures.
+        See :meth:`MetaAgent.train_epochs`; ``queries`` is the total number of architectures whose
+        metrics are known.
         """
         self._meta_plan = np.array([epochs, queries])
         trainings = [self._make_training(tasks, trial) for trial in range(self.num_trials)]
@@ -335,7 +348,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
             )
 
     def _make_training(self, tasks: TaskSet, trial: int) -> MetaTraining:
-        """Return a trial's meta-training, in the state after the completed epochs."""
+        """Return the meta-training of a trial, in its state after the completed epochs."""
         from nas_gym.predictors.gcn import to_tensors
         from nas_gym.predictors.meta_training import MetaTraining
 
@@ -364,10 +377,11 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
     def check_start(self, state: State, source: str | Path) -> None:
         """Raise an error if this agent cannot start from a saved one.
 
-        Any meta-learned MP-NAS will do, because what it has learned serves other spaces, too.
+        Any meta-learned MP-NAS agent is accepted, because its predictor also applies to other
+        spaces.
 
         Raises:
-            ValueError: If it is another kind of agent.
+            ValueError: If the saved agent is of another class.
         """
         if str(state["agent"]) != type(self).__name__:
             raise ValueError(
@@ -383,7 +397,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
             self._meta_epoch = saved_array(state, "meta_epoch")
             self._meta_plan = saved_array(state, "meta_plan")
         except (KeyError, ValueError, IndexError) as error:
-            raise DamagedDataError(f"{source} is not a whole saved agent.") from error
+            raise DamagedDataError(f"{source} is not a complete saved agent.") from error
         self._refit()
 
     # -- saving and loading -----------------------------------------------------------------------
@@ -423,11 +437,11 @@ def known_architectures(size: int, seed: int, queries: int) -> NDArray[np.int64]
 def _metric_sources(
     tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64]
 ) -> list[MetricSource]:
-    """Return the training data of a task set, one source for each data set.
+    """Return the training data of a task set, one source per data set.
 
-    Columns that name no data set are grouped by their table. Sources with the unit of a test task
-    receive two thirds of all draws. Without labels, the network predicts the order that most tasks
-    agree on, and accuracies do not agree with latencies.
+    Columns that name no data set are grouped by table. Sources with the unit of a test task
+    receive two thirds of all draws: before it has seen labels, the predictor ranks architectures as
+    most training tasks do, and accuracies rank them differently from latencies.
     """
     from nas_gym.predictors.meta_training import MetricSource
 

@@ -1,4 +1,4 @@
-"""One-shot baselines: agents that train a supernet of their own during the search."""
+"""One-shot baselines: agents that train a supernet during the search."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OneShotConfig(AgentConfig):
-    """Settings of the one-shot baselines; 0 takes the value of the search space's own plan.
+    """Settings of the one-shot baselines.
 
-    The plan is that of :func:`nas_gym.networks.plans.supernet_plan`.
+    With 0, a setting takes the search space's value in
+    :func:`nas_gym.networks.plans.supernet_plan`.
     """
 
     epochs: int = setting(
         0,
-        "Number of epochs over which the learning rate is annealed; the number of queries to come. "
-        "Afterwards, the learning rate keeps its final value.",
+        "Number of epochs over which the learning rate is annealed; set it to the number of "
+        "queries of the search. Afterwards, the learning rate keeps its final value.",
         low=0,
         high=1_000_000,
     )
@@ -34,18 +35,18 @@ class OneShotConfig(AgentConfig):
         "", "Image data set, or a folder or zip file of images; by default the task's data set."
     )
     channels: int = setting(0, "Number of channels of the supernet.", low=0, high=1024)
-    batch_size: int = setting(0, "Number of images in a batch.", low=0, high=65_536)
-    device: str = setting("auto", "Device that trains the supernet: auto, cpu, cuda, ...")
+    batch_size: int = setting(0, "Number of images per batch.", low=0, high=65_536)
+    device: str = setting("auto", "Device on which the supernet is trained: auto, cpu, cuda, ...")
 
 
 class OneShot(Agent):
-    """A weight-sharing method (CATCH, Table 1); each query is its present choice.
+    """Base class of agents that search with a weight-sharing method.
 
     Before each query, each trial trains its supernet for one more epoch, on the images of the
     task's data set. The query is the architecture that the method derives from the supernet. The
-    method does not learn from rewards; they only tell how good its choice is by the evaluator of
-    the environment. ``NB201-cifar10-v0``, for example, evaluates it by the table. The trials are
-    computed one after the other.
+    method does not learn from rewards. Rewards only show how good the architecture is according to
+    the environment's evaluator, which is a table in ``NB201-cifar10-v0``, for example. Table 1 of
+    the CATCH paper compares such methods. The trials are computed one after another.
 
     Raises:
         ValueError: If the search space has no networks, or a setting is out of range.
@@ -58,7 +59,7 @@ class OneShot(Agent):
     uses_torch = True
     searches_in = "spaces with networks"
     method: ClassVar[str]
-    """Name of the search in :data:`nas_gym.networks.one_shot.ONE_SHOT_SEARCHES`."""
+    """Name of the method in :data:`nas_gym.networks.one_shot.ONE_SHOT_SEARCHES`."""
 
     def setup(self) -> None:
         """Build a supernet for each trial; see :meth:`Agent.setup`."""
@@ -97,7 +98,8 @@ class OneShot(Agent):
         self.losses = np.concatenate([self.losses, self._latest_losses[:, None]], axis=1)
 
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:
-        """Return ``supernet_loss``, the training loss before each query, ``(queries, n)``."""
+        """Return ``supernet_loss``: the training loss in the epoch before each query,
+        ``(queries, n)``."""
         return {"supernet_loss": self.losses.T}
 
     def state_dict(self) -> State:

@@ -9,7 +9,7 @@ from nas_gym.agents.common.base import Agent
 
 
 class RandomSearch(Agent):
-    """Architectures drawn uniformly and independently (Li and Talwalkar, 2019).
+    """Random search: each query is drawn uniformly and independently (Li and Talwalkar, 2019).
 
     Example:
         >>> import nas_gym

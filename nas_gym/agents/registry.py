@@ -1,6 +1,6 @@
-"""Agents by name: built-in ones, entry points of other packages, and ``module:Class``.
+"""Lookup of agents by name: built-in agents, entry points of other packages, ``module:Class``.
 
-Agents are imported when they are looked up, so that importing this module does not import PyTorch.
+Agents are imported on lookup, so importing this module does not import PyTorch.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ONE_SHOT: dict[str, str] = {
 
 
 class AgentLookupError(ValueError):
-    """No agent of the given name could be found or imported."""
+    """Error if no agent with the given name can be found or imported."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class RegisteredAgent:
     Attributes:
         name: Name that was looked up.
         target: Subclass of :class:`Agent`, or a function ``search(task, queries, rng)``.
-        config: Preset of the name; ``None`` for the default settings, and for functions.
+        config: Settings registered under the name; ``None`` if these are the defaults or the target
+            is a function.
         note: Sentences about the preset; empty if there are none.
     """
 
@@ -84,27 +85,30 @@ class RegisteredAgent:
         return self.target
 
     def make_config(self, settings: Mapping[str, Any]) -> AgentConfig:
-        """Return the configuration that settings make, on top of the preset.
+        """Return the registered configuration with some settings changed.
+
+        Args:
+            settings: New values of settings, by name.
 
         Raises:
-            TypeError: If a setting is unknown or has another type.
+            TypeError: If a setting is unknown or has the wrong type.
             ValueError: If a setting is outside its range.
         """
         return self.agent_class.check_settings(settings, self.config)
 
     def make_agent(self, env: Any, settings: Mapping[str, Any], **arguments: Any) -> Agent:
-        """Return the agent in an environment.
+        """Construct the agent in an environment.
 
         Args:
-            env: Environment, as the constructor of :class:`Agent` takes it.
-            settings: Settings that differ from the preset.
+            env: Environment or environment ID; see :class:`Agent`.
+            settings: Settings that differ from the registered configuration.
             **arguments: Further arguments of the constructor, such as ``seed``.
         """
         return self.agent_class(env, config=self.make_config(settings), **arguments)
 
 
 def agent_names() -> list[str]:
-    """Return the names of all agents: built-in ones, then those of entry points."""
+    """Return the names of all agents: first built-in agents, then entry points."""
     built_in = [*SAMPLE_BASED, *ONE_SHOT]
     return built_in + [name for name in _entry_points() if name not in built_in]
 
@@ -115,14 +119,14 @@ def meta_agent_names() -> list[str]:
 
 
 def find_agent(name: str) -> RegisteredAgent:
-    """Return the agent of a name.
+    """Return the agent with a given name.
 
     Args:
         name: One of :func:`agent_names`, or ``"module:attribute"``. A built-in agent takes
             precedence over an entry point of the same name.
 
     Raises:
-        AgentLookupError: If there is no such agent, it cannot be imported, or it is neither a
+        AgentLookupError: If there is no such agent, or if it cannot be imported or is neither a
             subclass of :class:`Agent` nor a function.
 
     Example:
@@ -155,7 +159,7 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 
 def _import_target(name: str, path: str) -> type[Agent] | SearchFunction:
-    """Import a class or function.
+    """Import the class or function at an import path.
 
     Args:
         name: Name of the agent, for error messages.
@@ -169,7 +173,7 @@ def _import_target(name: str, path: str) -> type[Agent] | SearchFunction:
         )
     try:
         target: Any = importlib.import_module(module_name)
-    except Exception as error:  # a module of somebody else may raise anything
+    except Exception as error:  # a user's module may raise any error
         reason = f"{type(error).__name__}: {error}"
         raise AgentLookupError(
             f"Cannot import {origin}: importing module {module_name!r} raised {reason}"
@@ -184,14 +188,15 @@ def _import_target(name: str, path: str) -> type[Agent] | SearchFunction:
 
 
 def check_target(target: Any, origin: str) -> type[Agent] | SearchFunction:
-    """Return a class or function that can search, or raise an error.
+    """Return the target if it can search, or raise an error.
 
     Args:
         target: Object to check.
-        origin: Description of the object for error messages.
+        origin: Description of the object, for error messages.
 
     Raises:
-        AgentLookupError: If it is neither a concrete subclass of :class:`Agent` nor a function.
+        AgentLookupError: If the object is neither a concrete subclass of :class:`Agent` nor a
+            function.
     """
     if isinstance(target, type) and issubclass(target, Agent):
         if inspect.isabstract(target):

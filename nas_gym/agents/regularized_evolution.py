@@ -15,8 +15,9 @@ from nas_gym.agents.common.config import AgentConfig, setting
 class RegularizedEvolutionConfig(AgentConfig):
     """Settings of :class:`RegularizedEvolution`.
 
-    The defaults were chosen on tasks other than those usually reported (docs/results/baselines.md).
-    NAS-Bench-201's baseline uses 10 and 3, Real et al. use 100 and 25.
+    The defaults were chosen on tasks that are not usually reported (docs/results/baselines.md).
+    The baseline of NAS-Bench-201 has ``population_size=10`` and ``sample_size=3``; Real et al. use
+    100 and 25.
     """
 
     population_size: int = setting(50, "Number of members of the population.", low=1, high=100_000)
@@ -28,9 +29,9 @@ class RegularizedEvolutionConfig(AgentConfig):
 class RegularizedEvolution(Agent):
     """Aging evolution with tournament selection (Real et al., AAAI 2019, Algorithm 1).
 
-    After ``population_size`` random architectures, each query is a mutation of the fittest of
-    ``sample_size`` members, which are drawn with replacement. A mutation changes one decision.
-    The child joins the population, and the oldest member leaves it.
+    The first ``population_size`` queries are random architectures. In each later query,
+    ``sample_size`` members are drawn with replacement, and the fittest of these members is mutated:
+    one decision changes. The child joins the population, and the oldest member is removed.
     """
 
     config_class = RegularizedEvolutionConfig
@@ -42,10 +43,10 @@ class RegularizedEvolution(Agent):
         shape = (self.num_trials, self.config.population_size)
         self.genotypes = np.zeros((*shape, self.space.num_decisions), np.int64)
         self.fitness = np.full(shape, -np.inf)
-        self.born = 0  # architectures so far; the population is a ring buffer
+        self.born = 0  # number of architectures so far; the population is a ring buffer
 
     def ask(self) -> NDArray[np.int64]:
-        """Return random architectures, later mutations of winners; see :meth:`Agent.ask`."""
+        """Return random architectures or mutations of tournament winners; see :meth:`Agent.ask`."""
         if self.born < self.config.population_size:
             return self.space.sample(self.num_trials, self.rng)
         size = (self.num_trials, self.config.sample_size)
@@ -55,7 +56,7 @@ class RegularizedEvolution(Agent):
         return self.space.mutate(self.genotypes[rows, members[rows, winner]], self.rng)
 
     def tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
-        """Replace the oldest member; see :meth:`Agent.tell`."""
+        """Replace the oldest member of the population; see :meth:`Agent.tell`."""
         oldest = self.born % self.config.population_size
         self.genotypes[:, oldest] = genotypes
         self.fitness[:, oldest] = fitness

@@ -18,14 +18,15 @@ _FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's defaults
 class ReinforceConfig(AgentConfig):
     """Settings of :class:`Reinforce`.
 
-    The defaults are those of NATS-Bench's published command lines; NAS-Bench-201's first script
+    The defaults are from NATS-Bench's published command lines. The first script of NAS-Bench-201
     has a learning rate of 0.001.
     """
 
     learning_rate: float = setting(0.01, "Learning rate of Adam.", above=0, high=100.0)
     momentum: float = setting(
         0.9,
-        "Momentum of the moving average of rewards, which is corrected for its start at 0.",
+        "Momentum of the moving average of rewards; the bias of the average's initial value 0 is "
+        "corrected.",
         low=0,
         below=1,
     )
@@ -35,16 +36,17 @@ class Reinforce(Agent):
     """REINFORCE over a table of logits (Williams, 1992), a baseline of NAS-Bench-201 and NATS-Bench
     (Dong and Yang, ICLR 2020; Dong et al., TPAMI 2021).
 
-    Each decision has a softmax of its own. Each query samples one architecture. Its advantage is
-    its reward minus a moving average of all rewards so far, including its own. Adam takes one
-    step along the gradient of the advantage times the architecture's log probability.
+    The policy has one softmax per decision. Each query samples one architecture. The advantage is
+    the architecture's reward minus a moving average of all rewards so far, including this reward.
+    Adam takes one step along the gradient of the advantage times the architecture's log
+    probability.
 
     In a restricted search space, the softmax of a decision covers the choices that are valid after
-    the previous decisions. The first generation of a population environment is treated as if the
-    policy, which is nearly uniform at that time, had sampled it.
+    the previous decisions. The first generation of a population environment is treated as if it
+    had been sampled from the policy, which is nearly uniform at that time.
 
     Attributes:
-        logits: Logits of each choice, ``(n, L, max_choices)``.
+        logits: Logits of each trial, decision and choice, ``(n, L, max_choices)``.
     """
 
     config_class = ReinforceConfig
@@ -69,7 +71,7 @@ class Reinforce(Agent):
         for decision in range(self.space.num_decisions):
             masks = self.space.prefix_masks(decision, nodes)
             bounds = _softmax(self.logits[:, decision], masks).cumsum(axis=1)
-            # the bound of an invalid choice equals the previous bound, so that it is never drawn
+            # the bound of an invalid choice equals the previous bound, so it is never drawn
             draw = draws[:, decision] * bounds[:, -1]
             genotypes[:, decision] = (bounds > draw[:, None]).argmax(axis=1)
             nodes = self.space.extend(decision, nodes, genotypes[:, decision])
@@ -85,10 +87,13 @@ class Reinforce(Agent):
         self._ascend(advantage[:, None, None] * self.score(genotypes))
 
     def score(self, genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the gradient of the log probability of each trial's genotype by its logits.
+        """Return the gradient of each genotype's log probability with respect to the logits.
 
         Args:
-            genotypes: One genotype for each trial, ``(n, L)``.
+            genotypes: One genotype per trial, ``(n, L)``.
+
+        Returns:
+            Gradients, ``(n, L, max_choices)``.
         """
         masks = np.empty(self.logits.shape, bool)
         nodes = np.zeros(len(genotypes), np.int64)

@@ -1,4 +1,4 @@
-"""The tree-structured Parzen estimator of Optuna."""
+"""Tree-structured Parzen estimator of Optuna."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
-_ATTEMPTS = 10  # proposals for one query that may be outside a restricted space
+_ATTEMPTS = 10  # maximum number of proposals per query in a restricted space
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TPEConfig(AgentConfig):
         high=1_000_000,
     )
     multivariate: bool = setting(
-        True, "Whether decisions are modelled jointly, rather than each decision on its own."
+        True, "Whether decisions are modelled jointly rather than independently of each other."
     )
 
 
@@ -42,16 +42,16 @@ class TPE(Agent):
     """The tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011) of Optuna (Akiba et
     al., KDD 2019).
 
-    Each trial has an Optuna study of its own, in memory; each decision is a categorical parameter.
-    In a restricted search space, a proposal outside the space is reported to Optuna as failed, and
-    Optuna proposes again, at most ten times; then an architecture is drawn uniformly.
+    Each trial has its own Optuna study, in memory; each decision is a categorical parameter. In a
+    restricted search space, a proposal outside the space is reported to Optuna as failed, and
+    Optuna proposes again. After ten failed proposals, an architecture is drawn uniformly.
 
-    Proposals depend on the installed version of Optuna. One takes 2 ms after 100 queries and 6 ms
-    after 1,000; the trials are computed one after the other.
+    Proposals depend on the installed version of Optuna. A proposal takes 2 ms after 100 queries and
+    6 ms after 1,000 queries; the trials are computed one after another.
 
     Attributes:
         genotypes: Architectures that each trial has evaluated, ``(n, queries, L)``.
-        fitness: Fitness of these, ``(n, queries)``.
+        fitness: Fitness of ``genotypes``, ``(n, queries)``.
         studies: Optuna study of each trial.
 
     Raises:
@@ -61,7 +61,7 @@ class TPE(Agent):
     config_class = TPEConfig
     config: TPEConfig
     packages = ("optuna",)
-    state_attributes = ("genotypes", "fitness")  # the studies follow from these
+    state_attributes = ("genotypes", "fitness")  # the studies are rebuilt from these
 
     def setup(self) -> None:
         """Create empty studies; see :meth:`Agent.setup`."""
@@ -95,7 +95,7 @@ class TPE(Agent):
 
     def ask(self) -> NDArray[np.int64]:
         """Return Optuna's proposals; see :meth:`Agent.ask`."""
-        # draw the same count of numbers for every trial, so that trials are independent
+        # every trial draws equally many random numbers, so that trials are independent
         fresh = self.space.sample(self.num_trials, self.rng)
         genotypes = np.empty_like(fresh)
         seeds = self.rng.integers(2**32, (self.num_trials, _ATTEMPTS))
@@ -151,10 +151,10 @@ def _distributions(num_choices: list[int]) -> dict[str, BaseDistribution]:
 
 
 def _sampler_class(joint: dict[str, BaseDistribution]) -> type[TPESampler]:
-    """Return Optuna's sampler class with a fixed set of decisions to model jointly.
+    """Return a subclass of Optuna's sampler with a fixed set of decisions to model jointly.
 
-    The original infers this set from the parameters of all queries, at every query, which takes
-    most of its time.
+    At every query, Optuna's sampler infers this set from the parameters of all earlier queries,
+    which takes most of its time.
     """
     from optuna.samplers import TPESampler
 

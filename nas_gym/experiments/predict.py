@@ -84,7 +84,7 @@ def _start(task: Task, pretrained: str | Path, seed: int) -> Predictor:
     try:
         learned = json.loads(str(state["settings"]))
     except (KeyError, ValueError) as error:
-        raise DamagedDataError(f"{pretrained} is not a whole saved agent.") from error
+        raise DamagedDataError(f"{pretrained} is not a complete saved agent.") from error
     from nas_gym.predictors.config import PredictorConfig
 
     config = {each.name: learned[each.name] for each in fields(PredictorConfig)}

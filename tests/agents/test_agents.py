@@ -102,7 +102,7 @@ def test_load_refuses_other_spaces_classes_and_files(cache, tmp_path):
     with pytest.raises(ValueError, match="holds a RandomSearch, not a RegularizedEvolution"):
         RegularizedEvolution.load(tmp_path / "agent", "Narrow-v0")
     write_tensors(tmp_path / "part.safetensors", {"agent": np.array("RandomSearch")})
-    with pytest.raises(DamagedDataError, match="not a whole saved agent"):
+    with pytest.raises(DamagedDataError, match="not a complete saved agent"):
         RandomSearch.load(tmp_path / "part", "Narrow-v0")
 
 

@@ -223,7 +223,7 @@ def test_pretrained_files_that_lack_a_weight(tmp_path):
     state = read_tensors(tmp_path / "one.safetensors")
     del state["actor/parameter.0"]
     write_tensors(tmp_path / "part.safetensors", state)
-    with pytest.raises(nas_gym.utils.errors.DamagedDataError, match="not a whole saved agent"):
+    with pytest.raises(nas_gym.utils.errors.DamagedDataError, match="not a complete saved agent"):
         make(1, pretrained=str(tmp_path / "part"))
 
 

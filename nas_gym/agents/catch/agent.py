@@ -1,4 +1,4 @@
-"""CATCH: an agent that learns from many tasks what to try first on the next one."""
+"""CATCH: an agent that learns from many tasks which architectures to try first on a new task."""
 
 from __future__ import annotations
 
@@ -33,47 +33,53 @@ if TYPE_CHECKING:
     from nas_gym.agents.catch.task_evaluator import TaskEvaluator
     from nas_gym.tasks import Task
 
-_ENTROPY_RATE = 0.05  # change of the entropy weight's logarithm, for each nat and update
+_ENTROPY_RATE = 0.05  # change of log(entropy weight) per nat and update
 _PRIORITY_EXPONENT = 0.6  # prioritized experience replay (Schaul et al., ICLR 2016)
-_INITIAL_PRIORITY = 10.0  # of an architecture that the evaluator has not learned from
+_INITIAL_PRIORITY = 10.0  # priority of pairs that the evaluator has not been trained on
 
 
 class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
-    """CATCH (Chen et al., ECCV 2020): context-based meta reinforcement learning, section 3.
+    """CATCH (Chen et al., ECCV 2020): context-based meta reinforcement learning.
+
+    Section, equation and line numbers in this class refer to that paper and its Algorithm 1; the
+    method is described in section 3. Where the paper says "network", this code says
+    "architecture".
 
     An encoder maps the architectures queried so far and their rewards to a latent context z. Given
-    z, a controller samples candidates, and an evaluator picks the candidate to query. All three
-    learn end to end from each reward (Eq. 2). :meth:`meta_learn` trains them on a set of tasks;
-    :meth:`adapt`, or the setting ``pretrained``, takes them to a new task. Comments name the lines
-    of Algorithm 1. Where the paper says "network", this code says "architecture".
+    z, a controller samples candidates, and an evaluator picks the candidate to query. After each
+    reward, all three are trained jointly (Eq. 2). :meth:`meta_learn` trains them on a set of tasks.
+    :meth:`adapt`, or the setting ``pretrained``, uses them on a new task.
 
-    In :meth:`meta_learn`, ``epochs`` is the number of tasks that each trial meets, and ``queries``
-    the number of architectures that it evaluates on each task.
+    In :meth:`meta_learn`, ``epochs`` is the number of tasks that each trial learns from, and
+    ``queries`` is the number of architectures that each trial evaluates on each task.
 
     **Additions to the paper**, each with a setting that turns it off:
 
-    - An evaluator that learns from the present task only competes with a meta-learned agent, and
-      is asked more often the better its picks are (``second_opinion``; see
+    - While a meta-learned agent adapts, a second evaluator learns from the current task alone. The
+      better its picks are, the more of the queries it chooses (``second_opinion``; see
       :mod:`nas_gym.agents.catch.task_evaluator`).
-    - The controller learns from all on-policy candidates, with the evaluator's scores of those that
-      were not queried: one architecture a query is too little to learn a policy from
-      (``candidate_credit``).
+    - The controller learns from all on-policy candidates. The evaluator's scores replace the
+      rewards of candidates that were not queried, because one architecture per query is too little
+      to learn a policy from (``candidate_credit``).
     - Encoder and evaluator also learn from earlier tasks in meta-training (``rehearsal``).
-    - The weight of the entropy bonus is adapted, to hold the entropy at a share of its maximum
-      (``adapt_entropy``), and further candidates are sampled at rising temperatures (``on_policy``,
-      ``temperature``). Without either, some controllers end on one wrong choice for good.
+    - The weight of the entropy bonus is adapted to keep the entropy at a fixed fraction of its
+      maximum (``adapt_entropy``), and further candidates are sampled at rising temperatures
+      (``on_policy``, ``temperature``). Without these two additions, some controllers converge to
+      a wrong choice and never leave it.
     - No architecture is queried twice (``revisits``).
     - A meta-learned agent does not begin with random architectures and picks (``explore_adapted``).
     - The scores of several evaluators are averaged (``num_evaluators``).
 
-    Rewards are normalised by rank; the paper does not say how. The preset ``catch-paper``
-    (:data:`nas_gym.agents.catch.config.PAPER`) turns all additions off.
+    Rewards are normalised by rank; the paper does not say how it normalises them. The preset
+    ``catch-paper`` (:data:`nas_gym.agents.catch.config.PAPER`) turns all additions off.
 
     Attributes:
-        rewards: Rewards of the search history, ``(n, queries)``.
-        picks: Who chose each query, ``(n, queries)``.
-        past: Architectures of the earlier tasks in meta-training, ``(n, tasks, queries)``.
-        past_rewards: Rewards of these.
+        rewards: Rewards of the search history, ``(n, queries)``, for ``n`` trials.
+        picks: Chooser of each query, ``(n, queries)``; constants of
+            :mod:`nas_gym.agents.catch.task_evaluator`.
+        past: Indices of the architectures queried on earlier tasks of meta-training,
+            ``(n, tasks, queries)``.
+        past_rewards: Rewards of ``past``, in the same shape.
     """
 
     config_class = CATCHConfig
@@ -132,7 +138,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return int(self.past.shape[1])
 
     def train_epochs(self, tasks: TaskSet, epochs: int, queries: int) -> Iterator[None]:
-        """Learn from one task after the other, each trial from tasks of its own.
+        """Learn from one task after another; each trial draws its own tasks.
 
         See :meth:`MetaAgent.train_epochs`; ``queries`` is the number of architectures on each task.
         """
@@ -164,22 +170,22 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         super().check_tasks(tasks, epochs, queries)
         if self.epochs and self.past.shape[2] != queries:
             raise ValueError(
-                f"This agent has met {self.epochs} tasks with {self.past.shape[2]} queries each; "
-                f"continue with queries={self.past.shape[2]}."
+                f"This agent has learned from {self.epochs} tasks with {self.past.shape[2]} "
+                f"queries each; continue with queries={self.past.shape[2]}."
             )
 
     def draw_task(self, tasks: TaskSet, epoch: int, trial: int = 0) -> Task:
-        """Return the task that a trial meets in an epoch of meta-training.
+        """Return the task that a trial learns from in an epoch of meta-training.
 
         Args:
             tasks: Task set.
-            epoch: Number of the epoch, from 0.
-            trial: Number of the trial.
+            epoch: Number of the epoch, counted from 0.
+            trial: Number of the trial, counted from 0.
         """
         return tasks.draw(np.random.default_rng([self.seed + trial, epoch]))
 
     def _make_envs(self, tasks: TaskSet, epoch: int) -> SyncVectorEnv:
-        """Return environments of the tasks that the trials meet in an epoch."""
+        """Return a vector environment with the task that each trial learns from in an epoch."""
         drawn = [self.draw_task(tasks, epoch, trial) for trial in range(self.num_trials)]
         if drawn[0].space.choices != self.space.choices:
             raise ValueError(
@@ -188,7 +194,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return SyncVectorEnv([partial(SequentialEnv, task=task) for task in drawn])
 
     def _keep_task(self) -> None:
-        """Add the present search history to those of earlier tasks."""
+        """Add the search history of the current task to those of earlier tasks."""
         if not self.epochs:
             self.past = np.empty((self.num_trials, 0, self.queried.shape[1]), np.int64)
             self.past_rewards = np.empty(self.past.shape)
@@ -199,7 +205,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
 
     @property
     def is_adapting(self) -> bool:
-        """Whether the agent searches on a task with what it has meta-learned."""
+        """Whether the agent is searching a task after meta-learning."""
         return not self._meta_learning and self.epochs > 0
 
     @property
@@ -208,19 +214,19 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
 
     @property
     def current_epsilon(self) -> float:
-        """Share of random picks among the candidates at the next query."""
+        """Probability that the next query is a random candidate."""
         if not self._explores:
             return 0.0
         queries = self.queried.shape[1]
         return float(self.config.epsilon * np.exp(-queries / self.config.epsilon_decay))
 
     def ask(self) -> NDArray[np.int64]:
-        """Return the evaluator's choice of the controller's candidates; see :meth:`Agent.ask`."""
+        """Return the controller's candidate that the evaluator picks; see :meth:`Agent.ask`."""
         import torch
 
         config = self.config
         n, count, decisions = self.num_trials, config.num_candidates, self.space.num_decisions
-        # draw the same count of numbers in every case, so that trials are independent
+        # every query draws equally many random numbers, so that trials are independent
         draws = self.rng.random((n, count * decisions)).reshape(n, count, decisions)
         explore, pick, spare = self.rng.random((n, 3)).T
         with torch.no_grad():
@@ -233,7 +239,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
             scores = self._score(indices, z)
         is_known = self.seen.contains(indices)
         self._candidates, self._scores, self._novelty = sampled, scores, 1 - is_known.mean(axis=1)
-        is_random = (explore < self.current_epsilon)[:, None]  # epsilon-greedy, section 4.1
+        is_random = (explore < self.current_epsilon)[:, None]  # epsilon-greedy (section 4.1)
         shifted = (np.arange(count) - (pick * count).astype(np.int64)[:, None]) % count
         preference = np.where(is_random, -shifted, scores)  # line 8
         if not config.revisits:
@@ -249,7 +255,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return proposed
 
     def sample_context(self) -> Context:
-        """Return all pairs of the search history ("all ... are utilized", section 3.1)."""
+        """Return all pairs of the search history, as in section 3.1 of the CATCH paper."""
         everything = np.ones(self.queried.shape, bool)
         return self._make_context(self.queried, self.rewards, everything, self._latent_noise())
 
@@ -272,9 +278,10 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return self.rng.normal((self.num_trials, self.config.latent)).astype(np.float32)
 
     def encode_context(self, context: Context) -> tuple[Tensor, Tensor]:
-        """Return z and its divergence from the prior, ``(n, latent)`` and ``(n,)``.
+        """Return the latent context z, and the KL divergence of its posterior from the prior.
 
-        In the ablations of section 5, z does not depend on the context.
+        z has shape ``(n, latent)``, the divergence ``(n,)``, for ``n`` trials. In the ablations
+        (section 5 of the CATCH paper), z is zero or random and the divergence is 0.
         """
         import torch
 
@@ -315,10 +322,10 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         self._candidates = None
 
     def _optimize(self) -> NDArray[np.float64]:
-        """Train the three components end to end (Eq. 2).
+        """Train the three components jointly (Eq. 2 of the CATCH paper).
 
         Returns:
-            Means over the updates of controller loss, evaluator loss, divergence and entropy,
+            Controller loss, evaluator loss, KL divergence and entropy, as means over the updates;
             ``(4, n)``.
         """
         import torch
@@ -354,7 +361,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return means
 
     def _prioritized_batch(self) -> NDArray[np.int64]:
-        """Draw entries of the history without replacement, by prioritized experience replay."""
+        """Draw pairs of the search history without replacement, by prioritized replay."""
         draws = self.rng.random(self.priorities.shape)
         size = int(np.ceil(self.config.batch_share * draws.shape[1]))
         with np.errstate(divide="ignore"):
@@ -369,7 +376,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
             targets: Normalised rewards of the search history, ``(n, queries)``.
 
         Returns:
-            Candidates; ``None`` if the query came from a population environment.
+            Candidates; ``None`` if a population environment chose the latest query.
         """
         import torch
 
@@ -406,11 +413,13 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
     def _credited_advantages(
         self, times: NDArray[np.int64], means: NDArray[np.float32]
     ) -> NDArray[np.float64]:
-        """Return advantages of all on-policy candidates, with scores where there are no rewards.
+        """Return the advantages of all on-policy candidates, ``(n, on_policy)``.
+
+        A candidate that was not queried has the evaluator's score in place of a reward.
 
         Args:
-            times: How often each candidate was queried, ``(n, on_policy)``.
-            means: Mean normalised reward of those, of the same shape.
+            times: Number of times that each candidate was queried, ``(n, on_policy)``.
+            means: Mean normalised reward of each queried candidate, ``(n, on_policy)``.
         """
         values = np.where(times, means, self._scores[:, : self.config.on_policy])
         advantages: NDArray[np.float64] = values - values.mean(axis=1, keepdims=True)
@@ -423,13 +432,13 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return np.concatenate([np.ones(config.on_policy), rising])
 
     def _adapt_entropy_weight(self, entropy: NDArray[np.float32]) -> None:
-        """Raise the weight of the entropy if the entropy is below its target, else lower it."""
+        """Raise the entropy bonus's weight if the entropy is below the target, else lower it."""
         maximum = np.log(self.space.num_choices).mean()
         change = np.exp(_ENTROPY_RATE * (self.config.entropy * maximum - entropy))
         self.entropy_weight = (self.entropy_weight * change).clip(0.02, 5.0)
 
     def _rehearsal_loss(self) -> Tensor:
-        """Return the loss of encoder and evaluator on one earlier task, ``(n,)``."""
+        """Return each trial's loss of encoder and evaluator on one earlier task, ``(n,)``."""
         import torch
 
         indices, rewards, in_context = draw_rehearsal(self.past, self.past_rewards, self.rng)
@@ -442,15 +451,16 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
     def _ask_task_evaluator(
         self, candidates: NDArray[np.int64], proposed: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Replace the proposals of trials that trust the task evaluator more.
+        """Replace the agent's pick in trials whose next query the task evaluator chooses.
+
+        The task evaluator picks among the ``m`` candidates and ``m`` random architectures.
 
         Args:
             candidates: Indices of the controller's candidates, ``(n, m)``.
-            proposed: The agent's own picks, ``(n, L)``.
+            proposed: Genotypes that the agent picks, ``(n, L)``.
 
         Returns:
-            The picks to query, ``(n, L)``. The task evaluator picks among the candidates and as
-            many random architectures.
+            Genotypes to query, ``(n, L)``.
         """
         from nas_gym.agents.catch.task_evaluator import AGENT, TASK_EVALUATOR, trust_agent
 
@@ -485,26 +495,28 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return best
 
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:
-        """Return numbers of each query by name, ``(queries, n)`` each.
+        """Return diagnostics by name, one array ``(queries, n)`` each.
 
-        - ``controller_loss``, ``evaluator_loss``, ``kl`` and ``entropy`` (nats, mean over the
-          decisions): means over the updates after the query.
-        - ``epsilon``: share of random picks.
-        - ``novelty``: share of candidates that were not queried before.
-        - ``trust``: 1 if the agent chose the query, 0 if the task evaluator did.
+        - ``controller_loss``, ``evaluator_loss``, ``kl`` and ``entropy`` are means over the updates
+          after the query; ``entropy`` is in nats, averaged over the decisions.
+        - ``epsilon`` is the probability of a random pick.
+        - ``novelty`` is the fraction of candidates that were not queried before.
+        - ``trust`` is 1 if the agent chose the query, 0 if the task evaluator did.
         """
         return super().diagnostics()
 
     def meta_diagnostics(self) -> dict[str, float]:
-        """Return means of :meth:`diagnostics` over the last task, and its best reward."""
+        """Return means of :meth:`diagnostics` over the last task, and the task's best reward."""
         means = {f"train/{k}": float(np.nanmean(v)) for k, v in self.diagnostics().items()}
         return means | {"search/incumbent_reward": float(self.best_of_task.mean())}
 
     def task_contexts(self, trial: int = 0) -> NDArray[np.float32]:
-        """Return the mean of z after each query of each earlier task, by the present encoder.
+        """Return the posterior mean of z after each query of each earlier task.
+
+        All means are computed by the encoder in its current state.
 
         Args:
-            trial: Number of the trial.
+            trial: Number of the trial, counted from 0.
 
         Returns:
             Vectors ``(tasks, queries, latent)``.
@@ -524,7 +536,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return contexts
 
     def task_embeddings(self, tasks: TaskSet) -> TaskEmbeddings:
-        """Return z of the first trial after each query of each task; see :class:`MetaAgent`."""
+        """Return the first trial's :meth:`task_contexts` with labels; see :class:`MetaAgent`."""
         contexts = self.task_contexts()
         met = [self.draw_task(tasks, epoch) for epoch in range(self.epochs)]
         labels = [
@@ -567,7 +579,9 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
             raise ValueError("variant='sfs' searches from scratch: leave out pretrained=.")
         saved = self.saved_config(state)
         if isinstance(saved, CATCHConfig) and saved.variant == "sfs":
-            raise ValueError(f"{source} searches from scratch: it has nothing to start from.")
+            raise ValueError(
+                f"{source} searches from scratch and has not meta-learned: use another saved agent."
+            )
         sizes = ("variant", "num_evaluators", "hidden", "latent")
         self.check_same_settings(state, source, sizes)
         try:
@@ -578,7 +592,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
             self.past = saved_array(state, "past")[chosen]
             self.past_rewards = saved_array(state, "past_rewards")[chosen]
         except (KeyError, RuntimeError, IndexError) as error:
-            raise DamagedDataError(f"{source} is not a whole saved agent.") from error
+            raise DamagedDataError(f"{source} is not a complete saved agent.") from error
 
     def _hand_over(self, agent: Self) -> None:
         if self.config.variant != "sfs":

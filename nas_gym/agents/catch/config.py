@@ -10,12 +10,13 @@ from nas_gym.agents.common.meta_agent import MetaAgentConfig
 
 @dataclass(frozen=True)
 class CATCHConfig(MetaAgentConfig):
-    """Settings of :class:`CATCH`; values of the paper (section 4.1) in parentheses."""
+    """Settings of :class:`CATCH`; values in parentheses are the CATCH paper's (section 4.1)."""
 
     variant: str = setting(
         "meta",
-        "meta; sfs, which searches from scratch and cannot meta-learn; zero or random, the "
-        "ablations of section 5, in which z is 0 or drawn from the prior.",
+        "Variant of the algorithm: meta; sfs, which searches from scratch and cannot meta-learn; "
+        "zero or random, the ablations in section 5 of the CATCH paper, in which z is 0 or drawn "
+        "from the prior.",
         choices=("meta", "sfs", "zero", "random"),
     )
     num_evaluators: int = setting(
@@ -27,14 +28,14 @@ class CATCHConfig(MetaAgentConfig):
     latent: int = setting(10, "Number of dimensions of z (10).", low=1, high=1024)
     hidden: int = setting(
         64,
-        "Units of each of two hidden layers, in each network.",
+        "Units per hidden layer; each network has two.",
         low=32,
         multiple_of=32,
         high=4096,
     )
     num_candidates: int = setting(
         128,
-        "Number of architectures that the controller samples for each query, M.",
+        "Number of architectures that the controller samples per query; M in the CATCH paper.",
         low=16,
         multiple_of=16,
         high=16_384,
@@ -42,28 +43,35 @@ class CATCHConfig(MetaAgentConfig):
     updates: int = setting(5, "Number of updates after each query.", low=1, high=10_000)
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, high=100.0)
     max_norm: float = setting(1.0, "Maximum norm of a trial's gradient.", above=0, high=1e6)
-    clip: float = setting(0.2, "Clipping parameter of PPO.", above=0, high=1e6)
+    clip: float = setting(
+        0.2,
+        "PPO's clipping parameter: how far the probability ratio may move from 1 before it is "
+        "clipped.",
+        above=0,
+        high=1e6,
+    )
     entropy_weight: float = setting(
         0.3,
-        "Weight of the entropy bonus of PPO, at the start if it is adapted.",
+        "Weight of PPO's entropy bonus; the initial weight if adapt_entropy is true.",
         low=0,
         high=1e6,
     )
     kl_weight: float = setting(
         0.1,
-        "Weight of the KL divergence, a mean over the dimensions of z, beta (0.1).",
+        "Weight of the KL divergence, which is averaged over the dimensions of z; beta in the "
+        "CATCH paper (0.1).",
         low=0,
         high=1e6,
     )
     batch_share: float = setting(
-        0.8, "Share of the search history in the evaluator's batch (0.8).", low=0, high=1
+        0.8, "Fraction of the search history in the evaluator's batch (0.8).", low=0, high=1
     )
     epsilon: float = setting(
-        0.3, "Share of random picks among the candidates, at the start of a task.", low=0, high=1
+        0.3, "Probability of a random pick at the start of a task.", low=0, high=1
     )
     epsilon_decay: float = setting(
         10.0,
-        "Number of queries after which epsilon has fallen to 1/e of its start.",
+        "Number of queries in which epsilon falls to 1/e of its initial value.",
         above=0,
         high=1e9,
     )
@@ -77,45 +85,49 @@ class CATCHConfig(MetaAgentConfig):
     # -- additions to the paper -------------------------------------------------------------------
     on_policy: int = setting(
         16,
-        "Number of candidates that are sampled at temperature 1 and train the controller; the "
-        "paper has all of them.",
+        "Number of candidates that are sampled at temperature 1 and train the controller. In the "
+        "CATCH paper, these are all candidates.",
         low=16,
         multiple_of=16,
         high=16_384,
     )
     temperature: float = setting(
         5.0,
-        "Temperature of the last candidate. It rises evenly over those that are not on-policy; 1 "
-        "turns this off.",
+        "Sampling temperature of the last candidate. Temperatures rise evenly from the first to "
+        "the last candidate that is not on-policy. With 1, all candidates have temperature 1.",
         above=0,
         high=1e6,
     )
     adapt_entropy: bool = setting(
         True,
-        "Whether the weight of the entropy bonus is adapted, to hold the entropy of the policy; "
-        "false: the weight is constant.",
+        "Whether the weight of the entropy bonus is adapted to keep the policy's entropy constant; "
+        "if false, the weight is constant.",
     )
     entropy: float = setting(
-        0.8, "Share of its maximum at which the entropy of the policy is held.", low=0, high=1
+        0.8,
+        "Target of the policy's entropy if adapt_entropy is true, as a fraction of the maximum "
+        "entropy.",
+        low=0,
+        high=1,
     )
     candidate_credit: bool = setting(
         True,
-        "Whether all on-policy candidates train the controller, with the evaluator's scores of "
-        "those that were not queried; false: only queried candidates do.",
+        "Whether all on-policy candidates train the controller, with the evaluator's scores in "
+        "place of missing rewards; if false, only queried candidates do.",
     )
     revisits: bool = setting(False, "Whether an architecture may be queried more than once.")
     explore_adapted: bool = setting(
         False,
-        "Whether a meta-learned agent begins a search with random architectures and picks, as in "
-        "meta-training.",
+        "Whether a meta-learned agent begins a search with random architectures and random picks, "
+        "as in meta-training.",
     )
     second_opinion: bool = setting(
         True,
-        "Whether an evaluator that learns from the present task only competes with a meta-learned "
-        "agent for the queries.",
+        "Whether a second evaluator, which learns from the current task alone, chooses some of the "
+        "queries of a meta-learned agent.",
     )
     rehearsal: bool = setting(
-        True, "Whether encoder and evaluator also learn from earlier tasks in meta-training."
+        True, "Whether, in meta-training, encoder and evaluator also learn from earlier tasks."
     )
 
     def __post_init__(self) -> None:
@@ -139,9 +151,9 @@ PAPER = CATCHConfig(
     second_opinion=False,
     rehearsal=False,
 )
-"""The paper's own algorithm.
+"""The algorithm of the CATCH paper (Chen et al., ECCV 2020), without additions.
 
-The paper gives ``latent``, ``kl_weight`` and ``batch_share``. The other numbers are in an appendix
-that is not available. They keep their defaults, except for ``entropy_weight``, which has the usual
-value of PPO.
+The paper gives ``latent``, ``kl_weight`` and ``batch_share``. Other values are in an appendix that
+is not available. These settings keep their defaults, except for ``entropy_weight``, which has the
+value that is usual with PPO.
 """

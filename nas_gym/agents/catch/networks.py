@@ -1,4 +1,7 @@
-"""The three components of CATCH for many trials: encoder, controller and evaluator."""
+"""Encoder, controller and evaluator of CATCH (Chen et al., ECCV 2020), for many trials at once.
+
+In the shapes of arrays, ``n`` is the number of trials and ``L`` the number of decisions.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,22 @@ from nas_gym.agents.common.random_streams import RandomStreams
 from nas_gym.agents.common.saved import part
 from nas_gym.spaces import SearchSpace
 
-# Rows are padded to a multiple of this: other products are rounded differently for one trial than
-# for many.
+# Batches are padded to a multiple of this number of rows: matrix products with other numbers of
+# rows are rounded differently for one trial than for many.
 _ROW_MULTIPLE = 16
-_MIN_DEVIATION = 0.05  # of the Gaussian factor of one architecture-reward pair
-_MAX_LOG_RATIO = 5.0  # between new and old policy, so that exp() does not overflow
+_MIN_DEVIATION = 0.05  # minimum standard deviation of the Gaussian factor of a pair
+_MAX_LOG_RATIO = 5.0  # bound of the log probability ratio, so that exp() does not overflow
 
 
 @dataclass(frozen=True)
 class Context:
-    """Architecture-reward pairs of one task for each trial.
+    """Architecture-reward pairs of one task per trial.
 
     Attributes:
         architectures: One-hot architectures, ``(n, c, one_hot_size)`` float32.
         rewards: Rewards, normalised within the context, ``(n, c)`` float32.
-        present: Which of the pairs are in the context, ``(n, c)`` bool.
-        noise: Standard normal numbers that z is computed from, ``(n, latent)`` float32.
+        present: True for pairs that are in the context, ``(n, c)`` bool.
+        noise: Standard normal numbers for sampling z, ``(n, latent)`` float32.
     """
 
     architectures: Tensor
@@ -40,13 +43,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Architectures that the controller has sampled.
+    """Architectures that the controller sampled.
 
     Attributes:
         architectures: One-hot architectures, ``(n, m, one_hot_size)`` float32.
         choices: Genotypes of the architectures, ``(n, m, L)`` int64.
-        masks: Which choices were valid, ``(n, m, L, max_choices)`` bool.
-        log_probs: Log probabilities of the choices at that time, ``(n, m, L)`` float32.
+        masks: True for valid choices, ``(n, m, L, max_choices)`` bool.
+        log_probs: Log probabilities of the choices when they were sampled, ``(n, m, L)`` float32.
         advantages: Advantages of the architectures, ``(n, m)`` float32.
     """
 
@@ -58,10 +61,10 @@ class Candidates:
 
 
 class CATCHEncoder:
-    """Maps architecture-reward pairs to the latent context z (section 3.1).
+    """Encoder from architecture-reward pairs to the latent context z (CATCH paper, section 3.1).
 
     Args:
-        mlp: Inference network f, which outputs mean and deviation of each pair's factor.
+        mlp: Network that outputs the mean and the deviation of each pair's Gaussian factor.
         latent: Number of dimensions of z.
     """
 
@@ -70,10 +73,11 @@ class CATCHEncoder:
         self.latent = latent
 
     def encode(self, context: Context) -> tuple[Tensor, Tensor]:
-        """Return z, and its KL divergence from the prior, a mean over the dimensions of z.
+        """Return the latent context z, and the KL divergence of its posterior from the prior.
 
-        z has shape ``(n, latent)``, the divergence ``(n,)``. The posterior is the product of one
-        Gaussian factor for each pair (Eq. 1). Without pairs, z comes from the prior.
+        z has shape ``(n, latent)``. The divergence has shape ``(n,)`` and is averaged over the
+        dimensions of z. The posterior is a product of Gaussian factors, one per pair (Eq. 1 of the
+        CATCH paper). Without pairs, z is drawn from the prior.
         """
         pairs = torch.cat([context.architectures, context.rewards[..., None]], dim=2)
         missing = -pairs.shape[1] % _ROW_MULTIPLE
@@ -90,7 +94,7 @@ class CATCHEncoder:
 
 
 class CATCHController:
-    """Samples architectures decision by decision, given z (section 3.2).
+    """Policy that samples architectures decision by decision, given z (CATCH paper, section 3.2).
 
     Args:
         mlp: Policy network.
@@ -100,7 +104,7 @@ class CATCHController:
     def __init__(self, mlp: BatchedMLP, space: SearchSpace) -> None:
         self.mlp = mlp
         self._space = space
-        # positions of the choices of each decision among the outputs, (L, max_choices)
+        # output index of each choice of each decision, (L, max_choices)
         slots = space.one_hot_offsets[:, None] + np.arange(space.max_choices)
         self._slots = torch.from_numpy(np.minimum(slots, space.one_hot_size - 1))
 
@@ -112,11 +116,13 @@ class CATCHController:
         Args:
             z: Latent contexts, ``(n, latent)``.
             draws: Uniform numbers in [0, 1), ``(n, m, L)``.
-            temperatures: Divisors of the logits, ``(m,)``; 1 samples from the policy itself.
+            temperatures: Numbers by which the logits are divided, ``(m,)``; 1 leaves the policy
+                unchanged.
 
         Returns:
-            Genotypes ``(n, m, L)``, masks of their valid choices, and log probabilities of their
-            choices at temperature 1.
+            Genotypes ``(n, m, L)``; masks that are true for valid choices,
+            ``(n, m, L, max_choices)``; and the log probabilities of the sampled choices at
+            temperature 1, ``(n, m, L)``.
         """
         trials, count, decisions = draws.shape
         space, divisors = self._space, torch.from_numpy(temperatures).float()[:, None]
@@ -130,7 +136,7 @@ class CATCHController:
             outputs = self._outputs(prefixes, z)[..., self._slots[decision]]
             logits = outputs.masked_fill(~masks, -torch.inf)
             bounds = (logits / divisors).softmax(dim=2).double().cumsum(dim=2).numpy()
-            # the bound of an invalid choice equals the previous bound, so that it is never drawn
+            # the bound of an invalid choice equals the previous bound, so it is never drawn
             draw = draws[:, :, decision, None] * bounds[..., -1:]
             choices = (bounds > draw).argmax(axis=2)
             genotypes[:, :, decision] = choices
@@ -142,11 +148,11 @@ class CATCHController:
         return genotypes, torch.stack(all_masks, dim=2), torch.stack(all_log_probs, dim=2)
 
     def evaluate(self, z: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
-        """Return log probabilities of candidates' choices under the present policy, and its
-        entropy at each decision; ``(n, m, L)`` each."""
+        """Return the log probabilities of the candidates' choices under the current policy, and the
+        policy's entropy at each decision; both ``(n, m, L)``."""
         trials, count, decisions = candidates.choices.shape
         slot = torch.arange(self._space.one_hot_size)
-        # decision l sees the previous ones: [a_1 ... a_{l-1}, 0, ..., 0]
+        # the input of decision l holds the previous decisions: [a_1 ... a_{l-1}, 0, ..., 0]
         before = slot < torch.from_numpy(self._space.one_hot_offsets)[:, None]
         prefixes = (candidates.architectures[:, :, None] * before).reshape(
             trials, count * decisions, -1
@@ -164,11 +170,11 @@ class CATCHController:
 
 
 class CATCHEvaluator:
-    """Predicts the normalised reward of architectures, given z (section 3.3).
+    """Predictor of the normalised reward of architectures, given z (CATCH paper, section 3.3).
 
     Args:
         mlp: Networks of the evaluator.
-        copies: Number of independent networks of each trial.
+        copies: Number of independent networks per trial.
     """
 
     def __init__(self, mlp: BatchedMLP, copies: int) -> None:
@@ -176,7 +182,7 @@ class CATCHEvaluator:
         self._copies = copies
 
     def predict(self, architectures: Tensor, z: Tensor) -> Tensor:
-        """Return each copy's prediction, ``(n, copies, m)``.
+        """Return the prediction of each network, ``(n, copies, m)``.
 
         Args:
             architectures: One-hot architectures, ``(n, m, one_hot_size)``.
@@ -189,25 +195,28 @@ class CATCHEvaluator:
         return self.mlp(rows)[:, :count, 0].reshape(trials, self._copies, count)
 
     def score(self, architectures: Tensor, z: Tensor) -> Tensor:
-        """Return the mean prediction of the copies, ``(n, m)``."""
+        """Return the mean prediction of each trial's networks, ``(n, m)``."""
         return self.predict(architectures, z).mean(dim=1)
 
 
 def append_context(rows: Tensor, z: Tensor) -> Tensor:
-    """Append to each row its trial's z."""
+    """Append the trial's latent context z to each row."""
     return torch.cat([rows, z[:, None].expand(-1, rows.shape[1], -1)], dim=2)
 
 
 class CATCHComponents:
-    """Encoder, controller and evaluator of many trials, and their joint training (section 3.4).
+    """Encoder, controller and evaluator of many trials, and their joint training.
+
+    The joint training is described in section 3.4 of the CATCH paper.
 
     Args:
         space: Search space.
-        num_evaluators: Number of copies of the evaluator.
-        hidden: Units of each of two hidden layers, in each network.
+        num_evaluators: Number of evaluator networks per trial.
+        hidden: Units per hidden layer; each network has two.
         latent: Number of dimensions of z.
         learning_rate: Learning rate of Adam.
-        clip: Clipping parameter of PPO: the largest change of the policy's ratio that counts.
+        clip: PPO's clipping parameter: how far the probability ratio may move from 1 before it is
+            clipped.
         max_norm: Maximum norm of a trial's gradient; longer gradients are scaled down.
         rng: Source of the initial weights.
     """
@@ -239,19 +248,20 @@ class CATCHComponents:
             parameter.requires_grad_()
 
     def parameters(self) -> list[Tensor]:
-        """Return all parameters: those of the encoder, the controller and the evaluator."""
+        """Return the parameters of encoder, controller and evaluator."""
         return [each for network in self._networks.values() for each in network.parameters]
 
     def controller_loss(
         self, z: Tensor, candidates: Candidates, entropy_weight: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return PPO's clipped loss with an entropy bonus, and the entropy, ``(n,)`` each.
+        """Return PPO's clipped loss with an entropy bonus, and the entropy; both ``(n,)``.
 
-        The loss is ``-mean(min(ratio * A, clip(ratio) * A)) - weight * entropy``, L_c in Eq. 2.
+        The loss is ``-mean(min(ratio * A, clip(ratio) * A)) - weight * entropy``, which is L_c in
+        Eq. 2 of the CATCH paper; ``ratio`` is new over old probability of a choice.
 
         Args:
             z: Latent contexts, ``(n, latent)``.
-            candidates: Architectures with advantages ``A``.
+            candidates: Sampled architectures; ``A`` are their advantages.
             entropy_weight: Weight of the entropy, ``(n,)``.
         """
         log_probs, entropies = self.controller.evaluate(z, candidates)
@@ -266,7 +276,9 @@ class CATCHComponents:
     def evaluator_loss(
         self, z: Tensor, architectures: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the evaluator's Huber loss, summed over copies, and the mean absolute errors.
+        """Return the evaluator's Huber loss and the absolute error of each prediction.
+
+        The loss is summed over each trial's networks, the error is averaged over the networks.
 
         Args:
             z: Latent contexts, ``(n, latent)``.
@@ -274,7 +286,7 @@ class CATCHComponents:
             targets: Normalised rewards, ``(n, b)``.
 
         Returns:
-            The loss L_e in Eq. 2, ``(n,)``, and errors ``(n, b)``.
+            The loss ``(n,)``, which is L_e in Eq. 2 of the CATCH paper, and the errors ``(n, b)``.
         """
         predicted = self.evaluator.predict(architectures, z)
         expected = targets[:, None].expand_as(predicted)
@@ -282,7 +294,7 @@ class CATCHComponents:
         return loss.mean(dim=2).sum(dim=1), (predicted - expected).detach().abs().mean(dim=1)
 
     def backward_and_step(self, losses: Tensor) -> None:
-        """Take one step down the gradient of each trial's loss (Eq. 2), ``(n,)``."""
+        """Take one step of Adam on each trial's loss ``(n,)`` (Eq. 2 of the CATCH paper)."""
         gradients = torch.autograd.grad(
             losses.sum(), self.parameters(), allow_unused=True, materialize_grads=True
         )

@@ -1,7 +1,8 @@
 """Rehearsal of earlier tasks in meta-training, an addition to CATCH.
 
-Without it, encoder and evaluator forget earlier tasks. Part of an earlier task's pairs of
-architecture and reward are the context, and the evaluator predicts all of them.
+Without it, the encoder and the evaluator forget earlier tasks. In each step, some of the
+(architecture, reward) pairs of an earlier task serve as the context, and the evaluator is trained
+to predict the rewards of all its pairs.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ Rehearsal = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]
 def draw_rehearsal(
     past: NDArray[np.int64], past_rewards: NDArray[np.float64], rng: RandomStreams
 ) -> Rehearsal:
-    """Draw an earlier task for each trial, and the part of its pairs that is the context.
+    """For each trial, draw one of its earlier tasks, and choose which of that task's pairs form
+    the context.
 
     Args:
-        past: Architectures that each trial queried on its earlier tasks, ``(n, tasks, queries)``.
-        past_rewards: Their rewards, of the same shape.
+        past: Indices of the architectures that each of ``n`` trials queried on its earlier tasks,
+            ``(n, tasks, queries)``.
+        past_rewards: Rewards of ``past``, ``(n, tasks, queries)``.
         rng: Random number generator.
 
     Returns:
-        Architectures ``(n, queries)``, their rewards, and which of the pairs are in the context.
+        Indices of the architectures, their rewards, and a mask that is true for pairs in the
+        context; each ``(n, queries)``.
     """
     trials, tasks, queries = past.shape
     draws = rng.random((trials, 2 + queries))

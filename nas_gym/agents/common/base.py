@@ -1,4 +1,4 @@
-"""Base class of all agents: the methods of stable-baselines3, and what an agent implements."""
+"""Base class of all agents, with the methods of stable-baselines3."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Agent(ABC):
     """A search method that proposes one architecture at a time and learns from its fitness.
 
     A vector environment holds ``num_trials`` independent trials, which run in lockstep: in each
-    query, every trial evaluates one architecture. Trial ``i`` draws random numbers from a stream
-    of its own, with seed ``seed + i``; its history does not depend on the number of trials.
+    query, every trial evaluates one architecture. Trial ``i`` draws random numbers from its own
+    stream, with seed ``seed + i``; the trial's history does not depend on the number of trials.
 
-    A subclass implements :meth:`ask` and, if it learns, :meth:`setup` and :meth:`tell`. It lists
-    its settings in :attr:`config_class` and the arrays to be saved in :attr:`state_attributes`.
-    For trials to be independent and repeatable, :meth:`ask` and :meth:`tell` draw random numbers
-    from :attr:`rng` only, and the same count of numbers for each trial.
+    A subclass implements :meth:`ask` and, if the agent learns, :meth:`setup` and :meth:`tell`. It
+    names a dataclass of its settings in :attr:`config_class` and lists the arrays to be saved in
+    :attr:`state_attributes`. For trials to be independent and repeatable, :meth:`ask` and
+    :meth:`tell` draw random numbers from :attr:`rng` only, equally many for each trial.
 
     Args:
         env: Environment of this package, scalar or vector, or an environment ID.
-        seed: Seed of the first trial; trial ``i`` has seed ``seed + i``. A random seed by default.
+        seed: Seed of the first trial; trial ``i`` has seed ``seed + i``. Random by default.
         tensorboard_log: Folder for TensorBoard event files; none are written by default.
         verbose: 1 prints each new incumbent of the first trial; 0 prints nothing.
         config: Settings as an instance of :attr:`config_class`; the defaults if left out.
@@ -61,15 +61,15 @@ class Agent(ABC):
         space: Search space of the task.
         num_trials: Number of trials, ``n``.
         seed: Seed of the first trial.
-        rng: Random number generator with one stream for each trial.
+        rng: Random number generator with one stream per trial.
         num_queries: Number of architectures that each trial has evaluated.
         num_timesteps: Number of environment steps that each trial has taken.
-        best_genotypes: Best architecture of each trial, ``(n, L)`` int64.
-        best_fitness: Fitness of these, ``(n,)`` float64.
+        best_genotypes: Best architecture of each trial, ``(n, L)`` int64, for ``L`` decisions.
+        best_fitness: Fitness of ``best_genotypes``, ``(n,)`` float64.
 
     Raises:
         TypeError: If the environment is not one of this package, or a setting is unknown or has
-            another type.
+            the wrong type.
         ValueError: If a setting is outside its range, or the seed is negative.
 
     Example:
@@ -90,28 +90,28 @@ class Agent(ABC):
     """
 
     config_class: ClassVar[type[AgentConfig]] = AgentConfig
-    """Dataclass that lists the settings."""
+    """Dataclass of the agent's settings."""
 
     presets: ClassVar[Mapping[str, AgentConfig]] = {}
-    """Further named configurations, by the names under which they are registered."""
+    """Named configurations other than the defaults, by their registered names."""
 
     preset_notes: ClassVar[Mapping[str, str]] = {}
-    """Sentences about presets, by their names, for ``nas-gym agents``."""
+    """Sentences about presets, by the presets' names, for ``nas-gym agents``."""
 
     state_attributes: ClassVar[tuple[str, ...]] = ()
     """Attributes that :meth:`save` writes, in addition to those of the base classes.
 
-    Each is an array, or a number or text; :meth:`setup` sets all of them.
+    Each value is an array, a number or a string; :meth:`setup` sets all of them.
     """
 
     uses_torch: ClassVar[bool] = False
     """Whether the agent imports PyTorch."""
 
     searches_in: ClassVar[str] = "every environment"
-    """Environments that the agent can search, for ``nas-gym agents``."""
+    """Description of the environments that the agent can search, for ``nas-gym agents``."""
 
     packages: ClassVar[tuple[str, ...]] = ()
-    """Further packages whose versions can change the proposals; ``config.json`` lists them."""
+    """Further packages whose version affects the agent's proposals; ``config.json`` lists them."""
 
     config: Any  # an instance of config_class; subclasses annotate it
 
@@ -154,21 +154,21 @@ class Agent(ABC):
         self._start_from_pretrained()
 
     def _start_from_pretrained(self) -> None:  # noqa: B027
-        """Take over a saved agent that a setting names; meta-learners override this."""
+        """Start from the saved agent that a setting names; meta-learners override this method."""
 
     @classmethod
     def check_settings(
         cls, settings: Mapping[str, Any], config: AgentConfig | None = None
     ) -> AgentConfig:
-        """Return the configuration that settings make.
+        """Return a configuration with some settings changed.
 
         Args:
-            settings: Settings by name.
-            config: Configuration that the settings change; the defaults if left out.
+            settings: New values of settings, by name.
+            config: Configuration to start from; the defaults if left out.
 
         Raises:
-            TypeError: If a setting is unknown or has another type, or ``config`` is of another
-                class.
+            TypeError: If a setting is unknown or has the wrong type, or ``config`` is not an
+                instance of :attr:`config_class`.
             ValueError: If a setting is outside its range.
         """
         config = cls.config_class() if config is None else config
@@ -178,7 +178,7 @@ class Agent(ABC):
             )
         return config.with_settings(settings, cls.__name__)
 
-    # -- what an agent implements -----------------------------------------------------------------
+    # -- methods that subclasses implement --------------------------------------------------------
 
     def setup(self) -> None:  # noqa: B027 (not every agent has a state)
         """Prepare the state of a fresh agent; called once, at the end of the constructor."""
@@ -188,7 +188,8 @@ class Agent(ABC):
         """Propose the next genotype of each trial.
 
         Returns:
-            Genotypes, ``(n, L)`` integers; each row must be an architecture of the search space.
+            Genotypes, ``(num_trials, L)`` integers; each row must be an architecture of the search
+            space.
         """
 
     def tell(  # noqa: B027 (not every agent learns)
@@ -196,19 +197,19 @@ class Agent(ABC):
     ) -> None:
         """Learn from evaluated genotypes.
 
-        They are those that :meth:`ask` returned or, at first in a population environment, the
-        members of the environment's random first generation.
+        The genotypes are those that :meth:`ask` returned. In a population environment, the members
+        of the environment's random first generation come before them.
 
         Args:
-            genotypes: One genotype for each trial, ``(n, L)`` int64.
-            fitness: Rewards of the genotypes, ``(n,)`` float64; higher is better.
+            genotypes: One genotype per trial, ``(num_trials, L)`` int64.
+            fitness: Rewards of the genotypes, ``(num_trials,)`` float64; higher is better.
         """
 
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:
-        """Return numbers for TensorBoard, such as losses, by name.
+        """Return values to plot in TensorBoard, such as losses, by name.
 
         Returns:
-            Arrays ``(queries, n)``; NaN marks queries without a value.
+            Arrays ``(queries, num_trials)``; NaN marks queries without a value.
         """
         return {}
 
@@ -221,9 +222,9 @@ class Agent(ABC):
 
         Args:
             total_timesteps: Number of steps of each environment. A query takes one step in alpha
-                and population mode, and one step for each decision in sequential mode.
+                and population mode, and one step per decision in sequential mode.
             callback: Function that is called with the agent after each query; the search stops
-                when it returns ``False``.
+                when the function returns ``False``.
             progress_bar: Whether to show a progress bar on the terminal.
         """
         from nas_gym.agents.common.search_log import SearchLog, track
@@ -242,7 +243,7 @@ class Agent(ABC):
         """Propose, evaluate and learn from one architecture in every trial.
 
         Raises:
-            ValueError: If :meth:`ask` returns anything but valid genotypes, one for each trial.
+            ValueError: If :meth:`ask` returns anything but one valid genotype per trial.
         """
         if not self._has_begun:
             self._begin()
@@ -260,8 +261,8 @@ class Agent(ABC):
         evaluated = self._driver.reset(self.seed)
         if evaluated is None:
             return
-        # A population environment evaluates a first generation of its own. A loaded agent has
-        # a population already.
+        # A population environment evaluates its own first generation, unless the agent was loaded
+        # from a file, with its population.
         self.num_queries += evaluated[1].shape[1]
         if not is_loaded:
             for i in range(evaluated[1].shape[1]):
@@ -280,11 +281,15 @@ class Agent(ABC):
         episode_start: Any = None,
         deterministic: bool = False,
     ) -> tuple[Any, None]:
-        """Return actions that build the best architecture found so far, and no state.
+        """Return actions that build the best architecture found so far.
 
         Args:
-            observation: Observation of one environment, or of as many as there are trials.
-            state, episode_start, deterministic: Ignored; present for stable-baselines3.
+            observation: Observation of one environment, or of ``num_trials`` environments.
+            state, episode_start, deterministic: Ignored; present for compatibility with
+                stable-baselines3.
+
+        Returns:
+            The actions, and ``None`` in place of the state of stable-baselines3.
         """
         is_single = isinstance(observation, dict) and np.ndim(observation["fitness"]) == 1
         if not isinstance(observation, dict):
@@ -306,15 +311,15 @@ class Agent(ABC):
         env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str,
         **arguments: Any,
     ) -> Self:
-        """Read an agent that :meth:`save` wrote; it continues its search in ``env``.
+        """Load an agent from a file that :meth:`save` wrote; it continues its search in ``env``.
 
         Args:
             path: File of the saved agent.
-            env: Environment with as many trials, over the same search space.
+            env: Environment with the saved agent's number of trials and search space.
             **arguments: Further arguments of the constructor, such as ``tensorboard_log``.
 
         Raises:
-            ValueError: If the file holds another kind of agent, another number of trials or
+            ValueError: If the saved agent is of another class, or has another number of trials or
                 another search space.
             DamagedDataError: If the file is not a complete saved agent.
         """
@@ -325,15 +330,15 @@ class Agent(ABC):
         agent.load_state_dict(state)
         if str(state["task"]) != agent._task_text():
             gym.logger.warn(
-                f"{path} was saved on another task, {state['task']}; its memory of queries and "
-                "rewards belongs to that task. To start a new search with the networks that it "
-                "has learned, use the setting pretrained=."
+                f"{path} was saved on another task, {state['task']}; the saved queries and "
+                "rewards belong to that task. To start a new search with the saved networks, use "
+                "the setting pretrained=."
             )
         return agent
 
     @classmethod
     def saved_config(cls, state: State) -> AgentConfig:
-        """Return the settings of a saved agent; settings that it lacks have their defaults.
+        """Return the settings of a saved agent; a setting that was not saved has its default.
 
         Raises:
             TypeError: If the saved agent has a setting that this class does not have.
@@ -347,7 +352,7 @@ class Agent(ABC):
             path: Path of the file, or the name of a pretrained agent in this package.
 
         Raises:
-            ValueError: If it is another kind of agent, or for another search space.
+            ValueError: If the saved agent is of another class, or for another search space.
         """
         state = read_agent(pretrained_file(path))
         self.check_start(state, path)
@@ -358,10 +363,10 @@ class Agent(ABC):
 
         Args:
             state: State of the saved agent.
-            source: Name of the saved agent for the message.
+            source: Name of the saved agent, for the message.
 
         Raises:
-            ValueError: If it is another kind of agent, or for another search space.
+            ValueError: If the saved agent is of another class, or for another search space.
         """
         found = (saved_class_name(state), str(state["space"]))
         expected = (type(self).__name__, self.space.name)
@@ -374,33 +379,33 @@ class Agent(ABC):
             )
 
     def check_same_settings(self, state: State, source: str | Path, names: tuple[str, ...]) -> None:
-        """Raise an error if a saved agent has other values of some settings.
+        """Raise an error if some settings of a saved agent differ from this agent's.
 
         Args:
             state: State of the saved agent.
-            source: Name of the saved agent for the message.
-            names: Names of the settings, such as sizes of networks.
+            source: Name of the saved agent, for the message.
+            names: Names of the settings to compare, such as sizes of networks.
 
         Raises:
-            ValueError: If a value differs.
+            ValueError: If the two agents differ in one of the settings.
         """
         saved = self.saved_config(state)
         for name in names:
             value = getattr(saved, name)
             if value != getattr(self.config, name):
                 raise ValueError(
-                    f"{source} was trained with {name} = {value}; set it to the same here."
+                    f"{source} was trained with {name} = {value}; use the same value here."
                 )
 
     def state_dict(self) -> State:
         """Return the state of the agent as arrays by name.
 
-        An agent with state other than :attr:`state_attributes`, such as networks, extends this
-        method and :meth:`load_state_dict`.
+        An agent whose state includes more than :attr:`state_attributes`, such as networks, extends
+        this method and :meth:`load_state_dict`.
         """
         settings = asdict(self.config)
         if "pretrained" in settings:
-            settings["pretrained"] = ""  # the arrays hold the result of it
+            settings["pretrained"] = ""  # the arrays already include the pretrained weights
         state: State = {
             "agent": np.array(type(self).__name__),
             "settings": np.array(json.dumps(settings)),
@@ -422,13 +427,13 @@ class Agent(ABC):
         """Restore a state that :meth:`state_dict` returned.
 
         Args:
-            state: State of an agent of this class, with as many trials, over the same search space.
-            env_restored: Whether the caller restores the state of the environment, too. Otherwise
+            state: State of an agent with the same class, number of trials and search space.
+            env_restored: Whether the caller also restores the state of the environment. If not,
                 the environment is reset before the next query.
 
         Raises:
-            ValueError: If the state is of another kind of agent, another number of trials or
-                another search space.
+            ValueError: If the state is of an agent of another class, or with another number of
+                trials or another search space.
             DamagedDataError: If the state lacks an array.
         """
         missing = {state_key(name) for name in self._state_names()} - state.keys()

@@ -1,4 +1,4 @@
-"""Small multi-layer perceptrons of many trials, computed by one batched product for all trials."""
+"""Small multi-layer perceptrons of many trials, computed by one batched product per layer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Arrays = dict[str, NDArray[np.float32]]
 Activations = list[Tensor]
 """Inputs of each layer in a forward pass."""
 
-# The longest vector instructions process 32 numbers at once. A remainder is computed number by
-# number, and may be rounded differently.
+# The longest vector instructions process 32 numbers at once. The remaining numbers are computed one
+# by one and may be rounded differently.
 _VECTOR_LENGTH = 32
 
 
@@ -38,24 +38,23 @@ def sigmoid(x: Tensor) -> Tensor:
 class BatchedMLP:
     """Multi-layer perceptrons of many trials, with ReLU between layers, trained by Adam.
 
-    The network of a trial depends on the trial's random numbers and data only, and is the same to
-    the last bit for every number of trials. Initial weights are uniform in ``±1 / sqrt(inputs)``,
-    as those of ``torch.nn.Linear``. Gradients can be computed by hand (:meth:`input_gradient`,
-    :meth:`backward_and_step`): for networks and batches this small, the overhead of
-    ``torch.autograd`` takes longer than the products themselves.
+    The network of a trial depends only on the trial's random numbers and data; its weights are
+    bit-identical for every number of trials. As in ``torch.nn.Linear``, initial weights are uniform
+    in ``±1 / sqrt(inputs)``. :meth:`input_gradient` and :meth:`backward_and_step` compute gradients
+    without ``torch.autograd``, whose overhead exceeds the time of products this small.
 
     Args:
-        sizes: Numbers of inputs, hidden units of each layer, and outputs. Results depend on the
-            number of trials in the last bits if the hidden units are not a multiple of 32, or
-            batches have fewer than 8 rows.
+        sizes: Number of inputs, number of units of each hidden layer, number of outputs. The last
+            bits of results depend on the number of trials if a number of hidden units is not a
+            multiple of 32, or a batch has fewer than 8 rows.
         learning_rate: Learning rate of Adam (Kingma and Ba, ICLR 2015).
         rng: Source of the initial weights.
-        copies: Number of networks of each trial; the networks of a trial are adjacent.
+        copies: Number of networks per trial; the networks of a trial are adjacent.
 
     Attributes:
         parameters: Weights ``(n * copies, inputs, outputs)`` and biases ``(n * copies, 1,
             outputs)``, alternating.
-        gradients: Gradients of the same shapes, which :meth:`step` uses.
+        gradients: Gradients of ``parameters``, in the same shapes, which :meth:`step` uses.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class BatchedMLP:
         self._build(initial, learning_rate)
 
     def _build(self, initial: list[Tensor], learning_rate: float) -> None:
-        # Adam is faster with one tensor than with eight
+        # all parameters are views of one tensor: Adam is faster with one tensor than with eight
         flat = pad_vectors(torch.cat([each.flatten() for each in initial]))
         flat.grad = torch.zeros_like(flat)
         self._adam = torch.optim.Adam([flat], lr=learning_rate, fused=True)
@@ -101,7 +100,7 @@ class BatchedMLP:
         return self.forward(x)[0]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Activations]:
-        """Return outputs, and the activations that the backward methods need."""
+        """Return the outputs, and the activations that the backward methods need."""
         *hidden, weight, bias = self.parameters
         activations = [x]
         for layer in range(0, len(hidden), 2):
@@ -152,7 +151,8 @@ class BatchedMLP:
     def _layer_input_gradient(
         self, layer: int, activations: Activations, gradient: Tensor
     ) -> Tensor:
-        """Return the gradient with respect to a layer's input, before the ReLU that precedes it."""
+        """Return the gradient with respect to a layer's input, before the ReLU of the previous
+        layer."""
         weights = self.parameters[2 * layer].transpose(1, 2)
         gradient = gradient * weights if gradient.shape[2] == 1 else torch.bmm(gradient, weights)
         if not layer:
@@ -168,10 +168,10 @@ class BatchedMLP:
         return arrays
 
     def set_weights(self, arrays: Arrays) -> None:
-        """Copy the weights, but not the moments, of a result of :meth:`arrays`.
+        """Copy the weights, but not Adam's moments, from a result of :meth:`arrays`.
 
-        The trial of seed ``s`` takes the weights of trial ``s`` modulo the number of trials in
-        ``arrays``.
+        The trial with seed ``s`` gets the weights of trial ``s % m``, where ``m`` is the number of
+        trials in ``arrays``.
         """
         seeds = torch.tensor(self._seeds)
         for i, parameter in enumerate(self.parameters):

@@ -13,13 +13,14 @@ from nas_gym.spaces import SearchSpace
 def check_genotypes(
     genotypes: Any, space: SearchSpace, count: int | None, source: str
 ) -> NDArray[np.int64]:
-    """Return genotypes as an array, or raise an error that names where they come from.
+    """Return genotypes as an array, or raise an error that names their source.
 
     Args:
         genotypes: Proposed genotypes, ``(count, L)`` integers.
-        space: Search space that they must belong to.
-        count: Number of genotypes; ``None`` for any.
-        source: Name of what proposed them, such as ``"MyAgent.ask()"``.
+        space: Search space that must contain the genotypes.
+        count: Required number of genotypes; ``None`` for any number.
+        source: Source of the genotypes, for error messages, such as
+            ``"genotypes of MyAgent.ask()"``.
 
     Raises:
         ValueError: If the type or shape is wrong, or a genotype is not in the search space.
@@ -33,7 +34,7 @@ def check_genotypes(
     if array.shape != expected or array.dtype.kind not in "iu":
         wanted = f"({'m' if count is None else count}, {space.num_decisions})"
         raise ValueError(
-            f"{source} must be integers of shape {wanted}, one genotype in each row; got "
+            f"{source} must be integers of shape {wanted}, one genotype per row; got "
             f"{array.dtype} of shape {array.shape}."
         )
     array = array.astype(np.int64, copy=False)

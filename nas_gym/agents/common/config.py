@@ -1,4 +1,4 @@
-"""Settings of agents: name, type, default, range and explanation, written once.
+"""Declaration of an agent's settings: name, type, default, range and explanation.
 
 Example:
     >>> from dataclasses import dataclass
@@ -28,13 +28,13 @@ from typing_extensions import Self
 Default = TypeVar("Default")
 
 _TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
-_INT_LIMIT = 2**63  # integers are stored with 64 bits
-_NOUNS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+_INT_LIMIT = 2**63  # saved agents store integers with 64 bits
+_NOUNS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
 
 @dataclass(frozen=True)
 class SettingRule:
-    """Explanation of a setting and the values that it accepts; arguments of :func:`setting`."""
+    """Explanation and accepted values of a setting; the fields are arguments of :func:`setting`."""
 
     help: str = ""
     low: float | None = None
@@ -81,7 +81,7 @@ class SettingDescription:
 
     Attributes:
         name: Name of the setting.
-        type: Name of its type, such as ``"int"``.
+        type: Name of the setting's type, such as ``"int"``.
         default: Default value.
         accepted: Accepted values as text.
         help: Explanation.
@@ -112,10 +112,10 @@ def setting(
         help: Explanation, one or two sentences.
         low: Lowest accepted value.
         high: Highest accepted value.
-        above: Bound that accepted values are above.
-        below: Bound that accepted values are below.
-        choices: All accepted values.
-        multiple_of: Integer that divides all accepted values.
+        above: Exclusive lower bound of accepted values.
+        below: Exclusive upper bound of accepted values.
+        choices: List of all accepted values.
+        multiple_of: Integer of which accepted values must be multiples.
     """
     rule = SettingRule(help, low, high, above, below, choices, multiple_of)
     return field(default=default, metadata={"rule": rule})
@@ -127,10 +127,10 @@ class AgentConfig:
 
     Settings of the types ``bool``, ``int``, ``float`` and ``str`` are checked. An ``int`` is
     accepted as ``float``, a ``bool`` is not accepted as ``int``, and NumPy scalars are converted.
-    Values must be numbers, texts, or lists of them, because they are saved as JSON.
+    Values must be numbers, strings, or lists of numbers or strings, because they are saved as JSON.
 
     Raises:
-        TypeError: If a value has another type than its setting.
+        TypeError: If a value has the wrong type.
         ValueError: If a value is outside its setting's range.
     """
 
@@ -182,10 +182,10 @@ class AgentConfig:
 
         Args:
             settings: New values by name.
-            owner: Name of the agent for error messages; by default that of this class.
+            owner: Name of the agent, for error messages; by default the name of this class.
 
         Raises:
-            TypeError: If there is no setting of a given name, or a value has another type.
+            TypeError: If a setting does not exist, or a value has the wrong type.
             ValueError: If a value is outside its setting's range.
         """
         names = self.names()
@@ -201,6 +201,6 @@ class AgentConfig:
 
 
 def _rule_and_type(each: Any) -> tuple[SettingRule, type | None]:
-    """Return a field's rule, and its type if that is checked."""
+    """Return a field's rule, and the field's type; ``None`` if the type is not checked."""
     name = each.type if isinstance(each.type, str) else getattr(each.type, "__name__", "")
     return each.metadata.get("rule", SettingRule()), _TYPES.get(name)

@@ -20,7 +20,7 @@ Evaluated = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 def as_vector(env: gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | str) -> VectorEnv[Any, Any, Any]:
-    """Return a vector environment as it is, and a single environment or ID as a vector of one.
+    """Return a vector environment unchanged; wrap a single environment or ID in a vector of one.
 
     Raises:
         TypeError: If ``env`` is neither an environment nor an ID.
@@ -46,7 +46,7 @@ def _resets_in_same_step(envs: VectorEnv[Any, Any, Any]) -> bool:
 
 
 class EnvironmentDriver:
-    """Evaluates genotypes in a vector environment of any mode, by taking the actions they need.
+    """Evaluates genotypes in a vector environment of any mode by taking the required actions.
 
     Args:
         envs: Vector environment of this package, or a ``SyncVectorEnv`` over environments of this
@@ -56,13 +56,12 @@ class EnvironmentDriver:
         task: Task of the environments.
         num_trials: Number of environments, ``n``.
         steps_per_query: Number of environment steps that one query takes.
-        reset_is_due: Whether the environments have to be reset before the next query.
+        reset_is_due: Whether the environments must be reset before the next query.
 
     Raises:
         TypeError: If the environment is not one of this package.
-        ValueError: If a population environment has several offspring in a generation, or another
-            survival than ``"aging"``. An agent that proposes one architecture at a time cannot
-            use it.
+        ValueError: If a population environment has several offspring per generation, or a survival
+            other than ``"aging"``; an agent that proposes one architecture at a time cannot use it.
     """
 
     def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
@@ -84,7 +83,7 @@ class EnvironmentDriver:
             if (one.num_offspring, one.survival) != (
                 1,
                 "aging",
-            ):  # otherwise the newest member is not the offspring
+            ):  # evaluate() needs the newest member to be the offspring
                 raise ValueError(
                     "This agent proposes one architecture at a time: make the environment with "
                     "num_offspring=1 and survival='aging'."
@@ -93,9 +92,9 @@ class EnvironmentDriver:
             raise TypeError(f"{envs} is not an environment of nas_gym.")
         self.task: Task = one.task
         self.steps_per_query = self.task.space.num_decisions if self._mode == "sequential" else 1
-        # In NEXT_STEP mode, the step after an episode's end resets and ignores its action; in
-        # DISABLED mode, the caller resets. The driver does so before the next query, so that until
-        # then the history of the finished episode can be read.
+        # In NEXT_STEP mode, the step after the end of an episode resets the environment and ignores
+        # its action; in DISABLED mode, the caller resets. The driver resets just before the next
+        # query, so that the history of the finished episode can be read until then.
         self._resets_later = not _resets_in_same_step(envs)
         self.reset_is_due = False
 
@@ -103,7 +102,8 @@ class EnvironmentDriver:
         """Reset the environments.
 
         Returns:
-            The first generation of population environments; ``None`` in the other modes.
+            Genotypes and fitness of the first generation of population environments; ``None`` in
+            the other modes.
         """
         observations, _ = self.envs.reset(seed=seed)
         self.reset_is_due = False
@@ -113,7 +113,7 @@ class EnvironmentDriver:
         return observations["genotypes"].reshape(*fitness.shape, -1), fitness
 
     def evaluate(self, genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the rewards of one genotype for each trial, ``(n, L)`` -> ``(n,)``."""
+        """Return the rewards ``(n,)`` of genotypes ``(n, L)``, one per trial."""
         if self.reset_is_due:
             self._begin_episode(genotypes)
         if self._mode == "sequential":
@@ -142,11 +142,11 @@ class EnvironmentDriver:
         return self.next_actions(genotypes, None)
 
     def next_actions(self, genotypes: NDArray[np.int64], observations: Any) -> Any:
-        """Return the next actions on the way to genotypes, ``(n, L)``.
+        """Return the next actions towards the given genotypes.
 
         Args:
-            genotypes: Genotypes to build.
-            observations: Present observations of the environments; needed in sequential mode only.
+            genotypes: Genotypes to build, ``(n, L)``.
+            observations: Current observations of the environments; needed in sequential mode only.
         """
         if self._mode == "population":
             return genotypes

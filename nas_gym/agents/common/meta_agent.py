@@ -23,7 +23,7 @@ from nas_gym.tasks.task_set import TaskSet, dataset_of
 from nas_gym.tasks.task_sets import load_task_set
 
 TaskEmbeddings = tuple[NDArray[np.float32], list[dict[str, Any]]]
-"""Vectors ``(m, d)``, and the labels of each vector by name."""
+"""Vectors ``(m, d)``, and for each vector a dictionary of labels."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class MetaAgentConfig(AgentConfig):
 
     pretrained: str = setting(
         "",
-        "File of a meta-learned agent, or the name of one in this package, to start from. The "
-        "trial of seed s takes what trial s modulo the number of its trials has learned.",
+        "File of a meta-learned agent, or the name of one in this package, to start from. If it "
+        "was trained with m trials, the trial with seed s starts from trial s modulo m.",
     )
 
 
 class MetaAgent(Agent):
-    """An agent that learns from earlier tasks what to try first on a new task.
+    """An agent that learns from earlier tasks which architectures to try first on a new task.
 
-    :meth:`meta_learn` trains it on a task set. :meth:`adapt`, or the setting ``pretrained``,
-    starts a search with the result on a task that it has not seen.
+    :meth:`meta_learn` trains the agent on a task set. :meth:`adapt`, or the setting ``pretrained``,
+    starts a search on a new task with the trained agent.
 
     In addition to the methods of :class:`Agent`, a subclass implements :attr:`epochs`,
     :meth:`train_epochs` and :meth:`take_over`. It may implement :meth:`start_search`,
@@ -60,53 +60,54 @@ class MetaAgent(Agent):
     """Default of ``queries`` in :meth:`meta_learn`."""
 
     learned_from: NDArray[np.str_] = np.array("")
-    """Description of the task set that the agent has learned from; empty before."""
+    """Description of the task set that the agent has learned from; empty before meta-training."""
 
     def _start_from_pretrained(self) -> None:
         if self.config.pretrained:
             self._start_from(self.read_pretrained(self.config.pretrained), self.config.pretrained)
 
-    # -- what a meta-learner implements -----------------------------------------------------------
+    # -- methods that meta-learners implement -----------------------------------------------------
 
     @property
     @abstractmethod
     def epochs(self) -> int:
-        """Number of epochs of meta-training that the agent has completed; saved with it."""
+        """Number of epochs of meta-training that the agent has completed; saved with the agent."""
 
     @abstractmethod
     def train_epochs(self, tasks: TaskSet, epochs: int, queries: int) -> Iterator[None]:
-        """Meta-train, as a generator that yields after each epoch and counts it in :attr:`epochs`.
+        """Meta-train; this generator increases :attr:`epochs` by 1 and yields after each epoch.
 
-        The generator may be closed after any epoch. The agent may then be saved and loaded, and
-        a new generator continues after that epoch.
+        The generator may be closed after any epoch. After the agent is saved and loaded, a new
+        generator continues with the next epoch.
 
         Args:
             tasks: Tasks to learn from; ``tasks.draw(rng)`` draws one.
-            epochs: Number of epochs to reach in all.
-            queries: Number of architectures to evaluate; the subclass documents on what.
+            epochs: Total number of epochs, including completed ones.
+            queries: Number of architectures to evaluate; the subclass documents whether per task
+                or in total.
         """
 
     @abstractmethod
     def take_over(self, state: State, source: str | Path) -> None:
-        """Take over what a meta-learned agent of this class has learned.
+        """Copy the weights, or whatever else was learned, from a meta-learned agent of this class.
 
-        Its number of trials may differ; see :meth:`source_trials`. The function
-        :func:`nas_gym.agents.saved_array` reads its state attributes.
+        The meta-learned agent may have another number of trials; see :meth:`source_trials`. The
+        function :func:`nas_gym.agents.saved_array` reads state attributes from ``state``.
 
         Args:
-            state: Result of that agent's :meth:`state_dict`.
-            source: Name of that agent, for error messages.
+            state: State of the meta-learned agent, as :meth:`state_dict` returns it.
+            source: Name of the meta-learned agent, for error messages.
         """
 
     def start_search(self) -> None:
-        """Prepare a new search with what was learned; called at the end of meta-training."""
+        """Prepare a new search after meta-training; called at the end of meta-training."""
 
     def meta_diagnostics(self) -> dict[str, float]:
-        """Return numbers of the last epoch of meta-training for TensorBoard, by name."""
+        """Return values of the last epoch of meta-training to plot in TensorBoard, by name."""
         return {}
 
     def task_embeddings(self, tasks: TaskSet) -> TaskEmbeddings | None:
-        """Return the agent's embeddings of the tasks that it has met, for TensorBoard's projector.
+        """Return the agent's embeddings of the tasks it learned from, for TensorBoard's projector.
 
         Args:
             tasks: Task set that the agent has learned from.
@@ -133,17 +134,18 @@ class MetaAgent(Agent):
 
         Args:
             tasks: Task set over the search space of this agent's environment, or its name.
-            epochs: Number of epochs to reach in all; :attr:`meta_epochs` by default.
-            queries: Number of architectures to evaluate; see the documentation of the agent.
-                :attr:`meta_queries` by default.
+            epochs: Total number of epochs, including completed ones; :attr:`meta_epochs` by
+                default.
+            queries: Number of architectures to evaluate; the agent's documentation says whether
+                per task or in total. :attr:`meta_queries` by default.
             callback: Function that is called with the agent after each epoch; meta-training stops
-                when it returns ``False``.
-            progress_bar: Whether to show a progress bar; by default it is shown if the standard
-                error is a terminal.
+                when the function returns ``False``.
+            progress_bar: Whether to show a progress bar; by default, it is shown if standard error
+                is a terminal.
 
         Raises:
-            ValueError: If a count is below 1, the tasks are over another search space, or the
-                agent has started with another task set.
+            ValueError: If ``epochs`` or ``queries`` is below 1, the tasks are over another search
+                space, or the agent has started with another task set.
         """
         from nas_gym.agents.common.search_log import track
 
@@ -172,10 +174,11 @@ class MetaAgent(Agent):
         """Raise an error if :meth:`meta_learn` cannot start, or continue, with these arguments.
 
         Raises:
-            ValueError: If a count is below 1, or the agent has started with another task set.
+            ValueError: If ``epochs`` or ``queries`` is below 1, or the agent has started with
+                another task set.
         """
         if epochs < 1 or queries < 1:
-            raise ValueError(f"epochs and queries are at least 1, got {epochs} and {queries}.")
+            raise ValueError(f"epochs and queries must be at least 1, got {epochs} and {queries}.")
         if self.epochs and str(self.learned_from) != task_set_text(tasks):
             raise ValueError(
                 f"This agent has learned from {self._task_set()['name']}; it cannot continue with "
@@ -188,16 +191,16 @@ class MetaAgent(Agent):
         queries: int = 50,
         seed: int | None = None,
     ) -> Self:
-        """Search on a new task with what was learned; this agent does not change.
+        """Search on a new task with a copy of this meta-learned agent.
 
         Args:
             env: Environment of the new task.
             queries: Number of queries of each trial, at least 1.
-            seed: Seed of the first trial. The trial of seed ``s`` starts with what trial ``s``
-                modulo :attr:`num_trials` of this agent has learned.
+            seed: Seed of the first trial. The trial with seed ``s`` starts from trial
+                ``s % num_trials`` of this agent.
 
         Returns:
-            The agent that has searched; its ``best_genotypes`` are the result.
+            The copy that has searched; its ``best_genotypes`` are the result.
 
         Raises:
             ValueError: If the agent cannot search the environment's search space.
@@ -206,12 +209,12 @@ class MetaAgent(Agent):
             raise ValueError(f"queries must be at least 1, got {queries}.")
         agent = type(self)(env, seed=seed, config=replace(self.config, pretrained=""))
         self._hand_over(agent)
-        while agent.num_queries < queries:  # a first population makes several queries at once
+        while agent.num_queries < queries:  # the first generation counts as several queries
             agent.query()
         return agent
 
     def source_trials(self, num_trials: int) -> NDArray[np.int64]:
-        """Return the trial of a meta-learned agent that each trial of this agent starts from.
+        """Return, for each trial of this agent, the trial of a meta-learned agent to start from.
 
         Args:
             num_trials: Number of trials of the meta-learned agent.
@@ -230,12 +233,12 @@ class MetaAgent(Agent):
             self._warn_of_leaks(source)
 
     def _task_set(self) -> dict[str, Any]:
-        """Return the name of the task set that the agent has learned from, and its columns."""
+        """Return the name and the columns of the task set that the agent has learned from."""
         described: dict[str, Any] = json.loads(str(self.learned_from))
         return described
 
     def _warn_of_leaks(self, source: str | Path) -> None:
-        """Warn if the agent has learned from the data set of the present task."""
+        """Warn if the agent has learned from a metric or data set of the current task."""
         learned = self._task_set()["columns"]
         datasets = set(learned.values()) - {""}
         for column in map(str, self.task.columns):
@@ -248,5 +251,6 @@ class MetaAgent(Agent):
 
 
 def task_set_text(tasks: TaskSet) -> str:
-    """Return the description of a task set that a meta-learned agent saves."""
+    """Return, as JSON, the description of its task set that a meta-learned agent saves with
+    itself."""
     return json.dumps({"name": tasks.name, "columns": tasks.datasets})

@@ -1,4 +1,4 @@
-"""Random numbers for trials in lockstep: one independent stream for each trial."""
+"""Random number generator for trials in lockstep, with one independent stream per trial."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from numpy.typing import NDArray
 
 from nas_gym.utils.random import box_muller
 
-_BLOCK = 4096  # numbers that each generator draws at a time
+_BLOCK = 4096  # count of numbers that each generator draws at a time
 
 
 class RandomStreams:
-    """A random number generator with one independent stream for each trial.
+    """A random number generator with one independent stream per trial.
 
     Row ``i`` of every result comes from the stream of trial ``i`` alone. The numbers of a trial
     therefore do not depend on the number of trials that run in lockstep, provided that all trials
     draw in the same order.
 
     Args:
-        seeds: One seed for each trial.
+        seeds: One seed per trial.
     """
 
     def __init__(self, seeds: list[int]) -> None:
         self.seeds = list(seeds)
         self.drawn = 0  # count of numbers that each stream has returned
         self._buffer = np.empty((len(seeds), 0))
-        # Environments draw from PCG64(seed) itself; a spawn key gives agents another stream.
+        # The spawn key makes the streams differ from PCG64(seed), from which environments draw.
         branches = [np.random.SeedSequence(seed, spawn_key=(1,)) for seed in seeds]
         self._generators = [np.random.Generator(np.random.PCG64(branch)) for branch in branches]
 
@@ -33,10 +33,10 @@ class RandomStreams:
         """Draw uniform numbers in [0, 1).
 
         Args:
-            size: Shape of the result: the number of trials, and the count for each trial.
+            size: Shape of the result: the number of trials, and the count of numbers per trial.
 
         Raises:
-            ValueError: If the number of rows differs from the number of trials.
+            ValueError: If ``size[0]`` is not the number of trials.
         """
         trials, count = size
         if trials != len(self.seeds):
@@ -63,7 +63,7 @@ class RandomStreams:
 
     @classmethod
     def resume(cls, seeds: list[int], drawn: int) -> RandomStreams:
-        """Return streams in their state after ``drawn`` numbers for each trial."""
+        """Return streams in the state after ``drawn`` numbers per trial."""
         streams = cls(seeds)
         for generator in streams._generators:
             # PCG64 takes one step for each double

@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 _SUFFIX = ".safetensors"
 _REQUIRED = {"agent", "settings", "space", "choices", "task"}
-_RENAMED = {"L2NASPaper": "L2NAS"}  # classes of earlier versions, whose files are still read
+_RENAMED = {"L2NASPaper": "L2NAS"}  # class names in files of earlier versions
 
 
 def agent_file(path: str | Path) -> Path:
@@ -49,25 +49,25 @@ def read_agent(path: Path) -> State:
     """
     state = read_tensors(path)
     if _REQUIRED - state.keys():
-        raise DamagedDataError(f"{path} is not a whole saved agent.")
+        raise DamagedDataError(f"{path} is not a complete saved agent.")
     return state
 
 
 def saved_class_name(state: State) -> str:
-    """Return the present name of the class of a saved agent."""
+    """Return the name of a saved agent's class, as this version of the package calls it."""
     name = str(state["agent"])
     return _RENAMED.get(name, name)
 
 
 def saved_array(state: State, name: str) -> NDArray[Any]:
-    """Return a copy of an attribute that a saved agent lists in ``state_attributes``.
+    """Return a copy of one of a saved agent's ``state_attributes``.
 
     Args:
         state: Saved agent.
         name: Name of the attribute.
 
     Raises:
-        DamagedDataError: If the saved agent lacks it.
+        DamagedDataError: If the saved agent lacks the attribute.
     """
     key = state_key(name)
     if key not in state:

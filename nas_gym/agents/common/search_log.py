@@ -1,4 +1,4 @@
-"""Progress of an agent's search: TensorBoard curves, messages, a progress bar."""
+"""Progress reporting of an agent's search: TensorBoard curves, messages and a progress bar."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def track(items: Sequence[int], label: str, *, enabled: bool | None) -> Iterable[int]:
-    """Return the items for iteration, with a progress bar on the standard error if enabled.
+    """Return an iterable of the items, which shows a progress bar on standard error if enabled.
 
     Args:
         items: Items.
-        label: Text beside the bar.
-        enabled: Whether to show the bar; ``None``: whether the standard error is a terminal.
+        label: Text before the bar.
+        enabled: Whether to show the bar; ``None`` shows it if standard error is a terminal.
     """
     if not (sys.stderr.isatty() if enabled is None else enabled):
         return items
@@ -29,13 +29,14 @@ def track(items: Sequence[int], label: str, *, enabled: bool | None) -> Iterable
 
 
 class SearchLog:
-    """Logs the incumbents of an agent's trials through stable-baselines3's logger.
+    """Logger of the incumbents of an agent's trials; uses the logger of stable-baselines3.
 
-    The curves are means over the trials, against the number of queries. For curves of each trial,
-    with unique queries and seconds, use :class:`nas_gym.recording.RecordVectorSearch`.
+    The curves are means over the trials, plotted against the number of queries. For curves of
+    single trials, also against unique queries and seconds, use
+    :class:`nas_gym.recording.RecordVectorSearch`.
 
     Args:
-        agent: Agent to log; its ``tensorboard_log`` and ``verbose`` say what is written.
+        agent: Agent to log; its arguments ``tensorboard_log`` and ``verbose`` determine the output.
     """
 
     def __init__(self, agent: Agent) -> None:

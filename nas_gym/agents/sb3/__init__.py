@@ -1,4 +1,4 @@
-"""Algorithms of stable-baselines3 and sb3-contrib, and the adapters that they need."""
+"""Algorithms of stable-baselines3 and sb3-contrib, and adapters for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ALGORITHMS", "SearchVecEnv", "make_model", "recorded_search"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "SearchVecEnv":  # imports stable-baselines3, which takes long
+    if name == "SearchVecEnv":  # importing stable-baselines3 takes seconds
         from nas_gym.agents.sb3.vec_env import SearchVecEnv
 
         return SearchVecEnv

@@ -1,9 +1,9 @@
 """Algorithms of stable-baselines3 and sb3-contrib by name, with tuned hyper-parameters.
 
 The hyper-parameters are in ``hyperparams/<name>.yml``, in the format of RL Baselines3 Zoo:
-``python -m rl_zoo3.train`` reads the same files. The keys are environment IDs, and ``default`` for
-all other environments. The script ``scripts/tune_sb3.py`` found the values, on tasks that are not
-reported.
+``python -m rl_zoo3.train`` reads the same files. The keys are environment IDs; the entry
+``default`` applies to all other environments. The values were found by ``scripts/tune_sb3.py`` on
+tasks for which no results are reported.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from nas_gym.recording.curves import Curves
 from nas_gym.registration import Mode, in_mode
 from nas_gym.spaces import SearchSpace
 
-# The command line imports this module for the names of algorithms: stable-baselines3 and torch are
-# imported where they are used.
+# The command line imports this module for the names of algorithms, so stable-baselines3 and PyTorch
+# are imported only where they are used.
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.noise import ActionNoise
@@ -39,13 +39,13 @@ HYPERPARAMS = Path(__file__).parent / "hyperparams"
 
 @dataclass(frozen=True)
 class Algorithm:
-    """Import path of an algorithm, and what it can search.
+    """Import path of an algorithm, and the environments that it can search.
 
     Attributes:
         module: Module of the class.
         name: Name of the class.
-        mode: Mode that it searches in.
-        masks: Whether it uses action masks.
+        mode: Mode of the environments that the algorithm searches.
+        masks: Whether the algorithm uses action masks.
     """
 
     module: str
@@ -99,21 +99,20 @@ def make_model(
 
     Args:
         name: Name of the algorithm in :data:`ALGORITHMS`.
-        env_id: Environment ID of the task, in any mode; the algorithm uses the mode that it can
-            search in.
+        env_id: Environment ID of the task, in any mode; it is converted to the algorithm's mode.
         seed: Seed of the model and its environments.
         tensorboard_log: Folder for SB3's own TensorBoard curves.
-        verbose: As in SB3.
+        verbose: SB3's ``verbose``: 0 prints nothing, 1 prints progress, 2 prints debug messages.
         env_arguments: Further arguments of ``gym.make_vec``, such as ``report``.
-        tuned: Whether to start from the tuned hyper-parameters, rather than from SB3's defaults.
-        **hyperparams: Values that replace these: arguments of the algorithm, and RL Baselines3
-            Zoo's ``n_envs``, ``noise_type`` (``"normal"``) with ``noise_std``, and
-            ``vec_env_wrapper`` (the name of a class or a list of names).
+        tuned: Whether to start from the tuned hyper-parameters rather than from SB3's defaults.
+        **hyperparams: Hyper-parameters that replace the tuned or default values: arguments of the
+            algorithm, and RL Baselines3 Zoo's ``n_envs``, ``noise_type`` (``"normal"``) with
+            ``noise_std``, and ``vec_env_wrapper`` (the name of a class or a list of names).
 
     Raises:
-        KeyError: If there is no such algorithm.
-        TypeError: If the algorithm has no such hyper-parameter.
-        ValueError: If the algorithm uses no action masks, and the search space needs them; or if
+        KeyError: If there is no algorithm with this name.
+        TypeError: If the algorithm does not have one of the hyper-parameters.
+        ValueError: If the algorithm uses no action masks although the search space needs them, or
             ``noise_type`` is not ``"normal"``.
 
     Example:
@@ -144,11 +143,11 @@ def make_model(
         seed=seed,
         tensorboard_log=None if tensorboard_log is None else str(tensorboard_log),
         verbose=verbose,
-        device="cpu",  # faster for networks this small
+        device="cpu",  # faster than a GPU for networks this small
         **settings,
     )
     if tensorboard_log is None and not verbose:
-        model.set_logger(Logger(None, []))  # SB3's default makes a folder for each model
+        model.set_logger(Logger(None, []))  # SB3's default logger makes a folder per model
     return model
 
 
@@ -207,7 +206,7 @@ def run_sb3_search(
     if find_algorithm(name).mode is Mode.ALPHA:
         arguments["max_episode_steps"] = queries  # one episode is the whole search
     model = make_model(name, env_id, seed=seed, env_arguments=arguments, **hyperparams)
-    # the environments step together: each of them has to finish its last episode
+    # the environments step together, and each one has to finish its last episode
     rounds = -(-queries // model.n_envs)
     model.learn(rounds * model.n_envs * _steps_per_query(model))
     return recorded_search(model).first_queries(queries)
@@ -221,7 +220,7 @@ def _steps_per_query(model: BaseAlgorithm) -> int:
 
 
 def find_algorithm(name: str) -> Algorithm:
-    """Return the algorithm of a name.
+    """Return the algorithm with a given name.
 
     Raises:
         KeyError: If there is no such algorithm.
@@ -232,7 +231,7 @@ def find_algorithm(name: str) -> Algorithm:
 
 
 def check_masks(algorithm: Algorithm, space: SearchSpace, env_id: str) -> None:
-    """Refuse a search space with invalid actions, if an algorithm has no action masks.
+    """Raise an error if a search space has invalid actions and an algorithm uses no action masks.
 
     Args:
         algorithm: Algorithm.
@@ -240,7 +239,7 @@ def check_masks(algorithm: Algorithm, space: SearchSpace, env_id: str) -> None:
         env_id: ID of the environment, for the error message.
 
     Raises:
-        ValueError: If the algorithm would choose invalid actions.
+        ValueError: If the algorithm could choose invalid actions.
     """
     if algorithm.mode is Mode.SEQUENTIAL and space.has_masks and not algorithm.masks:
         raise ValueError(
@@ -255,8 +254,8 @@ def read_hyperparams(name: str, env_id: str = DEFAULT_ENTRY, space: str = "") ->
     Args:
         name: Name of the algorithm.
         env_id: Environment ID in the mode of the algorithm.
-        space: Name of the search space. An ID without an entry uses the entry of another ID over
-            the same search space; if there is none, the default entry.
+        space: Name of the search space. An ID without its own entry uses the entry of another ID
+            over the same search space or, if there is none, the default entry.
 
     Raises:
         KeyError: If there is no such algorithm.
@@ -266,15 +265,15 @@ def read_hyperparams(name: str, env_id: str = DEFAULT_ENTRY, space: str = "") ->
     related = (each for each in entries if space and each.startswith(f"{space}-"))
     key = env_id if env_id in entries else next(related, DEFAULT_ENTRY)
     found = dict(entries[key])
-    del found["n_timesteps"]  # the budget of rl_zoo3.train; callers have their own
+    del found["n_timesteps"]  # budget of rl_zoo3.train; callers set their own budget
     return found
 
 
 def check_hyperparams(name: str, hyperparams: Mapping[str, Any]) -> None:
-    """Raise an error if an algorithm lacks one of the hyper-parameters.
+    """Raise an error if an algorithm does not have one of the given hyper-parameters.
 
     Raises:
-        TypeError: If it has no hyper-parameter of a given name.
+        TypeError: If the algorithm does not have one of the hyper-parameters.
     """
     parameters = inspect.signature(find_algorithm(name).import_class()).parameters
     accepted = [each for each in (*parameters, *_ZOO_SETTINGS) if each not in _RESERVED]

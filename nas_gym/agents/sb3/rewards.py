@@ -1,4 +1,4 @@
-"""Rewards by rank, for stable-baselines3's algorithms."""
+"""Rank-based rewards for stable-baselines3's algorithms."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 class RankRewards(VecEnvWrapper):
     """Replaces the reward of a query by a score of its rank among all earlier queries.
 
-    Accuracies of good architectures differ by a tenth of a percent and are far above zero. Neither
-    a fresh value function nor a running standard deviation resolves such differences. An
-    architecture that beats ``m`` of the ``n`` earlier ones (ties count half) has the quantile
-    ``q = (m + 0.5) / (n + 1)``. Its reward is ``-log(1 - q) - 1``, the score of its rank under an
-    exponential distribution, which has mean 0 and grows towards the best. Steps that complete no
-    query have reward 0.
+    Accuracies of good architectures differ by about 0.1 % and are far above zero. Such differences
+    are too small for a newly initialized value function, and for rewards scaled by a running
+    standard deviation. An architecture that beats ``m`` of the ``n`` earlier ones (ties count half)
+    has the relative rank ``q = (m + 0.5) / (n + 1)``. Its reward is ``-log(1 - q) - 1``: the
+    q-quantile of an exponential distribution shifted to mean 0. Differences between rewards grow
+    towards the best architectures. Steps that complete no query have reward 0.
 
     Args:
-        venv: Environments of this package that serve one search together.
+        venv: Environments of this package that together serve one search.
     """
 
     def __init__(self, venv: VecEnv) -> None:
@@ -29,7 +29,7 @@ class RankRewards(VecEnvWrapper):
         self._earlier: list[float] = []  # rewards in ascending order
 
     def reset(self) -> Any:
-        """Reset the environments; earlier rewards are still remembered."""
+        """Reset the environments; earlier rewards are kept."""
         return self.venv.reset()
 
     def step_wait(
@@ -45,7 +45,7 @@ class RankRewards(VecEnvWrapper):
         return observations, scores, dones, infos
 
     def _completes_query(self, dones: NDArray[np.bool_]) -> bool:
-        # in sequential mode an episode is one query, in alpha mode every step is
+        # one query is an episode in sequential mode, and a step in alpha mode
         discrete = hasattr(self.action_space, "n")
         return bool(dones[0]) or not discrete
 

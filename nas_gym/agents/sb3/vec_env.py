@@ -1,6 +1,6 @@
 """Adapter of this package's vector environments for stable-baselines3.
 
-It needs no subprocesses: a step of all environments is one NumPy call.
+No subprocesses are needed, because one NumPy call steps all environments.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Indices = int | Iterable[int] | None
 
 
 class SearchVecEnv(VecEnv):
-    """A vector environment of this package as a ``VecEnv`` of stable-baselines3.
+    """Adapter from a vector environment of this package to a ``VecEnv`` of stable-baselines3.
 
-    The environments serve one model, and therefore one search: noise on the signal is the same in
-    all of them.
+    The environments serve one model, and therefore one search: all environments have the same noise
+    on the signal.
 
     Args:
         envs: Result of ``gym.make_vec(id, num_envs=n, autoreset_mode="SameStep")``; wrappers are
             allowed.
 
     Raises:
-        TypeError: If it is not a vector environment of this package.
-        ValueError: If it does not reset in the step that ends an episode, as SB3 expects.
-        RuntimeError: If it has noise on the signal, and was reset before.
+        TypeError: If ``envs`` is not a vector environment of this package.
+        ValueError: If ``envs`` does not reset in the step that ends an episode, as SB3 expects.
+        RuntimeError: If ``envs`` has noise on the signal and was reset before.
 
     Example:
         >>> import gymnasium as gym
@@ -49,7 +49,7 @@ class SearchVecEnv(VecEnv):
         inner = envs.unwrapped
         if not isinstance(inner, SearchVectorEnv):
             raise TypeError(
-                f"{envs} is not a vector environment of nas_gym as gym.make_vec makes it."
+                f"{envs} is not a vector environment of nas_gym; make one with gym.make_vec."
             )
         if inner.metadata["autoreset_mode"] is not AutoresetMode.SAME_STEP:
             raise ValueError(
@@ -64,7 +64,7 @@ class SearchVecEnv(VecEnv):
         super().__init__(envs.num_envs, inner.single_observation_space, inner.single_action_space)
 
     def reset(self) -> Any:
-        """Begin an episode of every environment, with the seeds that were set before."""
+        """Begin an episode in every environment, with the seeds from :meth:`seed`."""
         seeds: Any = None if all(seed is None for seed in self._seeds) else self._seeds
         options = next((options for options in self._options if options), None)
         observations, infos = self.envs.reset(seed=seeds, options=options)
@@ -74,13 +74,16 @@ class SearchVecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Store the actions that :meth:`step_wait` takes."""
+        """Store the actions for the next call of :meth:`step_wait`."""
         self._actions = actions
 
     def step_wait(
         self,
     ) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Step; infos at the end of an episode hold ``terminal_observation`` and the query."""
+        """Take the stored actions.
+
+        At the end of an episode, infos hold ``terminal_observation`` and the entries of the query.
+        """
         observations, rewards, terminated, truncated, infos = self.envs.step(self._actions)
         dones = terminated | truncated
         if dones[0]:  # episodes in lockstep end together
@@ -95,7 +98,7 @@ class SearchVecEnv(VecEnv):
     def _split(
         self, infos: dict[str, Any], truncated: NDArray[np.bool_] | None = None
     ) -> list[dict[str, Any]]:
-        """Return the info of each environment, which is computed when it is read."""
+        """Return the info of each environment; an info is computed when it is first read."""
         return [
             LazyInfo(
                 {} if truncated is None else {"TimeLimit.truncated": bool(truncated[i])},
@@ -109,7 +112,7 @@ class SearchVecEnv(VecEnv):
         self.envs.close()
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        """Return an attribute of each environment; they share their attributes."""
+        """Return an attribute of each environment; all environments share their attributes."""
         if attr_name == "action_masks":
             self._require(attr_name)
             return [partial(self._masks_of, i) for i in self._get_indices(indices)]
@@ -133,7 +136,7 @@ class SearchVecEnv(VecEnv):
         """Call ``action_masks`` or ``render`` and return the result of each environment.
 
         Raises:
-            AttributeError: If it is another method.
+            AttributeError: If another method is requested.
         """
         if method_name not in ("action_masks", "render"):
             raise AttributeError(
@@ -155,16 +158,16 @@ class SearchVecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Indices = None
     ) -> list[bool]:
-        """Return ``False`` for each environment: there are no single environments to wrap."""
+        """Return ``False`` for each environment, because single environments cannot be wrapped."""
         return [False for _ in self._get_indices(indices)]
 
     def get_images(self) -> list[NDArray[np.uint8]]:
-        """Return an image of each environment, for ``render_mode="rgb_array"``."""
+        """Return an image of each environment; requires ``render_mode="rgb_array"``."""
         return list(self._inner.render())
 
 
 def _info_row(infos: dict[str, Any], i: int) -> dict[str, Any]:
-    """Return one environment's entries of infos in Gymnasium's vector format."""
+    """Return the info of one environment from infos in Gymnasium's vector format."""
     row: dict[str, Any] = {}
     for key, value in infos.items():
         if key.startswith("_") or key in ("final_obs", "final_info"):
