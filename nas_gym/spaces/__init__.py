@@ -1,4 +1,4 @@
-"""Search spaces: genotypes, and their indices, texts, graphs and relaxations."""
+"""Search spaces: genotypes, and conversions to indices, strings, graphs and relaxations."""
 
 from nas_gym.spaces.base import RandomSource, SearchSpace
 from nas_gym.spaces.categorical import CategoricalSpace

@@ -1,4 +1,4 @@
-"""The base class of all search spaces."""
+"""Base class of all search spaces."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nas_gym.spaces.prefix_tree import PrefixTree
 Genotypes = NDArray[np.int64]
 Indices = NDArray[np.int64]
 
-# below every alpha and above the -inf of an invalid choice
+# smaller than every alpha, and greater than the -inf of an invalid choice
 _LOWEST = np.finfo(np.float32).min
 
 
 class RandomSource(Protocol):
-    """A source of uniform random numbers: a NumPy ``Generator``, or one stream for each trial."""
+    """A source of uniform random numbers: a NumPy ``Generator``, or one stream per trial."""
 
     def random(self, size: tuple[int, int], /) -> NDArray[np.float64]:
         """Return uniform numbers in ``[0, 1)`` of the given shape."""
@@ -30,34 +30,34 @@ class RandomSource(Protocol):
 class SearchSpace:
     """An ordered list of categorical decisions.
 
-    A **genotype** has one choice (an int) for each decision. Every method works on a batch:
-    genotypes have shape ``(n, num_decisions)``, indices have shape ``(n,)``. An **index** is the
-    row of an architecture in a table. Several genotypes may share an index if the benchmark counts
-    them as one architecture.
+    A **genotype** has one choice (an int) per decision. Every method works on a batch: genotypes
+    have shape ``(n, L)`` with ``L = num_decisions``, indices have shape ``(n,)``. An **index** is
+    the row of an architecture in a table. Several genotypes may share an index if the benchmark
+    treats these genotypes as one architecture.
 
-    To write a search space of your own, subclass this class. The simplest subclass passes its
-    choices to ``super().__init__`` and takes ``genotypes`` and ``name``::
+    To write your own search space, subclass this class. The simplest subclass takes ``genotypes``
+    and ``name`` and passes its choices to ``super().__init__``::
 
         class HexSpace(SearchSpace):
             def __init__(self, genotypes=None, name="Hex"):
                 super().__init__([("relu", "gelu"), ("3x3", "5x5")], None, genotypes, name)
 
-    Everything else follows from the choices. A subclass may override:
+    Everything else is derived from the choices. A subclass may override the following methods:
 
-    - :meth:`to_text` and :meth:`from_text`, for the notation of a benchmark;
-    - :meth:`to_graph` and :attr:`node_labels`, for graph predictors and drawings;
-    - :meth:`leaf_to_index` and :meth:`index_to_leaf`, for another order of the indices;
-    - :meth:`genotype_to_alpha` and :meth:`alpha_to_genotype`, for another discretization;
-    - :meth:`describe` and :meth:`from_description`, if the constructor has more parameters than
-      ``genotypes`` and ``name``.
+    - :meth:`to_text` and :meth:`from_text` define a benchmark's notation;
+    - :meth:`to_graph` and :attr:`node_labels` define graphs for predictors and drawings;
+    - :meth:`leaf_to_index` and :meth:`index_to_leaf` define another order of the indices;
+    - :meth:`genotype_to_alpha` and :meth:`alpha_to_genotype` define another discretization;
+    - :meth:`describe` and :meth:`from_description` are needed if the constructor has parameters
+      other than ``genotypes`` and ``name``.
 
-    If several genotypes share an index, the constructor calls :meth:`share_indices`.
-    :func:`nas_gym.spaces.check_consistency` checks that these methods fit together. Register the
-    class (:func:`nas_gym.spaces.register_space`) so that its tables can be stored.
+    If several genotypes share an index, the constructor has to call :meth:`share_indices`.
+    :func:`nas_gym.spaces.check_consistency` checks that the methods are consistent with each other.
+    Register the class with :func:`nas_gym.spaces.register_space` so that its tables can be stored.
 
     Args:
-        choices: Labels of the choices, one sequence for each decision. The labels of a decision
-            are distinct, without commas and without spaces at their ends.
+        choices: Labels of the choices, one sequence per decision. The labels of a decision must
+            be distinct, without commas and without spaces at either end.
         names: Names of the decisions; ``decision0``, ``decision1``, … by default.
         genotypes: Architectures of the space, shape ``(n, num_decisions)``; duplicates are merged.
             All combinations of choices by default.
@@ -69,14 +69,14 @@ class SearchSpace:
         choices: Labels of the choices of each decision.
         decision_names: Names of the decisions.
         num_decisions: Number of decisions.
-        num_choices: Numbers of choices, shape ``(num_decisions,)`` int64.
+        num_choices: Number of choices of each decision, shape ``(num_decisions,)`` int64.
         max_choices: Largest number of choices of a decision.
         one_hot_size: Sum of the numbers of choices.
         one_hot_offsets: Position of each decision's first choice in a one-hot row, shape
             ``(num_decisions,)`` int64.
-        alpha_size: Length of a relaxed architecture.
+        alpha_size: Length of a relaxed architecture (alpha).
         size: Number of architectures.
-        is_partial: Whether the space covers only some of the architectures of its kind.
+        is_partial: Whether the space has only some of the architectures of its kind.
         tree: Prefix tree of the valid genotypes; ``None`` if every combination is valid.
 
     Raises:
@@ -113,7 +113,8 @@ class SearchSpace:
         self.decision_names = tuple(names or (f"decision{i}" for i in range(len(self.choices))))
         if len(self.decision_names) != len(self.choices):
             raise ValueError(
-                f"{len(self.choices)} decisions need as many names, got {self.decision_names}."
+                f"{len(self.choices)} decisions need {len(self.choices)} names, got "
+                f"{self.decision_names}."
             )
         for decision, labels in zip(self.decision_names, self.choices, strict=True):
             _check_labels(decision, labels)
@@ -130,14 +131,14 @@ class SearchSpace:
             self.restrict(genotypes)
 
     def restrict(self, genotypes: ArrayLike) -> None:
-        """Keep only the given architectures. Call it in a constructor only.
+        """Keep only the given architectures. Call this method only in a constructor.
 
         Args:
-            genotypes: Shape ``(n, num_decisions)``. If genotypes share an index, one of them is
-                enough to keep them all.
+            genotypes: Genotypes to keep, shape ``(n, num_decisions)``. All genotypes that share an
+                index with a given genotype are kept.
 
         Raises:
-            ValueError: If there is no genotype, or one is not in the space.
+            ValueError: If no genotype is given, or a genotype is not in the space.
         """
         array = np.asarray(genotypes)
         if len(array) == 0:
@@ -161,9 +162,9 @@ class SearchSpace:
         self.is_partial = True
 
     def share_indices(self, index_of_leaf: Indices, leaf_of_index: Indices) -> None:
-        """Give several genotypes the same index. Call it in a constructor only.
+        """Let several genotypes share an index. Call this method only in a constructor.
 
-        Leaves are the valid genotypes in lexicographic order.
+        A leaf is the rank of a valid genotype in lexicographic order.
 
         Args:
             index_of_leaf: Index of each leaf, shape ``(number of leaves,)``.
@@ -179,9 +180,10 @@ class SearchSpace:
     # -- storage -----------------------------------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
-        """Return the space without its genotypes, as JSON values; a table is stored with them.
+        """Return a description of the space, without its genotypes, as JSON values.
 
-        The keys ``kind`` and ``name`` are required.
+        The description is stored with the tables of the space. It must have the keys ``kind`` and
+        ``name``.
         """
         return {"kind": self.kind, "name": self.name}
 
@@ -195,7 +197,7 @@ class SearchSpace:
             description: Return value of :meth:`describe`.
             genotypes: Architectures of a partial space; ``None`` for the whole space.
         """
-        # by keyword: a subclass may have these two parameters at any position
+        # keywords, because a subclass may have these two parameters at any position
         arguments: dict[str, Any] = {"genotypes": genotypes, "name": description["name"]}
         return cls(**arguments)
 
@@ -203,12 +205,12 @@ class SearchSpace:
         """Return a space of the given architectures only.
 
         Args:
-            genotypes: Shape ``(n, num_decisions)``.
+            genotypes: Genotypes of the architectures, shape ``(n, num_decisions)``.
             name: Name of the new space.
         """
         return self.from_description({**self.describe(), "name": name}, genotypes)
 
-    # -- genotypes, indices, text ------------------------------------------------------------
+    # -- genotypes, indices, strings ---------------------------------------------------------
 
     def check(self, genotypes: ArrayLike) -> Genotypes:
         """Return genotypes as an int64 array of shape ``(n, num_decisions)``.
@@ -222,10 +224,11 @@ class SearchSpace:
         """
         array = np.atleast_2d(np.asarray(genotypes))
         if array.dtype.kind not in "iu":
-            raise TypeError(f"Genotypes are integers, got an array of {array.dtype}.")
+            raise TypeError(f"Genotypes must be integers, got an array of {array.dtype}.")
         if array.ndim != 2 or array.shape[1] != self.num_decisions:
             raise ValueError(
-                f"Genotypes of {self.name} have shape (n, {self.num_decisions}), got {array.shape}."
+                f"Genotypes of {self.name} must have shape (n, {self.num_decisions}), got "
+                f"{array.shape}."
             )
         array = array.astype(np.int64)
         wrong = (array < 0) | (array >= self.num_choices)
@@ -233,7 +236,7 @@ class SearchSpace:
             row, decision = np.argwhere(wrong)[0]
             raise ValueError(
                 f"Genotype {array[row].tolist()} of {self.name}: decision {decision} "
-                f"({self.decision_names[decision]}) takes 0 to {self.num_choices[decision] - 1}, "
+                f"({self.decision_names[decision]}) must be 0 to {self.num_choices[decision] - 1}, "
                 f"got {array[row, decision]}."
             )
         return array
@@ -262,7 +265,7 @@ class SearchSpace:
         return self.leaf_to_index(leaves)
 
     def decode(self, indices: ArrayLike) -> Genotypes:
-        """Return one genotype for each index, ``(n,)`` -> ``(n, L)`` int64.
+        """Return one genotype per index, ``(n,)`` -> ``(n, L)`` int64.
 
         This is the inverse of :meth:`encode`.
 
@@ -272,23 +275,23 @@ class SearchSpace:
         array = np.atleast_1d(np.asarray(indices, np.int64))
         if len(array) and (array.min() < 0 or array.max() >= self.size):
             raise IndexError(
-                f"Indices of {self.name} are 0 to {self.size - 1}, "
+                f"Indices of {self.name} must be 0 to {self.size - 1}, "
                 f"got {array.min()} to {array.max()}."
             )
         return self._decode_leaves(self.index_to_leaf(array))
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Return each genotype as text: the labels of its choices, separated by commas."""
+        """Return each genotype as a string: the labels of its choices, separated by commas."""
         return [
             ",".join(labels[choice] for labels, choice in zip(self.choices, row, strict=True))
             for row in self.check(genotypes).tolist()
         ]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Return the genotypes of texts in the notation of :meth:`to_text`.
+        """Parse strings in the notation of :meth:`to_text` and return their genotypes.
 
         Raises:
-            ValueError: If a text has another number of labels, or an unknown label.
+            ValueError: If a string has a wrong number of labels, or an unknown label.
         """
         lookup = [{label: i for i, label in enumerate(labels)} for labels in self.choices]
         rows = []
@@ -310,9 +313,9 @@ class SearchSpace:
 
     # -- prefixes ----------------------------------------------------------------------------
     #
-    # A sequential environment makes one decision a step. It keeps the decisions so far as one
-    # integer, a node. If every combination is valid, a node is the prefix in mixed radix;
-    # otherwise it is a node of the prefix tree. A node of the last depth is a leaf.
+    # A sequential environment makes one decision per step. It stores the decisions so far as one
+    # integer, a node. If every combination is valid, a node is the prefix as a number in mixed
+    # radix; otherwise it is a node of the prefix tree. A node of the last depth is a leaf.
 
     def extend(self, depth: int, nodes: Indices, choices: Indices) -> Indices:
         """Make one more decision.
@@ -320,7 +323,7 @@ class SearchSpace:
         Args:
             depth: Number of decisions made so far.
             nodes: Nodes of that depth; an integer or an array of shape ``(n,)``.
-            choices: Choices in ``[0, num_choices[depth])``, of the same shape.
+            choices: Choices in ``[0, num_choices[depth])``, in the same shape as ``nodes``.
 
         Returns:
             Nodes of depth ``depth + 1``; -1 for an invalid choice.
@@ -332,7 +335,7 @@ class SearchSpace:
         return self.tree.children[depth][nodes, choices].astype(np.int64)
 
     def prefix_masks(self, depth: int, nodes: Indices) -> NDArray[np.bool_]:
-        """Return which choices are valid at nodes; ``(n,)`` -> ``(n, max_choices)`` bool."""
+        """Return a mask of the valid choices at nodes, ``(n,)`` -> ``(n, max_choices)`` bool."""
         masks = np.zeros((*np.shape(nodes), self.max_choices), bool)
         width = int(self.num_choices[depth])
         masks[..., :width] = True if self.tree is None else self.tree.children[depth][nodes] >= 0
@@ -352,7 +355,7 @@ class SearchSpace:
         )
 
     def decode_prefixes(self, depth: int, nodes: ArrayLike) -> Genotypes:
-        """Return the decisions of nodes, ``(n,)`` -> ``(n, depth)`` int64."""
+        """Return the decisions that lead to nodes, ``(n,)`` -> ``(n, depth)`` int64."""
         nodes = np.asarray(nodes, np.int64)
         if self.tree is None:
             strides = np.concatenate([np.cumprod(self.num_choices[1:depth][::-1])[::-1], [1]])[
@@ -363,7 +366,7 @@ class SearchSpace:
         return self.tree.genotypes[self.tree.first_leaves[depth][nodes], :depth]
 
     def leaf_to_index(self, leaves: Indices) -> Indices:
-        """Return the indices of leaves, ``(n,)`` -> ``(n,)``; by default they are the same.
+        """Return the indices of leaves, ``(n,)`` -> ``(n,)``; by default, the leaves themselves.
 
         A leaf is the rank of a valid genotype in lexicographic order. Override this method
         together with :meth:`index_to_leaf` to number architectures in another order.
@@ -371,12 +374,12 @@ class SearchSpace:
         return leaves if self._index_of_leaf is None else self._index_of_leaf.take(leaves)
 
     def index_to_leaf(self, indices: Indices) -> Indices:
-        """Return one leaf for each index, the inverse of :meth:`leaf_to_index`; ``(n,)``."""
+        """Return one leaf per index, the inverse of :meth:`leaf_to_index`; ``(n,)`` -> ``(n,)``."""
         return indices if self._leaf_of_index is None else self._leaf_of_index.take(indices)
 
     @cached_property
     def _radix(self) -> list[NDArray[np.int64]]:
-        # NumPy multiplies faster with arrays of no dimension than with Python's numbers
+        # NumPy multiplies faster with zero-dimensional arrays than with Python numbers
         return [np.array(choices) for choices in self.num_choices]
 
     @cached_property
@@ -406,11 +409,11 @@ class SearchSpace:
         return self._decode_leaves(leaves)
 
     def neighbors(self, genotypes: ArrayLike) -> tuple[Genotypes, NDArray[np.bool_]]:
-        """Return all genotypes that differ in exactly one decision.
+        """Return all genotypes that differ from the given ones in exactly one decision.
 
         Returns:
             Neighbours, shape ``(n, num_neighbors, L)`` with ``num_neighbors = sum(num_choices -
-            1)``, and whether each of them is in the space, shape ``(n, num_neighbors)``.
+            1)``, and whether each neighbour is in the space, shape ``(n, num_neighbors)``.
         """
         array = self.check(genotypes)
         decision = np.repeat(np.arange(self.num_decisions), self.num_choices - 1)
@@ -424,9 +427,9 @@ class SearchSpace:
     def mutate(self, genotypes: ArrayLike, rng: RandomSource) -> Genotypes:
         """Change exactly one decision of each genotype, ``(n, L)`` -> ``(n, L)``.
 
-        The decision is drawn uniformly, then another choice of it. In a restricted space, the draw
-        is uniform over the valid neighbours. A genotype without valid neighbours (possible in a
-        partial table) is replaced by a sample of the space.
+        The decision is drawn uniformly, and then another choice for this decision. In a restricted
+        space, the mutation is drawn uniformly from the valid neighbours. A genotype without valid
+        neighbours (possible with a partial table) is replaced by a random genotype of the space.
         """
         array = self.check(genotypes)
         if self.tree is None:
@@ -452,8 +455,8 @@ class SearchSpace:
     def crossover(self, first: ArrayLike, second: ArrayLike, rng: RandomSource) -> Genotypes:
         """Return children of pairs of parents, ``(n, L)`` and ``(n, L)`` -> ``(n, L)``.
 
-        Each decision comes from either parent with equal probability. If the child is not in a
-        restricted space, the first parent is returned instead.
+        Each decision comes from either parent with equal probability. In a restricted space, the
+        first parent replaces a child that is not in the space.
         """
         a, b = self.check(first), self.check(second)
         child = np.where(rng.random(a.shape) < 0.5, a, b)
@@ -462,7 +465,8 @@ class SearchSpace:
     # -- continuous relaxation ---------------------------------------------------------------
 
     def one_hot(self, genotypes: ArrayLike) -> NDArray[np.float32]:
-        """Return concatenated one-hot rows of decisions, ``(n, L)`` -> ``(n, one_hot_size)``."""
+        """Return the concatenated one-hot vectors of the decisions, ``(n, L)`` -> ``(n,
+        one_hot_size)``."""
         array = self.check(genotypes)
         rows = np.zeros((len(array), self.one_hot_size), np.float32)
         np.put_along_axis(rows, array + self.one_hot_offsets, 1.0, axis=1)
@@ -471,16 +475,17 @@ class SearchSpace:
     def genotype_to_alpha(self, genotypes: ArrayLike) -> NDArray[np.float32]:
         """Return the relaxation of genotypes, ``(n, L)`` -> ``(n, alpha_size)``.
 
-        By default it is :meth:`one_hot`: the rows of the alpha matrix, concatenated.
+        By default, this is :meth:`one_hot`: the concatenated rows of the alpha matrix.
         """
         return self.one_hot(genotypes)
 
     def alpha_to_genotype(self, alpha: ArrayLike) -> Genotypes:
         """Discretize relaxed architectures, ``(n, alpha_size)`` -> ``(n, L)``.
 
-        By default the genotype has the argmax of each row of the alpha matrix (L2NAS, Algorithm
-        1). The first of equal values wins. In a restricted space, the decisions are made in order,
-        and the argmax is among the choices that are valid after the earlier decisions.
+        By default, each decision is the argmax of the corresponding row of the alpha matrix
+        (Algorithm 1 of the L2NAS paper). Of equal values, the first is chosen. In a restricted
+        space, the decisions are made in order, and the argmax is taken over the choices that are
+        valid after the earlier decisions.
 
         Raises:
             ValueError: If the shape is wrong, or a value is NaN.
@@ -506,10 +511,10 @@ class SearchSpace:
         array = np.atleast_2d(np.asarray(alpha))
         if array.ndim != 2 or array.shape[1] != self.alpha_size:
             raise ValueError(
-                f"Alpha of {self.name} has shape (n, {self.alpha_size}), got {array.shape}."
+                f"Alpha of {self.name} must have shape (n, {self.alpha_size}), got {array.shape}."
             )
         if np.isnan(array).any():
-            raise ValueError(f"Alpha of {self.name} has a value that is NaN.")
+            raise ValueError(f"Alpha of {self.name} must not contain NaN.")
         return array
 
     # -- graphs ------------------------------------------------------------------------------
@@ -527,12 +532,12 @@ class SearchSpace:
     def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """Return genotypes as graphs with operations on the nodes.
 
-        By default the graph is a chain: input, one node for each decision, output.
+        By default, the graph is a chain: input, one node per decision, output.
 
         Returns:
             Adjacency matrices, shape ``(n, V, V)`` int8, with 1 at ``[i, u, v]`` for an edge u ->
-            v; nodes are in topological order. Operations of the nodes, shape ``(n, V)`` int64,
-            indices of :attr:`node_labels`.
+            v, and the operations of the nodes, shape ``(n, V)`` int64, as indices into
+            :attr:`node_labels`. Nodes are in topological order.
         """
         array = self.check(genotypes)
         nodes = self.num_decisions + 2
@@ -545,13 +550,13 @@ class SearchSpace:
 
 
 def _check_labels(decision: str, labels: Sequence[str]) -> None:
-    """Raise an error if texts of genotypes could not be parsed with these labels."""
+    """Raise an error if strings made of these labels could not be parsed unambiguously."""
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise ValueError(f"Two choices of {decision} are labelled {twice!r}. Rename one.")
     for label in labels:
         if "," in label or label != label.strip():
             raise ValueError(
-                f"{label!r}, a choice of {decision}: a label has no comma, and no space at its "
-                "ends. Rename it."
+                f"{label!r}, a choice of {decision}: a label must not contain a comma or begin or "
+                "end with a space. Rename it."
             )

@@ -1,4 +1,4 @@
-"""The search space of a table whose choices are described by the table itself."""
+"""Search space of a user's table, with choices that are read from the table."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from nas_gym.spaces.base import SearchSpace
 
 
 class CategoricalSpace(SearchSpace):
-    """A search space that is described completely by its decisions and their choices.
+    """A search space that is completely described by its decisions and choices.
 
-    The tables of a user's own files have this space if their architectures are not written in the
-    notation of a known benchmark.
+    A table from a user's file has this space if the architectures in the file are not written in
+    the notation of a known benchmark.
 
     Args:
         choices: Labels of the choices; see :class:`SearchSpace`.
         names: Names of the decisions; see :class:`SearchSpace`.
         genotypes: Architectures of the space; see :class:`SearchSpace`.
         name: Name of the space.
-        separator: Text between the labels of an architecture's text: a comma, or nothing if each
-            label is one character, such as in the digit string ``00213``.
+        separator: Separator of the labels in an architecture's string: ``","``, or ``""`` if each
+            label is one character, as in the digit string ``00213``.
 
     Attributes:
-        separator: Text between the labels of an architecture's text.
+        separator: Separator of the labels in an architecture's string.
 
     Raises:
-        ValueError: If the separator is neither, or labels are longer than one character although
-            there is none.
+        ValueError: If the separator is neither ``","`` nor ``""``, or if it is ``""`` and a label
+            has more than one character.
 
     Example:
         >>> space = CategoricalSpace([("conv", "pool"), ("relu", "gelu", "tanh")])
@@ -51,28 +51,28 @@ class CategoricalSpace(SearchSpace):
     ) -> None:
         super().__init__(choices, names, genotypes, name)
         if separator not in (",", ""):
-            raise ValueError(f"The separator is ',' or '', got {separator!r}.")
+            raise ValueError(f"The separator must be ',' or '', got {separator!r}.")
         if not separator and any(len(label) != 1 for labels in self.choices for label in labels):
-            raise ValueError("Without a separator, each label of a choice has one character.")
+            raise ValueError("With separator='', each label of a choice must have one character.")
         self.separator = separator
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Return each genotype as text: the labels of its choices, with the separator between."""
+        """Return each genotype as a string: the labels of its choices, joined by the separator."""
         texts = super().to_text(genotypes)
         return texts if self.separator else [text.replace(",", "") for text in texts]
 
     def from_text(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Return the genotypes of texts in the notation of :meth:`to_text`, or with commas.
+        """Parse strings in the notation of :meth:`to_text`, or with commas.
 
         Raises:
-            ValueError: If a text has another number of labels, or an unknown label.
+            ValueError: If a string has a wrong number of labels, or an unknown label.
         """
         if not self.separator:
             texts = [text if "," in text else ",".join(text.strip()) for text in texts]
         return super().from_text(texts)
 
     def describe(self) -> dict[str, Any]:
-        """Return the decisions and their choices as JSON values."""
+        """Return the decisions and choices as JSON values."""
         return {
             **super().describe(),
             "names": list(self.decision_names),

@@ -1,4 +1,4 @@
-"""Checks that the methods of a search space fit together."""
+"""Check that the methods of a search space are consistent with each other."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 from nas_gym.spaces.base import Indices, SearchSpace
 
-_MAX_CHECKED = 10_000  # number of architectures that are drawn from a larger space
+_MAX_CHECKED = 10_000  # number of architectures that are checked in a larger space
 
 
 def check_consistency(space: SearchSpace) -> None:
     """Check that a search space is a bijection between indices and architectures.
 
-    For all indices (10,000 of them in a larger space): ``decode`` returns a genotype of the space,
-    ``encode`` maps it back to its index, and so do text, alpha, and the decisions of a sequential
-    environment. Graphs have the documented shapes.
+    The check covers all indices, or 10,000 of them in a larger space. ``decode`` has to return a
+    genotype of the space. The genotype, its string, its alpha and its decisions in a sequential
+    environment all have to lead back to the index. Graphs must have the documented shapes.
 
     Raises:
         TypeError: If ``space`` is not a :class:`SearchSpace`.
-        ValueError: If the methods do not fit together. The message names the space, the method,
-            the index and the value that came back.
+        ValueError: If the methods are inconsistent. The message names the space, the method, the
+            index and the returned value.
     """
     if not isinstance(space, SearchSpace):
         raise TypeError(
-            f"A search space is an instance of a subclass of SearchSpace, got {space!r}."
+            f"A search space must be an instance of a subclass of SearchSpace, got {space!r}."
         )
     try:
         _check(space)

@@ -1,4 +1,4 @@
-"""The search space of DARTS (Liu, Simonyan and Yang, ICLR 2019), as in L2NAS."""
+"""Search space of DARTS (Liu, Simonyan and Yang, ICLR 2019), as used in L2NAS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ OPERATIONS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
-"""Operations of DARTS except ``none``, which no discrete architecture has (L2NAS, section 3.2)."""
+"""Operations of DARTS except ``none``, which no discrete architecture has (L2NAS paper, section
+3.2)."""
 
 CELLS = ("normal", "reduce")
 INPUTS = 2  # a cell reads the outputs of the two previous cells
@@ -34,15 +35,15 @@ PAIRS = tuple(tuple(combinations(range(INPUTS + step), 2)) for step in range(STE
 EDGES = tuple((source, INPUTS + step) for step in range(STEPS) for source in range(INPUTS + step))
 """Edges of a cell of the supernet, in the order of the rows of alpha."""
 
-_FIRST_EDGE = np.array([0, 2, 5, 9])  # row in EDGES of each node's first edge
-_DECISIONS = 3 * STEPS - 1  # of a cell; the inputs of the first node are fixed
+_FIRST_EDGE = np.array([0, 2, 5, 9])  # index in EDGES of each node's first edge
+_DECISIONS = 3 * STEPS - 1  # decisions per cell; the inputs of the first node are fixed
 _NOTATION = re.compile(
     r"Genotype\(normal=(\[.*?\]), normal_concat=.*?, reduce=(\[.*?\]), reduce_concat=.*?\)"
 )
 
 
 class Genotype(NamedTuple):
-    """An architecture in DARTS' notation: two ``(operation, input)`` for each intermediate node."""
+    """An architecture in DARTS' notation: two ``(operation, input)`` per intermediate node."""
 
     normal: list[tuple[str, int]]
     normal_concat: list[int]
@@ -51,15 +52,16 @@ class Genotype(NamedTuple):
 
 
 class DARTSSpace(SearchSpace):
-    """A normal and a reduction cell of four nodes; each node has two inputs with an operation.
+    """The cells of DARTS: a normal and a reduction cell, each with four intermediate nodes.
 
-    A genotype has 22 decisions, 11 for each cell. The first two are the operations on the inputs
-    of the first node, which are the outputs of the two previous cells. Each other node has three
-    decisions: the pair of earlier nodes that it reads, an index of :data:`PAIRS`, and the operation
-    on each of them. There are 1.08 * 10^18 genotypes.
+    Every node reads two earlier nodes and applies an operation to each. A genotype has 22
+    decisions, 11 per cell. The first two are the operations on the inputs of the first node, which
+    are the outputs of the two previous cells. Every other node has three decisions: the pair of
+    earlier nodes that it reads (an index into :data:`PAIRS`), and the operations on the two nodes
+    of the pair. There are 1.08 * 10^18 genotypes.
 
-    Alpha has shape ``(2, 14, 7)``: the normal and the reduction cell, their edges (:data:`EDGES`)
-    and :data:`OPERATIONS`.
+    Alpha has shape ``(2, 14, 7)``: two cells (normal, reduction), 14 edges per cell (:data:`EDGES`)
+    and 7 operations (:data:`OPERATIONS`).
 
     Args:
         name: Name of the space in histories and messages.
@@ -85,7 +87,8 @@ class DARTSSpace(SearchSpace):
     def subset(self, genotypes: ArrayLike, name: str) -> SearchSpace:
         """Return a :class:`CategoricalSpace` of the given architectures.
 
-        Algorithm 2 of L2NAS chooses among all architectures, so that it is not defined on a part.
+        Algorithm 2 of the L2NAS paper chooses among all architectures, so it is not defined for a
+        part of the space.
         """
         return CategoricalSpace(self.choices, self.decision_names, genotypes, name)
 
@@ -95,9 +98,9 @@ class DARTSSpace(SearchSpace):
         """Return the edges of cells, and the operations on them.
 
         Returns:
-            Edges as ascending indices of :data:`EDGES`, shape ``(n, 2, 8)``: normal and reduction
-            cell, two edges for each node. Operations as indices of :data:`OPERATIONS`, of the same
-            shape.
+            Edges as ascending indices into :data:`EDGES`, shape ``(n, 2, 8)``, for the normal and
+            the reduction cell, with two edges per node; and operations as indices into
+            :data:`OPERATIONS`, in the same shape.
         """
         array = self.check(genotypes).reshape(-1, len(CELLS), _DECISIONS)
         pairs = np.insert(array[..., 2::3], 0, 0, axis=-1)  # the first node has only one pair
@@ -108,7 +111,7 @@ class DARTSSpace(SearchSpace):
         return (sources + _FIRST_EDGE[:, None]).reshape(operations.shape), operations
 
     def _from_edges(self, rows: NDArray[np.int64], operations: NDArray[np.int64]) -> Genotypes:
-        """Return genotypes: the inverse of :meth:`edges`."""
+        """Return the genotypes with these edges and operations, the inverse of :meth:`edges`."""
         cells = np.empty((len(rows), len(CELLS), _DECISIONS), np.int64)
         cells[..., np.setdiff1d(np.arange(_DECISIONS), np.arange(2, _DECISIONS, 3))] = operations
         sources = rows.reshape(len(rows), len(CELLS), STEPS, 2) - _FIRST_EDGE[:, None]
@@ -122,17 +125,19 @@ class DARTSSpace(SearchSpace):
     # -- continuous relaxation --------------------------------------------------------------------
 
     def genotype_to_alpha(self, genotypes: ArrayLike) -> NDArray[np.float32]:
-        """Return 1 at the operation of each edge, 0 elsewhere; ``(n, 22)`` -> ``(n, 196)``."""
+        """Return alpha with 1 at the operation of each edge and 0 elsewhere, ``(n, 22)`` -> ``(n,
+        196)``."""
         rows, operations = self.edges(genotypes)
         alpha = np.zeros((len(rows), len(CELLS), len(EDGES) * len(OPERATIONS)), np.float32)
         np.put_along_axis(alpha, rows * len(OPERATIONS) + operations, 1.0, axis=2)
         return alpha.reshape(len(rows), self.alpha_size)
 
     def alpha_to_genotype(self, alpha: ArrayLike) -> Genotypes:
-        """Discretize relaxed architectures (L2NAS, Algorithm 2), ``(n, 196)`` -> ``(n, 22)``.
+        """Discretize relaxed architectures, ``(n, 196)`` -> ``(n, 22)``.
 
-        An edge has its operation of the largest weight. A node has the two edges for which this
-        weight is largest. The first of equal values wins.
+        As in Algorithm 2 of the L2NAS paper, an edge gets the operation with the largest weight,
+        and a node keeps the two edges whose largest weights are highest. Of equal values, the first
+        is chosen.
 
         Raises:
             ValueError: If the shape is wrong, or a value is NaN.
@@ -150,7 +155,7 @@ class DARTSSpace(SearchSpace):
     # -- text -------------------------------------------------------------------------------------
 
     def to_notation(self, genotypes: ArrayLike) -> list[Genotype]:
-        """Return genotypes in DARTS' notation; the inputs of a node are in ascending order."""
+        """Return genotypes in DARTS' notation, with the inputs of each node in ascending order."""
         every, concat = [], list(range(INPUTS, INPUTS + STEPS))
         for rows, operations in zip(*self.edges(genotypes), strict=True):
             cells = [
@@ -169,21 +174,22 @@ class DARTSSpace(SearchSpace):
 
         Raises:
             ValueError: If a cell does not have eight pairs, an operation is unknown, or a node
-                reads one input twice or a later node.
+                reads the same node twice or a later node.
         """
         read = [[_read_cell(cell) for cell in (each.normal, each.reduce)] for each in notations]
         array = np.array(read, np.int64).reshape(-1, len(CELLS), 2 * STEPS, 2)
         return self._from_edges(array[..., 0], array[..., 1])
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Return texts in DARTS' notation, ``Genotype(normal=[('sep_conv_3x3', 0), ...``."""
+        """Return strings in DARTS' notation, ``Genotype(normal=[('sep_conv_3x3', 0), ...``."""
         return [repr(each) for each in self.to_notation(genotypes)]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Return the genotypes of texts in DARTS' notation.
+        """Parse strings in DARTS' notation and return their genotypes.
 
         Raises:
-            ValueError: If a text is not in this notation, or as in :meth:`from_notation`.
+            ValueError: If a string is not in this notation, or :meth:`from_notation` rejects the
+                cells.
         """
         return self.from_notation([_parse(text) for text in texts])
 
@@ -195,12 +201,12 @@ class DARTSSpace(SearchSpace):
         return ("input", "output", "sum", *OPERATIONS)
 
     def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Return both cells as one graph of two unconnected parts.
+        """Return both cells as one graph with two disconnected parts.
 
         Returns:
-            Adjacency matrices, ``(n, 30, 30)``, and operations of the nodes, ``(n, 30)``, indices
-            of :attr:`node_labels`. A cell has 15 nodes: two inputs, then two operations and a sum
-            for each intermediate node, and the output.
+            Adjacency matrices, ``(n, 30, 30)``, and operations of the nodes, ``(n, 30)``, as
+            indices into :attr:`node_labels`. Each cell has 15 nodes: two inputs, two operations and
+            a sum per intermediate node, and the output.
         """
         rows, operations = self.edges(genotypes)
         size = INPUTS + 3 * STEPS + 1
@@ -244,9 +250,9 @@ def _parse(text: str) -> Genotype:
 
 
 def _read_cell(cell: Sequence[tuple[str, int]]) -> list[tuple[int, int]]:
-    """Return the index in EDGES and the operation of each pair, sorted by input within a node."""
+    """Return the index in EDGES and the operation of each pair, sorted by input in each node."""
     if len(cell) != 2 * STEPS:
-        raise ValueError(f"A cell of DARTS has {2 * STEPS} operations, got {len(cell)}.")
+        raise ValueError(f"A cell of DARTS must have {2 * STEPS} operations, got {len(cell)}.")
     found = []
     for step in range(STEPS):
         pair = sorted(cell[2 * step : 2 * step + 2], key=lambda each: each[1])
@@ -257,11 +263,14 @@ def _read_cell(cell: Sequence[tuple[str, int]]) -> list[tuple[int, int]]:
                 )
             if source not in range(INPUTS + step):
                 raise ValueError(
-                    f"Node {INPUTS + step} of a cell takes nodes 0 to {INPUTS + step - 1}, "
+                    f"Node {INPUTS + step} of a cell can read nodes 0 to {INPUTS + step - 1}, "
                     f"got {source}."
                 )
         if pair[0][1] == pair[1][1]:
-            raise ValueError(f"Node {INPUTS + step} of a cell takes node {pair[0][1]} twice.")
+            raise ValueError(
+                f"Node {INPUTS + step} of a cell reads node {pair[0][1]} twice; two different "
+                "nodes were expected."
+            )
         found += [
             (int(_FIRST_EDGE[step]) + source, OPERATIONS.index(name)) for name, source in pair
         ]

@@ -13,18 +13,18 @@ from nas_gym.spaces.base import SearchSpace
 Edges = Sequence[tuple[int, int]]
 """Source and target node of each edge.
 
-Node 0 is the input, the highest node is the output. A node is the sum of its incoming edges.
+Node 0 is the input, and the last node is the output. A node is the sum of its incoming edges.
 """
 
 
 class EdgeCellSpace(SearchSpace):
-    """A search space that chooses one operation for each edge of a cell.
+    """A search space with one decision per edge of a cell: the operation on the edge.
 
     Args:
         edges: Edges of the cell.
         choices: Operations that each edge may have.
         names: Names of the edges.
-        genotypes: See :class:`~nas_gym.spaces.SearchSpace`.
+        genotypes: Architectures of the space; see :class:`~nas_gym.spaces.SearchSpace`.
         name: Name of the space in histories and messages.
     """
 
@@ -50,12 +50,12 @@ class EdgeCellSpace(SearchSpace):
         return self._node_labels
 
     def to_graph(self, genotypes: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Return cells as graphs with one node for each edge of the cell.
+        """Return cells as graphs with one node per edge of the cell.
 
         Returns:
-            Adjacency matrices, shape ``(n, edges + 2, edges + 2)``, the same for every cell.
-            Operations of the nodes, shape ``(n, edges + 2)``, indices of :attr:`node_labels`.
-            The first node is the input, the last one is the output.
+            Adjacency matrices, shape ``(n, edges + 2, edges + 2)``, which are the same for every
+            cell, and the operations of the nodes, shape ``(n, edges + 2)``, as indices into
+            :attr:`node_labels`. The first node is the input, the last node is the output.
         """
         array = self.check(genotypes)
         nodes = np.empty((len(array), len(self._adjacency)), np.int64)
@@ -65,7 +65,7 @@ class EdgeCellSpace(SearchSpace):
 
 
 def _line_graph(edges: Edges) -> NDArray[np.int8]:
-    """Return the adjacency of input, edges and output, ``(edges + 2, edges + 2)``.
+    """Return the adjacency matrix of input, edges and output, ``(edges + 2, edges + 2)``.
 
     An edge precedes the edges that begin at its target.
     """

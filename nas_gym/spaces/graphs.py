@@ -1,7 +1,8 @@
-"""Unified graphs: architectures of all cell-based search spaces in one format, for predictors.
+"""Unified graphs: a common graph format for the architectures of all cell-based search spaces.
 
-The format is that of MP-NAS (Loya et al., NeurIPS 2023), section 3.3 and appendix A: eleven
-operations, and one node each for the input, the output and the whole graph.
+Predictors read this format. It follows the MP-NAS paper (Loya et al., NeurIPS 2023; section 3.3 and
+appendix A): there are eleven operations, and one node each for the input, the output and the whole
+graph (the global node).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ OPERATIONS = (
     "conv1", "conv3", "conv5", "conv5_d2", "conv7", "conv7_d2", "linear", "avg_pool", "max_pool",
     "skip", "zero",
 )  # fmt: skip
-"""Operations, named by kernel size; ``d2`` means a dilation of 2 (Table 8)."""
+"""Operations, named by kernel size; ``d2`` means a dilation of 2 (MP-NAS paper, Table 8)."""
 
 NODES = ("input", "output", "global", *OPERATIONS)
 """Types of nodes."""
@@ -61,25 +62,25 @@ _NAMES = {
     "dil_conv_3x3": "conv5_d2",
     "dil_conv_5x5": "conv7_d2",
 }
-"""Type of node (one of :data:`NODES`) for each node label of a search space.
+"""Type of node (one of :data:`NODES`) of each node label of a search space.
 
-A separable or dilated convolution of DARTS becomes the most similar plain convolution. MP-NAS does
-not cover graph neural networks. The operations of NAS-Bench-Graph are mapped by a convention of
-this package, so that no two of them become the same: ``fc``, which reads one node only, becomes
-a 1x1 convolution; operations that weight neighbours become larger convolutions; ``sage``, which
-averages neighbours, becomes average pooling; ``gat``, which attends to some of them, becomes max
-pooling.
+A separable or dilated convolution of DARTS becomes the most similar plain convolution. The MP-NAS
+paper does not cover graph neural networks, so this package maps the operations of NAS-Bench-Graph
+by its own convention, in which no two operations become the same: ``fc``, which reads one node
+only, becomes a 1x1 convolution; operations that weight neighbours become larger convolutions;
+``sage``, which averages neighbours, becomes average pooling; ``gat``, which attends to some
+neighbours, becomes max pooling.
 """
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """A batch of unified graphs, padded to one size.
+    """A batch of unified graphs, padded to the same number of nodes.
 
     Attributes:
         adjacency: Adjacency matrices, shape ``(n, nodes, nodes)`` bool; true at ``[i, u, v]`` for
             an edge from u to v.
-        nodes: Types of the nodes, shape ``(n, nodes)`` int64, indices of :data:`NODES`; -1 for
+        nodes: Types of the nodes, shape ``(n, nodes)`` int64, as indices into :data:`NODES`; -1 for
             padding.
     """
 
@@ -94,7 +95,7 @@ def to_graphs(space: SearchSpace, genotypes: ArrayLike) -> Graphs:
     cannot change the output. The last node is the global node; all other nodes have an edge to it.
 
     Raises:
-        ValueError: If the search space has node labels that have no unified operation.
+        ValueError: If a node label of the search space has no unified operation.
     """
     adjacency, codes = space.to_graph(genotypes)
     edges, nodes = adjacency.astype(bool), _unified_types(space)[codes]
@@ -119,7 +120,7 @@ def _unified_types(space: SearchSpace) -> NDArray[np.int64]:
 
 
 def _used_nodes(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return whether each node is on a path from input to output, or one of these two."""
+    """Return whether each node is the input, the output, or on a path between the two."""
     works = nodes != NODES.index("zero")
     ends = [nodes == NODES.index(end) for end in ("input", "output")]
     reached, reaches = (
@@ -133,7 +134,7 @@ def _used_nodes(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> NDArray[n
 def _reachable(
     reached: NDArray[np.bool_], edges: NDArray[np.bool_], works: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Return the nodes that can be reached through nodes that are not ``zero``, ``(n, nodes)``."""
+    """Return a mask of the nodes reachable through nodes other than ``zero``, ``(n, nodes)``."""
     while True:
         more = reached | ((reached[:, None] @ edges)[:, 0] & works)
         if np.array_equal(more, reached):

@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 
 
 def canonicalize_cells(cells: NDArray[np.int64], vertices: int, labels: int) -> NDArray[np.int64]:
-    """Return the canonical forms of cells. Two cells have the same form if they are isomorphic.
+    """Return the canonical forms of cells. Isomorphic cells have the same canonical form.
 
-    A cell is the upper triangle of its adjacency matrix, row by row, followed by a label for each
-    inner vertex. The last label marks a vertex as absent; its edges are ignored. Vertices on no
-    path from input to output become absent, too. The inner vertices are then ordered in all ways
-    in which edges go forward. The canonical form is the lexicographically last of these cells, so
-    that absent vertices come before the output.
+    A cell is the upper triangle of its adjacency matrix, row by row, followed by one label per
+    inner vertex. The last label marks a vertex as absent; edges of an absent vertex are ignored.
+    Vertices on no path from input to output also become absent. All orders of the inner vertices
+    in which edges go forward are then compared. The canonical form is the lexicographically last of
+    the reordered cells, so absent vertices come just before the output.
 
     Args:
-        cells: Shape ``(n, edges + inner)``, with ``edges = vertices * (vertices - 1) / 2`` and
-            ``inner = vertices - 2``.
+        cells: Cells, shape ``(n, edges + inner)``, with ``edges = vertices * (vertices - 1) / 2``
+            and ``inner = vertices - 2``.
         vertices: Number of vertices, including input and output; at most 7.
         labels: Number of labels.
 
     Returns:
-        Cells of the same shape. A cell without a path from input to output has no edges.
+        Canonical cells, in the same shape. A cell without a path from input to output has no edges.
     """
     pruned = _prune(cells, vertices, labels - 1)
     weights = _weights(vertices, labels)
     best = pruned @ weights[0]
     for order in weights[1:]:
         np.maximum(best, pruned @ order, out=best)
-    # the first order keeps the columns: its weights are the strides of their mixed radix
+    # the first order leaves the cell unchanged, so its weights are the strides of the mixed radix
     edges = pruned.shape[1] - (vertices - 2)
     radix = np.where(np.arange(pruned.shape[1]) < edges, 2, labels)
     digits: NDArray[np.int64] = best[:, None] // weights[0] % radix
@@ -40,7 +40,7 @@ def canonicalize_cells(cells: NDArray[np.int64], vertices: int, labels: int) -> 
 
 
 def _prune(cells: NDArray[np.int64], vertices: int, absent: int) -> NDArray[np.int64]:
-    """Return cells without edges and vertices that are on no path from input to output."""
+    """Remove edges and vertices that are on no path from input to output from cells."""
     source, target = np.triu_indices(vertices, 1)
     bits, labels = cells[:, : len(source)], cells[:, len(source) :]
     edges = np.zeros((len(cells), vertices, vertices), bool)
@@ -48,7 +48,7 @@ def _prune(cells: NDArray[np.int64], vertices: int, absent: int) -> NDArray[np.i
     present = np.pad(labels != absent, ((0, 0), (1, 1)), constant_values=True)
     reached, reaches = np.zeros_like(present), np.zeros_like(present)
     reached[:, 0] = reaches[:, -1] = True
-    for vertex in range(1, vertices):  # edges go from lower to higher
+    for vertex in range(1, vertices):  # edges go from lower to higher vertices
         reached[:, vertex] = present[:, vertex] & (reached & edges[:, :, vertex]).any(axis=1)
         other = vertices - 1 - vertex
         reaches[:, other] = present[:, other] & (reaches & edges[:, other]).any(axis=1)
@@ -59,10 +59,10 @@ def _prune(cells: NDArray[np.int64], vertices: int, absent: int) -> NDArray[np.i
 
 @cache
 def _weights(vertices: int, labels: int) -> list[NDArray[np.int64]]:
-    """Return one weight vector for each order of the inner vertices.
+    """Return one weight vector per order of the inner vertices.
 
-    The rank of a reordered cell among all cells is the dot product of the original cell and the
-    weights of the order. It is negative if an edge goes backward in that order.
+    The lexicographic rank of a reordered cell among all cells is the dot product of the original
+    cell and the weights of the order. It is negative if an edge goes backward in that order.
     """
     source, target = np.triu_indices(vertices, 1)
     inner = vertices - 2

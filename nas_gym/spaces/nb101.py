@@ -1,4 +1,4 @@
-"""The search space of NAS-Bench-101 (Ying et al., ICML 2019, section 2)."""
+"""Search space of NAS-Bench-101 (Ying et al., ICML 2019, section 2)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _EXPECTED = (
 class NB101Space(SearchSpace):
     """The cells of NAS-Bench-101: at most seven vertices, five operations and nine edges.
 
-    A genotype has 21 bits, the upper triangle of the adjacency matrix row by row, and the
-    operations of the five inner vertices as indices of :data:`OPERATIONS`. A cell with fewer
-    vertices has ``absent`` vertices before the output. A text has the arguments of the benchmark's
-    ``ModelSpec``: the matrix as JSON, and the operations of the vertices,
+    A genotype has 26 integers: 21 bits, which are the upper triangle of the adjacency matrix row by
+    row, and the operations of the five inner vertices as indices into :data:`OPERATIONS`. A cell
+    with fewer vertices has ``absent`` vertices before the output. Strings contain the arguments of
+    the benchmark's ``ModelSpec``: the matrix as JSON, and the operations of the vertices, as in
     ``[[0, 1], [0, 0]] input,output``.
 
-    The space has the given cells, each in its canonical form (see
+    The space consists of the given cells, each in its canonical form (see
     :mod:`nas_gym.spaces.isomorphism`). Two cells are the same architecture if they are isomorphic
     after all vertices on no path from input to output are removed. The benchmark has 423,624
     architectures.
@@ -42,7 +42,7 @@ class NB101Space(SearchSpace):
         name: Name of the space in histories and messages.
 
     Raises:
-        ValueError: If there is no cell, or a cell has no edge or more than nine edges on paths
+        ValueError: If no cell is given, or a cell has no edge or more than nine edges on paths
             from input to output.
 
     Example:
@@ -74,15 +74,15 @@ class NB101Space(SearchSpace):
         return texts
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Return the canonical genotypes of texts; see :meth:`parse`."""
+        """Parse strings and return their canonical genotypes; see :meth:`parse`."""
         return self.parse(texts)
 
     @staticmethod
     def parse(texts: Sequence[str]) -> Genotypes:
-        """Return the canonical genotypes of texts in the notation of :meth:`to_text`, ``(n, 26)``.
+        """Parse strings in the notation of :meth:`to_text` into canonical genotypes, ``(n, 26)``.
 
         Raises:
-            ValueError: If a text is not a matrix with operations, or a cell has no edge or more
+            ValueError: If a string is not a matrix with operations, or a cell has no edge or more
                 than nine edges on paths from input to output.
         """
         rows = np.array([_parse(text) for text in texts], np.int64)
@@ -101,7 +101,7 @@ class NB101Space(SearchSpace):
 
         Returns:
             Adjacency matrices, shape ``(n, 7, 7)``, and operations of the nodes, shape ``(n, 7)``,
-            indices of :attr:`node_labels`.
+            as indices into :attr:`node_labels`.
         """
         array = self.check(genotypes)
         adjacency = np.zeros((len(array), MAX_VERTICES, MAX_VERTICES), np.int8)
@@ -117,7 +117,7 @@ def _check_edges(cells: Genotypes, given: Sequence[str] | Genotypes) -> None:
 
     Args:
         cells: Canonical forms, shape ``(n, 26)``.
-        given: Their texts or genotypes in the user's form, for the message.
+        given: Cells as the user wrote them, as strings or genotypes, for the message.
     """
     edges = cells[:, :_BITS].sum(axis=1)
     wrong = (edges == 0) | (edges > MAX_EDGES)
@@ -125,12 +125,12 @@ def _check_edges(cells: Genotypes, given: Sequence[str] | Genotypes) -> None:
         row = int(np.argmax(wrong))
         raise ValueError(
             f"{given[row]} is not a cell of NAS-Bench-101: 1 to {MAX_EDGES} edges on paths from "
-            f"input to output were expected, it has {edges[row]}."
+            f"input to output were expected, but it has {edges[row]}."
         )
 
 
 def _parse(text: str) -> list[int]:
-    """Return the genotype of one text, which may not be canonical."""
+    """Parse one string; the returned genotype need not be canonical."""
     matrix, _, names = text.strip().rpartition(" ")
     operations = names.split(",")
     try:
@@ -142,7 +142,8 @@ def _parse(text: str) -> list[int]:
         raise ValueError(f"{text!r} is not a cell of NAS-Bench-101. {_EXPECTED}.")
     if not np.isin(given, (0, 1)).all() or np.tril(given).any():
         raise ValueError(
-            f"{text!r}: the matrix has 0 or 1 above its diagonal, 0 elsewhere. {_EXPECTED}."
+            f"{text!r}: the matrix must have 0 or 1 above its diagonal and 0 elsewhere. "
+            f"{_EXPECTED}."
         )
     inner = operations[1:-1]
     if (operations[0], operations[-1]) != ("input", "output") or not set(inner) <= set(

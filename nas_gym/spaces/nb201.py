@@ -1,4 +1,4 @@
-"""The search space of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1)."""
+"""Search space of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1)."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def _texts() -> list[str]:
 class NB201Space(EdgeCellSpace):
     """The cells of NAS-Bench-201: four nodes, with one of five operations on each of six edges.
 
-    A genotype lists the operations of the edges ``(0→1, 0→2, 1→2, 0→3, 1→3, 2→3)`` as indices of
-    :data:`OPERATIONS`. Indices and texts are those of the benchmark's API (``nas_201_api``,
-    ``nats_bench``); a text is ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+    A genotype lists the operations of the edges ``(0→1, 0→2, 1→2, 0→3, 1→3, 2→3)`` as indices into
+    :data:`OPERATIONS`. Indices and strings are those of the benchmark's API (``nas_201_api``,
+    ``nats_bench``); a string has the form ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
-    Parameters and FLOPs of the benchmark's networks are computed by
-    :mod:`nas_gym.spaces.nb201_cost`.
+    The module :mod:`nas_gym.spaces.nb201_cost` computes the parameters and FLOPs of the benchmark's
+    networks.
 
     Args:
-        genotypes: Cells of a partial space, shape ``(n, 6)``; they are numbered in lexicographic
+        genotypes: Cells of a partial space, shape ``(n, 6)``, which are numbered in lexicographic
             order. All 15,625 cells by default.
         name: Name of the space in histories and messages.
 
@@ -65,11 +65,13 @@ class NB201Space(EdgeCellSpace):
         super().__init__(EDGES, [OPERATIONS] * len(EDGES), names, genotypes, name)
 
     def leaf_to_index(self, leaves: Indices) -> Indices:
-        """Return the benchmark's indices of leaves; a partial space keeps the order of leaves."""
+        """Convert leaves to the benchmark's indices. In a partial space, indices and leaves are the
+        same."""
         return leaves if self.tree is not None else _index_of_leaf().take(leaves)
 
     def index_to_leaf(self, indices: Indices) -> Indices:
-        """Return the leaves of the benchmark's indices."""
+        """Convert the benchmark's indices to leaves. In a partial space, indices and leaves are the
+        same."""
         return indices if self.tree is not None else _index_order().take(indices)
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
@@ -78,10 +80,10 @@ class NB201Space(EdgeCellSpace):
         return [texts[leaf] for leaf in (self.check(genotypes) @ self._strides).tolist()]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Return the genotypes of arch strings.
+        """Parse arch strings and return their genotypes.
 
         Raises:
-            ValueError: If a text is not an arch string of NAS-Bench-201.
+            ValueError: If a string is not an arch string of NAS-Bench-201.
         """
         codes = {name: code for code, name in enumerate(OPERATIONS)}
         rows = []
@@ -96,16 +98,17 @@ class NB201Space(EdgeCellSpace):
         return np.array(rows, np.int64).reshape(-1, len(EDGES))
 
     def structures(self, genotypes: ArrayLike) -> NDArray[np.int64]:
-        """Return the number of each genotype's structure, ``(n, 6)`` -> ``(n,)`` in ``[0, 6466)``.
+        """Return the structure number of each genotype, ``(n, 6)`` -> ``(n,)`` in ``[0, 6466)``.
 
-        Two cells have the same structure if they compute the same function of their input after
-        ``none`` edges are removed and ``skip_connect`` edges are contracted (NAS-Bench-201's
-        ``to_unique_str(consider_zero=True)``).
+        Two cells have the same structure if they compute the same expression of their input after
+        ``none`` edges are removed and ``skip_connect`` edges are contracted
+        (``to_unique_str(consider_zero=True)`` of NAS-Bench-201).
         """
         return self._structures.take(self.check(genotypes) @ self._strides)
 
     def canonical(self, genotypes: ArrayLike) -> Genotypes:
-        """Return the lexicographically first genotype that has the same structure, ``(n, 6)``."""
+        """Return the lexicographically first genotype with the structure of each genotype,
+        ``(n, 6)`` -> ``(n, 6)``."""
         ranks = self._representatives.take(self.structures(genotypes))
         return ranks[:, None] // self._strides % self.num_choices
 
@@ -121,7 +124,7 @@ class NB201Space(EdgeCellSpace):
 
 
 def structure(cell: Sequence[int]) -> str:
-    """Return a text that is equal for cells that compute the same function."""
+    """Return a string that is the same for all cells with the same structure."""
     operations = iter(cell)
     nodes = ["0"]
     for target in range(1, 4):

@@ -1,9 +1,9 @@
 """Parameters and FLOPs of NAS-Bench-201's networks, computed from genotypes.
 
-The network (Dong and Yang, ICLR 2020, section 2.1): a 3x3 convolution, three stages of cells with
-C, 2C and 4C channels, a residual block that halves the image before the second and the third
-stage, then batch norm, global pooling and a linear layer. Operations of a cell keep the shape of
-their input. Therefore both costs are affine functions of the numbers of 1x1 and 3x3 convolutions.
+The network (Dong and Yang, ICLR 2020, section 2.1) consists of a 3x3 convolution, three stages of
+cells with C, 2C and 4C channels, a residual block before the second and the third stage that halves
+the image, batch norm, global pooling and a linear layer. Operations of a cell keep the shape of
+their input, so both costs are affine functions of the numbers of 1x1 and 3x3 convolutions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def count_nb201_parameters(
 ) -> NDArray[np.int64]:
     """Return the number of trainable parameters of each network, ``(n, 6)`` -> ``(n,)`` int64.
 
-    NAS-Bench-201's ``params`` are these numbers divided by 10^6, although it prints them as "MB".
+    NAS-Bench-201's ``params`` are these numbers divided by 10^6, although its API prints "MB".
 
     Args:
         genotypes: Genotypes of :class:`nas_gym.spaces.NB201Space`, shape ``(n, 6)``.
@@ -34,13 +34,13 @@ def count_nb201_parameters(
 
     Raises:
         TypeError: If the genotypes are not integers.
-        ValueError: If the genotypes have another shape or are out of range.
+        ValueError: If the genotypes have a wrong shape or are out of range.
     """
     widths = _widths(channels)
     conv1 = cells * sum(c * c + 2 * c for c in widths)
     conv3 = cells * sum(9 * c * c + 2 * c for c in widths)
     stem = 9 * 3 * channels + 2 * channels
-    # a residual block has two 3x3 convolutions with batch norm, and a 1x1 shortcut without
+    # a residual block has two 3x3 convolutions with batch norm, and a 1x1 shortcut without it
     blocks = sum((9 + 18 + 1) * c * (c // 2) + 2 * 2 * c for c in widths[1:])
     head = 2 * widths[-1] + (widths[-1] + 1) * num_classes
     return _affine(genotypes, stem + blocks + head, conv1, conv3)
@@ -68,17 +68,21 @@ def count_nb201_flops(
 
     Raises:
         TypeError: If the genotypes are not integers.
-        ValueError: If the genotypes have another shape or are out of range, or the image size
-            cannot be halved twice.
+        ValueError: If the genotypes have a wrong shape or are out of range, or the image size
+            is not a multiple of 4.
     """
     if image_size % 4:
-        raise ValueError(f"The image size is halved twice, so 4 must divide it; got {image_size}.")
-    # twice the channels on a quarter of the pixels: every stage has the same cost
+        raise ValueError(
+            f"The image size must be a multiple of 4, because it is halved twice; got {image_size}."
+        )
+    # a stage has twice the channels and a quarter of the pixels of the previous one, so all stages
+    # have the same cost
     pixels = image_size * image_size
     conv1 = 3 * cells * channels * channels * pixels
     stem = 9 * 3 * channels * pixels
-    # the two residual blocks have the same cost: C to 2C channels on a quarter of the pixels, and
-    # 2C to 4C on a sixteenth; the shortcut is pooled before its 1x1 convolution
+    # The two residual blocks have the same cost: one maps C to 2C channels on a quarter of the
+    # pixels, the other 2C to 4C channels on a sixteenth. The shortcut is pooled before its 1x1
+    # convolution.
     blocks = 2 * (9 + 18 + 1) * channels * 2 * channels * (pixels // 4)
     head = (4 * channels + 1) * num_classes
     return _affine(genotypes, stem + blocks + head, conv1, 9 * conv1)

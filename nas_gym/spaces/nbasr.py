@@ -1,4 +1,4 @@
-"""The search space of NAS-Bench-ASR (Mehrotra et al., ICLR 2021, section 3)."""
+"""Search space of NAS-Bench-ASR (Mehrotra et al., ICLR 2021, section 3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ BRANCHES = ("none", "skip_connect")
 EDGES = ((0, 1), (0, 1), (1, 2), (0, 2), (1, 2), (2, 3), (0, 3), (1, 3), (2, 3))
 """Incoming edges of each of the three nodes.
 
-The first edge of a node has its operation; each other edge is a branch from an earlier node.
+The first edge of a node carries the node's operation; every other edge is a skip connection from an
+earlier node.
 """
 
 _MAIN = [0, 2, 5]
@@ -30,24 +31,24 @@ _LENGTHS = [2, 3, 4]
 class NBASRSpace(EdgeCellSpace):
     """The cells of NAS-Bench-ASR: a chain of three operations with optional skip connections.
 
-    A genotype is ``(op1, 0→1, op2, 0→2, 1→2, op3, 0→3, 1→3, 2→3)``: indices of :data:`OPERATIONS`,
-    and 1 for a skip connection. Its text is the benchmark's architecture vector,
-    ``[[op1, 0→1], [op2, 0→2, 1→2], [op3, 0→3, 1→3, 2→3]]``.
+    A genotype is ``(op1, 0→1, op2, 0→2, 1→2, op3, 0→3, 1→3, 2→3)``. Operations are indices into
+    :data:`OPERATIONS`; the other entries are 1 for a skip connection, else 0. Strings are the
+    benchmark's architecture vectors, ``[[op1, 0→1], [op2, 0→2, 1→2], [op3, 0→3, 1→3, 2→3]]``.
 
-    There are 13,824 genotypes. The benchmark divides them into 8,242 groups and trained one
-    architecture of each group (``get_model_hash`` of the package ``nasbench_asr``). To compare two
-    genotypes, the benchmark removes the ``zero`` operations with all their edges, and then all
-    nodes that are on no path from input to output; the genotypes are in one group if the remaining
-    graphs are isomorphic. A group has one index. ``decode`` returns the genotype of the group that
-    the benchmark enumerates last (``get_archs_with_zero``). Genotypes of a group may compute
-    different functions: a branch into the node of a ``zero`` operation is not in the benchmark's
-    graph. It is in the graph of :meth:`to_graph`.
+    There are 13,824 genotypes. The benchmark divides them into 8,242 groups (``get_model_hash`` of
+    the package ``nasbench_asr``) and trained one architecture per group. To compare two genotypes,
+    the benchmark removes the ``zero`` operations with all their edges, and then all nodes on no
+    path from input to output. The two genotypes are in one group if the remaining graphs are
+    isomorphic. A group has one index. ``decode`` returns the genotype of the group that the
+    benchmark enumerates last (``get_archs_with_zero``). Genotypes of a group may compute different
+    functions, because a skip connection to the node of a ``zero`` operation is not part of the
+    benchmark's graph. It is part of the graph that :meth:`to_graph` returns.
 
     ``sample`` is uniform over genotypes, not over architectures. ``mutate`` and ``neighbors`` may
     return a genotype with the same index.
 
     Args:
-        genotypes: Architectures of a partial space, shape ``(n, 9)``; all genotypes of their
+        genotypes: Architectures of a partial space, shape ``(n, 9)``; all genotypes in the same
             groups are included. All architectures by default.
         name: Name of the space in histories and messages.
 
@@ -75,10 +76,10 @@ class NBASRSpace(EdgeCellSpace):
         return [json.dumps([row[:2], row[2:5], row[5:]]) for row in rows]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Return the genotypes of architecture vectors.
+        """Parse architecture vectors and return their genotypes.
 
         Raises:
-            ValueError: If a text is not an architecture vector of NAS-Bench-ASR.
+            ValueError: If a string is not an architecture vector of NAS-Bench-ASR.
         """
         rows = [_parse(text) for text in texts]
         return np.array(rows, np.int64).reshape(-1, len(EDGES))
@@ -90,12 +91,12 @@ def _groups() -> tuple[Indices, Indices]:
     genotypes = np.indices([len(labels) for labels in _CHOICES]).reshape(len(EDGES), -1).T
     op1, skip01, op2, skip02, skip12, op3, skip03, skip13, skip23 = genotypes.T
     main = np.ones_like(op1)
-    # edges between input, three operations and output; a branch into a node precedes the
+    # edges between input, three operations and output; a skip connection to a node leads to the
     # operations that read the node
     edges = [main, skip01, skip02, skip03, main, skip12, skip13, main, skip23, main]
     cells = canonicalize_cells(np.column_stack([*edges, op1, op2, op3]), 5, len(OPERATIONS))
     group_of_leaf = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
-    # in the benchmark's enumeration the first decision varies fastest
+    # in the benchmark's enumeration, the first decision varies fastest
     last_first = np.lexsort(genotypes.T)[::-1]
     _, first = np.unique(group_of_leaf[last_first], return_index=True)
     return group_of_leaf, last_first[first]

@@ -1,4 +1,4 @@
-"""The search space of NAS-Bench-Graph (Qin et al., NeurIPS 2022, section 3)."""
+"""Search space of NAS-Bench-Graph (Qin et al., NeurIPS 2022, section 3)."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _PATTERN = re.compile(r"\[(\d), ?(\d), ?(\d), ?(\d)\] (\w+) (\w+) (\w+) (\w+)")
 class NBGraphSpace(SearchSpace):
     """The graph neural networks of NAS-Bench-Graph: four operations and nine ways to link them.
 
-    A genotype is ``(link, op0, op1, op2, op3)``, indices of :data:`LINKS` and of ``operations``.
-    A link lists the input of each operation: 0 is the input of the network, and ``j`` is the output
-    of operation ``j - 1``. Operations that no other operation reads are the output of the network.
-    A genotype of four ``skip`` operations is invalid.
+    A genotype is ``(link, op0, op1, op2, op3)``, an index into :data:`LINKS` and four indices into
+    ``operations``. A link lists the input of each operation: 0 is the input of the network, and
+    ``j`` is the output of operation ``j - 1``. The outputs of operations that no other operation
+    reads form the output of the network. A genotype of four ``skip`` operations is invalid.
 
-    Genotypes that the benchmark considers isomorphic share one index, and ``decode`` returns their
-    canonical form. Indices are in the order of the benchmark's hash, see :attr:`keys`.
+    Genotypes that the benchmark considers isomorphic share one index, and ``decode`` returns the
+    canonical form. Indices are in the order of the benchmark's hash; see :attr:`keys`.
 
     ``sample`` is uniform over genotypes, not over architectures: an architecture with many
     isomorphic genotypes is drawn more often. ``mutate`` and ``neighbors`` may return a genotype
@@ -53,14 +53,14 @@ class NBGraphSpace(SearchSpace):
 
     Args:
         operations: Operations to choose from, a subset of :data:`GNN_OPERATIONS`. The benchmark's
-            table of proteins has :data:`PROTEINS_OPERATIONS`.
+            table of the data set ``proteins`` has :data:`PROTEINS_OPERATIONS`.
         genotypes: Architectures of a partial space, shape ``(n, 5)``; isomorphic genotypes are
             included. All architectures by default.
         name: Name of the space in histories and messages.
 
     Raises:
-        ValueError: If an operation is unknown or listed twice, there is no operation except
-            ``skip``, or a genotype is not in the space.
+        ValueError: If an operation is unknown or listed twice, ``skip`` is the only operation, or a
+            genotype is not in the space.
 
     Example:
         >>> space = NBGraphSpace()
@@ -107,11 +107,12 @@ class NBGraphSpace(SearchSpace):
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
-        """Keys of all architectures in the benchmark's tables, shape ``(size,)``, ascending.
+        """Keys, in the benchmark's tables, of all architectures of this space.
 
-        The five decimal digits of a key are the link and the operations of the canonical form, as
-        indices of :data:`LINKS` and :data:`GNN_OPERATIONS` (``Arch.valid_hash`` of the package
-        ``nas_bench_graph``; also on proteins).
+        The shape is ``(size,)``; keys are in ascending order. A key is ``Arch.valid_hash`` of the
+        package ``nas_bench_graph``. The five decimal digits are the link (an index into
+        :data:`LINKS`) and the four operations of the canonical form. Operations are numbered as in
+        :data:`GNN_OPERATIONS` even in the proteins space, which has fewer.
         """
         genotypes = self.decode(np.arange(self.size))
         keys = _key(genotypes[:, 0], _codes(self.operations)[genotypes[:, 1:]])
@@ -127,21 +128,22 @@ class NBGraphSpace(SearchSpace):
         return self.decode(self.encode(genotypes))
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
-        """Return the link and the operations of each genotype: ``[0,0,1,3] gcn gat skip fc``."""
+        """Return the link and the operations of each genotype, as in
+        ``[0,0,1,3] gcn gat skip fc``."""
         return [
             f"[{','.join(map(str, LINKS[link]))}] {' '.join(self.operations[op] for op in ops)}"
             for link, *ops in self.check(genotypes).tolist()
         ]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Return the genotypes of texts.
+        """Parse strings in the notation of :meth:`to_text` and return their genotypes.
 
         An operation may read any earlier operation. If a link is not one of :data:`LINKS`, the
         canonical genotype of the architecture is returned.
 
         Raises:
-            ValueError: If a text has another form, an operation reads a later operation, or an
-                operation is unknown.
+            ValueError: If a string is not in this notation, an operation reads a later operation,
+                or an operation is unknown.
         """
         rows = [self._read(text) for text in texts]
         parents, operations = np.array(rows, np.int64).reshape(-1, 2, _NODES).swapaxes(0, 1)
@@ -158,7 +160,9 @@ class NBGraphSpace(SearchSpace):
             raise ValueError(f"{text!r} is not of the form '[0,0,1,3] gcn gat skip fc'.")
         link = [int(digit) for digit in match.groups()[:_NODES]]
         if any(parent > node for node, parent in enumerate(link)):
-            raise ValueError(f"{text!r}: an operation reads the input (0) or an earlier operation.")
+            raise ValueError(
+                f"{text!r}: an operation must read the input (0) or an earlier operation."
+            )
         names = match.groups()[_NODES:]
         unknown = sorted(set(names) - set(self.operations))
         if unknown:
@@ -176,9 +180,9 @@ class NBGraphSpace(SearchSpace):
         """Return architectures as graphs: input, four operations, output.
 
         Returns:
-            Adjacency matrices, shape ``(n, 6, 6)``, with 1 at ``[i, u, v]`` for an edge u -> v;
-            nodes are in topological order. Operations of the nodes, shape ``(n, 6)``, indices of
-            :attr:`node_labels`.
+            Adjacency matrices, shape ``(n, 6, 6)``, with 1 at ``[i, u, v]`` for an edge u -> v, and
+            the operations of the nodes, shape ``(n, 6)``, as indices into :attr:`node_labels`.
+            Nodes are in topological order.
         """
         array = self.check(genotypes)
         operations = np.ones((len(array), _NODES + 2), np.int64)
@@ -199,7 +203,7 @@ def _adjacency() -> NDArray[np.int8]:
 # -- isomorphism -------------------------------------------------------------------------------
 #
 # Below, architectures are given by two arrays of shape (n, 4). parents[:, k] is the node that
-# operation k reads: 0 is the input, j is operation j - 1. codes are indices of GNN_OPERATIONS.
+# operation k reads: 0 is the input, j is operation j - 1. codes are indices into GNN_OPERATIONS.
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,7 @@ def _number_architectures(operations: tuple[str, ...]) -> _Numbering:
     genotypes = genotypes[valid]
     link, canonical = _canonical(np.array(LINKS)[genotypes[:, 0]], codes[genotypes[:, 1:]])
     keys, index_of_leaf = np.unique(_key(link, canonical), return_inverse=True)
-    # a canonical form is the leaf whose own key is the key of its architecture
+    # the canonical form of an architecture is the leaf whose key is the architecture's key
     own = np.flatnonzero(_key(genotypes[:, 0], codes[genotypes[:, 1:]]) == keys[index_of_leaf])
     leaf_of_index = np.empty(len(keys), np.int64)
     leaf_of_index[index_of_leaf[own]] = own
@@ -245,7 +249,7 @@ def _key(link: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.int64]
 def _canonical(
     parents: NDArray[np.int64], codes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return links (indices of LINKS) and codes of canonical forms, ``(n,)`` and ``(n, 4)``."""
+    """Return links (indices into LINKS) and codes of canonical forms, ``(n,)`` and ``(n, 4)``."""
     parents, codes = _pull_skips(parents, codes)
     return _relabel(parents, codes)
 
@@ -253,17 +257,17 @@ def _canonical(
 def _pull_skips(
     parents: NDArray[np.int64], codes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Move the skips that do not change the function to the front, in a chain.
+    """Move the skips that do not change the function to the front, as a chain.
 
-    A skip does not change the function in three cases: another operation reads it; it reads the
-    input, directly or through skips; or no other operation reads its parent. Any other skip adds
-    a second output and keeps its place.
+    A skip does not change the function in three cases: another operation reads the skip; the skip
+    reads the input, directly or through other skips; or no other operation reads the skip's parent.
+    Any other skip adds a second output and stays in place.
     """
     rows = np.arange(len(parents))
     skip = codes == _SKIP
     read = (parents[:, :, None] == np.arange(1, _NODES + 1)).any(axis=1)
     inner = skip & read
-    # the parent of each operation after the inner skips are removed; node 0 is the input
+    # parent of each operation after the inner skips are removed; node 0 is the input
     source = np.zeros((len(parents), _NODES + 1), np.int64)
     for node in range(_NODES):
         parent = parents[:, node]
@@ -288,7 +292,8 @@ def _pull_skips(
 def _relabel(
     parents: NDArray[np.int64], codes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Reorder operations so that the link is one of LINKS and the codes are the smallest."""
+    """Reorder operations so that the link is one of LINKS and the codes are lexicographically
+    smallest."""
     rank = _rank(parents)
     link = np.empty(len(parents), np.int64)
     result = np.empty_like(codes)
@@ -302,13 +307,14 @@ def _relabel(
 
 
 def _rank(parents: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the rank of each link among the 24 links in which operations read earlier ones."""
+    """Return the rank of each link among the 24 links in which operations read earlier nodes."""
     rank: NDArray[np.int64] = parents @ np.array([24, 12, 4, 1])
     return rank
 
 
 def _orders(link: tuple[int, ...]) -> tuple[int, NDArray[np.int64]]:
-    """Return the isomorphic link's number in LINKS, and the orders of operations that give it."""
+    """Return the index in LINKS of the isomorphic link, and the orders of the operations that
+    produce this link."""
     found: dict[int, list[tuple[int, ...]]] = {}
     for order in permutations(range(_NODES)):
         place = [0, *(order.index(node) + 1 for node in range(_NODES))]

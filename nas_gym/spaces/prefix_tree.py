@@ -7,21 +7,21 @@ from numpy.typing import NDArray
 
 
 class PrefixTree:
-    """The valid genotypes of a restricted search space.
+    """A prefix tree of the valid genotypes of a restricted search space.
 
-    Node 0 of depth 0 is the empty prefix. A node of the last depth is a complete genotype; its
+    Node 0 at depth 0 is the empty prefix. A node at the last depth is a complete genotype, and its
     number is the rank of the genotype in lexicographic order.
 
     Args:
         genotypes: Unique genotypes in lexicographic order, shape ``(size, num_decisions)``.
-        num_choices: Numbers of choices, shape ``(num_decisions,)``.
+        num_choices: Number of choices of each decision, shape ``(num_decisions,)``.
 
     Attributes:
-        genotypes: The argument.
-        children: One array for each depth. ``children[t][node, choice]`` is the next node, of
-            depth ``t + 1``, or -1 if no genotype has this prefix. Each array ends in a row of -1,
-            so that the children of node -1 are -1.
-        first_leaves: One array for each depth: rank of the first genotype below each node.
+        genotypes: The argument ``genotypes``.
+        children: One array per depth. ``children[t][node, choice]`` is the node at depth ``t + 1``,
+            or -1 if no genotype has this prefix. The last row of each array is -1, so that the
+            children of node -1 are -1.
+        first_leaves: One array per depth, with the rank of the first genotype below each node.
     """
 
     def __init__(self, genotypes: NDArray[np.int64], num_choices: NDArray[np.int64]) -> None:
@@ -42,7 +42,7 @@ class PrefixTree:
             parent = node
 
     def find(self, genotypes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the ranks of genotypes, -1 if one is not in the tree; ``(n, L)`` -> ``(n,)``."""
+        """Return the ranks of genotypes, or -1 if not in the tree; ``(n, L)`` -> ``(n,)``."""
         node = np.zeros(len(genotypes), np.int64)
         for decision, table in enumerate(self.children):
             node = table[node, genotypes[:, decision]].astype(np.int64)

@@ -1,4 +1,4 @@
-"""The registry of search space classes: built-in classes, and classes of other packages."""
+"""Registry of search space classes: built-in classes, and classes of other packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "nas_gym.spaces"
-"""Entry-point group in which a package names its classes: ``Hex = "my_package:HexSpace"``."""
+"""Entry-point group in which a package names its classes, as in ``Hex = "my_package:HexSpace"``."""
 
 _BUILT_IN = {
     "NB101": "nb101:NB101Space",
@@ -33,8 +33,9 @@ SpaceClass = TypeVar("SpaceClass", bound=type[SearchSpace])
 def register_space(space_class: SpaceClass) -> SpaceClass:
     """Register a class of search spaces in this process, so that its tables can be stored.
 
-    It can be used as a decorator. Other processes (workers of ``nas-gym compare``, later sessions)
-    know the class only if its package names it in the entry-point group ``nas_gym.spaces``.
+    This function can be used as a decorator. Other processes (workers of ``nas-gym compare``, later
+    sessions) find the class only if its package names it in the entry-point group
+    ``nas_gym.spaces``.
 
     Args:
         space_class: Subclass of :class:`SearchSpace` whose constructor has the parameters
@@ -44,11 +45,11 @@ def register_space(space_class: SpaceClass) -> SpaceClass:
         The same class.
 
     Raises:
-        TypeError: If it is not such a class.
-        ValueError: If its kind is the kind of another class, or the whole space is inconsistent.
+        TypeError: If ``space_class`` is not such a class.
+        ValueError: If another class has the same kind, or the whole space is inconsistent.
     """
     if not (isinstance(space_class, type) and issubclass(space_class, SearchSpace)):
-        raise TypeError(f"register_space() takes a subclass of SearchSpace, got {space_class!r}.")
+        raise TypeError(f"register_space() accepts a subclass of SearchSpace, got {space_class!r}.")
     kind = space_class.kind
     if kind in _BUILT_IN or not kind:
         raise ValueError(
@@ -58,7 +59,7 @@ def register_space(space_class: SpaceClass) -> SpaceClass:
     other = _registered.get(kind)
     if other is not None and not _is_same_class(other, space_class):
         raise ValueError(
-            f"The kind {kind!r} is registered for {_full_name(other)} already. Set the class "
+            f"The kind {kind!r} is already registered for {_full_name(other)}. Set the class "
             f"attribute kind of {_full_name(space_class)} to another name."
         )
     check_consistency(build_whole_space(space_class))
@@ -67,7 +68,7 @@ def register_space(space_class: SpaceClass) -> SpaceClass:
 
 
 def is_registered(space: SearchSpace) -> bool:
-    """Return whether the class of a space is registered under its kind."""
+    """Return whether the class of a space is registered under the space's kind."""
     try:
         return _is_same_class(find_space_class(space.kind), type(space))
     except KeyError:
@@ -75,10 +76,10 @@ def is_registered(space: SearchSpace) -> bool:
 
 
 def _is_same_class(first: type, second: type) -> bool:
-    """Return whether two classes are equal, or two imports or definitions of one class.
+    """Return whether two classes are the same class, or two imports or definitions of it.
 
-    A program's module is imported twice if other modules import it, too: as ``__main__`` and by
-    its name. A notebook may define a class again.
+    A program's main module is imported twice, as ``__main__`` and by its name, if another module
+    imports it. A notebook may define a class again.
     """
     modules = {first.__module__, second.__module__}
     return first.__qualname__ == second.__qualname__ and (
@@ -91,29 +92,29 @@ def _full_name(space_class: type) -> str:
 
 
 def build_whole_space(space_class: type[SearchSpace]) -> SearchSpace:
-    """Build a space of all architectures.
+    """Build the space of all architectures of a class.
 
     Raises:
         TypeError: If the class cannot be built without arguments.
     """
     try:
-        # a subclass needs no arguments, unlike its base class
+        # unlike the base class, a subclass needs no arguments
         return space_class()  # type: ignore[call-arg]
     except TypeError as error:
         raise TypeError(
             f"{space_class.__name__}() failed: {error}. The constructor of a registered search "
-            f"space has the parameters genotypes=None and name={space_class.kind!r}; other "
-            "parameters need defaults."
+            f"space must have the parameters genotypes=None and name={space_class.kind!r}, and "
+            "defaults for all other parameters."
         ) from error
 
 
 def is_built_in(kind: str) -> bool:
-    """Return whether a kind of search space belongs to this package."""
+    """Return whether a kind of search space is built into this package."""
     return kind in _BUILT_IN
 
 
 def space_kinds() -> list[str]:
-    """Return the kinds of all search spaces that can be looked up, sorted."""
+    """Return the kinds of all built-in and registered search spaces, sorted."""
     return sorted({*_BUILT_IN, *_registered, *(point.name for point in _entry_points())})
 
 
@@ -122,7 +123,8 @@ def find_space_class(kind: str) -> type[SearchSpace]:
 
     Raises:
         KeyError: If no class of this kind is registered.
-        DataError: If an entry point of this kind cannot be imported, or is not such a class.
+        DataError: If the entry point of this kind cannot be imported, or is not a class of this
+            kind.
     """
     if kind in _BUILT_IN:
         module, _, name = _BUILT_IN[kind].partition(":")
@@ -134,7 +136,7 @@ def find_space_class(kind: str) -> type[SearchSpace]:
 
 
 def _entry_points() -> Iterable[EntryPoint]:
-    from importlib.metadata import entry_points  # slow, and rarely needed
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
 
     return entry_points(group=ENTRY_POINTS)
 
@@ -145,7 +147,7 @@ def _load_entry_point(kind: str) -> type[SearchSpace]:
             continue
         try:
             found = point.load()
-        except Exception as error:  # foreign code
+        except Exception as error:  # code of another package may raise any error
             raise DataError(
                 f"The search space {kind!r} could not be imported from {point.value}: "
                 f"{type(error).__name__}: {error}"
@@ -158,11 +160,11 @@ def _load_entry_point(kind: str) -> type[SearchSpace]:
         if found.kind != kind:
             raise DataError(
                 f"The entry point {kind!r} of {ENTRY_POINTS} names {point.value}, whose kind is "
-                f"{found.kind!r}. Give the entry point that name."
+                f"{found.kind!r}. Rename the entry point to {found.kind!r}."
             )
         return found
     raise KeyError(
-        f"There is no search space {kind!r}. The kinds are: {', '.join(space_kinds())}. Register a "
-        f"class of your own with nas_gym.register_space(), or in the entry-point group "
+        f"There is no search space {kind!r}. The kinds are: {', '.join(space_kinds())}. Register "
+        f"your own class with nas_gym.register_space(), or in the entry-point group "
         f"{ENTRY_POINTS}."
     )

@@ -1,4 +1,4 @@
-"""The micro search space of TransNAS-Bench-101 (Duan et al., CVPR 2021, section 3.2)."""
+"""Micro search space of TransNAS-Bench-101 (Duan et al., CVPR 2021, section 3.2)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class TransNASSpace(EdgeCellSpace):
     """The cells of TransNAS-Bench-101 micro: one of four operations on each of six edges.
 
     The edges are those of NAS-Bench-201. A genotype lists the operations of the edges ``(0→1, 0→2,
-    1→2, 0→3, 1→3, 2→3)`` as indices of :data:`OPERATIONS`. Its text is that of the benchmark's
+    1→2, 0→3, 1→3, 2→3)`` as indices into :data:`OPERATIONS`. Strings are those of the benchmark's
     API: in ``64-41414-1_02_333``, the first two parts describe the network around the cell, which
-    is always the same, and the last three list the operations.
+    is always the same, and the part after the second hyphen lists the operations.
 
     Args:
         genotypes: Cells of a partial space, shape ``(n, 6)``. All 4,096 cells by default.
@@ -46,10 +46,10 @@ class TransNASSpace(EdgeCellSpace):
         return [_TEMPLATE.format(*row) for row in self.check(genotypes).tolist()]
 
     def from_text(self, texts: Sequence[str]) -> Genotypes:
-        """Return the genotypes of arch strings.
+        """Parse arch strings and return their genotypes.
 
         Raises:
-            ValueError: If a text is not an arch string of the micro search space.
+            ValueError: If a string is not an arch string of the micro search space.
         """
         rows = []
         for text in texts:
