@@ -266,9 +266,9 @@ def test_graphs_are_in_topological_order(space, rng):
 def test_bad_genotypes(space):
     good = space.decode([0])
     for call in (space.encode, space.contains, space.to_text, space.neighbors, space.to_graph):
-        with pytest.raises(ValueError, match="have shape"):
+        with pytest.raises(ValueError, match="must have shape"):
             call(good[:, 1:])
-        with pytest.raises(ValueError, match="have shape"):
+        with pytest.raises(ValueError, match="must have shape"):
             call(good[None])
         with pytest.raises(TypeError, match="integers"):
             call(good.astype(float))
@@ -295,7 +295,7 @@ def test_bad_text(space, text):
 
 def test_bad_alpha(space):
     alpha = np.zeros((1, space.alpha_size))
-    with pytest.raises(ValueError, match="has shape"):
+    with pytest.raises(ValueError, match="must have shape"):
         space.alpha_to_genotype(alpha[:, 1:])
     alpha[0, -1] = np.nan
     with pytest.raises(ValueError, match="NaN"):

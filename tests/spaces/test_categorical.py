@@ -117,13 +117,13 @@ def test_a_full_space_beyond_64_bits_has_no_indices():
     [
         ({"choices": []}, "at least one decision"),
         ({"choices": ["ab", ""]}, "at least one choice"),
-        ({"choices": ["ab"], "names": ["x", "y"]}, "as many names"),
+        ({"choices": ["ab"], "names": ["x", "y"]}, "1 decisions need 1 names, got"),
         ({"choices": ["ab", "cdc"]}, "Two choices of decision1 are labelled 'c'"),
-        ({"choices": [["a,b"]]}, "'a,b'.*no comma"),
-        ({"choices": [["a", " a"]]}, "' a', a choice of decision0.*no space"),
+        ({"choices": [["a,b"]]}, "'a,b'.*must not contain a comma"),
+        ({"choices": [["a", " a"]]}, "' a', a choice of decision0.*end with a space"),
         ({"choices": ["ab"], "genotypes": []}, "at least one genotype"),
-        ({"choices": ["ab"], "genotypes": [[2]]}, "takes 0 to 1"),
-        ({"choices": ["ab"], "genotypes": [[0, 0]]}, "have shape"),
+        ({"choices": ["ab"], "genotypes": [[2]]}, "must be 0 to 1"),
+        ({"choices": ["ab"], "genotypes": [[0, 0]]}, "must have shape"),
     ],
 )
 def test_bad_spaces(kwargs, message):

@@ -61,8 +61,8 @@ def test_published_notation():
     [
         ("('skip_connect', 2), ('max_pool_3x3', 1)]", "('skip_connect', 2)]", "8 operations"),
         ("('dil_conv_3x3', 2)", "('conv', 2)", "Unknown operation 'conv'"),
-        ("('dil_conv_3x3', 2)", "('dil_conv_3x3', 5)", "takes nodes 0 to 4, got 5"),
-        ("('dil_conv_3x3', 2)", "('dil_conv_3x3', 0)", "takes node 0 twice"),
+        ("('dil_conv_3x3', 2)", "('dil_conv_3x3', 5)", "can read nodes 0 to 4, got 5"),
+        ("('dil_conv_3x3', 2)", "('dil_conv_3x3', 0)", "reads node 0 twice"),
         ("normal=[", "normal=", "not in DARTS' notation"),
         ("('dil_conv_3x3', 2)", "__import__('os')", "not in DARTS' notation"),
     ],

@@ -138,12 +138,12 @@ def test_flops_scale_with_pixels():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="4 must divide it; got 30"):
+    with pytest.raises(ValueError, match="must be a multiple of 4.*got 30"):
         count_nb201_flops([[0] * 6], image_size=30)
     for count in (count_nb201_parameters, count_nb201_flops):
-        with pytest.raises(ValueError, match="have shape"):
+        with pytest.raises(ValueError, match="must have shape"):
             count([[0] * 5])
-        with pytest.raises(ValueError, match="takes 0 to 4"):
+        with pytest.raises(ValueError, match="must be 0 to 4"):
             count([[5] * 6])
         with pytest.raises(TypeError, match="integers"):
             count([[0.5] * 6])

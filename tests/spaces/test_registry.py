@@ -186,8 +186,8 @@ class PermutedSpace(ReversedSpace):
         (NB201, ValueError, "'NB201', the kind of a built-in"),
         (NeedsWidthSpace, TypeError, r"NeedsWidthSpace\(\) failed.*'width'.*genotypes=None"),
         (PermutedSpace, ValueError, r"'Reversed' \(PermutedSpace\) is inconsistent.*index 0"),
-        (ReversedSpace(), TypeError, "takes a subclass of SearchSpace"),
-        (dict, TypeError, "takes a subclass of SearchSpace, got <class 'dict'>"),
+        (ReversedSpace(), TypeError, "accepts a subclass of SearchSpace"),
+        (dict, TypeError, "accepts a subclass of SearchSpace, got <class 'dict'>"),
         (SearchSpace, ValueError, "SearchSpace cannot be registered as ''"),
     ],
 )
@@ -203,7 +203,7 @@ def test_two_classes_of_one_kind(own_kinds):
     class Other(ReversedSpace):
         kind = "Reversed"
 
-    with pytest.raises(ValueError, match=r"'Reversed' is registered for .*\.ReversedSpace already"):
+    with pytest.raises(ValueError, match=r"'Reversed' is already registered for .*\.ReversedSpace"):
         register_space(Other)
 
 
