@@ -138,7 +138,7 @@ def test_flops_scale_with_pixels():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="must be a multiple of 4.*got 30"):
+    with pytest.raises(ValueError, match=r"must be a multiple of 4.*got 30"):
         count_nb201_flops([[0] * 6], image_size=30)
     for count in (count_nb201_parameters, count_nb201_flops):
         with pytest.raises(ValueError, match="must have shape"):
