@@ -89,7 +89,7 @@ def check_writable(path: Path) -> None:
 # A temporary file is locked as long as its process lives. A file that nobody has locked was left by
 # a process that was killed.
 
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp", re.DOTALL)
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.nas-gym", re.DOTALL)  # no other program's files
 _SECONDS_WITHOUT_LOCKS = 86_400.0  # age of a leftover on file systems that cannot lock
 
 _cleaned: set[Path] = set()  # folders that this process has cleaned
@@ -116,7 +116,7 @@ def _lock(handle: int, *, wait: bool) -> bool:
 
 def _open_temporary(path: Path) -> tuple[IO[bytes], Path]:
     while True:
-        handle, name = tempfile.mkstemp(".tmp", f".{path.name[:40]}.", path.parent)
+        handle, name = tempfile.mkstemp(".nas-gym", f".{path.name[:40]}.", path.parent)
         _lock(handle, wait=True)
         if os.fstat(handle).st_nlink > 0:
             return os.fdopen(handle, "wb"), Path(name)

@@ -162,7 +162,7 @@ def test_import_then_search_then_remove(cli, tmp_path):
 
 def test_data_clean(cli, cache):
     assert "Nothing to clean." in cli("data", "clean")
-    left = cache / "downloads" / ".file.bin.abcd1234.tmp"
+    left = cache / "downloads" / ".file.bin.abcd1234.nas-gym"
     left.parent.mkdir(parents=True)
     left.write_text("")
     assert left.name in cli("data", "clean")

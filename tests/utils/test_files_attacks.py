@@ -152,7 +152,7 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path, writer):
 def test_temporary_files_below_a_folder_are_removed_on_request(tmp_path, writer):
     writer.kill()
     writer.wait()
-    (tmp_path / ".file.of-mine.tmp").write_text("")  # not named as the package names its files
+    (tmp_path / ".file.abcdefgh.tmp").write_text("")  # of another program
     assert files.remove_temporary_files(tmp_path.parent) == []
     [removed] = files.remove_temporary_files(tmp_path.parent, recursive=True)
     assert removed.parent == tmp_path
@@ -177,7 +177,7 @@ def test_a_file_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monk
 
 def test_old_files_are_removed_where_locks_do_not_work(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_lock", lambda handle, wait: False)
-    old, new = tmp_path / ".a.abcdefgh.tmp", tmp_path / ".b.abcdefgh.tmp"
+    old, new = tmp_path / ".a.abcdefgh.nas-gym", tmp_path / ".b.abcdefgh.nas-gym"
     for path in (old, new):
         path.write_text("")
     os.utime(old, (0, time.time() - 2 * 86_400))
