@@ -22,7 +22,7 @@ def settings_table(name: str) -> str:
 
 
 def preset_rows() -> list[list[str]]:
-    """Return the rows of the table of presets: name, agent, changed settings."""
+    """Return rows of (name of a preset, agent, settings that differ from the default)."""
     rows = []
     for agent, path in (SAMPLE_BASED | ONE_SHOT).items():
         for preset, config in find_agent(agent).agent_class.presets.items():

@@ -1,10 +1,10 @@
-"""Measure the speed and the memory of networks on a GPU, and print them.
+"""Measure the speed and the memory of networks on a GPU, and print the results.
 
     python scripts/gpu_checks.py                        # a few minutes
     python scripts/gpu_checks.py --full                 # hours; trains a supernet and 20 cells
     python scripts/gpu_checks.py --device cpu --quick   # the same code on a CPU, in a minute
 
-The images are those of CIFAR-10, or random images of the same shape if CIFAR-10 is not on this
+The measurements use CIFAR-10, or random images of the same shape if CIFAR-10 is not on this
 machine. ``--full`` needs CIFAR-10.
 """
 
@@ -59,7 +59,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def median_seconds(call: Callable[[], object], device: torch.device, times: int) -> float:
-    """Return the median time of a number of calls, after two calls to warm up."""
+    """Return the median time in seconds of ``times`` calls, after two calls to warm up."""
     found = []
     for number in range(times + 2):
         synchronize(device)
@@ -74,7 +74,7 @@ def median_seconds(call: Callable[[], object], device: torch.device, times: int)
 def measure_evaluations(
     plan: NetworkPlan, data: images.ImageData, device: torch.device, count: int, valid: int
 ) -> None:
-    """Print the number of architectures that a supernet evaluates in a second.
+    """Print the number of architectures that a supernet evaluates per second.
 
     Args:
         plan: Plan of the supernet.
@@ -97,12 +97,12 @@ def measure_evaluations(
 
 
 class Convolution(NamedTuple):
-    """A convolution of a network, and its inputs.
+    """A convolution of a network, and the inputs of the convolution.
 
     Attributes:
         layer: The convolution.
-        inputs: Its inputs in a forward pass of the network.
-        first: Whether it is the first layer, which needs no gradient of its inputs.
+        inputs: Inputs of the convolution in a forward pass of the network.
+        first: Whether the convolution is the first layer, which needs no gradient of the inputs.
     """
 
     layer: nn.Conv2d
@@ -122,7 +122,7 @@ class Convolution(NamedTuple):
         torch.autograd.grad(result, wanted, torch.ones_like(result))
 
     def work(self) -> tuple[float, float]:
-        """Return floating-point operations and bytes in bfloat16, of both passes."""
+        """Return the floating-point operations and the moved bytes (bfloat16) of both passes."""
         with torch.no_grad():
             result = self.output()
         passes = 2 if self.first else 3  # forward, weights, inputs
@@ -149,12 +149,12 @@ def convolutions(network: Network, batch: torch.Tensor) -> list[Convolution]:
 
 
 def measure_training_step(plan: NetworkPlan, train: DeviceImages, batch: int, times: int) -> None:
-    """Print the time of a training step, and of its convolutions alone.
+    """Print the time of a training step, and the time of the convolutions alone.
 
     Args:
         plan: Plan of the supernet; the step trains its largest path.
         train: Training images on the device.
-        batch: Images in a batch.
+        batch: Number of images in a batch.
         times: Number of timed steps.
     """
     device = train.device
@@ -180,7 +180,7 @@ def measure_training_step(plan: NetworkPlan, train: DeviceImages, batch: int, ti
 def measure_roofline(parts: list[Convolution], device: torch.device, times: int) -> None:
     """Print the speed of convolutions relative to the device's roofline.
 
-    The roofline follows from the measured peaks of arithmetic and of memory bandwidth.
+    The roofline is computed from measured peaks of arithmetic and of memory bandwidth.
     """
     size = 8192 if device.type == "cuda" else 512
     square = torch.randn(size, size, device=device, dtype=torch.bfloat16)
@@ -232,7 +232,7 @@ def measure_memory(
         plan: Plan of the supernet.
         data: Images.
         device: Device to compute on.
-        batch: Images in a batch.
+        batch: Number of images in a batch.
     """
     train, valid = (
         DeviceImages.from_split(data, split, device) for split in (data.train, data.valid)
@@ -249,7 +249,7 @@ def measure_memory(
 
 
 def audit_full_budget(device: str) -> None:
-    """Train CIFAR-10's supernet, and print how it and 12 epochs from scratch rank cells."""
+    """Print how well CIFAR-10's supernet, and 12 epochs of training from scratch, rank cells."""
     run_supernet_training("NB201", "cifar10", device=device)
     arguments = {"table": "nats-bench", "dataset": "cifar10"}
     for row in audit("NB201-cifar10-v0", ["supernet(images=5000)"], arguments, device=device):
@@ -268,7 +268,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--quick", action="store_true", help="measure little, to try the code")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure only a little, to test the code"
+    )
     parser.add_argument("--full", action="store_true", help="also train a supernet and 20 cells")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():

@@ -1,13 +1,13 @@
-"""Hash the search history of every agent in every mode, to show that a change keeps the behaviour.
+"""Hash the search history of every agent in every mode, to check that a change keeps all searches.
 
-Run it before and after a change, on the same machine and with the same packages: floating-point
-sums, and therefore the hashes, differ between processors::
+Run this script before and after a change of the code, on the same machine and with the same
+packages: floating-point sums, and therefore the hashes, differ between processors::
 
     python scripts/history_hashes.py before.json
     python scripts/history_hashes.py after.json --compare before.json
 
-All searches run through the command line, with fixed seeds. A case that fails, for example because
-its table is not on this machine, has its error message in place of a hash.
+All searches run through the command line, with fixed seeds. If a case fails, for example because a
+table is not on this machine, the error message replaces the hash.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def cases(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def digest(out: Path) -> str:
-    """Return a hash of the output of a command: a history without times, or tensors."""
+    """Return a hash of the output of a command (a history or tensors), without measured times."""
     from safetensors.numpy import load_file
 
     found = hashlib.sha256()
@@ -117,7 +117,7 @@ def digest(out: Path) -> str:
 
 
 def run(folder: Path, name: str, arguments: list[str], number: int) -> str:
-    """Run one case; return its hash, or its error message."""
+    """Run one case; return the hash of the output, or the error message."""
     import nas_gym.cli
 
     if arguments[0] == "search":
@@ -134,13 +134,13 @@ def run(folder: Path, name: str, arguments: list[str], number: int) -> str:
 
 
 def main() -> None:
-    """Write the hashes of all cases; with ``--compare``, report the differences."""
+    """Write the hashes of all cases; with ``--compare``, also report the differences."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path, help="JSON file to write")
     parser.add_argument("--compare", type=Path, help="JSON file of an earlier run")
-    parser.add_argument("--only", default="", help="run only cases whose name contains this")
+    parser.add_argument("--only", default="", help="run only cases whose name contains this string")
     options = parser.parse_args()
     before = json.loads(options.compare.read_text()) if options.compare else {}
     os.environ["COLUMNS"] = "200"

@@ -1,12 +1,12 @@
 """Run the studies behind the result pages, and fill the tables of the pages.
 
-    python scripts/reproduce.py                        # all studies and pages
-    python scripts/reproduce.py l2nas                  # the studies of one page, and the page
-    python scripts/reproduce.py l2nas --only l2nas-graphs
-    python scripts/reproduce.py --pages-only           # the pages, from the saved results
+    python scripts/reproduce.py                           # run all studies, fill all pages
+    python scripts/reproduce.py l2nas                     # run the studies of a page, fill the page
+    python scripts/reproduce.py l2nas --only l2nas-graphs # run one study, fill the page
+    python scripts/reproduce.py --pages-only              # fill all pages from the saved results
 
-A study that was interrupted continues where it stopped. Results are saved as
-docs/results/<study>.json, figures in docs/figures/. scripts/README.md says what a page takes.
+An interrupted study continues where it stopped. Results are saved as docs/results/<study>.json,
+figures in docs/figures/. scripts/README.md lists the tables and the time that each page needs.
 """
 
 from __future__ import annotations
@@ -33,16 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
     Args:
-        arguments: Words of the command line; those of the process by default.
+        arguments: Words of the command line; the words of this process's command line by default.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "pages", nargs="*", metavar="PAGE", help=f"{', '.join(PAGES)}; all of them by default"
+        "pages", nargs="*", metavar="PAGE", help=f"{', '.join(PAGES)}; all pages by default"
     )
-    parser.add_argument("--only", metavar="STUDY", help="run this study alone")
-    parser.add_argument("--pages-only", action="store_true", help="run no study")
+    parser.add_argument("--only", metavar="STUDY", help="run only this study")
+    parser.add_argument(
+        "--pages-only", action="store_true", help="fill the pages without running a study"
+    )
     options = parser.parse_args(arguments)
     unknown = [name for name in options.pages if name not in PAGES]
     if unknown:

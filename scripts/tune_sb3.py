@@ -1,11 +1,11 @@
-"""Tune the hyper-parameters of a stable-baselines3 algorithm, on tasks that no page reports.
+"""Tune the hyper-parameters of a stable-baselines3 algorithm on tasks that no result page reports.
 
     python scripts/tune_sb3.py ppo --family NB201 --trials 30
 
-Optuna's TPE proposes hyper-parameters. Their score is the mean regret after 250, 500 and 1,000
-queries, relative to that of random search, over the tasks of the family and a few seeds. The best
+Optuna's TPE proposes hyper-parameters. Their score is the regret relative to the regret of random
+search, averaged over 250, 500 and 1,000 queries, the tasks of the family, and a few seeds. The best
 hyper-parameters are written to nas_gym/agents/sb3/hyperparams/<algorithm>.yml. One trial takes
-seconds (a2c) to a minute (tqc).
+between a few seconds (a2c) and a minute (tqc).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TASKS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 """Tasks of each family of search spaces: environment IDs and arguments."""
 
 BUDGETS = np.array([250, 500, 1000])
-"""Numbers of queries after which the regret counts."""
+"""Numbers of queries after which the regret is measured."""
 
 HEADER = (
     "# Found by scripts/tune_sb3.py, in the format of RL Baselines3 Zoo.\n"
@@ -103,7 +103,7 @@ def q_learning(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
 def actor_critic(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
     """Suggest hyper-parameters of DDPG, TD3, SAC and TQC.
 
-    Each step is a query, and its reward depends on its action alone: the discount is 0.
+    Each step is a query whose reward depends on the action of this step alone: the discount is 0.
     """
     settings: dict[str, Any] = {
         "policy": "MlpPolicy",
@@ -136,14 +136,14 @@ def suggest(trial: optuna.Trial, name: str, length: int) -> dict[str, Any]:
 def regrets(
     name: str, env: str, arguments: dict[str, Any], seed: int, settings: dict[str, Any]
 ) -> NDArray[np.float64]:
-    """Return the regret of an algorithm after each of the budgets."""
+    """Return the regret of an algorithm after each number of queries in ``BUDGETS``."""
     found = run_sb3_search(name, env, int(BUDGETS[-1]), seed, arguments, tuned=False, **settings)
     after: NDArray[np.float64] = found.regrets[BUDGETS - 1, 0]
     return after
 
 
 def random_search_regrets(env: str, arguments: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the mean regret of random search after each of the budgets."""
+    """Return the mean regret of random search after each number of queries in ``BUDGETS``."""
     envs = RecordVectorSearch(gym.make_vec(in_mode(env, Mode.ALPHA), num_envs=200, **arguments))
     RandomSearch(envs, seed=0).learn(int(BUDGETS[-1]))
     means: NDArray[np.float64] = envs.curves().regrets[BUDGETS - 1].mean(axis=1)
@@ -158,7 +158,7 @@ def num_decisions(env: str, arguments: dict[str, Any]) -> int:
 
 
 def tune(name: str, family: str, num_trials: int, num_seeds: int) -> dict[str, Any]:
-    """Return the hyper-parameters with the lowest regret relative to random search's."""
+    """Return the hyper-parameters with the lowest regret relative to random search."""
     tasks = TASKS[family]
     baselines = [random_search_regrets(*task) for task in tasks]
     length = num_decisions(*tasks[0])
@@ -194,7 +194,7 @@ def searchable_ids(name: str) -> list[str]:
 
 
 def family_space(name: str) -> SearchSpace:
-    """Return the whole search space of the family that begins the name of a task."""
+    """Return the whole search space of the family with which the name of a task begins."""
     return build_whole_space(find_space_class(name.partition("-")[0]))
 
 
@@ -203,7 +203,7 @@ def entries(name: str, families: dict[str, dict[str, Any]]) -> dict[str, dict[st
 
     Args:
         name: Name of the algorithm.
-        families: Hyper-parameters by family. NB201's are those of families that were not tuned.
+        families: Hyper-parameters by family. Families that were not tuned get those of NB201.
     """
 
     def entry(family: str) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def entries(name: str, families: dict[str, dict[str, Any]]) -> dict[str, dict[st
         tuned = families.get(family, families["NB201"])
         return {"n_timesteps": QUERIES * steps, **tuned}
 
-    # equal entries are one object, which YAML writes once
+    # equal entries are the same object, which YAML writes only once
     distinct: list[dict[str, Any]] = []
     found = {DEFAULT_ENTRY: "NB201"} | {each: each.split("-")[0] for each in searchable_ids(name)}
     for family in dict.fromkeys(found.values()):

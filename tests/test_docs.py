@@ -29,7 +29,7 @@ DOCTESTS = [
 ]
 
 # A block, and the comments before it: `<!-- needs: TABLE, … -->` (or something else that is not on
-# every machine), `<!-- long -->`, `<!-- file: NAME -->` (a program of its own, saved as NAME).
+# every machine), `<!-- long -->`, `<!-- file: NAME -->` (a separate program, saved as NAME).
 BLOCK = re.compile(r"((?:^<!-- .*? -->\n)*)^```(python|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -48,7 +48,7 @@ def needs_of(comments):
 def python_blocks(page):
     """The Python blocks of a page: (tables needed, whether long, file name, code).
 
-    Code that is no program of its own keeps its line numbers, for tracebacks.
+    Code that is not a separate program keeps its line numbers, for tracebacks.
     """
     text = page.read_text()
     for match in BLOCK.finditer(text):

@@ -54,7 +54,7 @@ def test_unknown_missing_and_repeated_blocks(text, blocks):
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """Folders of their own for results, figures and runs."""
+    """Redirect results, figures and runs to temporary folders; return their parent."""
     for name in ("RESULTS", "FIGURES", "RUNS"):
         folder = tmp_path / name.lower()
         folder.mkdir()

@@ -21,12 +21,12 @@ _BLOCK = re.compile(r"<!-- generated: (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 class Page:
     """A page of the documentation that shows the results of studies.
 
-    Its text is written by hand. A script replaces what stands between the lines
-    ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+    The text is written by hand, except for the blocks between the lines
+    ``<!-- generated: NAME -->`` and ``<!-- end -->``, which a script generates.
 
     Attributes:
-        path: Path of the page below ``docs/``.
-        studies: Studies that the page is about, in the order in which they run.
+        path: Path of the page, relative to ``docs/``.
+        studies: Studies whose results the page shows, in the order in which they run.
         blocks: Function from the saved results to the Markdown of each block, by name.
         figures: Function from the saved results to figures, by file name; ``None`` draws none.
     """
@@ -50,7 +50,7 @@ class Page:
         """Return the page with its blocks filled from the saved results.
 
         Raises:
-            ValueError: If the page lacks a block, or has an unknown block or a block twice.
+            ValueError: If a block is missing, unknown or repeated.
         """
         return fill_blocks(self.file.read_text(), self.blocks(), self.path)
 
@@ -65,12 +65,12 @@ def fill_blocks(text: str, blocks: Mapping[str, str], name: str) -> str:
     """Return a page with the contents of its blocks replaced.
 
     Args:
-        text: The page.
+        text: Markdown of the page.
         blocks: Markdown of each block, by name.
         name: Name of the page, for error messages.
 
     Raises:
-        ValueError: If the page lacks a block, or has an unknown block or a block twice.
+        ValueError: If a block is missing, unknown or repeated.
     """
     found = _BLOCK.findall(text)
     if sorted(found) != sorted(blocks):
@@ -91,10 +91,10 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 
 def tables_by_count(headline: str, tables: Mapping[int, str]) -> str:
-    """Return tables, each below a line that names its count, such as "After 50 queries:".
+    """Return tables, each below a headline with a count, such as "After 50 queries:".
 
     Args:
-        headline: Line with ``{}`` in place of the count.
+        headline: Headline with ``{}`` in place of the count.
         tables: Tables by count.
     """
     return "\n\n".join(f"{headline.format(count)}\n\n{rows}" for count, rows in tables.items())
@@ -106,29 +106,29 @@ def code_block(commands: Sequence[str]) -> str:
 
 
 def command_blocks(studies: Sequence[Study]) -> str:
-    """Return the command lines of studies, a code block for each study."""
+    """Return the command lines of studies, with one code block per study."""
     return "\n\n".join(code_block(study.commands) for study in studies if study.commands)
 
 
 def value_with_interval(value: float, ends: Sequence[float], digits: int) -> str:
-    """Return ``value [low, high]``."""
+    """Return the text ``value [low, high]``."""
     low, high = ends
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def mean_with_interval(entry: Mapping[str, float], digits: int = 2, factor: float = 1.0) -> str:
-    """Return ``mean [low, high]`` of an entry of ``mean_over_seeds``, multiplied by a factor."""
+    """Return ``mean [low, high]`` of a result of ``mean_over_seeds``, multiplied by a factor."""
     mean, low, high = (factor * entry[key] for key in ("mean", "low", "high"))
     return value_with_interval(mean, (low, high), digits)
 
 
 def mean_and_deviation(entry: Mapping[str, Any], digits: int = 2) -> str:
-    """Return ``mean ± standard deviation [low, high]``; the interval is that of the mean."""
+    """Return the text ``mean ± standard deviation [low, high]``, with the interval of the mean."""
     low, high = entry["mean_interval"]
     mean = f"{entry['mean']:.{digits}f} ± {entry['std']:.{digits}f}"
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def quoted(agents: Sequence[str]) -> list[str]:
-    """Return names in the typeface of code."""
+    """Return names formatted as code."""
     return [f"`{agent}`" for agent in agents]

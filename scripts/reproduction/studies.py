@@ -1,4 +1,4 @@
-"""Kinds of studies: what each one runs, and where its results are saved."""
+"""Kinds of studies, which run searches or functions and save the results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 RESULTS = DOCS / "results"
 FIGURES = DOCS / "figures"
 RUNS = Path("runs/reproduce")
-"""Folder of the runs, relative to the working directory, as the printed commands show it."""
+"""Folder of the runs. It is relative to the working directory, as in the commands on the pages."""
 
 CURVES = "curves-*.png"
 """Pattern of the figures with the curves of a comparison."""
@@ -43,7 +43,7 @@ FIRST_SEED = 1000
 GRAPH_TARGETS = [
     name.removeprefix("nbgraph/") for name in task_sets.TASK_SETS if "nbgraph/" in name
 ]
-"""Graph data sets with a task set of their own."""
+"""Graph data sets that have a task set."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,7 +54,7 @@ class Study(ABC):
     """A part of a result page that is computed once.
 
     Attributes:
-        name: Name of the study, of its result file and of its folder in :data:`RUNS`.
+        name: Name of the study, of the result file and of the folder in :data:`RUNS`.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Study(ABC):
 
     @abstractmethod
     def run(self) -> None:
-        """Run what is missing of the study, and save its result."""
+        """Run the missing parts of the study, and save the result."""
 
     def save_result(self, result: Any, indent: int | None = 1) -> None:
         """Write the result file."""
@@ -126,11 +126,11 @@ class TrialsStudy(Study):
 
     @property
     def commands(self) -> Sequence[str]:
-        """Command line that runs the study, as a sequence of one."""
+        """Command line that runs the study, in a list."""
         return [self.command]
 
     def save_summary(self, summary: Mapping[str, Any]) -> None:
-        """Save a summary together with its origin, and copy the figures of the run."""
+        """Save a summary, the command and the package version; copy the figures of the run."""
         origin = {"command": self.command, "nas_gym": nas_gym.__version__}
         self.save_result({**origin, **summary})
         FIGURES.mkdir(exist_ok=True)
@@ -177,7 +177,7 @@ class ComparisonStudy(TrialsStudy):
         queries: int,
         count: Literal["at_queries", "at_unique_queries"] = "at_queries",
     ) -> dict[str, Any]:
-        """Return the statistics of an agent after a number of queries or of unique queries."""
+        """Return the statistics of an agent after a number of queries or unique queries."""
         found = self.result["environments"][env]["agents"][agent]
         return dict(found[count][str(queries)])
 
@@ -186,7 +186,7 @@ class ComparisonStudy(TrialsStudy):
 class SearchStudy(TrialsStudy):
     """One call of ``nas-gym search``, with one environment and one agent.
 
-    The folder of the run keeps the agent.
+    The folder of the run also holds the saved agent.
     """
 
     verb: ClassVar[str] = "search"
@@ -215,10 +215,10 @@ class MetaTrainingRun:
     Attributes:
         agent: Name of the agent.
         task_set: Name of the task set.
-        variant: Part of the file name that tells apart the variants of an agent.
+        variant: Name of the variant of the agent, a part of the file name.
         settings: Settings of the agent.
-        epochs: Tasks to learn from, for CATCH; epochs, for MP-NAS.
-        seeds: Number of agents that are trained, each with a seed of its own.
+        epochs: Number of epochs; an epoch of CATCH is one task.
+        seeds: Number of agents that are trained, each with a different seed.
         first_seed: Seed of the first of these agents.
     """
 
@@ -232,7 +232,7 @@ class MetaTrainingRun:
 
     @property
     def checkpoint(self) -> Path:
-        """Path of the trained agents."""
+        """Path of the file that holds the trained agents."""
         name = f"{self.task_set.replace('/', '-')}-{self.variant}.safetensors"
         return RUNS / f"{self.agent}-meta-training" / name
 
@@ -249,7 +249,7 @@ class MetaTrainingRun:
         return shlex.join([*words, "--out", str(self.checkpoint)])
 
     def run(self) -> None:
-        """Train the agents, or continue from their file."""
+        """Train the agents, or continue the training from the checkpoint."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         meta_train(
             task_sets.load_task_set(self.task_set),
@@ -265,7 +265,7 @@ class MetaTrainingRun:
 
 @dataclass(frozen=True)
 class MetaTrainingStudy(Study):
-    """The meta-training runs of a page, one on each core at a time.
+    """The meta-training runs of a page, one run per core at a time.
 
     Attributes:
         runs: The meta-training runs.
@@ -286,7 +286,7 @@ class MetaTrainingStudy(Study):
 
 @dataclass(frozen=True)
 class Measurement(Study):
-    """A result that one function computes.
+    """A study whose result is computed by one function call.
 
     Attributes:
         measure: Function that returns the result as JSON data.
@@ -295,16 +295,16 @@ class Measurement(Study):
     measure: Callable[[], Any]
 
     def run(self) -> None:
-        """Call the function, and save what it returns."""
+        """Call the function, and save the returned value."""
         self.save_result(self.measure())
 
 
 @dataclass(frozen=True)
 class JobStudy(Study):
-    """Many calls of one function, over all cores; the result of each call is saved when it ends.
+    """Many calls of one function on all cores; each result is saved when the call ends.
 
     Attributes:
-        job: Function of a module; returns JSON data.
+        job: Module-level function that returns JSON data.
         arguments: Arguments of each call.
         merge: Function from the arguments and the results of all calls, in order, to the result
             of the study.
@@ -346,7 +346,7 @@ def _use_one_thread() -> None:
 
 
 def mean_over_seeds(values: NDArray[np.float64]) -> dict[str, float]:
-    """Return the mean, and the ends ``low`` and ``high`` of its 95 % bootstrap interval.
+    """Return the ``mean``, and the ends ``low`` and ``high`` of the 95 % bootstrap interval.
 
     Args:
         values: One value for each meta-seed, ``(n,)``.
