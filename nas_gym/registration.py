@@ -151,16 +151,19 @@ def register_task(name: str, task: Task) -> list[str]:
 
 
 def _check_name(name: str) -> None:
-    """Refuse a name that cannot be part of an environment ID."""
+    """Raise ``ValueError`` if the name cannot be part of an environment ID."""
     if not store.NAME_PATTERN.fullmatch(name) or re.search(r"-v\d+$", name):
         raise ValueError(
-            f"{name!r} cannot be a name. A name has {_NAME}, and does not end in a version such as "
-            "'-v0', which is added."
+            f"{name!r} cannot be a name. A name must have {_NAME}, and must not end in a version "
+            "such as '-v0', which is added."
         )
 
 
 def _check_ids_are_free(names: Iterable[str], own: Iterable[str]) -> None:
-    """Refuse names with IDs that belong to environments other than ``own``."""
+    """Raise ``ValueError`` if an ID derived from one of the names is taken.
+
+    IDs in ``own`` may be reused.
+    """
     taken = set(gym.registry) - set(own)
     for env_id in (env_id for name in names for env_id in environment_ids(name)):
         if env_id in taken:
@@ -181,15 +184,15 @@ def _table_tasks(table: str, datasets: list[str]) -> dict[str, dict[str, str]]:
 def user_environments() -> dict[str, dict[str, str]]:
     """Return the tasks of imported tables on this machine: names -> arguments of ``make_task``.
 
-    A table with one task gives the task its own name; the tasks of a table with several are named
-    ``<table>-<dataset>``. A table that cannot be read is skipped with a warning, so that importing
-    the package never fails.
+    If a table has one task, the task has the name of the table; if it has several tasks, they are
+    named ``<table>-<dataset>``. A table that cannot be read is skipped with a warning, so that
+    importing the package never fails.
     """
     try:
         tables = imported_tables()
     except OSError as error:
         gym.logger.warn(
-            f"The cache cannot be read, so that tables of your own have no IDs: {error}. Make it "
+            f"The cache cannot be read, so your own tables have no IDs: {error}. Make it "
             "readable, or name another folder in NAS_GYM_CACHE."
         )
         tables = []

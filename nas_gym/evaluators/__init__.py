@@ -1,4 +1,4 @@
-"""Evaluators: performance estimation, from architectures to metrics."""
+"""Evaluators, which map architectures to metrics (performance estimation)."""
 
 from nas_gym.evaluators.base import Evaluator
 from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator

@@ -25,7 +25,7 @@ from nas_gym.tasks import task_sets
 ENV = "NB201-cifar10-v0"
 NUM_ENVS = 1024
 
-Row = tuple[str, str]  # what was measured, and the result
+Row = tuple[str, str]  # measurement, and result with unit
 
 # agents, and the number of trials that run in lockstep
 SEARCHES = (
@@ -41,9 +41,10 @@ SEARCHES = (
 
 
 def measure_speed() -> Iterator[Row]:
-    """Yield what was measured, and the result with its unit.
+    """Yield rows of (measurement, result with unit).
 
-    Each ratio is the median over pairs of timings that were taken in turn.
+    Each ratio compares this package with CartPole and is the median over pairs of alternating
+    timings.
     """
     ratio, mine, theirs = paired(_vector_steps(ENV), _vector_steps("CartPole-v1"))
     steps = f"{NUM_ENVS / mine / 1e6:.0f} against {NUM_ENVS / theirs / 1e6:.0f} million steps/s"

@@ -42,7 +42,8 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context that computes in bfloat16 on CUDA, and in float32 on other devices."""
+    """Return a context manager that enables bfloat16 autocasting on CUDA and does nothing on other
+    devices."""
     if device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()

@@ -1,4 +1,4 @@
-"""Training of a network by SGD with a cosine learning rate."""
+"""Training of a network by SGD with a cosine learning-rate schedule."""
 
 from __future__ import annotations
 

@@ -265,9 +265,10 @@ class RecordVectorSearch(VectorWrapper):
         return self._recorder.paused()
 
     def curves(self) -> Curves:
-        """Return the curves of all recorded queries.
+        """Return the search curves over all recorded queries.
 
-        Arrays have shape ``(queries, trials)``; with ``pool=True`` there is one trial.
+        Arrays have shape ``(queries, trials)``; if the recorder was created with ``pool=True``, all
+        environments count as one trial.
         """
         return self._recorder.curves()
 

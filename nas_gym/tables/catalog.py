@@ -1,4 +1,4 @@
-"""The catalogue: tables that can be opened by name, and their sources."""
+"""Catalogue of the tables that can be opened by name, with their sources."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ GRAPH_DATASETS = (
 
 @dataclass(frozen=True)
 class TableSource:
-    """The source of a table of the catalogue.
+    """The source of a table in the catalogue.
 
     Attributes:
         name: Name of the table.
         summary: Content of the table, in one line.
-        origin: How the data comes to this machine, for ``nas-gym data list``.
-        read: Function that converts the source; it raises :class:`MissingDataError` if the data is
-            not on this machine.
-        files: Files to download; empty if the data comes with a Python package.
+        origin: Origin of the data, such as a download, for ``nas-gym data list``.
+        read: Function that converts the source to a table; raises :class:`MissingDataError` if the
+            data is not on this machine.
+        files: Files to download; empty if the data is part of a Python package.
     """
 
     name: str
@@ -136,7 +136,7 @@ def load_table(name: str) -> Table:
 
     Raises:
         KeyError: If there is no table of that name; the message lists all tables.
-        MissingDataError: If its data is not on this machine; the message says how to get it.
+        MissingDataError: If the data is not on this machine; the message says how to get it.
         DamagedDataError: If the cache or the source differs from its sha256.
         DataError: If the cache cannot be written to, or the table's search space is not
             registered.
@@ -146,7 +146,7 @@ def load_table(name: str) -> Table:
             known = list_names(sorted({*SOURCES, *imported_tables()}))
             raise KeyError(
                 f"There is no table {shorten(name, 80)!r}. The tables are: {known}. "
-                "Import a file of your own with `nas-gym data import`."
+                "Import your own file with `nas-gym data import`."
             )
         store.save_table(SOURCES[name].read())
     description = store.table_folder(name) / "table.json"
@@ -157,7 +157,7 @@ def load_table(name: str) -> Table:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Return numbers that change if a file is replaced, even within one tick of the clock."""
+    """Return numbers that change when a file is replaced, even within one tick of the clock."""
     if not path.exists():
         return 0, 0  # load_stored_table() raises the error
     status = path.stat()
@@ -165,13 +165,14 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def imported_tables() -> list[str]:
-    """Return the names of the tables that users imported: those in the cache, not in SOURCES."""
+    """Return the names of the tables that users imported: all tables in the cache except those in
+    :data:`SOURCES`."""
     names = [path.name for path in store.table_folder("any").parent.glob("*")]
     return sorted(name for name in names if store.is_stored(name) and name not in SOURCES)
 
 
 def fetch_table(name: str) -> Table:
-    """Download the files of a table, if they are not on this machine, and open it.
+    """Open a table; download the table's files first if they are not on this machine.
 
     Raises:
         KeyError: If there is no table of that name in the catalogue.

@@ -1,4 +1,4 @@
-"""Files that can be downloaded, pinned to a commit of their publishers."""
+"""Downloadable files, each pinned to a commit of the publisher's repository."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Storage of tables: flat arrays in the cache folder, replaced atomically.
 
-The folder of a table has its arrays and ``table.json``, which names them with their sha256. A
-replacement writes arrays of other names first, and then ``table.json``: a reader has the old table
-or the new one, at every moment, and so has the cache after a kill. The arrays that ``table.json``
-does not name are removed by the next process that stores or deletes a table.
+The folder of a table holds arrays and ``table.json``, which lists the names and SHA-256 digests of
+the arrays. To replace a table, a process first writes arrays with new names and then
+``table.json``. Readers therefore see either the old or the new table at every moment, even if the
+process is killed. The next process that stores or deletes a table removes arrays that
+``table.json`` does not list.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ FORMAT = 1  # version of the stored files; folders of other versions are ignored
 _DESCRIPTION = "table.json"
 _ARRAY_FILE = re.compile(r"(?:values|genotypes)(-[0-9a-f]{8})?\.npy")
 _TEMPORARY_FOLDER = re.compile(r"\..+\.[a-z0-9_]{8}")
-_KEYS = {"name", "space", "metrics", "objectives", "provenance", "sha256"}  # of a description
+_KEYS = {"name", "space", "metrics", "objectives", "provenance", "sha256"}  # keys of table.json
 
 
 def table_folder(name: str) -> Path:
@@ -52,7 +53,7 @@ def table_folder(name: str) -> Path:
 
 @contextmanager
 def _locked_tables() -> Iterator[Path]:
-    """Yield the folder of all tables; other processes change nothing there meanwhile."""
+    """Yield the folder of all tables, which other processes cannot change within the block."""
     from filelock import FileLock  # not needed by `import nas_gym`
 
     tables = table_folder("any").parent
@@ -67,12 +68,12 @@ def save_table(table: Table, *, replace: bool = False) -> None:
 
     Args:
         table: Table to store.
-        replace: Whether to overwrite a table of the same name. Otherwise the stored table stays,
-            for example one that another process stored at the same time.
+        replace: Whether to overwrite a table of the same name. If not, a stored table of this name
+            is kept, for example one that another process stored at the same time.
 
     Raises:
-        DataError: If the cache cannot be written to, the disk is full, or the search space would
-            not be restored as it is. No files are left behind.
+        DataError: If the cache cannot be written to, the disk is full, or the search space cannot
+            be restored from its description. No files are left behind.
     """
     folder = table_folder(table.name)
     with _locked_tables() as tables:
@@ -130,7 +131,7 @@ def _write_arrays(table: Table, folder: Path, suffix: str) -> bytes:
 
 
 def add_checksum(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a ``table.json`` with the checksum that belongs to it."""
+    """Return the content of a ``table.json`` with its checksum added."""
     content = {key: value for key, value in description.items() if key != "checksum"}
     # as it is read back from JSON
     text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
@@ -138,7 +139,7 @@ def add_checksum(description: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
-    """Return the content of a ``table.json``; those of earlier versions have no checksum.
+    """Return the content of a ``table.json``; files of earlier versions have no checksum.
 
     Raises:
         DamagedDataError: If it is missing, is not JSON or was altered.
@@ -179,7 +180,7 @@ def load_stored_table(name: str) -> Table:
             return _open_arrays(description, folder)
         except DamagedDataError:
             if json.dumps(description) == json.dumps(_read_description(folder)):
-                raise  # it was not replaced in the meantime
+                raise  # the table was not replaced in the meantime, so it is damaged
 
 
 def _open_arrays(description: dict[str, Any], folder: Path) -> Table:
@@ -264,7 +265,7 @@ def remove_table(name: str) -> None:
 
 
 def clean_cache() -> list[Path]:
-    """Remove from the cache what killed processes left: temporary files, and parts of tables.
+    """Remove temporary files and parts of tables that killed processes left in the cache.
 
     Files that another process is writing are kept.
 
@@ -282,7 +283,7 @@ def clean_cache() -> list[Path]:
 
 
 def _remove_leftovers(tables: Path) -> list[Path]:
-    """Remove what interrupted processes left among the tables. Call it with the lock only."""
+    """Remove files of interrupted processes among the tables. The caller must hold the lock."""
     removed = []
     for folder in sorted(tables.iterdir()):
         if not folder.is_dir():
@@ -325,7 +326,7 @@ def _describe_space(
     """Return the description of a space, and its genotypes if it is partial.
 
     Raises:
-        DataError: If the space would not be restored as it is.
+        DataError: If the space cannot be restored from its description.
     """
     name = type(space).__name__
     if not is_registered(space):

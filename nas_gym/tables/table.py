@@ -15,14 +15,15 @@ from nas_gym.utils.errors import list_names, shorten
 
 @dataclass(frozen=True)
 class Metric:
-    """The description of a metric.
+    """Description of a metric.
 
     Attributes:
-        name: Name of the metric; in a table, name of its column.
+        name: Name of the metric, which is also the name of its column in a table.
         unit: Unit: ``"%"``, ``"ms"``, ``"M"`` (millions), ``"s"``, or empty for plain numbers.
         maximize: Whether higher is better.
         description: What was measured, in a few words.
-        seconds: Name of the metric with the training time in seconds; empty if it is unknown.
+        seconds: Name of the metric with the training time in seconds; empty if the training time is
+            unknown.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Objective:
     """The columns that the task of a data set uses: the search signal and the reported metric.
 
     Attributes:
-        signal: Name of the metric that rewards are computed from.
+        signal: Name of the metric from which rewards are computed.
         report: Name of the metric that is reported.
     """
 
@@ -51,7 +52,7 @@ class Table:
 
     Attributes:
         name: Name of the table in the catalogue.
-        space: Search space; its indices number the rows.
+        space: Search space; row ``i`` belongs to the architecture with index ``i``.
         metrics: Descriptions of the columns.
         values: Values of shape ``(space.size, len(metrics))`` float64; NaN for a value that was not
             measured.
@@ -59,7 +60,7 @@ class Table:
         provenance: Source of the numbers: package and version, or file, and sha256.
 
     Raises:
-        ValueError: If ``values`` has another shape.
+        ValueError: If ``values`` has a wrong shape.
         KeyError: If an objective or a metric names a column that does not exist.
     """
 

@@ -1,1 +1,1 @@
-"""Utilities of all other packages: files, cache, downloads, errors, random numbers and ranks."""
+"""Utilities shared by the other subpackages."""

@@ -22,7 +22,8 @@ class RemoteFile:
     Attributes:
         name: Name of the file, relative to the folder of downloads.
         url: URL of the file.
-        sha256: sha256 of its content; empty if the reader checks the content.
+        sha256: SHA-256 digest of the content; empty if the function that reads the file verifies
+            it.
     """
 
     name: str
@@ -42,7 +43,7 @@ def downloads_folder() -> Path:
 
 
 def find_file(name: str) -> Path | None:
-    """Return the path of a file in ``NAS_GYM_DATA`` (up to two folders deep) or the downloads.
+    """Find a file in the folders of ``NAS_GYM_DATA`` (up to two levels deep) or the downloads.
 
     Args:
         name: Name of the file; it may begin with the name of its folder.

@@ -1,4 +1,4 @@
-"""Errors of data and training. Their messages say what to do."""
+"""Errors of data and training, with messages that say what to do."""
 
 from __future__ import annotations
 

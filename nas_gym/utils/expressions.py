@@ -1,7 +1,8 @@
 """The one parser of texts such as ``rea(population_size=10)`` and ``0.3 * a + 0.7 * b``.
 
 Agents, evaluators, rewards and their settings are written in this form on the command line and in
-keyword arguments. They are parsed where they enter the package; inside, objects travel.
+keyword arguments. Only the entry points of the package parse these strings; other code passes
+objects.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ class Call:
 
     Attributes:
         name: Letters, digits, ``_``, ``-``, ``.`` and ``:``.
-        arguments: Values by name: what JSON knows (numbers, ``true``, ``null``, texts in double
-            quotes, lists, objects), and every other value as text.
+        arguments: Values by name. JSON values (numbers, ``true``, ``null``, strings in double
+            quotes, lists, objects) are parsed; every other value is a string.
     """
 
     name: str
@@ -37,14 +38,14 @@ class Call:
 
 
 def _format_value(value: Any) -> str:
-    """Return a text from which :func:`parse_value` reads the same value."""
+    """Return a string from which :func:`parse_value` reads the same value."""
     if isinstance(value, str) and parse_value(value) == value and _is_plain(value):
         return value
     return json.dumps(value)
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether a text is one part of a list without double quotes around it."""
+    """Return whether a string can be an item of a list without double quotes around it."""
     balanced = sum(text.count(each) for each in _OPENING) == sum(text.count(c) for c in _CLOSING)
     return balanced and '"' not in text and split_list(text) == [text]
 
@@ -53,7 +54,7 @@ def parse_call(text: str) -> Call:
     """Parse ``name`` or ``name(key=value, ...)``.
 
     Raises:
-        ValueError: If the text has another form, or names an argument twice.
+        ValueError: If the string is not in this form, or names an argument twice.
     """
     match = _CALL.fullmatch(text.strip())
     if match is None:
@@ -66,7 +67,7 @@ def parse_calls(text: str) -> dict[str, Call]:
     """Parse a list such as ``random,rea(sample_size=5)``; the keys are the parts of the text.
 
     Raises:
-        ValueError: If a part has another form, or two parts are the same.
+        ValueError: If an item is not in this form, or is listed twice.
     """
     calls: dict[str, Call] = {}
     for part in split_list(text):
@@ -81,13 +82,13 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     """Parse settings, each written ``NAME=VALUE``.
 
     Raises:
-        ValueError: If a text has no name or no equals sign, or a name is given twice.
+        ValueError: If a string has no name or no equals sign, or a name is given twice.
     """
     settings: dict[str, Any] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name:
-            raise ValueError(f"A setting is written NAME=VALUE, got {text!r}.")
+            raise ValueError(f"A setting must be written NAME=VALUE, got {text!r}.")
         if name in settings:
             raise ValueError(f"The setting {name!r} is given twice.")
         settings[name] = parse_value(value)
@@ -107,7 +108,7 @@ def merge_settings(settings: Mapping[str, Any], more: Mapping[str, Any]) -> dict
 
 
 def parse_value(text: str) -> Any:
-    """Parse a value: JSON, or else the text itself."""
+    """Parse a value as JSON; return the string itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -115,7 +116,7 @@ def parse_value(text: str) -> Any:
 
 
 def split_list(text: str) -> list[str]:
-    """Split a text at the commas that are outside all brackets and double quotes."""
+    """Split a string at the commas that are outside all brackets and double quotes."""
     parts, depth, quoted, escaped = [""], 0, False, False
     for character in text:
         if character == '"' and not escaped:

@@ -130,7 +130,7 @@ def remove_temporary_files(folder: Path, *, recursive: bool = False) -> list[Pat
 
     Args:
         folder: Folder to clean; it may not exist.
-        recursive: Whether to clean the folders below it, too.
+        recursive: Whether to also clean its subfolders.
 
     Returns:
         The removed files.

@@ -1,4 +1,4 @@
-"""Limits on the content that is read from files of others.
+"""Limits on the content that is read from files of other people.
 
 A small file can unpack to a size that fills the memory or the disk, and a server can send a file
 without end. The package unpacks or downloads at most 2 GiB of one file, and decodes images of at
@@ -53,7 +53,7 @@ def check_unpacked_size(size: int, name: str, packed: int = 0) -> None:
     Args:
         size: Size of the unpacked content in bytes, or the part of it that was counted so far.
         name: Name of the file, for the message.
-        packed: Size of the file itself in bytes; content of at most this size is not a bomb.
+        packed: Size of the file itself in bytes; content of at most this size is always accepted.
 
     Raises:
         DataError: If the content is larger than the limit; the message says how to raise it.

@@ -19,7 +19,8 @@ _SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 def splitmix64(states: Bits) -> Bits:
-    """Return the next output of SplitMix64 from each state: all bits depend on all bits."""
+    """Return the next output of SplitMix64 from each state; every output bit depends on all bits of
+    the state."""
     with np.errstate(over="ignore"):
         mixed = states + SPLITMIX64_INCREMENT
         for multiplier, shift in zip(_MULTIPLIERS, _SHIFTS[:2], strict=True):
@@ -33,6 +34,6 @@ def bits_to_uniform(bits: Bits) -> NDArray[np.float64]:
 
 
 def box_muller(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return one standard normal number for each pair of independent uniform numbers in [0, 1)."""
+    """Return one standard normal number per pair of independent uniform numbers in [0, 1)."""
     numbers: NDArray[np.float64] = np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)
     return numbers

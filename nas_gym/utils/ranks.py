@@ -13,9 +13,9 @@ def rank_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the normal scores of values within their row, ``(n, m)`` -> ``(n, m)``.
 
     The score of the value with rank ``r`` (from 0, ascending) is the ``(r + 0.5) / m`` quantile of
-    the standard normal distribution. Accuracies of good architectures differ by a tenth of a
-    percent, and the worst are lower by tens of percents; scores are evenly spread and comparable
-    between tasks. If values are equal, the first one has the lowest rank.
+    the standard normal distribution. Accuracies of good architectures differ by about 0.1 %, and
+    the worst accuracies are lower by tens of percentage points. Scores, in contrast, are evenly
+    spread and comparable between tasks. Of equal values, the first has the lowest rank.
     """
     order = np.argsort(values, axis=1, kind="stable")
     scores = np.empty(values.shape)
@@ -30,7 +30,7 @@ def rank_scores_among(
 
     Args:
         values: Values, shape ``(n, m)``.
-        present: Whether each value is ranked, shape ``(n, m)``; the scores of others are 0.
+        present: Whether each value is ranked, shape ``(n, m)``; all other scores are 0.
     """
     last = np.where(present, values, np.inf)
     order = np.argsort(last, axis=1, kind="stable")
@@ -67,7 +67,7 @@ def kendall(scores: NDArray[np.float64], values: NDArray[np.float64]) -> float:
 
 
 def precision_at(k: int, scores: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    """Return the share of the ``k`` highest scores whose values are among the ``k`` highest.
+    """Return the fraction of the ``k`` highest scores whose values are among the ``k`` highest.
 
     All values equal to the ``k``-th highest value count as among the highest.
     """

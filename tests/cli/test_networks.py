@@ -87,7 +87,7 @@ def test_a_supernet_in_the_cache_needs_no_file(cli, photos, monkeypatch):
         (("digits", "--set", "channels=4096", "--set", "cells=100"), "500,000,000 are trained"),
         (("digits", "--set", "channels=" + "[" * 100_000), "channels is of type int"),
         (("digits", "--set", "width=3"), "no setting 'width'"),
-        (("digits", "--set", "epochs"), "A setting is written NAME=VALUE"),
+        (("digits", "--set", "epochs"), "A setting must be written NAME=VALUE"),
         (("digits", "--epochs", 2, "--set", "epochs=3"), "'epochs' is given twice"),
         (("digits", "--epochs", 10**30), "epochs and batch_size of 1 to 1,000,000"),
         (("digits", "--seed", 99999999999999999999), "seed is 0 to 2^63 - 1"),

@@ -52,10 +52,11 @@ def draw_architecture(
 ) -> NDArray[np.uint8]:
     """Return an architecture as an image, ``(HEIGHT, WIDTH, 3)`` uint8.
 
-    A cell of NAS-Bench-201 is drawn as in its paper, with operations on the edges. An architecture
-    of DARTS is drawn as its two cells. Architectures of other spaces are drawn as graphs
-    (:meth:`SearchSpace.to_graph`). Unfinished architectures of these spaces, and those whose graph
-    is only a chain of the decisions, are drawn as a sequence of decisions.
+    A cell of NAS-Bench-201 is drawn as in the NAS-Bench-201 paper, with operations on the edges. An
+    architecture of DARTS is drawn as two cells. Architectures of other spaces are drawn as graphs
+    (:meth:`SearchSpace.to_graph`). Unfinished architectures of these other spaces, and
+    architectures whose graph merely lists the decisions in order, are drawn as a sequence of
+    decisions.
 
     Args:
         space: Search space.

@@ -59,7 +59,8 @@ class Page:
         return rgba[..., :3].copy()
 
     def text(self, at: Point, words: str, size: float, width: float, **style: Any) -> None:
-        """Draw text; if it is wider than ``width``, in a smaller font or truncated.
+        """Draw text. Text wider than ``width`` is drawn in a smaller font and, if that is not
+        enough, truncated.
 
         Args:
             at: Position of the text.
@@ -105,7 +106,7 @@ class Page:
 
 
 def _fit(text: Text, width: float, smallest: float = 6.0) -> None:
-    """Reduce the font size of a text to fit a width; truncate it if that is not enough."""
+    """Reduce the font size of text to fit a width; truncate the text if that is not enough."""
     extent = text.get_window_extent().width
     if extent <= width:
         return

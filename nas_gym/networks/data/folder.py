@@ -28,13 +28,13 @@ EPS starts Ghostscript."""
 
 class _Files(Protocol):
     def names(self) -> list[str]:
-        """Return the names of all files, and those of folders with a slash at the end."""
+        """Return the names of all files and folders; names of folders end with a slash."""
 
     def check_size(self, names: list[str]) -> None:
         """Raise an error if files unpack to much more than the size of the zip file."""
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file, after its size was checked."""
+        """Check the size of a file and return its content."""
 
 
 class _Folder:

@@ -58,10 +58,8 @@ def read_analog() -> Table:
     """Read the table ``analog-nasbench`` from the installed package ``analog-nasbench`` 0.1.3.
 
     The table has 15,625 cells and 21 metrics: 13 accuracies in %, named as in the package, and the
-    spreads ``<name>_std`` of the eight accuracies after drift. There is no validation accuracy, so
-    that the signal of its only data set, ``cifar10``, is the reported metric itself.
-
-    Source: the Python package analog-nasbench 0.1.3.
+    standard deviations ``<name>_std`` of the eight accuracies after drift. There is no validation
+    accuracy, so the signal of the only data set, ``cifar10``, is the reported metric itself.
 
     Raises:
         MissingDataError: If the package is not installed.

@@ -49,8 +49,8 @@ CONTENT_SHA256 = {
 }
 """sha256 of the 15,625 latencies of each device, in index order, as lines in the format ``%.4f``.
 
-It depends on the numbers, not on the bytes of a file, so that it is the same for the CSV file and
-the publisher's files.
+The digest depends on the numbers, not on the bytes of a file, so it is the same for the CSV file
+and the publisher's files.
 """
 
 
@@ -58,7 +58,7 @@ def read_help_csv(path: str | Path) -> Table:
     """Read the table ``help-latency`` from ``help_nb201_latency_ms.csv``.
 
     The table has 15,625 cells and the latency on 27 devices in milliseconds; lower is better. It
-    has only costs, and no objectives.
+    has no accuracies, and therefore no objectives.
 
     Source: https://github.com/HayeonLee/HELP (MIT), saved as CSV with four decimals.
 
@@ -76,8 +76,8 @@ def read_help_csv(path: str | Path) -> Table:
 def read_help_files(folder: str | Path) -> Table:
     """Read the table ``help-latency`` from a folder of the publisher's files ``<device>.pt``.
 
-    The numbers are rounded to four decimals, so that the table equals that of
-    :func:`read_help_csv`. Their content is checked against :data:`CONTENT_SHA256`.
+    The numbers are rounded to four decimals, so the table equals the result of
+    :func:`read_help_csv`. The rounded numbers are checked against :data:`CONTENT_SHA256`.
 
     Source: ``data/nasbench201/latency`` of https://github.com/HayeonLee/HELP (MIT).
 

@@ -28,7 +28,7 @@ def read_nats_csv(path: str | Path) -> Table:
 
     The table has 15,625 cells and 3 metrics, ``<dataset>-test`` in %: test accuracy after 200
     epochs, averaged over the benchmark's training seeds. The file has no validation accuracy, so
-    that the signal of each data set is the reported metric itself.
+    the signal of each data set is the reported metric itself.
 
     Source: https://github.com/v-tao/nats-bench-landscape, from NATS-Bench (Dong et al., 2021).
 

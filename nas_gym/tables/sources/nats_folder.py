@@ -23,7 +23,7 @@ def read_nats_folder(folder: str | Path, name: str = "nats-bench-tss") -> Table:
     """Read the table of an unpacked folder ``NATS-tss-v1_0-3ffb9-simple``.
 
     The table has 15,625 cells; :class:`~.nb201_results.ResultsCollector` describes the columns.
-    Cells without a file in the folder are NaN. Files are read one after the other.
+    Cells without a file in the folder are NaN. Files are read one after another.
 
     Args:
         folder: Folder of ``meta.pickle.pbz2``, ``000000.pickle.pbz2``, ``000001.pickle.pbz2``, …

@@ -52,12 +52,12 @@ _TASKS = {
 class ResultsCollector:
     """A collector of the results of architectures, which builds a table.
 
-    There are two kinds of columns: ``<dataset>-<metric>-<epochs>`` is the mean over the training
-    seeds of an architecture, and ``<dataset>-<metric>-<epochs>@<seed>`` is one training. The data
-    sets are ``cifar10-valid`` (trained on half of the training set), ``cifar10``, ``cifar100`` and
-    ``ImageNet16-120``. The metrics are ``train``, ``valid``, ``test`` and ``valtest`` (accuracies
-    in %), ``train-time`` and ``latency`` (s), ``flops`` and ``params`` (M; without columns for
-    single seeds). Values without a training are NaN.
+    There are two kinds of columns: ``<dataset>-<metric>-<epochs>`` is the mean over an
+    architecture's training seeds, and ``<dataset>-<metric>-<epochs>@<seed>`` is the value of one
+    seed. The data sets are ``cifar10-valid`` (trained on half of the training set), ``cifar10``,
+    ``cifar100`` and ``ImageNet16-120``. The metrics are ``train``, ``valid``, ``test`` and
+    ``valtest`` (accuracies in %), ``train-time`` and ``latency`` (s), ``flops`` and ``params`` (M;
+    without columns for single seeds). Values of seeds that were not trained are NaN.
 
     Args:
         archs: Arch strings of the file, in the order of its architecture numbers.
@@ -74,7 +74,7 @@ class ResultsCollector:
         self._rows = _rows(self._space, archs, path)
         self._arch_results = arch_results
         self._path = path
-        # (dataset, metric, epochs, seed) -> one value for each cell
+        # (dataset, metric, epochs, seed) -> one value per cell
         self._trials: dict[tuple[str, str, int, int], NDArray[np.float64]] = {}
 
     def add(self, number: int, epochs: int | str, state: Any) -> None:
@@ -223,7 +223,7 @@ def _mean(trials: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _consensus(trials: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the mean over seeds; the value of seed 888, if seeds differ.
+    """Return the mean over seeds, or the value of seed 888 if the seeds differ.
 
     Some trainings recorded wrong FLOPs and parameters; ``nats_bench`` 1.6 and later use seed 888.
     """

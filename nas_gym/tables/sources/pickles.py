@@ -262,7 +262,7 @@ def _load_tensors(path: str | Path) -> Any:
     torch = import_reader("torch", "torch")
     admitted = [(value, ".".join(key)) for key, value in NUMPY.items() if key[0] != "_codecs"]
     try:
-        # torch sets states of admitted classes only, so that _Array is admitted, too
+        # torch sets the states of admitted classes only, so _Array must also be admitted
         with torch.serialization.safe_globals([*admitted, _Array]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except MemoryError as error:

@@ -93,14 +93,14 @@ def check_sha256(content: bytes, expected: str, path: str | Path, advice: str) -
 
 
 def import_reader(module: str, distribution: str) -> Any:
-    """Import a package that reads a file format.
+    """Import a package that can read a file format.
 
     Args:
         module: Module to import.
         distribution: Name of the package for pip.
 
     Raises:
-        DataError: If it is not installed; the message names the command that installs it.
+        DataError: If the package is not installed; the message names the command that installs it.
     """
     try:
         return importlib.import_module(module)
@@ -114,7 +114,7 @@ def import_reader(module: str, distribution: str) -> Any:
 def read_nb201_csv(
     content: bytes, texts: str, columns: Sequence[str], path: str | Path
 ) -> NDArray[np.float64]:
-    """Read columns of a CSV file with one row for each cell of NAS-Bench-201.
+    """Read columns of a CSV file with one row per cell of NAS-Bench-201.
 
     Args:
         content: Content of the file; its rows may be in any order.
@@ -142,7 +142,7 @@ def read_nb201_csv(
     if len(rows) != space.size or len(np.unique(indices)) != space.size:
         raise DamagedDataError(
             f"{path} has {len(rows):,} rows for {len(np.unique(indices)):,} cells; "
-            f"one row for each of the {space.size:,} cells of NAS-Bench-201 was expected."
+            f"one row per cell of NAS-Bench-201 was expected ({space.size:,} rows)."
         )
     values = np.empty_like(numbers)
     values[indices] = numbers

@@ -1,6 +1,6 @@
-"""Reading a user's own file as a table: CSV, JSON, Parquet or ``.npz``.
+"""Reading a user's own file (CSV, JSON, Parquet or ``.npz``) as a table.
 
-The file has one row for each architecture, in any order. It may cover a part of a search space::
+The file has one row per architecture, in any order. It may cover only a part of a search space::
 
     arch,val_acc,test_acc,latency
     00213,91.2,90.8,3.1
@@ -20,10 +20,10 @@ The architecture is written in one of three ways:
 - an arch string of NAS-Bench-201 (``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``), NAS-Bench-Graph
   (``[0,0,1,3] gcn gat skip fc``), TransNAS-Bench-101 micro (``64-41414-1_02_333``), NAS-Bench-ASR
   (``[[1, 0], [5, 0, 1], [0, 1, 0, 0]]``) or NAS-Bench-101 (``[[0, 1], [0, 0]] input,output``), or
-  a text in the notation of the search space that ``space=`` names;
-- a string of digits, the choice of each decision. Leading zeros count, so JSON, Parquet and
+  a string in the notation of the search space that ``space=`` names;
+- a string of digits, one per decision. Leading zeros count, so JSON, Parquet and
   ``.npz`` files must store it as text;
-- one column for each decision, with labels or numbers.
+- one column per decision, with labels or numbers.
 
 These columns are found if one column has arch strings or is named like ``arch`` (``arch_str``,
 ``architecture``, ``genotype``, …), or if columns are named like ``x0``, ``op_1``, ``decision2``. If
@@ -77,7 +77,7 @@ def read_user_file(
     seconds: str | None = None,
     allow_missing: bool = False,
 ) -> Table:
-    """Read a file with one architecture in each row; the module describes the formats.
+    """Read a file with one architecture per row; the module's documentation describes the formats.
 
     Nothing is written. The table has exactly the architectures of the file. Its search space is
     ``space``, or a known benchmark's space, or a part of one of these. If the file has labels of

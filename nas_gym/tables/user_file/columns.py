@@ -81,7 +81,7 @@ def parse_floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
 
 @dataclass(frozen=True)
 class FileColumn:
-    """A named column with one cell for each row.
+    """A named column with one cell per row.
 
     Attributes:
         name: Name of the column.

@@ -51,8 +51,8 @@ def read_genotypes(
     """Read architectures.
 
     Args:
-        columns: One column of whole architectures, or one column for each decision, in order.
-        whole: Whether it is one column of whole architectures.
+        columns: One column of whole architectures, or one column per decision, in order.
+        whole: Whether ``columns`` is one column of whole architectures.
         space: Search space of the architectures; ``None`` to recognize a known benchmark by its
             texts, or to make a space of the labels.
 
@@ -69,7 +69,7 @@ def read_genotypes(
 
 
 def resolve_space(space: SearchSpace | str | None) -> SearchSpace | None:
-    """Return the search space that a user names.
+    """Return the search space that a user gives as a space or as the name of its kind.
 
     Args:
         space: A space, which is checked; the kind of a space; or ``None``.
@@ -174,7 +174,7 @@ def _nb101_notation() -> NB101Space:
 
 @cache
 def _known_spaces() -> tuple[SearchSpace, ...]:
-    """Return the spaces of known benchmarks; if two can parse a text, the smaller comes first."""
+    """Return the spaces of known benchmarks; if two can parse a string, the smaller comes first."""
     return (
         NBGraphSpace(PROTEINS_OPERATIONS),
         NB201Space(),
@@ -186,9 +186,9 @@ def _known_spaces() -> tuple[SearchSpace, ...]:
 
 
 def spaces_that_read(texts: Sequence[str], space: SearchSpace | None) -> list[SearchSpace]:
-    """Return the spaces that can parse at least one of the first texts.
+    """Return the spaces that can parse at least one of the first strings.
 
-    One text is enough, so that a column with a wrong row is still recognized.
+    One string is enough, so that a column with a wrong row is still recognized.
 
     Args:
         texts: Cells of a column.

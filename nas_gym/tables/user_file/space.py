@@ -43,7 +43,11 @@ def fit_space(
 
 
 def _canonical(space: SearchSpace, genotypes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return one genotype for each index; raise ``ValueError`` if one is not in the space."""
+    """Return the genotype that represents the architecture of each given genotype.
+
+    Raises:
+        ValueError: If a genotype is not in the space.
+    """
     if space.size > np.iinfo(np.int64).max:  # too large to be numbered
         space.contains(genotypes)
         return genotypes
