@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,6 +57,7 @@ def main() -> None:
 
     from nas_gym.utils.errors import DataError, TrainingError
 
+    warnings.formatwarning = _format_warning
     try:
         _refuse_empty_arguments(sys.argv[1:])
         app()
@@ -65,6 +67,12 @@ def main() -> None:
     ) as error:  # fmt: skip
         print(f"nas-gym: {_message(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _format_warning(message: Warning | str, *_: Any, **__: Any) -> str:
+    """Return a warning as one line without colours and without the code that it came from."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(message)).removeprefix("WARN: ")
+    return f"nas-gym: {text}\n"
 
 
 def _refuse_empty_arguments(arguments: Sequence[str]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from nas_gym.cli.output import console, make_grid
+from nas_gym.cli.options import JSONOption, complete_agents
+from nas_gym.cli.output import console, make_grid, print_grid, print_json
 
 app = typer.Typer()
 
@@ -17,39 +19,79 @@ app = typer.Typer()
 def agents_command(
     name: Annotated[
         str | None,
-        typer.Argument(help="Agent to describe, or module:Class; all are listed if omitted."),
+        typer.Argument(
+            help="Agent to describe, or module:Class; all are listed if omitted.",
+            autocompletion=complete_agents,
+        ),
     ] = None,
+    as_json: JSONOption = False,
 ) -> None:
     """List the agents, or show the settings of one."""
+    from nas_gym.experiments.methods import find_method
+
     if name is None:
-        _list_agents()
+        _print_agents(as_json)
+    elif as_json:
+        find_method(name, {})  # raises an error for unknown names
+        print_json(_settings_of(name))
     else:
         _describe_agent(name)
 
 
-def _list_agents() -> None:
-    """Print one row for each agent."""
+def _print_agents(as_json: bool) -> None:
+    """Print one row, or one JSON object, for each agent."""
     from nas_gym.agents.registry import AgentLookupError, agent_names, find_agent
     from nas_gym.agents.sb3.models import ALGORITHMS
 
-    grid = make_grid("agent", "searches in", "description")
+    rows = []
     for name in agent_names():
         try:
             agent = find_agent(name)
         except AgentLookupError as error:  # another package is broken
-            grid.add_row(name, "-", str(error))
+            rows.append((name, "-", str(error)))
             continue
         where = "every environment" if agent.is_function else agent.agent_class.searches_in
         preset = "Preset with the settings of the paper. " if agent.config else ""
         preset += f"{agent.note} " if agent.note else ""
-        grid.add_row(name, where, preset + _summary_of(agent.target))
+        rows.append((name, where, preset + _summary_of(agent.target)))
     for name, algorithm in ALGORITHMS.items():
         where = f"{algorithm.mode.name.lower()} mode"
-        grid.add_row(name, where, f"{algorithm.name} of {algorithm.module}.")
-    grid.columns[1].no_wrap = True
-    console.print(grid)
+        rows.append((name, where, f"{algorithm.name} of {algorithm.module}."))
+    if as_json:
+        names = ("name", "searches_in", "description")
+        print_json([
+            {**dict(zip(names, row, strict=True)), "settings": _settings_of(row[0])}
+            for row in rows
+        ])  # fmt: skip
+        return
+    grid = make_grid("agent", "searches in", "description", wrapped=("description",))
+    for row in rows:
+        grid.add_row(*row)
+    print_grid(grid)
     console.print("`nas-gym agents NAME` shows the settings of one agent.")
     console.print("Your own agent is module:Class or module:function, in place of a name.")
+
+
+def _settings_of(name: str) -> list[dict[str, Any]]:
+    """Return name, type, default, accepted values and explanation of each setting of an agent."""
+    from nas_gym.agents.registry import AgentLookupError, find_agent
+    from nas_gym.agents.sb3.models import ALGORITHMS, read_hyperparams
+
+    if name in ALGORITHMS:
+        tuned = read_hyperparams(name).items()
+        return [{"name": key, "default": value} for key, value in tuned]
+    try:
+        agent = find_agent(name)
+    except AgentLookupError:
+        return []
+    if agent.is_function:
+        parameters = list(inspect.signature(agent.target).parameters.values())[3:]
+        return [{"name": each.name, "default": repr(each.default)} for each in parameters]
+    config = agent.config or agent.agent_class.config_class()
+    return [
+        asdict(setting) | {"default": getattr(config, setting.name)}
+        for setting in config.describe_settings()
+    ]
 
 
 def _summary_of(target: Any) -> str:
@@ -78,7 +120,7 @@ def _describe_agent(name: str) -> None:
         grid = make_grid("setting", "value")
         for hyperparam, value in read_hyperparams(name).items():
             grid.add_row(hyperparam, str(value))
-        console.print(grid)
+        print_grid(grid)
         return
     agent = find_agent(name)
     console.print(f"{name}: {_plain_docstring(agent.target)}", markup=False)
@@ -87,8 +129,9 @@ def _describe_agent(name: str) -> None:
         console.print(f"Settings: further arguments of {name}{signature}", markup=False)
         return
     config = agent.config or agent.agent_class.config_class()
-    grid = make_grid("setting", "type", "default", "accepted", "explanation")
+    headers = ("setting", "type", "default", "accepted", "explanation")
+    grid = make_grid(*headers, wrapped=headers[3:])
     for setting in config.describe_settings():
         default = repr(getattr(config, setting.name))
         grid.add_row(setting.name, setting.type, default, setting.accepted, setting.help)
-    console.print(grid if grid.row_count else "It has no settings.")
+    print_grid(grid) if grid.row_count else console.print("It has no settings.")

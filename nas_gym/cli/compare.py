@@ -9,14 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_gym.cli.options import FirstSeedOption, QueriesOption, environment_options, resumable
+from nas_gym.cli.options import (
+    FirstSeedOption,
+    QueriesOption,
+    complete_agents,
+    complete_environments,
+    environment_options,
+    resumable,
+)
 from nas_gym.cli.output import (
     console,
     format_optimum,
     make_grid,
     print_failures,
+    print_grid,
     print_tensorboard_command,
-    wrap_first_column_only,
 )
 
 app = typer.Typer()
@@ -25,12 +32,18 @@ app = typer.Typer()
 @app.command("compare")
 @environment_options()
 def compare_command(
-    envs: Annotated[list[str], typer.Argument(help="Environment IDs, such as NB201-cifar10-v0.")],
+    envs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Environment IDs, such as NB201-cifar10-v0.", autocompletion=complete_environments
+        ),
+    ],
     agents: Annotated[
         str,
         typer.Option(
             help='Names, with settings where needed: "random,rea(sample_size=5),ppo"; your own '
-            "agents are module:Class or module:function."
+            "agents are module:Class or module:function.",
+            autocompletion=complete_agents,
         ),
     ] = "random,local,rea,reinforce",
     queries: QueriesOption = 500,
@@ -69,10 +82,9 @@ def _print_comparison(summary: dict[str, Any], folder: Path) -> None:
             markup=False,
         )
         grid = make_grid("agent", "mean ± std", "regret [95 %]", "best", "unique", "s/trial")
-        wrap_first_column_only(grid)
         for agent, entry in found["agents"].items():
             grid.add_row(agent, *_last_query_cells(entry, queries))
-        console.print(grid)
+        print_grid(grid)
         for agent, entry in found["agents"].items():
             print_failures(agent, entry["failures"])
     console.print(f"Report: {folder / 'report.html'}", markup=False)

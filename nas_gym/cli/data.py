@@ -7,26 +7,36 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_gym.cli.options import given
-from nas_gym.cli.output import console, make_grid
+from nas_gym.cli.options import JSONOption, complete_tables, given
+from nas_gym.cli.output import console, make_grid, print_grid, print_json
 
 app = typer.Typer(help="List, fetch, import, describe and delete tables.", no_args_is_help=True)
 
-TableArgument = Annotated[str, typer.Argument(help="Name of the table.")]
+TableArgument = Annotated[
+    str, typer.Argument(help="Name of the table.", autocompletion=complete_tables)
+]
 
 
 @app.command("list")
-def data_list_command() -> None:
+def data_list_command(as_json: JSONOption = False) -> None:
     """List the tables, where they come from, and whether they are on this machine."""
     from nas_gym.tables import SOURCES, imported_tables, store
 
-    grid = make_grid("table", "here", "content", "source")
-    for source in SOURCES.values():
-        here = "yes" if store.is_stored(source.name) else "-"
-        grid.add_row(source.name, here, source.summary, source.origin)
-    for name in imported_tables():
-        grid.add_row(name, "yes", "imported by you", str(store.table_folder(name)))
-    console.print(grid)
+    rows = [
+        (each.name, store.is_stored(each.name), each.summary, each.origin)
+        for each in SOURCES.values()
+    ]
+    rows += [
+        (name, True, "imported by you", str(store.table_folder(name))) for name in imported_tables()
+    ]
+    headers = ("table", "here", "content", "source")
+    if as_json:
+        print_json([dict(zip(headers, row, strict=True)) for row in rows])
+        return
+    grid = make_grid(*headers, wrapped=headers[2:])
+    for name, here, *texts in rows:
+        grid.add_row(name, "yes" if here else "-", *texts)
+    print_grid(grid)
 
 
 @app.command("fetch")
@@ -34,7 +44,8 @@ def data_fetch_command(
     names: Annotated[
         list[str],
         typer.Argument(
-            help="Tables, as `nas-gym data list` names them, or images, such as cifar10-images."
+            help="Tables, as `nas-gym data list` names them, or images, such as cifar10-images.",
+            autocompletion=complete_tables,
         ),
     ],
 ) -> None:
@@ -134,7 +145,7 @@ def data_info_command(table: TableArgument) -> None:
             f"{len(present):,}",
             *(f"{number:.6g}" if number != "-" else "-" for number in numbers),
         )
-    console.print(grid)
+    print_grid(grid)
     for dataset, objective in found.objectives.items():
         console.print(f"task {dataset}: signal {objective.signal}, report {objective.report}")
     for key, value in found.provenance.items():

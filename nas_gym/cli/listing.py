@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import typer
 
-from nas_gym.cli.output import console, make_grid
+from nas_gym.cli.options import JSONOption
+from nas_gym.cli.output import console, make_grid, print_grid, print_json
 
 app = typer.Typer()
 
 
 @app.command("envs")
-def envs_command() -> None:
+def envs_command(as_json: JSONOption = False) -> None:
     """List the environment IDs and whether their data is on this machine."""
-    from nas_gym.registration import environments
+    from nas_gym.registration import environment_ids, environments
 
-    grid = make_grid("ID", "evaluated by", "data")
+    rows = []
     for name, arguments in environments().items():
         if "table" in arguments:
-            grid.add_row(f"{name}-v0", arguments["table"], _table_state(arguments["table"]))
+            rows.append((name, arguments["table"], _table_state(arguments["table"])))
         else:
-            grid.add_row(f"{name}-v0", "supernet", _supernet_state(**arguments))
-    console.print(grid)
+            rows.append((name, "supernet", _supernet_state(**arguments)))
+    if as_json:
+        print_json([
+            {"ids": environment_ids(name), "evaluated_by": by, "data": state}
+            for name, by, state in rows
+        ])  # fmt: skip
+        return
+    grid = make_grid("ID", "evaluated by", "data")
+    for name, by, state in rows:
+        grid.add_row(f"{name}-v0", by, state)
+    print_grid(grid)
     console.print("Each also as NAME-alpha-v0 and NAME-population-v0.")
 
 
@@ -61,7 +71,7 @@ def bench_command() -> None:
     """Measure this machine: steps per second against Gymnasium's CartPole, imports, look-ups."""
     from nas_gym.experiments.bench import measure_speed
 
-    grid = make_grid("measured", "what")
+    grid = make_grid("measured", "what", wrapped=("what",))
     for what, measured in measure_speed():
         grid.add_row(measured, what)
-    console.print(grid)
+    print_grid(grid)

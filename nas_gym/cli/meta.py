@@ -14,7 +14,7 @@ from nas_gym.cli.options import (
     environment_options,
     resumable,
 )
-from nas_gym.cli.output import console, make_grid, print_tensorboard_command
+from nas_gym.cli.output import console, make_grid, print_grid, print_tensorboard_command
 
 app = typer.Typer()
 
@@ -116,7 +116,7 @@ def predict_command(
     for index, score in zip(ranking.indices[:top].tolist(), ranking.scores, strict=False):
         text = task.space.to_text(task.space.decode([index]))[0]
         grid.add_row(f"{score:.4f}", f"{task.reported(np.array(index)):.6g}", text)
-    console.print(grid)
+    print_grid(grid)
     console.print(f"{shots} shots, {ranking.predictor.fine_tuning_steps} steps of fine-tuning")
     if task.optimum is not None:  # otherwise the rewards of all others would have to be computed
         others = ~np.isin(ranking.indices, ranking.shots)

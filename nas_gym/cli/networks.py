@@ -20,8 +20,8 @@ from nas_gym.cli.options import (
 from nas_gym.cli.output import (
     console,
     make_grid,
+    print_grid,
     print_tensorboard_command,
-    wrap_first_column_only,
 )
 
 app = typer.Typer()
@@ -132,12 +132,11 @@ def audit_command(
     precisions = [f"precision_at_{k}" for k in BEST if f"precision_at_{k}" in rows[0]]
     short = (name.replace("precision_at_", "P@") for name in precisions)
     grid = make_grid("signal", "Spearman", "Kendall", *short, "regret")
-    wrap_first_column_only(grid)
     for row in rows:
         shares = (f"{100 * row[name]:.0f} %" for name in precisions)
         correlations = (f"{row[name]:.3f}" for name in ("spearman", "kendall"))
         grid.add_row(row["signal"], *correlations, *shares, f"{row['regret']:.3g}")
-    console.print(grid)
+    print_grid(grid)
     console.print(f"Over {rows[0]['architectures']:,} architectures.")
     if out is not None:
         write_atomically(out, (json.dumps(rows, indent=1) + "\n").encode())

@@ -13,7 +13,40 @@ import typer
 
 from nas_gym.cli.output import console
 
-EnvArgument = Annotated[str, typer.Argument(help="Environment ID, such as NB201-cifar10-v0.")]
+
+def complete_environments(incomplete: str) -> list[str]:
+    """Return the environment IDs that begin with a text, for the completion of shells."""
+    from nas_gym.registration import environment_ids, environments
+
+    ids = (env_id for name in environments() for env_id in environment_ids(name))
+    return [env_id for env_id in ids if env_id.startswith(incomplete)]
+
+
+def complete_agents(incomplete: str) -> list[str]:
+    """Return lists of agents that begin with a text; only the last name is completed."""
+    from nas_gym.agents.registry import agent_names
+    from nas_gym.agents.sb3.models import ALGORITHMS
+
+    listed, comma, last = incomplete.rpartition(",")
+    names = (*agent_names(), *ALGORITHMS)
+    return [f"{listed}{comma}{name}" for name in names if name.startswith(last)]
+
+
+def complete_tables(incomplete: str) -> list[str]:
+    """Return the names of tables that begin with a text."""
+    from nas_gym.tables import SOURCES, imported_tables
+
+    names = (*SOURCES, *imported_tables())
+    return [name for name in names if name.startswith(incomplete)]
+
+
+EnvArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Environment ID, such as NB201-cifar10-v0.", autocompletion=complete_environments
+    ),
+]
+JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QueriesOption = Annotated[int, typer.Option(help="Architecture evaluations per trial.")]
 FirstSeedOption = Annotated[int, typer.Option(help="Seed of the first trial.")]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")]
@@ -27,7 +60,12 @@ SettingsOption = Annotated[
 ]
 
 _ENVIRONMENT_OPTIONS: dict[str, Any] = {
-    "table": Annotated[str | None, typer.Option(help="Table to search instead of the default.")],
+    "table": Annotated[
+        str | None,
+        typer.Option(
+            help="Table to search instead of the default.", autocompletion=complete_tables
+        ),
+    ],
     "signal": Annotated[
         str | None, typer.Option(help="METRIC or TABLE:METRIC that rewards are computed from.")
     ],

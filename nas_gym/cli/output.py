@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Grid
 
-console = Console()
+_NO_TERMINAL_WIDTH = 100_000  # columns of a pipe or file, where nothing is wrapped or cut
+_LEAST_TEXT_WIDTH = 24  # columns that a text which may wrap keeps in a narrow terminal
+_GAP = 3  # columns between two columns of a table
+
+console = Console(width=None if sys.stdout.isatty() else _NO_TERMINAL_WIDTH)
 
 
-def make_grid(*headers: str) -> Grid:
-    """Return an empty table for the terminal that wraps long entries instead of cutting them.
+def make_grid(*headers: str, wrapped: tuple[str, ...] = ()) -> Grid:
+    """Return an empty table.
 
     Args:
-        *headers: Column headers; the first column is not wrapped.
+        *headers: Column headers.
+        wrapped: Headers of the columns whose texts may wrap; names and numbers never do.
     """
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in headers:
-        grid.add_column(header, overflow="fold")
-    grid.columns[0].no_wrap = True
+        grid.add_column(header, overflow="fold", no_wrap=header not in wrapped)
     return grid
 
 
-def wrap_first_column_only(grid: Grid) -> None:
-    """Let the first column of a table wrap, and no other."""
-    grid.columns[0].no_wrap = False
-    for column in grid.columns[1:]:
-        column.no_wrap = True
+def print_grid(grid: Grid) -> None:
+    """Print a table. If it does not fit a narrow terminal, its lines are longer than the screen."""
+    least = 0
+    for column in grid.columns:
+        width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        least += _GAP + (width if column.no_wrap else min(width, _LEAST_TEXT_WIDTH))
+    if least <= console.width:
+        console.print(grid)
+    else:
+        Console(width=least).print(grid)
+
+
+def print_json(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a list of objects as JSON."""
+    print(json.dumps(rows, indent=1))
 
 
 def format_optimum(value: float | None, unit: str = "") -> str:

@@ -12,10 +12,17 @@ from nas_gym.cli.options import (
     FirstSeedOption,
     QueriesOption,
     SettingsOption,
+    complete_agents,
     environment_options,
     resumable,
 )
-from nas_gym.cli.output import console, format_optimum, make_grid, print_tensorboard_command
+from nas_gym.cli.output import (
+    console,
+    format_optimum,
+    make_grid,
+    print_grid,
+    print_tensorboard_command,
+)
 
 app = typer.Typer()
 
@@ -31,7 +38,8 @@ def search_command(
         typer.Option(
             help="random, local, rea, tpe, l2nas, catch, mpnas, ppo, sac, ... (see "
             "`nas-gym agents`), or your own: module:Class, module:function. Settings may follow: "
-            '"rea(sample_size=5)".'
+            '"rea(sample_size=5)".',
+            autocompletion=complete_agents,
         ),
     ] = "rea",
     queries: QueriesOption = 500,
@@ -92,4 +100,4 @@ def _print_summary(agent: str, summary: dict[str, Any]) -> None:
             f"{regret['mean']:.3g}",
             f"{regret['iqm']:.3g}",
         )
-    console.print(grid)
+    print_grid(grid)

@@ -144,7 +144,7 @@ def _learn(
         agent.save(path)
 
     if agent.epochs < epochs:
-        agent.meta_learn(tasks, epochs, queries, after_epoch, progress_bar)
+        agent.meta_learn(tasks, epochs, queries, after_epoch, None if progress_bar else False)
     curves.close()
 
 

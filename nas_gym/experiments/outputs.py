@@ -1,4 +1,4 @@
-"""Output folders: checked before any work, and used by one command at a time."""
+"""Output folders, which one command uses at a time, and progress bars."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from rich import get_console
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 
 from nas_gym.utils.files import explain_write_errors
 
@@ -40,3 +43,16 @@ def locked_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def make_progress(*columns: ProgressColumn, wanted: bool) -> Progress:
+    """Return a progress display, which shows nothing if the output is not a terminal.
+
+    Args:
+        *columns: Columns of a progress bar.
+        wanted: Whether the user wants a progress bar.
+    """
+    standard = get_console()
+    console = standard if standard.is_jupyter else Console(stderr=True)
+    shown = wanted and (console.is_terminal or console.is_jupyter)
+    return Progress(*columns, console=console, disable=not shown)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from nas_gym.experiments.compare import folder_name
 from nas_gym.experiments.environments import check_env_id
 from nas_gym.experiments.methods import AgentWithSettings, parse_agents
-from nas_gym.experiments.outputs import locked_folder
+from nas_gym.experiments.outputs import locked_folder, make_progress
 from nas_gym.experiments.records import TrialResults, history_lines
 from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
 from nas_gym.experiments.statistics import at_queries, describe_report
@@ -269,7 +269,7 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
     events = EventWriter(
         _event_folders(settings, folder), run.task, settings.queries, _hyperparams(config)
     )
-    with Progress(*columns, disable=not progress_bar) as progress:
+    with make_progress(*columns, wanted=progress_bar) as progress:
         bar = progress.add_task(
             f"{name} on {settings.env}",
             total=settings.queries,

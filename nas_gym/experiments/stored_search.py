@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gymnasium.envs.registration import EnvSpec
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from nas_gym.experiments.environments import (
     environment_specs,
     networks_device,
     register_specs,
 )
+from nas_gym.experiments.outputs import make_progress
 from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.runners import LocalRunner, Runner
 from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
@@ -167,7 +168,7 @@ def run_missing(
         search.store.delete_failures()
     jobs = [job for search in searches for job in search.jobs(runner.workers)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), disable=not progress_bar) as progress:
+    with make_progress(*columns, TimeElapsedColumn(), wanted=progress_bar) as progress:
         total = sum(search.settings.seeds for search in searches)
         missing = sum(job.settings.seeds for job in jobs)
         bar = progress.add_task("trials", total=total, completed=total - missing)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import nas_gym
+from nas_gym.cli.output import console
 
 
 def test_as_a_process_of_its_own(process, tmp_path):
@@ -257,3 +258,48 @@ def test_predict_and_audit_of_missing_files_and_metrics(cli, tmp_path):
     text = cli("predict", "NB201-cifar10-v0", "--pretrained", "a/agent.safetensors", fails=True)
     assert "holds no MP-NAS agent" in text
     assert "has no metric 'nothing'" in cli("audit", "NB201-cifar10-v0", "nothing", fails=True)
+
+
+def test_tables_in_a_pipe_are_plain_and_whole(process, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    text = process("agents")
+    assert "\x1b" not in text
+    (row,) = [line for line in text.splitlines() if line.startswith(" reinforce ")]
+    assert "REINFORCE over a table of logits" in row
+    assert "TPAMI 2021" in row
+
+
+@pytest.mark.parametrize("width", [20, 50])
+def test_names_are_never_wrapped(cli, monkeypatch, width):
+    monkeypatch.setattr(console, "_width", width)
+    for name in ("reinforce", "maskableppo"):
+        assert any(line.split()[:1] == [name] for line in cli("agents").splitlines())
+    text = cli("envs")
+    assert "nas-bench-graph-cora" in text
+    assert "NB201-ImageNet16-120-v0" in text
+    text = cli("compare", "NB201-cifar10-v0", "--agents", "random,rea(population_size=12)",
+               "--queries", 5, "--seeds", 1, "--out", "a")  # fmt: skip
+    assert " rea(population_size=12) " in text
+
+
+def test_lists_as_json(cli):
+    agents = {each["name"]: each for each in json.loads(cli("agents", "--json"))}
+    assert {"random", "l2nas-paper", "ppo"} <= set(agents)
+    sizes = [each["name"] for each in agents["rea"]["settings"]]
+    assert sizes == ["population_size", "sample_size"]
+    assert json.loads(cli("agents", "rea", "--json")) == agents["rea"]["settings"]
+    envs = json.loads(cli("envs", "--json"))
+    assert "NB201-cifar10-alpha-v0" in envs[0]["ids"]
+    tables = {each["table"]: each["here"] for each in json.loads(cli("data", "list", "--json"))}
+    assert isinstance(tables["analog-nasbench"], bool)
+    assert "There is no agent" in cli("agents", "nope", "--json", fails=True)
+
+
+def test_completion_of_environments_agents_and_tables(here):
+    from nas_gym.cli.options import complete_agents, complete_environments, complete_tables
+
+    assert "NB201-cifar10-v0" in complete_environments("NB201-cif")
+    assert complete_environments("nope") == []
+    assert complete_agents("rando") == ["random"]
+    assert complete_agents("rea,maskable") == ["rea,maskableppo"]
+    assert "nas-bench-graph-cora" in complete_tables("nas-bench-graph-c")
