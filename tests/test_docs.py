@@ -1,4 +1,4 @@
-"""README and docs: programs run, command lines parse, links and figures exist."""
+"""Tests of README and docs: programs run, command lines parse, links and figures exist."""
 
 import doctest
 import os
@@ -46,7 +46,7 @@ def needs_of(comments):
 
 
 def python_blocks(page):
-    """The Python blocks of a page: (tables needed, whether long, file name, code).
+    """Yield the Python blocks of a page: (required tables, whether long, file name, code).
 
     Code that is not a separate program keeps its line numbers, for tracebacks.
     """
@@ -66,7 +66,7 @@ def listed(pages):
 
 
 def commands(page):
-    """The ``nas-gym`` command lines of a page: (what is needed, words)."""
+    """Yield the ``nas-gym`` command lines of a page: (requirements, words)."""
     for comments, language, code in BLOCK.findall(page.read_text()):
         for line in code.splitlines() if language == "bash" else ():
             words = shlex.split(line, comments=True)
@@ -210,7 +210,7 @@ def test_extending_commands(extending):
 
 
 def parse(words):
-    """Parse a command line without running it; returns the command's name and its arguments."""
+    """Parse a command line without running it; return the name and the arguments of the command."""
     import typer
 
     from nas_gym.cli import app
@@ -247,7 +247,7 @@ def test_command_lines_name_environments_agents_and_settings(page):
 
 
 def run_commands(page, folder, monkeypatch, names):
-    """Run the commands of these names on a page, those that search with a small budget."""
+    """Run the commands of a page that have these names; searches get a small budget."""
     from nas_gym.cli import app
 
     monkeypatch.chdir(folder)
@@ -284,7 +284,7 @@ def test_settings_of_agents_are_those_of_the_code():
 
 
 def anchors(page):
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors that GitHub creates for the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 

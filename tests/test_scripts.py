@@ -1,4 +1,4 @@
-"""The scripts: pages match the saved results, and a study is run and saved."""
+"""Tests of scripts: pages match the saved results, and a study is run and saved."""
 
 import json
 
