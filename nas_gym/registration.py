@@ -1,4 +1,4 @@
-"""Every environment ID, in one table."""
+"""Registration of all environment IDs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Mode(Enum):
 
 
 def environment_ids(name: str) -> list[str]:
-    """Return the IDs of a task, one for each mode."""
+    """Return the IDs of a task, one per mode."""
     return [f"{name}{mode.value}-v0" for mode in Mode]
 
 
@@ -110,14 +110,14 @@ def register_environments(name: str, arguments: Mapping[str, Any]) -> list[str]:
 
 
 def register_task(name: str, task: Task) -> list[str]:
-    """Register a task of your own as environments in all three modes.
+    """Register your own task as environments in all three modes.
 
-    The IDs hold for this process and for the worker processes of comparisons that it starts. A
-    task that is registered again under the same name replaces the earlier one.
+    The IDs exist in this process and in the worker processes of comparisons that this process
+    starts. A task that is registered under the name of an earlier task replaces that task.
 
     Args:
         name: The IDs are ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``.
-        task: What the environments search.
+        task: Task that the environments search.
 
     Returns:
         The IDs.
@@ -212,7 +212,7 @@ def _datasets(table: str) -> list[str]:
 
 
 def environments() -> dict[str, dict[str, str]]:
-    """Return every task that has IDs, built-in or of a user's table: names -> arguments."""
+    """Return every task that has IDs, built-in or from a user's table: names -> arguments."""
     return {**user_environments(), **BUILT_IN}
 
 
@@ -225,26 +225,26 @@ def register_all() -> None:
 def import_table(
     path: str | Path, name: str, *, replace: bool = False, **columns: Any
 ) -> list[str]:
-    """Convert a file of your own into a table, and register it in all three modes.
+    """Convert your own file into a table, and register its tasks in all three modes.
 
     The IDs, ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``, also exist in every
     later process that imports ``nas_gym``. Nothing is stored unless the whole file is valid.
 
     Args:
-        path: CSV, JSON, Parquet or ``.npz`` file with one architecture a row (see
+        path: CSV, JSON, Parquet or ``.npz`` file with one architecture per row (see
             :func:`nas_gym.tables.user_file.read_user_file`); an official NAS-Bench-201 ``.pth``;
             or a NATS-Bench topology folder.
         name: Name of the table and beginning of its IDs.
-        replace: Whether a table of that name is overwritten.
+        replace: Whether an existing table of that name is overwritten.
         **columns: Arguments of :func:`nas_gym.tables.user_file.read_user_file`, such as
             ``signal="val"`` and ``report="test"``.
 
     Returns:
-        The registered IDs; none for a table that only has costs.
+        The registered IDs; empty for a table with costs only.
 
     Raises:
-        ValueError: If the name is taken or cannot be an ID, or the file has a fault; the message
-            says where.
+        ValueError: If the name is taken or cannot be part of an ID, or the file is invalid; the
+            message names the place.
         DataError: If the cache cannot be written to.
     """
     from nas_gym.evaluators import PREDICTOR  # not needed by `import nas_gym`
@@ -254,7 +254,7 @@ def import_table(
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
     if store.is_stored(name) and not replace:
         raise ValueError(
-            f"There is a table {name!r} already. Use replace=True (--replace) to overwrite it, or "
+            f"There is already a table {name!r}. Use replace=True (--replace) to overwrite it, or "
             f"delete it with `nas-gym data remove {name}`."
         )
     table = _read(Path(path), name, columns)

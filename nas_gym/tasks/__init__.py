@@ -1,4 +1,4 @@
-"""Tasks: what is searched, what the agent is told, and what is reported."""
+"""Tasks: search space, evaluators, search signal, reward and reported metric."""
 
 from nas_gym.tasks.make import TaskArguments, make_task, task_arguments
 from nas_gym.tasks.task import Task

@@ -1,4 +1,4 @@
-"""References to metrics of evaluators: single columns, and weighted sums of them."""
+"""References to metrics of evaluators: single columns, and weighted sums of columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas_gym.utils.expressions import parse_weighted_sum
 
 @dataclass(frozen=True)
 class Column:
-    """One metric of one evaluator, such as a table; its text form is ``table:metric``.
+    """One metric of one evaluator, such as a table; written ``table:metric``.
 
     Attributes:
         source: Name of the evaluator.
@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A weighted sum of columns; its text form is ``0.3 * table:metric + 0.7 * table:metric``.
+    """A weighted sum of columns; written ``0.3 * table:metric + 0.7 * table:metric``.
 
     Attributes:
         terms: Weights and columns.

@@ -1,4 +1,4 @@
-"""Tasks from the arguments of an environment: names and texts become objects here."""
+"""Construction of tasks from the arguments of an environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NETWORK_ARGUMENTS = {"supernet", "device", "size"}
 
 
 class TaskArguments(TypedDict, total=False):
-    """The arguments of every environment that name its task; see :func:`make_task`."""
+    """Arguments of an environment that specify its task; see :func:`make_task`."""
 
     table: str
     dataset: str
@@ -49,36 +49,38 @@ def make_task(
     evaluator: str | Evaluator | None = None,
     **network_arguments: Any,
 ) -> Task:
-    """Make a task over a table, over networks, or over an evaluator of your own.
+    """Make a task over a table, over networks, or over your own evaluator.
 
-    Calls with equal names share one task of a table, and its pickle holds only these names: the
-    process that reads the pickle opens the table by its name.
+    Calls with the same names of a table, data set and columns return the same task object. A pickle
+    of this task holds only the names: the process that reads the pickle opens the table by name.
 
     Args:
-        table: Name of a table (``nas-gym data list`` shows them): architectures are looked up.
+        table: Name of a table in which architectures are looked up; ``nas-gym data list`` shows all
+            tables.
         dataset: Data set. For a table, it selects the default signal and report; for networks, it
             names images, or a folder or zip file of images
             (:func:`nas_gym.networks.data.load_images`).
-        signal, report, noise, reward: As of :class:`Task`.
-        task: A task that is returned as it is.
+        signal, report, noise, reward: See :class:`Task`.
+        task: A task that is returned unchanged.
         space: Search space of networks, ``"NB201"`` or ``"DARTS"``; or a search space object,
             which needs ``evaluator``.
         evaluator: An :class:`~nas_gym.evaluators.Evaluator`, which replaces the table's look-up;
-            or the text of one that computes networks: ``"supernet"`` (the default for networks),
-            with inherited weights, or ``"training"``, from scratch. ``"training(epochs=12)"`` sets
-            the number of epochs. ``"supernet(calibration=0,images=500)"`` sets on how many training
-            images batch norm is recalibrated for each architecture (1,000 by default; 0 uses the
-            statistics of each evaluation batch), and on how many validation images accuracy is
-            measured (all by default).
-        **network_arguments: ``supernet``, the file of a supernet that ``nas-gym train-supernet``
-            saved (by default that of the cache); ``device``, ``"auto"`` (CUDA, MPS or the CPU) or
-            a device name of torch; ``size``, the height and width in pixels that the images of a
-            folder are scaled to.
+            or a string for an evaluator of networks. ``"supernet"`` (the default for networks)
+            evaluates networks with weights inherited from a supernet. ``"training"`` trains
+            networks from scratch; ``"training(epochs=12)"`` sets the number of epochs. In
+            ``"supernet(calibration=0,images=500)"``, ``calibration`` is the number of training
+            images used to recalibrate batch norm for each architecture (1,000 by default; 0 uses
+            the statistics of each evaluation batch), and ``images`` is the number of validation
+            images on which accuracy is measured (all by default).
+        **network_arguments: ``supernet`` is the file of a supernet that ``nas-gym train-supernet``
+            saved (by default, the supernet in the cache). ``device`` is ``"auto"`` (CUDA, MPS or
+            the CPU) or a device name of torch. ``size`` is the height and width in pixels to which
+            the images of a folder are scaled.
 
     Raises:
-        TypeError: If an argument is unknown, missing, or does not go with the others.
-        KeyError, ValueError, MissingDataError: As :class:`Task`; and if there is no such space,
-            evaluator, device, or supernet.
+        TypeError: If an argument is unknown or missing, or cannot be combined with the others.
+        KeyError, ValueError, MissingDataError: For the same reasons as in :class:`Task`, or if the
+            space, evaluator, device or supernet does not exist.
 
     Example:
         >>> from nas_gym.tasks import make_task
@@ -87,7 +89,7 @@ def make_task(
     """
     unknown = [name for name in network_arguments if name not in _NETWORK_ARGUMENTS]
     if unknown:
-        # TorchRL recognizes this error by the words that Python itself uses.
+        # TorchRL recognizes this error by the wording of Python's own message.
         raise TypeError(
             f"make_task() got an unexpected keyword argument {unknown[0]!r}. Every environment "
             "takes table, dataset, signal, report, noise, reward, task and render_mode; "
@@ -100,8 +102,8 @@ def make_task(
         defaults = {"signal": None, "report": None, "noise": 0.0, "reward": "signal"}
         if network_arguments or evaluator is not None or objective != defaults:
             raise TypeError(
-                "A ready task= has its own signal, report, noise, reward and evaluator: give them "
-                "when it is made."
+                "A ready task= has its own signal, report, noise, reward and evaluator: pass these "
+                "arguments when you make the task."
             )
         return task
     if isinstance(evaluator, Evaluator):
@@ -122,8 +124,8 @@ def make_task(
         )
     if space is not None and table is not None:
         raise TypeError(
-            f"This environment evaluates networks of {space}: it takes no table=. A column of one "
-            "may be reported: report='TABLE:METRIC'."
+            f"This environment evaluates networks of {space} and does not accept table=. To report "
+            "a column of a table, use report='TABLE:METRIC'."
         )
     if table is None or dataset is None:
         raise TypeError("An environment needs table= and dataset=, or a ready task=.")
@@ -131,7 +133,7 @@ def make_task(
 
 
 _shared: WeakValueDictionary[tuple[Any, ...], Task] = WeakValueDictionary()
-"""Tasks of tables that are in use, by the arguments that they were made with."""
+"""Tasks of tables that are in use, by the arguments of :func:`make_task`."""
 
 
 def _task_of_table(table: str, dataset: str, objective: dict[str, Any]) -> Task:
@@ -157,8 +159,8 @@ def _task_again(arguments: Mapping[str, Any], description: dict[str, object]) ->
     task = make_task(**arguments)
     if task.describe() != description:
         raise DataError(
-            f"{task} was pickled with another version of its tables, so that its values would "
-            "differ. Pickle it again with the present tables."
+            f"{task} was pickled with another version of its tables, so its values would "
+            "differ. Pickle it again with the current tables."
         )
     return task
 
@@ -166,7 +168,7 @@ def _task_again(arguments: Mapping[str, Any], description: dict[str, object]) ->
 def _searched_space(
     space: str | SearchSpace | None, table: str | None, evaluator: Evaluator
 ) -> SearchSpace:
-    """Return the space that an evaluator object is asked to evaluate."""
+    """Return the search space for an evaluator object."""
     if isinstance(space, SearchSpace):
         return space
     if table is not None:
@@ -179,16 +181,16 @@ def _searched_space(
 
 
 def task_arguments(env_id: str) -> TaskArguments:
-    """Return the arguments that name the task of an environment ID.
+    """Return the arguments that specify the task of an environment ID.
 
     Raises:
-        ValueError: If the environment is not one of this package, or has no task of its own.
+        ValueError: If the environment is not one of this package, or has no single task.
     """
     registered = gym.spec(env_id).kwargs
     if "task" not in registered and (
         "dataset" not in registered or not {"table", "space"} & registered.keys()
     ):
-        raise ValueError(f"{env_id} is not an environment of nas_gym with a task of its own.")
+        raise ValueError(f"{env_id} is not an environment of nas_gym with a single task.")
     known = TaskArguments.__annotations__
     arguments: TaskArguments = {k: v for k, v in registered.items() if k in known}  # type: ignore[assignment]
     return arguments

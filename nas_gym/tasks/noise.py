@@ -1,7 +1,7 @@
-"""Gaussian noise on a search signal: it stands for the spread of single trainings.
+"""Gaussian noise on a search signal, which simulates the spread of single training runs.
 
-It is a function of the search and of the architecture, so that a search that asks again gets the
-same answer, and nothing has to be remembered.
+The noise is a function of the search and the architecture: repeated queries of an architecture have
+the same noise, and no noise has to be stored.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from numpy.typing import ArrayLike, NDArray
 from nas_gym.utils.random import SPLITMIX64_INCREMENT, bits_to_uniform, box_muller, splitmix64
 
 Keys = NDArray[np.uint64]
-"""One number for each search, which its noise depends on."""
+"""One number per search, which determines the noise of the search."""
 
 
 def keys(seeds: Sequence[int | None]) -> Keys:
     """Return the keys of searches with these seeds; a search without a seed gets a random key."""
-    # a branch of the seed that neither environments nor agents draw from
+    # a spawn key that neither environments nor agents use
     branches = [np.random.SeedSequence(seed, spawn_key=(2,)) for seed in seeds]
     return np.array([branch.generate_state(1, np.uint64)[0] for branch in branches])
 
 
 def next_keys(before: Keys) -> Keys:
-    """Return the keys of the searches that follow without new seeds."""
+    """Return the keys of the next searches if no new seeds are given."""
     return splitmix64(before)
 
 
 def standard_normal(keys: Keys, indices: ArrayLike) -> NDArray[np.float64]:
-    """Return a standard normal number for each key and architecture, always the same.
+    """Return the standard normal number that belongs to each pair of key and architecture.
 
     Args:
-        keys: Keys of searches, of a shape that broadcasts to that of ``indices``.
+        keys: Keys of searches, in a shape that broadcasts to the shape of ``indices``.
         indices: Indices of architectures, int64.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Rewards: functions from the search signal to the number that an agent sees."""
+"""Reward functions, which compute rewards from the search signal."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Reward(ABC):
 
         Args:
             signals: Search signals, higher is better; any shape.
-            others: Values of :attr:`columns`, of the same shape each.
+            others: Values of each of :attr:`columns`, in the same shape as ``signals``.
             whole: Accuracy of 100 % in the unit of the signals: 100 for %, 1 for fractions.
         """
 
     @abstractmethod
     def __str__(self) -> str:
-        """Return the text from which :func:`parse_reward` makes this reward."""
+        """Return the string from which :func:`parse_reward` makes this reward."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,17 @@ class SignalReward(Reward):
 
 @dataclass(frozen=True)
 class ExponentialReward(Reward):
-    """``100 ** (accuracy / best)``, which separates the best architectures more than the rest.
+    """The reward ``100 ** (accuracy / best)``, which emphasizes differences between the best
+    architectures.
 
-    With ``best=1`` it is the reward of L2NAS, Eq. 3; with the highest accuracy that a data set is
-    thought to allow, it is that of Eq. 7, which is comparable between data sets. (The symbols of
-    both equations are missing from the copy of the paper that this follows.)
+    ``accuracy`` and ``best`` are fractions of 1. With ``best=1``, this is Eq. 3 of the L2NAS paper.
+    With the highest accuracy that is considered possible on a data set, it is Eq. 7, which makes
+    rewards comparable between data sets. (The symbols in both equations are illegible in the
+    available text of the paper.)
 
     Attributes:
         best: Fraction above 0 and at most 1; ``None`` for the best accuracy that the evaluator
-            knows, such as that of a supernet's training.
+            knows, such as the best accuracy in a supernet's training.
 
     Raises:
         ValueError: If ``best`` is outside (0, 1].
@@ -77,7 +79,7 @@ class ExponentialReward(Reward):
     def __post_init__(self) -> None:
         if self.best is not None and not 0 < self.best <= 1:
             raise ValueError(
-                f"best is an accuracy as a fraction, above 0 and at most 1; got {self.best}."
+                f"best must be an accuracy as a fraction, above 0 and at most 1; got {self.best}."
             )
 
     def apply(self, signals: Values, others: Sequence[Values], whole: float) -> Values:
@@ -92,7 +94,9 @@ class ExponentialReward(Reward):
 
 @dataclass(frozen=True)
 class LatencyReward(Reward):
-    """``accuracy * (latency / target) ** weight``: CATCH, section 4.3 (from MnasNet).
+    """The reward ``signal * (latency / target) ** weight`` (CATCH paper, section 4.3; MnasNet).
+
+    The signal, usually an accuracy, has its own unit, such as %.
 
     Attributes:
         column: Metric that holds the latencies, ``"table:metric"``.
@@ -100,7 +104,8 @@ class LatencyReward(Reward):
         weight: Exponent; below 0 if less latency is better.
 
     Raises:
-        ValueError: If ``target`` is not above 0, or either is not a finite number.
+        ValueError: If ``target`` is not above 0, or ``target`` or ``weight`` is not a finite
+            number.
     """
 
     column: str
@@ -153,7 +158,7 @@ _EXAMPLES = (
 
 
 def parse_reward(text: str) -> Reward:
-    """Parse the text of a reward.
+    """Parse the string of a reward.
 
     Args:
         text: ``"signal"``, ``"exponential"``, ``"rescaled(best=0.94)"``, ``"rescaled"`` (with the
@@ -161,7 +166,7 @@ def parse_reward(text: str) -> Reward:
             ``"latency(column=help-latency:fpga,target=5,weight=-0.07)"``.
 
     Raises:
-        ValueError: If the text has another form, or a value is out of range.
+        ValueError: If the string is not in one of these forms, or a value is out of range.
     """
     try:
         call = parse_call(text)
@@ -171,6 +176,6 @@ def parse_reward(text: str) -> Reward:
     try:
         if make is not None:
             return make(**call.arguments)
-    except TypeError:  # unknown or missing arguments, or a text where a number belongs
+    except TypeError:  # unknown or missing arguments, or a string in place of a number
         pass
     raise ValueError(f"reward is {_EXAMPLES}, got {text!r}.")

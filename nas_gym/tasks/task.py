@@ -1,4 +1,4 @@
-"""The task: what is searched, the signal that agents see, and the metric that is reported."""
+"""The class :class:`Task`: search space, evaluators, search signal, reward and reported metric."""
 
 from __future__ import annotations
 
@@ -29,49 +29,52 @@ Origin = tuple[Callable[..., "Task"], Mapping[str, Any]]
 class Task:
     """A search space, its evaluators, the search signal, the reward and the reported metric.
 
-    The reward of an architecture is its signal, negated if the metric is minimized, so that agents
-    always maximize; or what ``reward`` makes of it. Nothing that an agent is given depends on the
-    reported metric, which serves evaluation alone.
+    Agents always maximize the reward. By default, the reward of an architecture is its signal,
+    negated if the metric is minimized; the argument ``reward`` selects another function of the
+    signal. Rewards and observations do not depend on the reported metric, which is for evaluation
+    only.
 
-    Regret, rank and optimum are those of what was asked for: of the reported metric; or, if the
-    reward is made of several metrics (accuracy and latency), of the same reward made of the
-    reported metric.
+    Regret, rank and optimum refer to the reported metric. If the reward combines several metrics
+    (such as accuracy and latency), they refer to the same combination with the reported metric in
+    place of the signal.
 
     Args:
         space: Search space.
-        evaluator: Main evaluator. Its metrics are named without its name, and are all part of
-            ``info["metrics"]``.
-        signal: Metric that rewards are made of: ``"metric"`` of the evaluator, ``"table:metric"``
-            of a table over the same space, ``"predictor:FILE"`` (a saved predictor), or a weighted
-            sum in one unit, ``"0.3 * metric + 0.7 * table:metric"``. The evaluator's default for
-            ``dataset`` if not given.
+        evaluator: Main evaluator. Metrics of this evaluator are written without its name, and all
+            of these metrics are in ``info["metrics"]``.
+        signal: Metric from which rewards are computed: ``"metric"`` of the evaluator,
+            ``"table:metric"`` of a table over the same space, ``"predictor:FILE"`` (a saved
+            predictor), or a weighted sum of metrics in one unit,
+            ``"0.3 * metric + 0.7 * table:metric"``. By default, the evaluator's default for
+            ``dataset``.
         report: Metric that histories and comparisons report, ``"metric"`` or ``"table:metric"``.
-            The evaluator's default if not given.
-        reward: A :class:`~nas_gym.tasks.rewards.Reward`, or its text: ``"signal"``,
+            By default, the evaluator's default for ``dataset``.
+        reward: A :class:`~nas_gym.tasks.rewards.Reward`, or its string: ``"signal"``,
             ``"exponential"``, ``"rescaled(best=0.94)"`` or
             ``"latency(column=help-latency:fpga,target=5,weight=-0.07)"``.
-        noise: Standard deviation of Gaussian noise on the signal, in its unit. It stands for the
-            spread of single trainings: it is drawn anew for each search, and within a search an
-            architecture always has the same noise. Reports and regrets are free of it.
+        noise: Standard deviation of Gaussian noise on the signal, in the unit of the signal. The
+            noise simulates the spread of single training runs. Each search draws its own noise;
+            within a search, an architecture always has the same noise. Reports and regrets have no
+            noise.
         dataset: Name of the data set.
         others: Further evaluators that ``signal``, ``report`` and ``reward`` may name.
 
     Attributes:
-        space, evaluator, dataset, noise: As given.
-        signal: Column or mixture that rewards are made of.
+        space, evaluator, dataset, noise: The arguments.
+        signal: Column or mixture from which rewards are computed.
         report: Column that is reported.
-        reward_name: Text of the reward.
+        reward_name: String of the reward.
         direction: -1 if rewards are the negated signal, else 1.
-        columns: Every column that rewards and reports are made of.
-        origin: Function and arguments that make this task again from stored tables, and that a
-            pickle holds in place of the task; ``None`` if the task is pickled as a whole.
+        columns: Every column from which rewards and reports are computed.
+        origin: Function and arguments that rebuild this task from stored tables; a pickle holds
+            these in place of the task. ``None`` if the task is pickled as a whole.
         rewards: Reward of every architecture without noise, ``(space.size,)`` float64; ``None`` if
-            the space cannot be evaluated as a whole.
+            the space cannot be enumerated.
 
     Raises:
         KeyError: If there is no such metric or table.
         ValueError: If a column has missing values or another search space, the noise is negative,
-            or the reward is unknown or needs an accuracy that the signal is not.
+            or the reward is unknown or needs an accuracy although the signal is not one.
         MissingDataError: If a table is not on this machine.
 
     Example:
@@ -166,10 +169,11 @@ class Task:
             return False
 
     def metric(self, column: Signal) -> Metric:
-        """Return the description of a column; of a mixture, that of its first column, renamed.
+        """Return the description of a column; a mixture has the description of its first column,
+        with another name.
 
         Raises:
-            KeyError: If the task is not made of such a column.
+            KeyError: If the task does not use this column.
         """
         if isinstance(column, Mixture):
             first = self.metric(column.terms[0][1])
@@ -179,7 +183,7 @@ class Task:
         return self._sources[column].metrics[column.metric]
 
     def _values(self, column: Column, indices: Indices) -> Values:
-        """Return one column of architectures, shape of ``indices``, in its own unit."""
+        """Return the values of one column, in the shape of ``indices`` and the column's unit."""
         array = self._arrays[column]
         if array is not None:
             return array.take(indices)
@@ -188,13 +192,13 @@ class Task:
         return found.reshape(np.shape(indices))
 
     def metrics(self, indices: Indices) -> dict[str, Values]:
-        """Return every metric of the evaluator, and the other columns of the task.
+        """Return the values of every metric of the evaluator, and of the task's other columns.
 
         Args:
             indices: Indices of architectures, ``(n,)`` int64.
 
         Returns:
-            The values by name, ``(n,)`` float64 each; columns of other evaluators are named
+            Values by name, one array ``(n,)`` float64 each; columns of other evaluators are named
             ``table:metric``.
         """
         found = self.evaluator.all_values(self.space.decode(indices))
@@ -213,12 +217,12 @@ class Task:
         found = [self.metric(column) for _, column in weighted_columns(self.signal)]
         if len({(metric.unit, metric.maximize) for metric in found}) > 1:
             raise ValueError(
-                f"The columns of {self.signal} have different units or directions. A mixture adds "
-                "metrics of one unit and one direction."
+                f"The columns of {self.signal} have different units or directions. The columns of "
+                "a mixture must have the same unit and direction."
             )
 
     def _signal_of(self, values: Callable[[Column], Values]) -> Values:
-        """Return signals for maximization, given the values of a column."""
+        """Return signals to be maximized, given a function that returns the values of a column."""
         terms = weighted_columns(self.signal)
         if isinstance(self.signal, Mixture):
             total = np.sum([weight * values(column) for weight, column in terms], axis=0)
@@ -240,13 +244,12 @@ class Task:
         return self._reward.apply(self._signals, known, self._whole)
 
     def reward(self, indices: Indices, keys: noises.Keys | None = None) -> Values:
-        """Return the rewards of architectures, shape of ``indices``, float64.
+        """Return the rewards of architectures, float64, in the shape of ``indices``.
 
         Args:
             indices: Indices of architectures, int64, any shape.
-            keys: Keys of the searches that ask (``SearchHistory.keys``), which their noise depends
-                on, of a shape that broadcasts to that of ``indices``. No noise is added without
-                them.
+            keys: Keys that determine the noise of the searches (``SearchHistory.keys``), in a shape
+                that broadcasts to the shape of ``indices``. Without keys, no noise is added.
         """
         noisy = self.noise and keys is not None
         if self.rewards is not None and not noisy:
@@ -262,20 +265,21 @@ class Task:
         return self._reward.apply(signals, others, self._whole)
 
     def noise_keys(self, seeds: Sequence[int | None]) -> noises.Keys:
-        """Return the keys that the noise of searches with these seeds depends on, one for each."""
+        """Return the keys that determine the noise of searches with these seeds, one per seed."""
         if not self.noise:
             return np.zeros(len(seeds), np.uint64)
         return noises.keys(seeds)
 
     def reward_function(self, text: str) -> Callable[[Values], Values]:
-        """Return the function that makes rewards of this task's signals.
+        """Return a function that computes rewards from this task's signals.
 
         Args:
-            text: As of :func:`~nas_gym.tasks.rewards.parse_reward`; not a latency reward.
+            text: String of the reward; see :func:`~nas_gym.tasks.rewards.parse_reward`. A latency
+                reward is not accepted.
 
         Raises:
             ValueError: If the reward is unknown, depends on other metrics, or needs an accuracy
-                that the signal is not.
+                although the signal is not one.
         """
         reward = _with_best(parse_reward(text), self)
         if reward.columns:
@@ -286,7 +290,8 @@ class Task:
         return partial(reward.apply, others=(), whole=whole)
 
     def _check_accuracy(self, reward: Reward) -> float:
-        """Return the value of 100 % in the signal's unit; refuse signals that are no accuracy."""
+        """Return the value of 100 % in the signal's unit; raise ``ValueError`` if the signal is not
+        an accuracy."""
         metric = self.metric(self.signal)
         whole = 100.0 if metric.unit == "%" else 1.0
         if not reward.takes_accuracy:
@@ -301,7 +306,7 @@ class Task:
         else:
             return whole
         raise ValueError(
-            f"The reward {str(reward)!r} takes an accuracy, in % or as a fraction, but "
+            f"The reward {str(reward)!r} needs an accuracy, in % or as a fraction, but "
             f"{self.signal} {fault}. Choose another signal, or reward='signal'."
         )
 
@@ -320,10 +325,11 @@ class Task:
         return Metric("reward", "", True, f"{self.reward_name} of {self.report}")
 
     def reported(self, indices: Indices) -> Values:
-        """Return what is reported of architectures, shape of ``indices``.
+        """Return the reported values of architectures, in the shape of ``indices``.
 
-        It is the reported metric in its own unit; under a reward that is made of several metrics,
-        that reward of the reported metric, without noise.
+        A reported value is the reported metric in its own unit. If the reward combines several
+        metrics, it is the same combination, without noise, with the reported metric in place of the
+        signal.
         """
         values = self._values(self.report, indices)
         if not self._reports_reward:
@@ -342,7 +348,7 @@ class Task:
 
     @cached_property
     def optimum(self) -> float | None:
-        """Best value of what is reported in the whole space, in its unit; ``None`` if unknown."""
+        """Best reported value in the whole space, in its unit; ``None`` if unknown."""
         everything = self._all_reported
         if everything is not None:
             best = everything.max() if self.report_metric.maximize else everything.min()
@@ -352,9 +358,9 @@ class Task:
         return self._sources[self.report].optimum(self.report.metric)
 
     def regret(self, indices: Indices) -> Values:
-        """Return the distance of what is reported from the optimum, >= 0, shape of ``indices``.
+        """Return the distance of reported values from the optimum, >= 0, shape of ``indices``.
 
-        Where the optimum is unknown, it is the distance from 100 for a metric in %, and from 0
+        If the optimum is unknown, the regret is the distance from 100 for a metric in %, and from 0
         for a metric that is minimized.
         """
         regret: Values = np.abs(self._best_possible - self.reported(indices))
@@ -380,9 +386,10 @@ class Task:
     def regret_unit(self) -> float:
         """Divisor that makes regrets of different tasks comparable.
 
-        It is the regret of the space's median architecture, so that a normalized regret of 0 is
-        the optimum and 1 is as good as the median of random architectures. If at least half of the
-        space is optimal it is the mean regret; 1 if all of it is, or if nobody knows.
+        The divisor is the regret of the space's median architecture: a normalized regret of 0 is
+        the optimum, and 1 is as good as the median of random architectures. If at least half of the
+        architectures are optimal, the divisor is the mean regret. If all architectures are optimal
+        or the regrets are unknown, it is 1.
         """
         ranked = self.ranked_regrets
         if ranked is None:
@@ -390,9 +397,9 @@ class Task:
         return float(np.median(ranked)) or float(ranked.mean()) or 1.0
 
     def training_seconds(self, indices: Indices) -> Values | None:
-        """Return how long it takes to obtain the signal, seconds, shape of ``indices``.
+        """Return the time to obtain the signal, in seconds, in the shape of ``indices``.
 
-        For tables this is the training time that the benchmark states. ``None`` if unknown.
+        For tables, this is the training time that the benchmark states. ``None`` if unknown.
         """
         if isinstance(self.signal, Mixture):
             return None
@@ -414,7 +421,7 @@ class Task:
     # -- description ----------------------------------------------------------------------------
 
     def describe(self) -> dict[str, object]:
-        """Return what names this task exactly, as plain values: for histories."""
+        """Return plain values that identify this task exactly, for histories."""
         sources = dict.fromkeys(self._sources[column] for column in self.columns)
         provenance: dict[str, object] = {}
         for source in [*(each for each in sources if each is not self.evaluator), self.evaluator]:
@@ -437,7 +444,7 @@ class Task:
         return function, (arguments, self.describe())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Task:
-        """Return the task itself: it never changes, so that copies of an environment share it."""
+        """Return the task itself, because it never changes; copies of an environment share it."""
         return self
 
     def __repr__(self) -> str:
@@ -446,7 +453,7 @@ class Task:
 
 
 def _with_best(reward: Reward, task: Task) -> Reward:
-    """Fill in the best accuracy that the evaluator knows (L2NAS, section 3.2)."""
+    """Fill in the best accuracy that the evaluator knows (L2NAS paper, section 3.2)."""
     if not isinstance(reward, ExponentialReward) or reward.best is not None:
         return reward
     best = task.evaluator.best_accuracy
@@ -459,22 +466,22 @@ def _with_best(reward: Reward, task: Task) -> Reward:
 
 
 def _check_objects(space: SearchSpace, evaluator: Evaluator) -> None:
-    """Refuse an evaluator, or a search space from outside this package, that breaks its contract.
+    """Check the evaluator, and the search space if it is from outside this package.
 
     Raises:
-        TypeError: If one of them is of another class.
+        TypeError: If the evaluator or the search space is not of the required class.
         ValueError: If the search space is inconsistent.
     """
     if not isinstance(evaluator, Evaluator):
         raise TypeError(
-            f"evaluator is an object of a subclass of nas_gym.Evaluator, got {evaluator!r}."
+            f"evaluator must be an object of a subclass of nas_gym.Evaluator, got {evaluator!r}."
         )
     if not evaluator.metrics or not all(
         isinstance(metric, Metric) for metric in evaluator.metrics.values()
     ):
         raise TypeError(
-            f"{type(evaluator).__name__}.metrics is a dictionary of nas_gym.Metric by name, with "
-            f"at least one; got {evaluator.metrics!r}."
+            f"{type(evaluator).__name__}.metrics must be a dictionary of at least one "
+            f"nas_gym.Metric by name, got {evaluator.metrics!r}."
         )
     if not type(space).__module__.startswith("nas_gym."):
         check_consistency(space)
@@ -482,5 +489,5 @@ def _check_objects(space: SearchSpace, evaluator: Evaluator) -> None:
 
 def _check_noise(noise: float) -> float:
     if not 0 <= noise < np.inf:
-        raise ValueError(f"noise is a standard deviation, 0 or above, got {noise}.")
+        raise ValueError(f"noise is a standard deviation and must be at least 0, got {noise}.")
     return float(noise)

@@ -1,4 +1,4 @@
-"""The task set: tasks to learn from, and tasks to be tested on, checked for leaks."""
+"""The class :class:`TaskSet`: training tasks and test tasks, checked for leaks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nas_gym.tasks.make import TaskArguments, make_task, task_arguments
 from nas_gym.tasks.task import Task
 
 DrawArguments = Callable[[np.random.Generator], TaskArguments]
-"""A function that draws a training task, as arguments of :func:`nas_gym.make_task`."""
+"""Function that draws a training task and returns its arguments of :func:`nas_gym.make_task`."""
 
 
 class LeakError(ValueError):
-    """The tasks to learn from reveal something about a task to be tested on."""
+    """Error if training tasks reveal something about a test task."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class TaskSet:
 
     Attributes:
         name: Name of the task set, as :func:`nas_gym.load_task_set` takes it.
-        columns: Every column that training tasks are made of, ``"table:metric"``.
+        columns: Every column that training tasks use, ``"table:metric"``.
         draw_arguments: Function that draws the arguments of one training task.
         test: Arguments of each test task, by its name.
-        separate_datasets: Whether columns that were measured on the data set of a test task are
-            refused too, not only the columns of the test tasks.
+        separate_datasets: Whether training tasks must not use any column measured on the data set
+            of a test task; otherwise, they must only not use the columns of the test tasks.
 
     Raises:
-        LeakError: If ``columns`` holds a column of a test task, or, where data sets are separate,
-            one that was measured on its data set.
+        LeakError: If ``columns`` contains a column of a test task or, with ``separate_datasets``, a
+            column measured on the data set of a test task.
         ValueError: If there is no test task.
 
     Example:
@@ -61,8 +61,8 @@ class TaskSet:
         shared = sorted(tested & set(self.columns))
         if shared:
             raise LeakError(
-                f"{self.name}: the columns {', '.join(shared)} belong to the test task {name}, and "
-                "to the training tasks too."
+                f"{self.name}: the columns {', '.join(shared)} belong to both the test task {name} "
+                "and the training tasks."
             )
         if not self.separate_datasets:
             return
@@ -76,7 +76,7 @@ class TaskSet:
 
     @property
     def datasets(self) -> dict[str, str]:
-        """Data set of each column; empty texts if data sets are not separate."""
+        """Data set of each column; empty strings without ``separate_datasets``."""
         separate = self.separate_datasets
         return {column: dataset_of(column) if separate else "" for column in self.columns}
 
@@ -90,8 +90,8 @@ class TaskSet:
         others = {str(column) for column in task.columns} - set(self.columns)
         if others:
             raise LeakError(
-                f"{self.name} drew a task with the columns {', '.join(sorted(others))}, which it "
-                "does not name."
+                f"{self.name} drew a task with the columns {', '.join(sorted(others))}, which are "
+                "not among its columns."
             )
         return task
 
@@ -112,7 +112,8 @@ def dataset_of(column: str) -> str:
     """Return the data set that a column ``"table:metric"`` was measured on.
 
     Returns:
-        Its name; an empty text if the column is not of a table, or the table does not say.
+        Name of the data set; an empty string if the column is not from a table, or the table does
+        not state its data set.
     """
     table, _, metric = column.partition(":")
     try:
@@ -125,27 +126,27 @@ def dataset_of(column: str) -> str:
 
 
 def task_set_of_environments(train: Sequence[str], test: Sequence[str]) -> TaskSet:
-    """Make a task set of environment IDs, of any mode.
+    """Make a task set from environment IDs, in any mode.
 
     Args:
-        train: IDs of the tasks to learn from.
-        test: IDs of the tasks to be tested on.
+        train: IDs of the training tasks.
+        test: IDs of the test tasks.
 
     Raises:
-        LeakError: If a training environment has a column of a test environment. They may share a
-            data set.
+        LeakError: If a training environment uses a column of a test environment. Training and test
+            environments may share a data set.
         ValueError: If a list is empty, or the environments have different search spaces or belong
             to another package.
     """
     if isinstance(train, str) or isinstance(test, str) or not train:
-        raise ValueError("A task set takes lists of IDs: some to learn from, and some to test on.")
+        raise ValueError("A task set needs at least one training ID and at least one test ID.")
     train_arguments = [task_arguments(env_id) for env_id in train]
     test_arguments = {env_id: task_arguments(env_id) for env_id in test}
     tasks = [make_task(**arguments) for arguments in train_arguments]
     spaces = {task.space.choices for task in tasks}
     spaces |= {make_task(**arguments).space.choices for arguments in test_arguments.values()}
     if len(spaces) > 1:
-        raise ValueError("The environments of a task set must have one search space.")
+        raise ValueError("The environments of a task set must have the same search space.")
     columns = tuple(dict.fromkeys(str(column) for task in tasks for column in task.columns))
     return TaskSet(
         ",".join(train),

@@ -1,4 +1,4 @@
-"""The task sets of this package, by name."""
+"""Task sets of this package, by name."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _NOISE = 0.3  # standard deviation, in %, of the accuracy of one training
 def _nb201_images(target: str) -> TaskSet:
     """Train on the other two image data sets, test on ``target`` after 200 epochs.
 
-    A training task is a mixture of validation accuracies after 12 epochs. Mixtures stand in for
-    the subsets of ImageNet16 in CATCH, section 4.2.
+    A training task is a mixture of validation accuracies after 12 epochs. Mixtures replace the
+    subsets of ImageNet16 that the CATCH paper uses (section 4.2).
     """
     columns = tuple(
         f"{_TWELVE_EPOCHS}:{dataset}-val" for dataset in _IMAGE_DATASETS if dataset != target
@@ -35,9 +35,9 @@ def _nb201_images(target: str) -> TaskSet:
 
 
 def _draw_mixture(columns: Sequence[str], rng: np.random.Generator) -> TaskArguments:
-    """Draw a mixture of accuracies, weights from a flat Dirichlet distribution, with noise."""
+    """Draw a task with noise: a mixture with weights from a flat Dirichlet distribution."""
     signal = _random_mixture(columns, rng)
-    # a task needs a table and a report; training never looks at the report
+    # a task needs a table and a report, but training does not use the report
     table, _, metric = columns[0].partition(":")
     dataset = dataset_of(columns[0])
     return {
@@ -53,14 +53,14 @@ def _random_mixture(columns: Sequence[str], rng: np.random.Generator) -> str:
 # -- NAS-Bench-201, conflicting preferences -------------------------------------------------------
 
 _TEST_DEVICES = ("fpga", "pixel3", "titan", "raspi4")
-"""Beginnings of the names of the devices that are tested on (Titan X, Xp and RTX)."""
+"""Prefixes of the names of the test devices (Titan X, Xp and RTX)."""
 
 
 def _nb201_conflicting() -> TaskSet:
-    """Tasks with opposite preferences, which only observed rewards tell apart.
+    """Return tasks with conflicting preferences, which only the rewards reveal.
 
-    A training task rewards accuracy, accuracy against latency (faster is better), or the opposite
-    (slower is better), on other devices and data sets than the test tasks.
+    A training task rewards accuracy alone, accuracy and low latency, or accuracy and high latency.
+    Its devices and data sets are not those of the test tasks.
     """
     devices = [metric.name for metric in load_table("help-latency").metrics]
     known = [each for each in devices if not each.startswith(_TEST_DEVICES)]
@@ -95,7 +95,7 @@ def _analog_task(metric: str) -> TaskArguments:
 
 
 def _latency_reward(device: str, weight: float) -> str:
-    """Return CATCH's reward (section 4.3), with the median latency as the target."""
+    """Return the CATCH paper's reward (section 4.3), with the median latency as the target."""
     target = float(np.median(load_table("help-latency").column(device)))
     return f"latency(column=help-latency:{device},target={target:.4g},weight={weight:.4g})"
 
@@ -119,14 +119,14 @@ _DEVICE_KINDS = {
     "cpu": ("gold", "silver"),
     "gpu": ("1080ti", "2080ti", "titan"),
 }
-"""Kinds of devices, and the beginnings of the names of such devices."""
+"""Kinds of devices, and the prefixes of their names."""
 
 
 def _nb201_metrics(target: str) -> TaskSet:
-    """Train on every measured metric but those of one data set or kind of device, the target.
+    """Train on every measured metric except the metrics of the target.
 
-    Metrics are accuracies after 12 and 200 epochs, analog accuracies, and latencies on CPUs and
-    GPUs, as in MP-NAS, section 4.3.
+    The target is a data set or a kind of device. Metrics are accuracies after 12 and 200 epochs,
+    analog accuracies, and latencies on CPUs and GPUs, as in section 4.3 of the MP-NAS paper.
     """
     columns_of = _accuracy_columns() | {kind: _latency_columns(kind) for kind in _DEVICE_KINDS}
     columns = [each for name, found in columns_of.items() if name != target for each in found]
@@ -158,7 +158,7 @@ def _metric_of(column: str) -> str:
 
 
 def _column_task(column: str) -> TaskArguments:
-    """Return the arguments of a task whose signal and report are one column."""
+    """Return the arguments of a task with one column as both signal and report."""
     table, _, metric = column.partition(":")
     return {"table": table, "dataset": dataset_of(column), "signal": metric, "report": metric}
 
@@ -166,7 +166,7 @@ def _column_task(column: str) -> TaskArguments:
 # -- NAS-Bench-Graph ------------------------------------------------------------------------------
 
 _GRAPHS = tuple(dataset for dataset in GRAPH_DATASETS if dataset != "proteins")
-"""The data sets over one search space; that of proteins has fewer operations."""
+"""The data sets with the same search space; the space of ``proteins`` has fewer operations."""
 
 
 def _nbgraph(target: str) -> TaskSet:
@@ -201,7 +201,7 @@ def load_task_set(name: str) -> TaskSet:
 
     Args:
         name: ``"nb201-images/<dataset>"``, ``"nb201-conflicting"``, ``"nb201-metrics/<target>"``
-            or ``"nbgraph/<dataset>"``: the part after the slash is tested on.
+            or ``"nbgraph/<dataset>"``; the part after the slash is the test data set or target.
 
     Raises:
         KeyError: If there is no such task set; the message lists all names.
