@@ -116,7 +116,7 @@ def test_report_of_a_table(files):
         ({"evaluator": "supernet(images=0)"}, "images is at least 1"),
         ({"evaluator": "supernet(epochs=3)"}, "evaluator is 'supernet' or 'training'"),
         ({"evaluator": "training(epochs=1)", "supernet": "x"}, "a training needs none"),
-        ({"noise": -1}, "0 or above"),
+        ({"noise": -1}, "at least 0"),
         ({"reward": "x"}, "reward is"),
         ({"signal": "params", "reward": "exponential"}, "is minimized"),
         ({"device": "cuda:77"}, "no device 'cuda:77'"),
@@ -151,7 +151,7 @@ def test_environments_take_evaluators(files):
         gym.make("NB201-cifar10-v0", evaluator="supernet")
     with pytest.raises(TypeError, match="A ready task= has its own"):
         gym.make("NB201-digits-v0", task=env.unwrapped.task, device="cpu")
-    with pytest.raises(TypeError, match="takes no table="):
+    with pytest.raises(TypeError, match="does not accept table="):
         gym.make("NB201-digits-v0", table="analog-nasbench")
     with pytest.raises(TypeError, match="unexpected keyword argument 'epochs'"):
         gym.make("NB201-digits-v0", epochs=3)

@@ -76,7 +76,7 @@ def test_noise_comes_before():
 
 
 def test_of_what_is_no_accuracy(cache, write_csv):
-    with pytest.raises(ValueError, match=r"takes an accuracy.*is minimized"):
+    with pytest.raises(ValueError, match=r"needs an accuracy.*is minimized"):
         gym.make("NBGraph-cora-v0", signal="latency", reward="exponential")
     nas_gym.import_table(write_csv(), "Mine", signal="val", report="test")
     with pytest.raises(ValueError, match="goes from 0 to 12"):

@@ -105,7 +105,7 @@ def test_mixtures_of_columns(open_table):
         make_task(table="analog-nasbench", dataset="cifar10", signal="half * baseline_accuracy")
     graph = open_table("nas-bench-graph-cora")
     assert not graph.metric("latency").maximize
-    with pytest.raises(ValueError, match="one unit and one direction"):
+    with pytest.raises(ValueError, match="the same unit and direction"):
         make_task(table="nas-bench-graph-cora", dataset="cora", signal="0.5 * latency + 0.5 * perf")
 
 

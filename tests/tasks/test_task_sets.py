@@ -96,7 +96,7 @@ def test_of_environments():
     assert drawn == {"cora", "photo"}
     with pytest.raises(LeakError, match="NBGraph-cora-alpha-v0"):
         task_set_of_environments(["NBGraph-cora-v0"], ["NBGraph-cora-alpha-v0"])
-    with pytest.raises(ValueError, match="one search space"):
+    with pytest.raises(ValueError, match="the same search space"):
         task_set_of_environments(["NBGraph-cora-v0"], ["NB201-cifar10-v0"])
     with pytest.raises(ValueError, match="needs a test task"):
         task_set_of_environments(["NBGraph-cora-v0"], [])
