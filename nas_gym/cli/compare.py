@@ -57,7 +57,8 @@ def compare_command(
 ) -> None:
     """Compare agents on equal budgets and seeds, over all cores.
 
-    Resumes if OUT holds the same comparison; agents and seeds can be added.
+    Resumes if OUT holds the same comparison; agents and seeds can be added. With more queries, the
+    trials are run again.
     """
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.compare import Comparison, run_comparison

@@ -56,7 +56,7 @@ def search_command(
     *,
     env_arguments: dict[str, Any],
 ) -> None:
-    """Search with one agent. Resumes if OUT holds the same search."""
+    """Search with one agent. Resumes if OUT holds the same search, or one of fewer queries."""
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.compare import folder_name
     from nas_gym.experiments.methods import parse_agents

@@ -65,7 +65,8 @@ def compare(
     Unknown agents and settings, and agents that cannot search an environment, are refused before
     the first trial. If a trial fails, all others are kept, and its error is in the summary and
     the report. An interrupted comparison continues when the call is repeated, and ends with the
-    same results; agents and seeds can be added to a finished one.
+    same results; agents and seeds can be added to a finished one. If ``queries`` is higher than in
+    the folder, the trials are run again.
 
     Trials run in processes of their own, so a script calls this under
     ``if __name__ == "__main__":``. A notebook needs nothing of the kind.

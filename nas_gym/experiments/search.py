@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -30,6 +32,7 @@ from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import explain_write_errors, read_arrays, write_arrays, write_atomically
 
 _CHECKPOINTS = 50  # number of checkpoints in a search
+_EXTENSIBLE = ("queries", "seeds")
 
 
 def search(
@@ -46,7 +49,9 @@ def search(
     """Search with one agent, like the command ``nas-gym search``.
 
     An interrupted search continues when the call is repeated, and ends with the same history,
-    measured seconds aside.
+    measured seconds aside. A search with more queries or seeds than the folder holds extends it:
+    trials of an :class:`nas_gym.Agent` go on if only the number of queries is higher, all other
+    trials of another number of queries are run again.
 
     The folder ``out`` receives:
 
@@ -110,13 +115,16 @@ class LockstepSearch:
     checkpoint, which stores the history's length at that time. A resumed search overwrites
     everything after that length: it was written by a process that was interrupted.
 
+    A search that has fewer queries in the folder goes on, and has the history that it would have
+    had with all queries from the start. If it has fewer seeds, all its trials are run again.
+
     Args:
         settings: Settings of the search; its method must run in lockstep.
         folder: Output folder.
 
     Raises:
         ValueError: If the folder holds another search, or the agent cannot search the environment.
-        DamagedDataError: If the history is shorter than its checkpoint says.
+        DamagedDataError: If the history is not the one that its checkpoint describes.
     """
 
     def __init__(self, settings: SearchSettings, folder: Path) -> None:
@@ -125,19 +133,29 @@ class LockstepSearch:
         self.envs = settings.make_envs()
         self.task: Task = self.envs.task
         method: Any = settings.method
-        check_config(folder, self.config())
+        extended = check_config(folder, self.config(), _EXTENSIBLE)
         if not (folder / "config.json").exists():
             method.check_environment(settings.env, settings.env_arguments)
-        write_config(folder, self.config())
         checkpoint = folder / "checkpoint.npz"
+        if "seeds" in extended:
+            gym.logger.warn(
+                f"{folder} holds this search with {extended['seeds']} seeds. All trials are run "
+                f"again with {settings.seeds}; those of the earlier seeds will be the same."
+            )
+            checkpoint.unlink(missing_ok=True)
+        write_config(folder, self.config(), _EXTENSIBLE)
         state = read_arrays(checkpoint) if checkpoint.exists() else {}
         if state:
+            if self.envs.max_episode_steps is not None and int(state["queries"]) < settings.queries:
+                # the episode is the budget: if that has grown, the episode has not ended
+                state |= {"env/ended": np.array(False), "agent/reset_is_due": np.array(False)}
             self.envs.restore_state(_entries_after(state, "env/"))
         self.recorder = RecordVectorSearch(self.envs)
         self.agent = method.make_agent(self.recorder, settings.first_seed)
         self._earlier_seconds = np.empty((0, settings.seeds))  # agent's time in other processes
         self._written = 0  # number of queries in the history
         self._bytes = 0  # length of the history
+        self._digest = hashlib.sha256()  # of the history
         if state:
             self._restore(state)
 
@@ -156,12 +174,22 @@ class LockstepSearch:
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
         self.agent.load_state_dict(_entries_after(state, "agent/"), env_restored=True)
-        self._earlier_seconds = state["agent_seconds"]
+        seconds, more = state["agent_seconds"], self.envs.history.queries
+        # a generation may have exceeded an earlier budget
+        padding = ((0, max(0, more - len(seconds))), (0, 0))
+        self._earlier_seconds = np.pad(seconds, padding, mode="edge")
         self._written, self._bytes = int(state["queries"]), int(state["bytes"])
         if not self.history_file.exists() or self.history_file.stat().st_size < self._bytes:
             raise DamagedDataError(
                 f"{self.history_file} is shorter than its checkpoint says. "
                 "Delete the folder to search again."
+            )
+        with self.history_file.open("rb") as file:
+            self._digest.update(file.read(self._bytes))
+        if "sha256" in state and str(state["sha256"]) != self._digest.hexdigest():
+            raise DamagedDataError(
+                f"{self.history_file} was changed after the search wrote it. Delete the folder to "
+                "search again."
             )
 
     @property
@@ -198,10 +226,12 @@ class LockstepSearch:
             file.flush()
             os.fsync(file.fileno())
         self._bytes += len(text.encode())
+        self._digest.update(text.encode())
         self._written = len(curves.indices)
         state: dict[str, NDArray[Any]] = {
             "queries": np.array(self._written),
             "bytes": np.array(self._bytes),
+            "sha256": np.array(self._digest.hexdigest()),
             "agent_seconds": curves.agent_seconds,
         }
         state |= {f"agent/{key}": value for key, value in self.agent.state_dict().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from nas_gym.experiments.records import RECORDED, Record
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import read_arrays, read_json, write_arrays, write_atomically
+
+_EXTENSIBLE = ("queries",)
 
 
 class TrialStore:
@@ -35,14 +38,24 @@ class TrialStore:
                 f"{folder} holds trials without a config.json, so their search is unknown. "
                 "Choose another --out folder (out=), or delete this one."
             )
-        check_config(folder, config)
+        check_config(folder, config, _EXTENSIBLE)
 
     def write_config(self) -> None:
-        """Write ``config.json`` unless it exists."""
-        write_config(self.folder, self.config)
+        """Write ``config.json`` unless it exists; delete trials of fewer queries."""
+        extended = check_config(self.folder, self.config, _EXTENSIBLE)
+        if extended:
+            gym.logger.warn(
+                f"{self.folder} holds trials of {extended['queries']} queries. They are run again "
+                f"with {self.config['queries']}."
+            )
+            for file in self._files():
+                file.unlink()
+        write_config(self.folder, self.config, _EXTENSIBLE)
 
     def missing_seeds(self, settings: SearchSettings) -> list[int]:
         """Return the seeds of trials that are not stored. Damaged files are deleted."""
+        if check_config(self.folder, self.config, _EXTENSIBLE):
+            return settings.seed_list  # the stored trials have fewer queries
         good = [file for file in self._files() if not self._delete_damaged(file, settings)]
         done = {seed for file in good for seed in _seeds_of(file)}
         return [seed for seed in settings.seed_list if seed not in done]
@@ -132,22 +145,35 @@ def _seeds_of(file: Path) -> list[int]:
     return list(range(first, last + 1))
 
 
-def write_config(folder: Path, config: dict[str, Any]) -> None:
+def write_config(folder: Path, config: dict[str, Any], extensible: Sequence[str] = ()) -> None:
     """Write the configuration of a search into its folder, unless it is there.
+
+    Args:
+        folder: Output folder.
+        config: Configuration of the search.
+        extensible: As of :func:`check_config`.
 
     Raises:
         ValueError: If the folder holds another search.
         DamagedDataError: If the configuration in the folder cannot be read.
     """
     file = folder / "config.json"
-    if file.exists():
-        check_config(folder, config)
-    else:
+    if not file.exists() or check_config(folder, config, extensible):
         write_atomically(file, (json.dumps(config, indent=1) + "\n").encode())
 
 
-def check_config(folder: Path, config: dict[str, Any]) -> None:
+def check_config(
+    folder: Path, config: dict[str, Any], extensible: Sequence[str] = ()
+) -> dict[str, Any]:
     """Compare the configuration of a search with the one in its folder, if there is one.
+
+    Args:
+        folder: Output folder.
+        config: Configuration of the search.
+        extensible: Names of numbers that may be higher than in the folder.
+
+    Returns:
+        The numbers in the folder that are to be extended, by name; empty if nothing differs.
 
     Raises:
         ValueError: If the folder holds another search.
@@ -155,13 +181,13 @@ def check_config(folder: Path, config: dict[str, Any]) -> None:
     """
     file = folder / "config.json"
     if not file.exists():
-        return
+        return {}
     found = read_json(file)
     if not isinstance(found, dict):
         raise DamagedDataError(f"{file} is damaged. Delete the folder to search again.")
     different = [key for key in config | found if found.get(key) != config.get(key)]
-    if not different:
-        return
+    if all(name in extensible and _is_lower(found.get(name), config[name]) for name in different):
+        return {name: found[name] for name in different}
     advice = "Choose another --out folder (out=), or delete this one."
     if different == ["source_sha256"]:
         raise ValueError(
@@ -169,3 +195,7 @@ def check_config(folder: Path, config: dict[str, Any]) -> None:
             f"and trials of different code are not mixed. {advice}"
         )
     raise ValueError(f"{folder} holds another search (different {', '.join(different)}). {advice}")
+
+
+def _is_lower(found: Any, wanted: int) -> bool:
+    return type(found) is int and 0 < found < wanted

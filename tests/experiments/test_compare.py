@@ -408,3 +408,11 @@ def test_equal_failures_are_one_entry_of_the_report(tmp_path):
     assert text.count("<details>") == text.count("Traceback (most recent call last)") == 1
     assert "<strong>RuntimeError: out of ideas</strong>" in text
     assert "seeds 0, 1, 2, 3" in text
+
+
+def test_more_queries_run_a_comparison_again(tmp_path):
+    run(tmp_path / "grown", queries=10, seeds=2, runner=InProcess())
+    with pytest.warns(UserWarning, match="trials of 10 queries. They are run again with 20"):
+        grown = run(tmp_path / "grown", queries=20, seeds=2, runner=InProcess())
+    whole = run(tmp_path / "whole", queries=20, seeds=2, runner=InProcess())
+    assert without_seconds(grown) == without_seconds(whole)

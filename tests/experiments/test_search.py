@@ -173,7 +173,7 @@ def test_a_finished_search_is_not_repeated(tmp_path):
 def test_a_folder_of_another_search_is_refused(tmp_path):
     run_search(settings(), tmp_path, progress_bar=False)
     with pytest.raises(ValueError, match="different queries"):
-        run_search(settings(queries=61), tmp_path, progress_bar=False)
+        run_search(settings(queries=59), tmp_path, progress_bar=False)
     with pytest.raises(ValueError, match="task"):
         run_search(
             settings(env_arguments={"report": "analog_accuracy"}), tmp_path, progress_bar=False
@@ -295,3 +295,48 @@ def test_an_unknown_environment_makes_no_folder(tmp_path):
     with pytest.raises(gym.error.NameNotFound, match="Did you mean NB201-cifar10-v0"):
         run_search(settings(env="NB201-cifar10"), tmp_path / "out", progress_bar=False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "env", ["NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0"]
+)
+@pytest.mark.parametrize("agent", ["local", "rea", "l2nas"])
+def test_more_queries_extend_a_search_exactly(agent, env, tmp_path):
+    LockstepSearch(settings(agent, 30, 2, env), tmp_path / "straight").advance(30)
+    for queries in (7, 19, 30):
+        LockstepSearch(settings(agent, queries, 2, env), tmp_path / "grown").advance(queries)
+    histories = [
+        without_seconds(tmp_path / name / "history.jsonl") for name in ("straight", "grown")
+    ]
+    assert histories[0] == histories[1]
+    assert json.loads((tmp_path / "grown" / "config.json").read_text())["queries"] == 30
+
+
+def test_more_seeds_run_a_search_again(tmp_path):
+    run_search(settings("rea", 20, 2), tmp_path / "grown", progress_bar=False)
+    with pytest.warns(UserWarning, match="holds this search with 2 seeds"):
+        run_search(settings("rea", 25, 3), tmp_path / "grown", progress_bar=False)
+    run_search(settings("rea", 25, 3), tmp_path / "straight", progress_bar=False)
+    histories = [
+        without_seconds(tmp_path / name / "history.jsonl") for name in ("straight", "grown")
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_more_queries_run_trials_of_other_methods_again(tmp_path):
+    run_search(settings("ppo", 10, 1), tmp_path, progress_bar=False)
+    with pytest.warns(UserWarning, match="holds trials of 10 queries"):
+        summary = run_search(settings("ppo", 20, 1), tmp_path, progress_bar=False)
+    assert summary["queries"] == 20
+    assert len(without_seconds(tmp_path / "history.jsonl")) == 20
+
+
+def test_a_changed_history_is_an_error(tmp_path):
+    run_search(settings("random", 20, 1), tmp_path, progress_bar=False)
+    file = tmp_path / "history.jsonl"
+    text = file.read_text()
+    file.write_text(text.replace('"query": 3', '"query": 4', 1))
+    with pytest.raises(DamagedDataError, match="was changed"):
+        run_search(settings("random", 20, 1), tmp_path, progress_bar=False)
+    file.write_text(text)
+    run_search(settings("random", 20, 1), tmp_path, progress_bar=False)
