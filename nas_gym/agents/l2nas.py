@@ -13,9 +13,8 @@ from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.config import AgentConfig, setting
 from nas_gym.agents.common.diagnostics import QueryDiagnostics
 from nas_gym.agents.common.query_memory import QueryMemory
-from nas_gym.agents.common.saved import State, part
+from nas_gym.agents.common.saved import State, explain_damage, part, refuse_infinite
 from nas_gym.envs.alpha import TopArchitectures
-from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.ranks import rank_scores
 
 if TYPE_CHECKING:
@@ -170,6 +169,7 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
     }
     uses_torch = True
     state_attributes = ("states", "actions", "rewards")
+    checks_state = True
     diagnostic_names = (
         "critic_loss", "actor_loss", "epsilon", "novelty", "prediction", "calibration"
     )  # fmt: skip
@@ -433,15 +433,21 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
         self.critics.set_arrays(part(state, "critics/"))
         self.top.load_state_dict(part(state, "top/"))
 
+    def check_state(self) -> None:
+        """Raise an error if the replay buffer is damaged; see :meth:`Agent.check_state`."""
+        super().check_state()
+        buffer = {name: getattr(self, name) for name in ("states", "actions", "rewards")}
+        refuse_infinite(buffer)
+        if len({array.shape[1] for array in buffer.values()}) > 1:
+            raise ValueError("states, actions and rewards differ in length")
+
     def _take_over_networks(self, path: str) -> None:
         """Copy the networks of a saved agent (section 2.4 of the L2NAS paper)."""
         state = self.read_pretrained(path)
         self.check_same_settings(state, path, ("hidden", "num_critics"))
-        try:
+        with explain_damage(path):
             self.actor.set_weights(part(state, "actor/"))
             self.critics.set_weights(part(state, "critics/"))
-        except (KeyError, RuntimeError) as error:
-            raise DamagedDataError(f"{path} is not a complete saved agent.") from error
 
 
 def _recent_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.config import AgentConfig, setting
 from nas_gym.agents.common.query_memory import QueryMemory
+from nas_gym.agents.common.saved import refuse_nan
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class LocalSearch(QueryMemory, Agent):
         "drawn", "climbing", "current", "height", "next", "next_height", "queue", "queue_index",
         "priority",
     )  # fmt: skip
+    checks_state = True
 
     # Each trial is in one of two phases: it draws random architectures (drawn < num_initial, and
     # its queue is empty), or it queries a queue of neighbours in order of descending priority.
@@ -96,6 +98,19 @@ class LocalSearch(QueryMemory, Agent):
             self._move(moves, order)
             self._restart(done & ~moves)
             done = moves & (self.priority < 0).all(axis=1)
+
+    def check_state(self) -> None:
+        """Raise an error if a climb or its queue is damaged; see :meth:`Agent.check_state`."""
+        super().check_state()
+        names = ("height", "next_height", "priority")
+        refuse_nan({name: getattr(self, name) for name in names})
+        self.check_architectures("current", self.current, self.height)
+        self.check_architectures("next", self.next, self.next_height)
+        queued = np.where(self.priority < 0, -np.inf, self.priority)
+        self.check_architectures("queue", self.queue, queued)
+        indices = self.queue_index
+        if (indices < -1).any() or (indices >= self.space.size).any() or self.drawn.min() < 0:
+            raise ValueError("queue_index or drawn is out of range")
 
     def _move(self, moves: NDArray[np.bool_], order: NDArray[np.float64]) -> None:
         """Move the climbs of some trials to the best neighbour, and queue the new neighbours."""

@@ -15,12 +15,18 @@ from nas_gym.agents.common.config import AgentConfig, setting
 from nas_gym.agents.common.diagnostics import QueryDiagnostics
 from nas_gym.agents.common.meta_agent import MetaAgent, MetaAgentConfig
 from nas_gym.agents.common.query_memory import QueryMemory, uniform_to_indices
-from nas_gym.agents.common.saved import State, part, saved_array
+from nas_gym.agents.common.saved import (
+    AgentMismatchError,
+    State,
+    explain_damage,
+    part,
+    refuse_infinite,
+    saved_array,
+)
 from nas_gym.predictors.config import ALGORITHMS, MetaTrainingConfig, PredictorConfig
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tables import load_table
 from nas_gym.tasks.task_set import TaskSet, dataset_of
-from nas_gym.utils.errors import DamagedDataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,6 +188,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         )
     }
     uses_torch = True
+    checks_state = True
     searches_in = "spaces with graphs"
     meta_epochs = MetaTrainingConfig.epochs
     meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3 of the paper
@@ -384,20 +391,19 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
             ValueError: If the saved agent is of another class.
         """
         if str(state["agent"]) != type(self).__name__:
-            raise ValueError(
+            raise AgentMismatchError(
                 f"{source} is a {state['agent']}, and cannot start a {type(self).__name__}."
             )
 
     def take_over(self, state: State, source: str | Path) -> None:
         """Take over meta-learned predictors; see :meth:`MetaAgent.take_over`."""
         self.check_same_settings(state, source, ("width", "layers", "algorithm"))
-        try:
+        with explain_damage(source):
             chosen = self.source_trials(len(state["best_fitness"]))
             self._set_networks(part(state, "networks/"), chosen)
             self._meta_epoch = saved_array(state, "meta_epoch")
             self._meta_plan = saved_array(state, "meta_plan")
-        except (KeyError, ValueError, IndexError) as error:
-            raise DamagedDataError(f"{source} is not a complete saved agent.") from error
+            self._check_meta_plan()
         self._refit()
 
     # -- saving and loading -----------------------------------------------------------------------
@@ -413,8 +419,37 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         """Restore a state, including the networks; see :meth:`Agent.load_state_dict`."""
         super().load_state_dict(state, env_restored=env_restored)
         self._unfinished = part(state, "training/")
+        self._check_unfinished()
         self._set_networks(part(state, "networks/"), np.arange(self.num_trials))
         self._refit()
+
+    def check_state(self) -> None:
+        """Raise an error if the observations are damaged; see :meth:`Agent.check_state`."""
+        super().check_state()
+        refuse_infinite({"rewards": self.rewards})
+        if self.rewards.shape != self.queried.shape:
+            raise ValueError("rewards and queried differ in length")
+        self._check_meta_plan()
+
+    def _check_meta_plan(self) -> None:
+        if (self._meta_epoch.shape, self._meta_plan.shape) != ((), (2,)):
+            raise ValueError("meta_epoch or meta_plan has another shape")
+        if self._meta_epoch.dtype.kind != "i" or self._meta_plan.dtype.kind != "i":
+            raise ValueError("meta_epoch or meta_plan is not an integer")
+        if self._meta_epoch < 0 or self._meta_plan.min() < 0:
+            raise ValueError("meta_epoch or meta_plan is negative")
+
+    def _check_unfinished(self) -> None:
+        """Raise an error if the state of an unfinished meta-training is damaged."""
+        refuse_infinite(self._unfinished)
+        if not self._unfinished:
+            return
+        moments = {key.partition("/")[0] for key in self._unfinished} - {"parameters"}
+        for name, parameter in self.start[0].parameters.items():
+            for key in ("parameters", *moments):
+                shape = (self.num_trials, *(() if key == "step" else parameter.shape))
+                if self._unfinished[f"{key}/{name}"].shape != shape:
+                    raise ValueError(f"training/{key}/{name} does not have the shape {shape}")
 
     def _set_networks(self, arrays: State, chosen: NDArray[np.int64]) -> None:
         every = ({name: each[i] for name, each in arrays.items()} for i in chosen)

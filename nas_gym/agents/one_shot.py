@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.config import AgentConfig, setting
-from nas_gym.agents.common.saved import State, part
+from nas_gym.agents.common.saved import State, part, refuse_infinite
 
 if TYPE_CHECKING:
     from nas_gym.networks.one_shot import OneShotSearch
@@ -56,6 +56,7 @@ class OneShot(Agent):
     config_class = OneShotConfig
     config: OneShotConfig
     state_attributes = ("losses",)
+    checks_state = True
     uses_torch = True
     searches_in = "spaces with networks"
     method: ClassVar[str]
@@ -114,6 +115,8 @@ class OneShot(Agent):
     def load_state_dict(self, state: State, *, env_restored: bool = False) -> None:
         """Restore a state, including the supernets; see :meth:`Agent.load_state_dict`."""
         super().load_state_dict(state, env_restored=env_restored)
+        arrays = part(state, "searches/")
+        refuse_infinite({k: each for k, each in arrays.items() if not k.endswith("/baseline")})
         for trial, search in enumerate(self.searches):
             search.load_state_arrays(part(state, f"searches/{trial}/"))
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.config import AgentConfig, setting
+from nas_gym.agents.common.saved import refuse_nan
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class RegularizedEvolution(Agent):
     config_class = RegularizedEvolutionConfig
     config: RegularizedEvolutionConfig
     state_attributes = ("genotypes", "fitness", "born")
+    checks_state = True
 
     def setup(self) -> None:
         """Prepare an empty population; see :meth:`Agent.setup`."""
@@ -61,3 +63,12 @@ class RegularizedEvolution(Agent):
         self.genotypes[:, oldest] = genotypes
         self.fitness[:, oldest] = fitness
         self.born += 1
+
+    def check_state(self) -> None:
+        """Raise an error if the population is damaged; see :meth:`Agent.check_state`."""
+        super().check_state()
+        refuse_nan({"fitness": self.fitness})
+        self.check_architectures("genotypes", self.genotypes, self.fitness)
+        empty = np.isneginf(self.fitness[:, : max(self.born, 0)]).any()
+        if self.born < 0 or empty:
+            raise ValueError("the population is incomplete")

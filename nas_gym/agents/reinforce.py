@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.config import AgentConfig, setting
+from nas_gym.agents.common.saved import refuse_infinite
 
 _INITIAL_SCALE = 1e-3  # standard deviation of the initial logits
 _FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # Adam's defaults
@@ -52,6 +53,7 @@ class Reinforce(Agent):
     config_class = ReinforceConfig
     config: ReinforceConfig
     state_attributes = ("logits", "first_moment", "second_moment", "reward_sum", "steps")
+    checks_state = True
 
     def setup(self) -> None:
         """Draw the initial logits; see :meth:`Agent.setup`."""
@@ -85,6 +87,14 @@ class Reinforce(Agent):
         baseline = self.reward_sum / (1 - momentum**self.steps)
         advantage = fitness - baseline
         self._ascend(advantage[:, None, None] * self.score(genotypes))
+
+    def check_state(self) -> None:
+        """Raise an error if logits or moments are damaged; see :meth:`Agent.check_state`."""
+        super().check_state()
+        names = ("logits", "first_moment", "second_moment", "reward_sum")
+        refuse_infinite({name: getattr(self, name) for name in names})
+        if self.steps < 0 or self.second_moment.min() < 0:
+            raise ValueError("the state of Adam is negative")
 
     def score(self, genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the gradient of each genotype's log probability with respect to the logits.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.config import AgentConfig, setting
-from nas_gym.agents.common.saved import State
+from nas_gym.agents.common.saved import State, refuse_infinite
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -62,6 +62,7 @@ class TPE(Agent):
     config: TPEConfig
     packages = ("optuna",)
     state_attributes = ("genotypes", "fitness")  # the studies are rebuilt from these
+    checks_state = True
 
     def setup(self) -> None:
         """Create empty studies; see :meth:`Agent.setup`."""
@@ -76,6 +77,12 @@ class TPE(Agent):
         """Restore a state and its studies; see :meth:`Agent.load_state_dict`."""
         super().load_state_dict(state, env_restored=env_restored)
         self._make_studies()
+
+    def check_state(self) -> None:
+        """Raise an error if the observations are damaged; see :meth:`Agent.check_state`."""
+        super().check_state()
+        refuse_infinite({"fitness": self.fitness})
+        self.check_architectures("genotypes", self.genotypes, self.fitness)
 
     def _make_studies(self) -> None:
         import optuna

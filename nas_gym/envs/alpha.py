@@ -79,7 +79,22 @@ class TopArchitectures:
         return {name: getattr(self, f"_{name}") for name in self._STATE}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        """Restore copies of the arrays that :meth:`state_dict` returned."""
+        """Restore copies of the arrays that :meth:`state_dict` returned.
+
+        Raises:
+            KeyError: If an array is missing.
+            ValueError: If an array has another type or shape, or an index is out of range.
+        """
+        for name in self._STATE:
+            own, found = getattr(self, f"_{name}"), state[name]
+            if (own.dtype, own.shape) != (found.dtype, found.shape):
+                raise ValueError(
+                    f"{name} is {found.dtype} of shape {found.shape}; {own.dtype} of shape "
+                    f"{own.shape} was expected"
+                )
+        indices = state["indices"]
+        if indices.min() < -1 or indices.max() >= self._space.size:
+            raise ValueError(f"indices holds {indices.min()} to {indices.max()}")
         for name in self._STATE:
             setattr(self, f"_{name}", state[name].copy())
 

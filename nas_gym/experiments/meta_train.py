@@ -130,7 +130,7 @@ def _resume(agent: MetaAgent, path: Path) -> None:
             f"{path} holds an agent with other settings or seeds. Choose another --out (path), or "
             "delete the file."
         )
-    agent.load_state_dict(state)
+    agent.restore(state, path)
 
 
 def _learn(

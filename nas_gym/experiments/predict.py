@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.agents.common.saved import pretrained_file
+from nas_gym.agents.common.saved import (
+    explain_damage,
+    pretrained_file,
+    read_agent,
+    saved_class_name,
+)
 from nas_gym.agents.mpnas import MPNAS
 from nas_gym.envs.sequential import SequentialVectorEnv
 from nas_gym.experiments.settings import check_seeds
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks import Task
-from nas_gym.utils.errors import DamagedDataError
-from nas_gym.utils.files import read_tensors
 
 if TYPE_CHECKING:
     from nas_gym.predictors.predictor import Predictor
@@ -78,15 +80,11 @@ def rank_architectures(task: Task, pretrained: str | Path, shots: int, seed: int
 
 def _start(task: Task, pretrained: str | Path, seed: int) -> Predictor:
     """Return the predictor that fine-tuning starts from."""
-    state = read_tensors(pretrained_file(pretrained))
-    if str(state.get("agent")) != MPNAS.__name__:
+    state = read_agent(pretrained_file(pretrained))
+    if saved_class_name(state) != MPNAS.__name__:
         raise ValueError(f"{pretrained} holds no MP-NAS agent. `nas-gym meta-train` makes one.")
-    try:
-        learned = json.loads(str(state["settings"]))
-    except (KeyError, ValueError) as error:
-        raise DamagedDataError(f"{pretrained} is not a complete saved agent.") from error
-    from nas_gym.predictors.config import PredictorConfig
-
-    config = {each.name: learned[each.name] for each in fields(PredictorConfig)}
+    with explain_damage(pretrained):
+        saved: Any = MPNAS.saved_config(state)
+        config = asdict(saved.predictor)
     envs = SequentialVectorEnv(1, task=task)
     return MPNAS(envs, seed=seed, pretrained=str(pretrained), **config).start[0]

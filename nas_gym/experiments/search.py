@@ -173,7 +173,8 @@ class LockstepSearch:
         }
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self.agent.load_state_dict(_entries_after(state, "agent/"), env_restored=True)
+        checkpoint = self.folder / "checkpoint.npz"
+        self.agent.restore(_entries_after(state, "agent/"), checkpoint, env_restored=True)
         seconds, more = state["agent_seconds"], self.envs.history.queries
         # a generation may have exceeded an earlier budget
         padding = ((0, max(0, more - len(seconds))), (0, 0))

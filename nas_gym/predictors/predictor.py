@@ -118,12 +118,14 @@ class Predictor:
 
         Raises:
             KeyError: If a parameter is missing.
-            ValueError: If a parameter has another shape.
+            ValueError: If a parameter has another shape, or holds NaN or infinite numbers.
         """
         found: dict[str, Tensor] = {}
         for name, own in self.parameters.items():
             if arrays[name].shape != own.shape:
                 raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(own.shape)}.")
+            if not np.isfinite(arrays[name]).all():
+                raise ValueError(f"{name} holds NaN or infinite numbers.")
             found[name] = torch.from_numpy(arrays[name].astype(np.float32))
         return self.with_parameters(found)
 

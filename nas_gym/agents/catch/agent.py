@@ -20,10 +20,16 @@ from nas_gym.agents.common.driver import EnvironmentDriver
 from nas_gym.agents.common.meta_agent import MetaAgent, TaskEmbeddings
 from nas_gym.agents.common.query_memory import QueryMemory, uniform_to_indices
 from nas_gym.agents.common.random_streams import RandomStreams
-from nas_gym.agents.common.saved import State, part, saved_array
+from nas_gym.agents.common.saved import (
+    AgentMismatchError,
+    State,
+    explain_damage,
+    part,
+    refuse_infinite,
+    saved_array,
+)
 from nas_gym.envs.sequential import SequentialEnv
 from nas_gym.tasks.task_set import TaskSet
-from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.ranks import rank_scores, rank_scores_among
 
 if TYPE_CHECKING:
@@ -86,6 +92,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
     config: CATCHConfig
     presets: ClassVar[Mapping[str, AgentConfig]] = {"catch-paper": PAPER}
     uses_torch = True
+    checks_state = True
     meta_epochs = 25
     meta_queries = 20
     state_attributes = (
@@ -573,26 +580,45 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
             self._task_evaluator = self._make_task_evaluator(RandomStreams(self.rng.seeds))
             self._task_evaluator.set_arrays(evaluator)
 
+    def check_state(self) -> None:
+        """Raise an error if the search history is damaged; see :meth:`Agent.check_state`."""
+        super().check_state()
+        names = ("rewards", "priorities", "entropy_weight", "past_rewards")
+        refuse_infinite({name: getattr(self, name) for name in names})
+        lengths = {each.shape[1] for each in (self.rewards, self.picks, self.priorities)}
+        if lengths != {self.queried.shape[1]} or self.priorities.min(initial=0.0) < 0:
+            raise ValueError("queried, rewards, picks and priorities do not fit together")
+        if self.picks.min(initial=0) < 0 or self.picks.max(initial=0) > 2:
+            raise ValueError("picks holds other numbers than 0, 1 and 2")
+        self._check_past()
+
+    def _check_past(self) -> None:
+        past, size = self.past, self.space.size
+        if past.shape != self.past_rewards.shape:
+            raise ValueError("past and past_rewards differ in shape")
+        if past.size and (past.min() < 0 or past.max() >= size):
+            raise ValueError(f"past holds the indices {past.min()} to {past.max()}")
+
     def take_over(self, state: State, source: str | Path) -> None:
         """Take over meta-learned networks; see :meth:`MetaAgent.take_over`."""
         if self.config.variant == "sfs":
-            raise ValueError("variant='sfs' searches from scratch: leave out pretrained=.")
+            raise AgentMismatchError("variant='sfs' searches from scratch: leave out pretrained=.")
         saved = self.saved_config(state)
         if isinstance(saved, CATCHConfig) and saved.variant == "sfs":
-            raise ValueError(
+            raise AgentMismatchError(
                 f"{source} searches from scratch and has not meta-learned: use another saved agent."
             )
         sizes = ("variant", "num_evaluators", "hidden", "latent")
         self.check_same_settings(state, source, sizes)
-        try:
+        with explain_damage(source):
             self.components.set_weights(part(state, "networks/"))
             weights = saved_array(state, "entropy_weight")
             chosen = self.source_trials(len(weights))
             self.entropy_weight = weights[chosen]
             self.past = saved_array(state, "past")[chosen]
             self.past_rewards = saved_array(state, "past_rewards")[chosen]
-        except (KeyError, RuntimeError, IndexError) as error:
-            raise DamagedDataError(f"{source} is not a complete saved agent.") from error
+            refuse_infinite({"entropy_weight": self.entropy_weight, "past": self.past_rewards})
+            self._check_past()
 
     def _hand_over(self, agent: Self) -> None:
         if self.config.variant != "sfs":

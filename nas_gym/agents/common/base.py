@@ -21,10 +21,14 @@ from nas_gym.agents.common.config import AgentConfig
 from nas_gym.agents.common.driver import EnvironmentDriver, as_vector
 from nas_gym.agents.common.random_streams import RandomStreams
 from nas_gym.agents.common.saved import (
+    AgentMismatchError,
     State,
     agent_file,
+    check_entries,
+    explain_damage,
     pretrained_file,
     read_agent,
+    refuse_nan,
     saved_class_name,
     state_key,
 )
@@ -104,6 +108,13 @@ class Agent(ABC):
     Each value is an array, a number or a string; :meth:`setup` sets all of them.
     """
 
+    checks_state: ClassVar[bool] = False
+    """Whether :meth:`load_state_dict` refuses arrays that differ in type or shape from those that
+    :meth:`setup` made.
+
+    An axis of length 0 may have grown.
+    """
+
     uses_torch: ClassVar[bool] = False
     """Whether the agent imports PyTorch."""
 
@@ -151,6 +162,7 @@ class Agent(ABC):
                     "set."
                 )
         self._has_begun = False
+        self._fresh_state = {name: np.asarray(getattr(self, name)) for name in self._state_names()}
         self._start_from_pretrained()
 
     def _start_from_pretrained(self) -> None:  # noqa: B027
@@ -325,9 +337,11 @@ class Agent(ABC):
         """
         state = read_agent(agent_file(path))
         if saved_class_name(state) != cls.__name__:
-            raise ValueError(f"{path} holds a {state['agent']}, not a {cls.__name__}.")
-        agent = cls(env, seed=int(state["seed"]), config=cls.saved_config(state), **arguments)
-        agent.load_state_dict(state)
+            raise AgentMismatchError(f"{path} holds a {state['agent']}, not a {cls.__name__}.")
+        with explain_damage(path):
+            config = cls.saved_config(state)
+        agent = cls(env, seed=int(state["seed"]), config=config, **arguments)
+        agent.restore(state, path)
         if str(state["task"]) != agent._task_text():
             gym.logger.warn(
                 f"{path} was saved on another task, {state['task']}; the saved queries and "
@@ -341,9 +355,33 @@ class Agent(ABC):
         """Return the settings of a saved agent; a setting that was not saved has its default.
 
         Raises:
-            TypeError: If the saved agent has a setting that this class does not have.
+            DamagedDataError: If the saved agent has a setting that this class does not have, or a
+                value that it does not accept.
         """
-        return cls.check_settings(json.loads(str(state["settings"])))
+        try:
+            settings = json.loads(str(state["settings"]))
+            if not isinstance(settings, dict):
+                raise TypeError("an object was expected")
+            return cls.check_settings(settings)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise DamagedDataError(f"The settings of the saved agent are wrong: {error}") from error
+
+    def restore(self, state: State, source: str | Path, *, env_restored: bool = False) -> None:
+        """Restore a state that was read from a file; see :meth:`load_state_dict`.
+
+        Args:
+            state: State of an agent of this class, with as many trials, over the same search space.
+            source: Name of the file for the message.
+            env_restored: Whether the caller restores the state of the environment, too.
+
+        Raises:
+            ValueError: If the state is of another kind of agent, another number of trials or
+                another search space.
+            DamagedDataError: If the state is damaged.
+        """
+        with explain_damage(source):
+            check_entries(state)
+            self.load_state_dict(state, env_restored=env_restored)
 
     def read_pretrained(self, path: str | Path) -> State:
         """Read a saved agent, with any number of trials, from which this agent can start.
@@ -373,7 +411,7 @@ class Agent(ABC):
         # tables of one's own over the same choices have different names
         same_choices = str(state["choices"]) == self._choices_text()
         if found[0] != expected[0] or not same_choices:
-            raise ValueError(
+            raise AgentMismatchError(
                 f"{source} is a {found[0]} trained on {found[1]}, and cannot start a "
                 f"{expected[0]} on {expected[1]}{'' if same_choices else ' with other choices'}."
             )
@@ -389,11 +427,12 @@ class Agent(ABC):
         Raises:
             ValueError: If the two agents differ in one of the settings.
         """
-        saved = self.saved_config(state)
+        with explain_damage(source):
+            saved = self.saved_config(state)
         for name in names:
             value = getattr(saved, name)
             if value != getattr(self.config, name):
-                raise ValueError(
+                raise AgentMismatchError(
                     f"{source} was trained with {name} = {value}; use the same value here."
                 )
 
@@ -435,19 +474,26 @@ class Agent(ABC):
             ValueError: If the state is of an agent of another class, or with another number of
                 trials or another search space.
             DamagedDataError: If the state lacks an array.
+            ValueError: If :attr:`checks_state`, and an array has another type or shape.
         """
         missing = {state_key(name) for name in self._state_names()} - state.keys()
         if missing:
             raise DamagedDataError(f"The saved agent lacks {', '.join(sorted(missing))}.")
         found = (saved_class_name(state), str(state["space"]), state["best_genotypes"].shape)
         expected = (type(self).__name__, self.space.name, self.best_genotypes.shape)
-        if found != expected:
-            raise ValueError(
+        # tables of one's own over the same choices have different names
+        if (found[0], found[2]) != (expected[0], expected[2]):
+            raise AgentMismatchError(
                 "The saved agent is a {} on {} with best genotypes of shape {}; ".format(*found)
                 + "a {} on {} with {} was expected.".format(*expected)
             )
         if str(state["choices"]) != self._choices_text():
-            raise ValueError(f"The saved agent is on a {found[1]} with other choices.")
+            raise AgentMismatchError(
+                f"The saved agent is on {found[1]}, which has other choices than {expected[1]}."
+            )
+        if self.checks_state:
+            for name, fresh in self._fresh_state.items():
+                _check_like(state[state_key(name)], fresh, state_key(name))
         self.seed = int(state["seed"])
         self.rng = RandomStreams.resume(
             [self.seed + i for i in range(self.num_trials)], int(state["drawn"])
@@ -462,6 +508,36 @@ class Agent(ABC):
             is_array = isinstance(getattr(self, name), np.ndarray)
             setattr(self, name, array if is_array else array.item())
         self._has_begun = env_restored
+        self.check_state()
+
+    def check_state(self) -> None:
+        """Raise an error if the state, after loading, cannot be that of a search.
+
+        Raises:
+            ValueError: If an architecture is not in the search space, or the state has other
+                faults; subclasses extend this.
+        """
+        refuse_nan({"best_fitness": self.best_fitness})
+        self.check_architectures("best_genotypes", self.best_genotypes, self.best_fitness)
+
+    def check_architectures(
+        self, name: str, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]
+    ) -> None:
+        """Raise an error if genotypes of a loaded state are not in the search space.
+
+        Args:
+            name: Name of the genotypes for the message.
+            genotypes: Genotypes, ``(..., L)`` integers.
+            fitness: Fitness of these, ``(...)``. Genotypes of fitness ``-inf`` are placeholders.
+
+        Raises:
+            ValueError: If the shapes differ, or a genotype is not in the search space.
+        """
+        if genotypes.shape[:-1] != fitness.shape:
+            raise ValueError(f"{name} and its fitness differ in shape")
+        rows = self.space.check(genotypes.reshape(-1, self.space.num_decisions))
+        if not self.space.contains(rows[~np.isneginf(fitness.reshape(-1))]).all():
+            raise ValueError(f"{name} holds a genotype that is not in {self.space.name}")
 
     @classmethod
     def _state_names(cls) -> list[str]:
@@ -475,3 +551,19 @@ class Agent(ABC):
 
     def _choices_text(self) -> str:
         return json.dumps(self.space.choices)
+
+
+def _check_like(array: NDArray[Any], fresh: NDArray[Any], name: str) -> None:
+    """Raise an error if a saved array has another type or shape than a fresh agent's.
+
+    Raises:
+        ValueError: If it has; the message has its name.
+    """
+    has_shape = array.ndim == fresh.ndim and all(
+        own in (0, found) for own, found in zip(fresh.shape, array.shape, strict=True)
+    )
+    if array.dtype.kind != fresh.dtype.kind or not has_shape:
+        raise ValueError(
+            f"{name} is {array.dtype} of shape {array.shape}; {fresh.dtype} of shape {fresh.shape} "
+            "was expected, where an axis of length 0 may be longer"
+        )

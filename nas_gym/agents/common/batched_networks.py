@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas_gym.agents.common.random_streams import RandomStreams
+from nas_gym.agents.common.saved import refuse_infinite
 
 Arrays = dict[str, NDArray[np.float32]]
 """Weights and Adam's moments by name."""
@@ -167,6 +168,17 @@ class BatchedMLP:
             arrays |= {name: tensor.numpy() for name, tensor in moments.items()}
         return arrays
 
+    def _check_arrays(self, arrays: Arrays) -> None:
+        refuse_infinite(arrays)
+        own = {f"parameter.{i}": tuple(each.shape) for i, each in enumerate(self.parameters)}
+        expected = dict(own)
+        if arrays.keys() - own.keys():
+            moments = (self._adam.param_groups[0]["params"][0].numel(),)
+            expected |= {"step": (), "exp_avg": moments, "exp_avg_sq": moments}
+        for name, shape in expected.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} has shape {arrays[name].shape}, not {shape}")
+
     def set_weights(self, arrays: Arrays) -> None:
         """Copy the weights, but not Adam's moments, from a result of :meth:`arrays`.
 
@@ -174,13 +186,20 @@ class BatchedMLP:
         trials in ``arrays``.
         """
         seeds = torch.tensor(self._seeds)
+        refuse_infinite(arrays)
         for i, parameter in enumerate(self.parameters):
             found = torch.from_numpy(np.array(arrays[f"parameter.{i}"]))
             by_trial = found.reshape(-1, self._copies, *found.shape[1:])
             parameter.detach().copy_(by_trial[seeds % len(by_trial)].reshape(parameter.shape))
 
     def set_arrays(self, arrays: Arrays) -> None:
-        """Restore weights and Adam's moments from a result of :meth:`arrays`."""
+        """Restore weights and Adam's moments from a result of :meth:`arrays`.
+
+        Raises:
+            KeyError: If an array is missing.
+            ValueError: If an array has another shape, or holds NaN or infinite numbers.
+        """
+        self._check_arrays(arrays)
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         for i, parameter in enumerate(self.parameters):
             parameter.detach().copy_(tensors.pop(f"parameter.{i}"))

@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from nas_gym.agents.common.base import Agent, Callback
 from nas_gym.agents.common.config import AgentConfig, setting
-from nas_gym.agents.common.saved import State, saved_array
+from nas_gym.agents.common.saved import State, explain_damage, saved_array
 from nas_gym.tasks.task_set import TaskSet, dataset_of
 from nas_gym.tasks.task_sets import load_task_set
 
@@ -97,6 +97,10 @@ class MetaAgent(Agent):
         Args:
             state: State of the meta-learned agent, as :meth:`state_dict` returns it.
             source: Name of the meta-learned agent, for error messages.
+
+        Raises:
+            AgentMismatchError: If the agent does not fit. Other errors are reported as damage of
+                the saved agent.
         """
 
     def start_search(self) -> None:
@@ -227,10 +231,11 @@ class MetaAgent(Agent):
         agent._start_from(state, "This agent")
 
     def _start_from(self, state: State, source: str | Path) -> None:
-        self.take_over(state, source)
-        self.learned_from = saved_array(state, "learned_from")
-        if self.epochs:
-            self._warn_of_leaks(source)
+        with explain_damage(source):
+            self.take_over(state, source)
+            self.learned_from = saved_array(state, "learned_from")
+            if self.epochs:
+                self._warn_of_leaks(source)
 
     def _task_set(self) -> dict[str, Any]:
         """Return the name and the columns of the task set that the agent has learned from."""

@@ -41,6 +41,11 @@ class QueryMemory:
 
     @queried.setter
     def queried(self, indices: NDArray[np.int64]) -> None:
+        if indices.size and not (indices.min() >= 0 and indices.max() < self.space.size):
+            raise ValueError(
+                f"queried holds the indices {indices.min()} to {indices.max()}; those of "
+                f"{self.space.name} are 0 to {self.space.size - 1}"
+            )
         self.forget_queries(len(indices))
         for column in indices.T:
             self.seen.add(column)

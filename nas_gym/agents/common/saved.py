@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.errors import DamagedDataError, DataError
 from nas_gym.utils.files import read_tensors
 
 State = dict[str, NDArray[Any]]
@@ -19,7 +21,37 @@ Value = TypeVar("Value")
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 _SUFFIX = ".safetensors"
 _REQUIRED = {"agent", "settings", "space", "choices", "task"}
+_COUNTS = {"seed", "drawn", "num_queries", "num_timesteps"}
 _RENAMED = {"L2NASPaper": "L2NAS"}  # class names in files of earlier versions
+
+
+class AgentMismatchError(ValueError):
+    """A saved agent does not fit the agent, or the environment, that it is loaded into."""
+
+
+@contextmanager
+def explain_damage(source: str | Path) -> Iterator[None]:
+    """Convert the errors of restoring a damaged agent into a :class:`DamagedDataError`.
+
+    Args:
+        source: Name of the saved agent for the message.
+
+    Raises:
+        DamagedDataError: If the block raises an error that is neither of the operating system, nor
+            of data, nor an :class:`AgentMismatchError`.
+    """
+    try:
+        yield
+    except (AgentMismatchError, OSError, ImportError, MemoryError):
+        raise
+    except DataError as error:
+        if str(source) in str(error):
+            raise
+        raise DamagedDataError(f"{source} is not a complete saved agent: {error}") from error
+    except Exception as error:  # whatever a wrong array may cause
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else lines[0][:300].rstrip(".")
+        raise DamagedDataError(f"{source} is not a complete saved agent: {reason}.") from error
 
 
 def agent_file(path: str | Path) -> Path:
@@ -48,9 +80,48 @@ def read_agent(path: Path) -> State:
         DamagedDataError: If the file is not a complete saved agent.
     """
     state = read_tensors(path)
-    if _REQUIRED - state.keys():
-        raise DamagedDataError(f"{path} is not a complete saved agent.")
+    with explain_damage(path):
+        check_entries(state)
     return state
+
+
+def check_entries(state: State) -> None:
+    """Raise an error if a state lacks entries of every saved agent, or they have wrong types.
+
+    Raises:
+        DamagedDataError: If an entry is missing or has another type.
+    """
+    for name in sorted(_REQUIRED | _COUNTS | {"best_fitness"}):
+        if name not in state:
+            raise DamagedDataError(f"It lacks {name}.")
+    for name in _REQUIRED:
+        if state[name].shape != () or state[name].dtype.kind != "U":
+            raise DamagedDataError(f"Its {name} is not a text.")
+    for name in _COUNTS:
+        if state[name].shape != () or state[name].dtype.kind not in "iu" or state[name] < 0:
+            raise DamagedDataError(f"Its {name} is not a count.")
+
+
+def refuse_nan(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise an error if an array holds NaN.
+
+    Raises:
+        ValueError: If it does; the message has its name.
+    """
+    for name, array in arrays.items():
+        if np.isnan(array).any():
+            raise ValueError(f"{name} holds NaN")
+
+
+def refuse_infinite(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise an error if an array of floating-point numbers holds NaN or infinite numbers.
+
+    Raises:
+        ValueError: If it does; the message has its name.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinite numbers")
 
 
 def saved_class_name(state: State) -> str:
