@@ -254,7 +254,7 @@ def import_table(
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
     if store.is_stored(name) and not replace:
         raise ValueError(
-            f"There is already a table {name!r}. Use replace=True (--replace) to overwrite it, or "
+            f"There is already a table {name!r}. Use replace=True to overwrite it, or "
             f"delete it with `nas-gym data remove {name}`."
         )
     table = _read(Path(path), name, columns)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_gym.cli import agents, compare, data, listing, meta, networks, search
+from nas_gym.cli.options import write_as_options
 
 # Heavy imports are inside the commands that need them, so that `nas-gym --help` is quick.
 
@@ -87,11 +88,7 @@ def _refuse_empty_arguments(arguments: Sequence[str]) -> None:
 
 def _message(error: Exception) -> str:
     """Return the message of an error that the command line shows."""
-    from nas_gym.tables.user_file import UserFileError
-
-    if isinstance(error, UserFileError):
-        text = error.command_line_message()
-    elif isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError):
         text = f"There is no file {error.filename or error}."
     elif isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename} cannot be used: {error.strerror}."
@@ -103,6 +100,7 @@ def _message(error: Exception) -> str:
         text = str(error.args[0])
     else:
         text = str(error) or type(error).__name__
+    text = write_as_options(text)
     if len(text) <= _LONGEST_MESSAGE:
         return text
     half = _LONGEST_MESSAGE // 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,32 @@ def environment_options(*names: str) -> Callable[[Callable[..., None]], Callable
         return with_options
 
     return decorate
+
+
+# arguments of Python that are options of the command line under the same name
+_ARGUMENTS = (
+    *_ENVIRONMENT_OPTIONS, "space", "arch", "decisions", "metrics", "ignore", "minimize", "seconds",
+    "allow_missing", "replace",
+)  # fmt: skip
+_PYTHON_ARGUMENT = re.compile(
+    rf"(?<![\w(,-])({'|'.join(_ARGUMENTS)})=(?:True\b|(?=['\".,;: )]|$))(?! \(--)"
+)
+
+
+def write_as_options(message: str) -> str:
+    """Return a message with options in place of the arguments of Python that it names.
+
+    For example, ``allow_missing=True`` becomes ``--allow-missing``. An argument whose option the
+    message names, too, is kept.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        option = "--" + match[1].replace("_", "-")
+        if re.search(rf"{option}(?![\w-])", message):
+            return match[0]
+        return option + (" " if message[match.end() : match.end() + 1] in ("'", '"') else "")
+
+    return _PYTHON_ARGUMENT.sub(replace, message)
 
 
 def given(**values: Any) -> dict[str, Any]:

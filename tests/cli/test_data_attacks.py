@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import nas_gym
 from nas_gym.cli import main
 
 IMPORT = ("import", "--name", "Mine")
@@ -56,6 +57,7 @@ COMMANDS = [
     (*IMPORT, "mine.csv", "--signal", "val", "--seconds", "nope"),
     (*IMPORT, "mine.csv", "--unknown"),
     (*IMPORT, "mine.pth", "--signal", "val"),
+    ("import", "mine.csv", "--name", "Taken", "--signal", "val"),
     ("fetch",),
     ("fetch", ""),
     ("fetch", "nope-images"),
@@ -78,7 +80,7 @@ COMMANDS = [
 @pytest.fixture
 def files(tmp_path, cache, write_csv, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_csv()
+    nas_gym.import_table(write_csv(), "Taken", signal="val")
     (tmp_path / "empty.csv").write_text("")
     os.mkfifo(tmp_path / "pipe.csv")
     os.mkfifo(tmp_path / "pipe.pth")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,6 @@ from numpy.typing import NDArray
 
 from nas_gym.utils.errors import DamagedDataError, list_names, shorten
 
-_ARGUMENT = re.compile(
-    r"\b(arch|decisions|space|metrics|ignore|signal|report|minimize|seconds|allow_missing)=(True)?"
-)
-
 _LONGEST_MESSAGE = 2000
 
 Cells = list[str] | NDArray[np.float64]
@@ -28,10 +23,6 @@ class UserFileError(DamagedDataError, ValueError):
 
     Messages name arguments as in Python (``allow_missing=True``).
     """
-
-    def command_line_message(self) -> str:
-        """Return the message with options of the command line, such as ``--allow-missing``."""
-        return _ARGUMENT.sub(lambda match: "--" + match[1].replace("_", "-"), str(self))
 
 
 def file_error(message: str, row: int | None = None, column: str | None = None) -> UserFileError:
