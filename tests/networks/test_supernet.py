@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from networks.small import small_supernet
+from safetensors.numpy import save
 
 from nas_gym.networks import data, supernet
 from nas_gym.networks.supernet import load_supernet, train_supernet
@@ -48,8 +50,6 @@ def test_saved_and_loaded(supernet_files):
 
 
 def read_plan(plan):
-    import json
-
     return json.loads(json.dumps(plan.describe()))
 
 
@@ -126,6 +126,22 @@ def test_invalid_files(tmp_path, supernet_files):
         load_supernet(path, CPU)
     with pytest.raises(ValueError, match="with other settings"):
         train_supernet(small_supernet("NB201", 9), DIGITS, supernet_files["NB201"], CPU)
+
+
+def test_files_of_earlier_versions(tmp_path, supernet_files):
+    """They have neither curves nor a checksum."""
+    arrays = read_tensors(supernet_files["NB201"])
+    tensors = {k: v for k, v in arrays.items() if v.dtype.kind != "U" and "curve" not in k}
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(save(tensors, {"texts": json.dumps({"plan": str(arrays["plan"])})}))
+    assert torch.equal(
+        load_supernet(path, CPU).network.head.weight,
+        load_supernet(supernet_files["NB201"], CPU).network.head.weight,
+    )
+    received = []
+    plan = small_supernet("NB201", 20)
+    train_supernet(plan, DIGITS, path, CPU, killer(1), on_resume=received.append)
+    assert received == [None]
 
 
 def test_other_images_are_refused(tmp_path):
