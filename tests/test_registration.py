@@ -83,7 +83,7 @@ for env_id in {IDS}:
 def test_replace(write_csv):
     path = write_csv()
     import_table(path, "Mine", **COLUMNS)
-    with pytest.raises(ValueError, match=r"table 'Mine' already.*replace=True.*data remove Mine"):
+    with pytest.raises(ValueError, match=r"already a table 'Mine'.*replace=True.*data remove Mine"):
         import_table(path, "Mine", **COLUMNS)
     assert import_table(write_csv(offset=100), "Mine", replace=True, **COLUMNS) == IDS
     assert gym.make("Mine-v0").unwrapped.task.optimum == 113
