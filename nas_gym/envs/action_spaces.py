@@ -1,10 +1,10 @@
 """Action spaces of restricted search spaces, whose ``sample()`` returns valid actions only.
 
-Gymnasium's spaces do not know the state of the environment, so that their samples may be invalid.
+Gymnasium's spaces do not know the state of the environment, so their samples may be invalid.
 The classes here ask the environment for the current mask or for a valid sample; everything else is
-inherited. Pickling them gives a plain Gymnasium space without the environment, so that worker
-processes and saved models do not receive the environment. A deep copy of an environment contains a
-deep copy of its space that refers to the copied environment.
+inherited. Pickling one of these spaces produces a plain Gymnasium space without the environment, so
+that worker processes and saved models do not receive the environment. A deep copy of an environment
+contains a deep copy of its space, which refers to the copied environment.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class MaskedDiscrete(spaces.Discrete):
 
 
 class ValidMultiDiscrete(spaces.MultiDiscrete):
-    """``MultiDiscrete`` whose samples come from a function, so that they are valid.
+    """``MultiDiscrete`` with valid samples, which a function returns.
 
     Args:
         nvec: Number of choices of each entry.
@@ -77,8 +77,8 @@ class ValidMultiDiscrete(spaces.MultiDiscrete):
         """Return a valid sample; see ``MultiDiscrete.sample``.
 
         Args:
-            mask: Masks of the entries; if given, they decide, not the function.
-            probability: Probabilities of the choices; if given, they decide, not the function.
+            mask: Masks of the entries; if given, they replace the function.
+            probability: Probabilities of the choices; if given, they replace the function.
         """
         if mask is None and probability is None:
             return self._sampler(self.np_random)

@@ -24,7 +24,7 @@ class TopArchitectures:
     Args:
         space: Search space.
         num_searches: Number of searches.
-        size: Number of architectures for each search (K in L2NAS, section 2.2).
+        size: Number of architectures per search (K in section 2.2 of the L2NAS paper).
 
     Raises:
         ValueError: If ``size`` is less than 1.
@@ -46,12 +46,12 @@ class TopArchitectures:
         indices: NDArray[np.int64],
         rewards: NDArray[np.float64],
     ) -> None:
-        """Add one architecture to each search, if it is new and better than the worst.
+        """Add one architecture per search, if it is new and better than the search's worst.
 
         Args:
             genotypes: Genotypes of the architectures, ``(num_searches, L)`` int64.
-            indices: Their indices, ``(num_searches,)`` int64.
-            rewards: Their rewards, ``(num_searches,)`` float64.
+            indices: Indices of the architectures, ``(num_searches,)`` int64.
+            rewards: Rewards of the architectures, ``(num_searches,)`` float64.
         """
         worst = self._rewards.argmin(axis=1)
         known = (self._indices == indices[:, None]).any(axis=1)
@@ -145,7 +145,7 @@ class AlphaDynamics:
             TypeError: If the actions are not numbers.
             ValueError: If they have the wrong shape, are NaN, or lie outside [-1, 1].
         """
-        # The argmax of each row of alpha is that of the action, which is a scaled alpha.
+        # The action is a scaled alpha, and scaling does not change the argmax of a row.
         genotypes = self._history.space.alpha_to_genotype(self._check(actions))
         indices = self._history.space.encode(genotypes)
         rewards = self._history.reward(indices)
@@ -156,7 +156,7 @@ class AlphaDynamics:
         space, n = self._history.space, self._num_searches
         array = np.asarray(actions)
         if array.dtype.kind not in "fiu":
-            raise TypeError(f"Actions are numbers in [-1, 1], got an array of {array.dtype}.")
+            raise TypeError(f"Actions must be numbers in [-1, 1], got an array of {array.dtype}.")
         if array.shape != (n, space.alpha_size):
             raise ValueError(
                 f"Actions of {n} alpha environments over {space.name} have shape "
@@ -164,7 +164,7 @@ class AlphaDynamics:
             )
         if not ((array >= -1.0) & (array <= 1.0)).all():  # NaN fails both comparisons
             raise ValueError(
-                f"Actions lie in [-1, 1], got {array.min()} to {array.max()}. "
+                f"Actions must be in [-1, 1], got {array.min()} to {array.max()}. "
                 "Clip them, or scale them with gymnasium.wrappers.RescaleAction."
             )
         return array
@@ -179,32 +179,34 @@ def _spaces(space: SearchSpace) -> tuple[Box, Box]:
 class AlphaEnv(SearchEnv):
     """
     ## Description
-    Propose a whole relaxed architecture at each step, as L2NAS does (section 2). The action is
-    the matrix alpha of architecture hyper-parameters. It is discretized to one architecture,
+    Propose a whole relaxed architecture at each step, as in section 2 of the L2NAS paper. The
+    action is the matrix alpha of architecture parameters. Alpha is discretized to one architecture,
     which is queried. One step is one query, and one episode is one search.
 
     ## Action Space
     `Box(-1, 1, (alpha_size,), float32)`. For most search spaces `alpha_size` is the sum of the
     numbers of choices of all decisions: 30 for NAS-Bench-201, with 6 decisions of 5 choices. The
-    action holds one row of alpha for each decision, one after the other, scaled as
+    action holds the concatenated rows of alpha, one row per decision, scaled as
     `alpha = (action + 1) / 2`. (Alpha itself lies in [0, 1]; stable-baselines3 asks for a
     symmetric action space.)
 
-    The architecture is the argmax of each row; of equal values, the first (L2NAS, Algorithm 1).
+    The choice of each decision is the argmax of its row; of equal values, the first is chosen
+    (Algorithm 1 of the L2NAS paper).
     If a search space is restricted, as NAS-Bench-Graph is, the argmax is taken over the choices
-    that are valid after the previous decisions. DARTS has an alpha of its own, `(196,)`: two
-    cells of 14 edges with 7 operations each, discretized by L2NAS's Algorithm 2.
+    that are valid after the previous decisions. For DARTS, alpha has shape `(196,)`: two cells of
+    14 edges with 7 operations each, discretized by Algorithm 2 of the L2NAS paper.
 
     ## Observation Space
     `Box(0, 1, (alpha_size,), float32)`: the mean of the one-hot alphas of the `top_k` distinct
-    architectures of highest reward so far (L2NAS, section 2.2).
+    architectures of highest reward so far (section 2.2 of the L2NAS paper).
 
     ## Rewards
-    The reward of the architecture: its search signal in the unit of that metric, negated if the
-    metric is minimized; or the result of the argument `reward`.
+    By default, the reward of an architecture is its search signal in the unit of that metric,
+    negated if the metric is minimized. The argument `reward` selects another function of the
+    signal.
 
     ## Starting State
-    All zeros, because no architecture has been queried.
+    The observation is all zeros, because no architecture has been queried.
 
     ## Episode End
     The episode is truncated after `max_episode_steps` queries: 500 by default, or the argument of
@@ -282,12 +284,12 @@ class AlphaVectorEnv(SearchVectorEnv):
 
     Args:
         num_envs: Number of searches.
-        render_mode, top_k, **task: As of :class:`AlphaEnv`.
+        render_mode, top_k, **task: See :class:`AlphaEnv`.
         max_episode_steps: Number of queries after which every search is truncated; ``None`` for
             no limit.
-        autoreset_mode: When an episode that has ended is followed by a new one: in the
-            ``NEXT_STEP``, in the ``SAME_STEP``, or only after a call of :meth:`reset`
-            (``DISABLED``); a :class:`gymnasium.vector.AutoresetMode`.
+        autoreset_mode: When a new episode follows an episode that has ended, as a
+            :class:`gymnasium.vector.AutoresetMode`: in the next step (``NEXT_STEP``), in the same
+            step (``SAME_STEP``), or only after a call of :meth:`reset` (``DISABLED``).
     """
 
     def __init__(

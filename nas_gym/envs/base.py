@@ -22,7 +22,7 @@ DecodeGenotypes = Callable[[], NDArray[np.int64]]
 """Function that returns the genotypes of the latest queries; called only if they are needed."""
 
 Seeds = int | Sequence[int | None] | None
-"""One seed for each search; or the seed of search 0, where search ``i`` has ``seed + i``."""
+"""One seed per search; or the seed of search 0, in which case search ``i`` has ``seed + i``."""
 
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
@@ -54,7 +54,7 @@ class SearchBase(ABC):
         self._new_search()
 
     def _new_search(self) -> None:
-        """Begin new histories. Without new seeds, their noise follows from the previous noise."""
+        """Begin new histories. Without new seeds, the noise keys follow from the previous keys."""
         keys = self._next_keys
         self._next_keys = next_keys(keys)
         self.history = SearchHistory(self.task, len(keys), keys)
@@ -67,7 +67,7 @@ class SearchBase(ABC):
 
         Args:
             indices: Indices of the queried architectures, ``(n,)`` or ``(n, m)`` int64.
-            genotypes: Function that returns their genotypes.
+            genotypes: Function that returns the genotypes of the queried architectures.
             known: Entries of the info that the mode has already computed.
         """
         self._last_genotypes = genotypes
@@ -179,7 +179,7 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         self.metadata = {**self.metadata, "autoreset_mode": mode}  # type: ignore[misc]
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
-        self._steps = 0  # of the current episode
+        self._steps = 0  # number of steps in the current episode
         self._noise_is_shared = False
         self._all_true = np.ones(num_envs, bool)
         self._all_true.flags.writeable = False
@@ -238,10 +238,10 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         """Begin an episode of every search.
 
         Args:
-            seed: One seed for each search; or an int, which gives search ``i`` the seed
-                ``seed + i``, as in Gymnasium's ``SyncVectorEnv``.
-            options: ``{"reset_mask": mask}`` names the searches to reset, ``(num_envs,)`` bool. All
-                searches are in lockstep, so that the mask has to select all of them. Other entries
+            seed: One seed per search; or an int, which gives search ``i`` the seed ``seed + i``, as
+                in Gymnasium's ``SyncVectorEnv``.
+            options: ``{"reset_mask": mask}`` selects the searches to reset, ``(num_envs,)`` bool.
+                All searches are in lockstep, so the mask must select all searches. Other entries
                 are ignored.
 
         Returns:
@@ -249,8 +249,8 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
 
         Raises:
             TypeError: If the mask is not a NumPy array of bool.
-            ValueError: If the number of seeds is not ``num_envs``, the mask has another shape, or
-                it selects only some of the searches.
+            ValueError: If the number of seeds is not ``num_envs``, or the mask has a wrong shape or
+                selects only some of the searches.
         """
         if options and "reset_mask" in options:
             self._check_reset_mask(options["reset_mask"])
@@ -261,7 +261,7 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
             if len(seeds) != self.num_envs:
                 raise ValueError(
                     f"{self.num_envs} searches need {self.num_envs} seeds, got {len(seeds)}. Give "
-                    "one seed for each search, or one int."
+                    "one seed per search, or one int."
                 )
             super().reset(seed=seeds[0])
             self._seed(seeds)
@@ -269,13 +269,13 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         return self._begin_episode()
 
     def _check_reset_mask(self, mask: Any) -> None:
-        """Refuse a mask that does not select all searches."""
+        """Raise ``TypeError`` or ``ValueError`` if a mask does not select all searches."""
         name = "options['reset_mask']"
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
             given = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else repr(mask)
-            raise TypeError(f"{name} is a NumPy array of bool, got {given}.")
+            raise TypeError(f"{name} must be a NumPy array of bool, got {given}.")
         if mask.shape != (self.num_envs,):
-            raise ValueError(f"{name} has shape ({self.num_envs},), got {mask.shape}.")
+            raise ValueError(f"{name} must have shape ({self.num_envs},), got {mask.shape}.")
         if not mask.all():
             raise ValueError(
                 f"{name} selects {mask.sum()} of {self.num_envs} searches. They run in lockstep: "
@@ -361,7 +361,7 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         return add_presence_masks(infos, self._all_true)
 
     def render(self) -> Any:
-        """Return a tuple with one frame for each search; see :meth:`SearchEnv.render`."""
+        """Return a tuple with one frame per search; see :meth:`SearchEnv.render`."""
         return tuple(self._render_search(i) for i in range(self.num_envs))
 
 

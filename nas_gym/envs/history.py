@@ -16,19 +16,19 @@ _BLOCK = 256  # number of queries for which memory is allocated at a time
 class SearchHistory:
     """The queries of one or several searches that run in lockstep.
 
-    Appending a query costs one copy. Unique queries and incumbents are computed when they are
-    first read, and stored, so that a training loop that does not read them does not pay for them.
-    A query takes as many bytes as an index needs (two for NAS-Bench-201), and three times as many
-    once unique queries or incumbents are read.
+    Appending a query costs one copy. Unique queries and incumbents are computed and stored when
+    they are first read; a training loop that does not read them has no extra cost. A query takes
+    the number of bytes of an index (two for NAS-Bench-201), and three times this number once unique
+    queries or incumbents are read.
 
     Args:
         task: The task that is searched.
         num_searches: Number of searches. Each query appends one architecture to all of them.
         keys: Keys of the noise of the searches, ``(num_searches,)`` uint64, as
-            :meth:`Task.noise_keys` returns them; by default those of searches without seeds.
+            :meth:`Task.noise_keys` returns them; random by default, as for searches without seeds.
 
     Attributes:
-        keys: As given.
+        keys: Keys of the noise of the searches.
         queries: Number of queries of each search so far.
     """
 
@@ -36,7 +36,7 @@ class SearchHistory:
         self._task = task
         self.keys = task.noise_keys([None] * num_searches) if keys is None else keys
         self._num_searches = num_searches
-        self._dtype = np.min_scalar_type(task.space.size)  # of indices and of numbers of them
+        self._dtype = np.min_scalar_type(task.space.size)  # dtype of indices and unique queries
         self._blocks: list[NDArray[np.unsignedinteger]] = []
         self._queried = QueriedArchitectures(num_searches, task.space.size)
         # Blocks of shape (2, _BLOCK, num_searches): unique queries, and indices of incumbents.
@@ -53,8 +53,8 @@ class SearchHistory:
         """Append queries to each search.
 
         Args:
-            indices: Index of one architecture for each search, ``(num_searches,)`` int64; or of
-                ``m`` successive queries, ``(num_searches, m)``.
+            indices: Index of one architecture per search, ``(num_searches,)`` int64; or indices of
+                ``m`` successive queries per search, ``(num_searches, m)``.
         """
         for row in indices[None] if indices.ndim == 1 else indices.T:
             block, position = divmod(self.queries, _BLOCK)
@@ -64,7 +64,7 @@ class SearchHistory:
             self.queries += 1
 
     def reward(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the reward of architectures in each search, with the noise of that search.
+        """Return the rewards of architectures, with the noise of each search.
 
         Args:
             indices: Indices of architectures, ``(num_searches,)`` or ``(num_searches, m)`` int64.

@@ -10,14 +10,14 @@ from typing import Any
 class LazyInfo(dict[str, Any]):
     """A dictionary that computes most of its entries when one of them is first read.
 
-    When a vector environment of 1,024 searches ends 1,024 episodes in one step, the texts, metrics
-    and statistics in ``info`` take several times as long as the step itself, and most training
-    loops never read them. In every other respect this behaves like a plain ``dict``, and
-    pickling turns it into one.
+    When a vector environment of 1,024 searches ends 1,024 episodes in one step, computing the
+    strings, metrics and statistics in ``info`` takes several times as long as the step itself, and
+    most training loops never read these entries. In every other respect, this class behaves like a
+    plain ``dict``. Pickling converts it to a plain ``dict``.
 
     Args:
-        known: Entries that are present from the start. If it is empty, the other entries are
-            computed at once, because C code such as that of ``json`` skips a dictionary that looks
+        known: Entries that are present from the start. If ``known`` is empty, the other entries are
+            computed at once, because C code, for example in ``json``, skips a dictionary that looks
             empty.
         compute: Function that returns the other entries. It is called at most once.
     """
@@ -64,8 +64,8 @@ class LazyInfo(dict[str, Any]):
         if self._compute is None:
             return deepcopy(dict(self), memo)
         known = {key: deepcopy(dict.__getitem__(self, key), memo) for key in dict.keys(self)}
-        # The copy can share compute(): it reads a history to which queries are only appended, so
-        # that its result does not change.
+        # The copy can share compute(), which reads a history to which queries are only appended.
+        # Its result therefore does not change.
         return LazyInfo(known, self._compute)
 
 

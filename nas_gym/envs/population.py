@@ -34,12 +34,13 @@ class Population:
         history: History of the searches, which computes the fitness.
         genotypes: Initial population of each search, oldest first, ``(n, size, L)`` int64.
         num_offspring: Number of offspring per generation.
-        survival: ``"aging"``: the youngest survive (Real et al., 2019). ``"elitist"``: the fittest
-            of parents and offspring survive; of equally fit ones, the older.
+        survival: With ``"aging"``, the youngest architectures survive (Real et al., 2019). With
+            ``"elitist"``, the fittest of parents and offspring survive; of equally fit
+            architectures, the older survive.
 
     Attributes:
         genotypes: Population of each search, oldest first, ``(n, size, L)`` int64.
-        fitness: Its rewards, ``(n, size)`` float64.
+        fitness: Rewards of the population, ``(n, size)`` float64.
         initial_indices: Indices of the initial population, ``(n, size)`` int64.
         best_fitness: Highest fitness of each search so far, ``(n,)`` float64.
     """
@@ -112,8 +113,8 @@ class Population:
         if array.shape != expected:
             raise ValueError(
                 f"Actions of {n} population environments have shape {expected}: "
-                f"{self._num_offspring} genotypes of {decisions} decisions each, one after the "
-                f"other. Got {array.shape}."
+                f"{self._num_offspring} concatenated genotypes of {decisions} decisions each. "
+                f"Got {array.shape}."
             )
         return np.array(array.reshape(n, self._num_offspring, decisions))
 
@@ -121,7 +122,7 @@ class Population:
 def sample_populations(
     space: SearchSpace, size: int, generators: Sequence[np.random.Generator]
 ) -> NDArray[np.int64]:
-    """Sample initial populations uniformly, one from each generator.
+    """Sample initial populations uniformly, one per generator.
 
     Args:
         space: Search space.
@@ -132,7 +133,7 @@ def sample_populations(
         Genotypes, ``(len(generators), size, L)`` int64.
     """
     # Separate generators are derived here: action_space.seed(s) and reset(seed=s) start from the
-    # same state, so that the first sampled actions would repeat the initial population.
+    # same state, so the first sampled actions would otherwise repeat the initial population.
     derived = [np.random.default_rng(generator.integers(2**63)) for generator in generators]
     return np.stack([space.sample(size, generator) for generator in derived])
 
@@ -174,12 +175,13 @@ class PopulationEnv(SearchEnv):
     """
     ## Description
     Evolve a population of architectures, one generation per step, as evolutionary searches do
-    (regularized evolution, Real et al. 2019; AT-NAS, section 3.3). The agent proposes the
-    offspring. The environment evaluates them and selects the survivors. One episode is one search.
+    (regularized evolution, Real et al. 2019; AT-NAS paper, section 3.3). The agent proposes the
+    offspring. The environment evaluates the offspring and selects the survivors. One episode is one
+    search.
 
     ## Action Space
-    `MultiDiscrete`, shape `(num_offspring * decisions,)`: the genotypes of the offspring, one after
-    the other. A genotype that is not in the search space raises `ValueError`. If the search space
+    `MultiDiscrete`, shape `(num_offspring * decisions,)`: the concatenated genotypes of the
+    offspring. A genotype that is not in the search space raises `ValueError`. If the search space
     is restricted, as NAS-Bench-Graph is, `action_space.sample()` samples valid genotypes only.
 
     ## Observation Space
@@ -188,14 +190,14 @@ class PopulationEnv(SearchEnv):
     | key         | space                                                   | content       |
     |-------------|---------------------------------------------------------|---------------|
     | `genotypes` | `MultiDiscrete`, shape `(population_size * decisions,)` | genotypes     |
-    | `fitness`   | `Box(float64)`, shape `(population_size,)`              | their rewards |
+    | `fitness`   | `Box(float64)`, shape `(population_size,)`              | rewards       |
 
     `genotypes.reshape(-1, decisions)` has one architecture per row.
 
     ## Rewards
-    The improvement of the best fitness of the search so far, >= 0. The fitness of an architecture
-    is its search signal in the unit of that metric, negated if the metric is minimized; or the
-    result of the argument `reward`.
+    The reward is the improvement of the best fitness of the search so far, >= 0. By default, the
+    fitness of an architecture is its search signal in the unit of that metric, negated if the
+    metric is minimized; the argument `reward` selects another function of the signal.
 
     ## Starting State
     `population_size` architectures that are sampled uniformly. They count as queries.
@@ -297,13 +299,12 @@ class PopulationVectorEnv(SearchVectorEnv):
 
     Args:
         num_envs: Number of searches.
-        render_mode, population_size, num_offspring, survival, **task: As of
-            :class:`PopulationEnv`.
+        render_mode, population_size, num_offspring, survival, **task: See :class:`PopulationEnv`.
         max_episode_steps: Number of generations after which every search is truncated; ``None``
             for no limit.
-        autoreset_mode: When an episode that has ended is followed by a new one: in the
-            ``NEXT_STEP``, in the ``SAME_STEP``, or only after a call of :meth:`reset`
-            (``DISABLED``); a :class:`gymnasium.vector.AutoresetMode`.
+        autoreset_mode: When a new episode follows an episode that has ended, as a
+            :class:`gymnasium.vector.AutoresetMode`: in the next step (``NEXT_STEP``), in the same
+            step (``SAME_STEP``), or only after a call of :meth:`reset` (``DISABLED``).
     """
 
     def __init__(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LARGEST_BITMAP = 2**20
-"""Size of the largest search space that gets a bitmap (one bit for each architecture)."""
+"""Size of the largest search space that gets a bitmap (one bit per architecture)."""
 
 _BITS = np.left_shift(1, np.arange(8)).astype(np.uint8)
 

@@ -20,7 +20,7 @@ from nas_gym.spaces import RandomSource, SearchSpace
 from nas_gym.tasks import TaskArguments, make_task
 
 _LARGEST_TABLE = 2**24
-"""Size in bytes of the largest table of precomputed observations, for each depth."""
+"""Maximum size in bytes of the table of precomputed observations at each depth."""
 
 
 class SequentialDynamics:
@@ -35,7 +35,7 @@ class SequentialDynamics:
         space: Search space.
 
     Attributes:
-        space: As given.
+        space: Search space.
         length: Number of decisions of an architecture.
         width: Number of entries of an observation.
         observation_space: Observation space of one environment.
@@ -134,7 +134,7 @@ def _dynamics(space: SearchSpace) -> SequentialDynamics:
 
 
 class _SequentialBase(SearchBase):
-    """Base class of both environments: pickles leave out the precomputed observations."""
+    """Base class of both environments, with pickles that omit the precomputed observations."""
 
     _dynamics: SequentialDynamics
 
@@ -152,8 +152,9 @@ class SequentialEnv(_SequentialBase, SearchEnv):
     """
     ## Description
     Build an architecture decision by decision, as the controllers of reinforcement-learning NAS do
-    (CATCH, section 3; ENAS; NASNet). One episode builds one architecture, which is evaluated once:
-    one *query*. The search history continues over episodes until `reset` is called with a seed.
+    (such as CATCH, ENAS and NASNet). One episode builds one architecture, which is evaluated once;
+    this is one *query*. The search history continues across episodes until `reset` is called with a
+    seed.
 
     ## Action Space
     `Discrete(max_choices)`: the choice for the current decision. The six decisions of
@@ -168,24 +169,25 @@ class SequentialEnv(_SequentialBase, SearchEnv):
     | 4      | avg_pool_3x3  |
 
     NAS-Bench-Graph has five decisions: the link structure (9 choices), and four operations (9
-    choices; 5 on proteins). Not every action is always valid there. `info["action_mask"]` (int8)
+    choices; 5 on proteins). In this space, some actions are invalid. `info["action_mask"]` (int8)
     marks the valid actions with 1; `env.action_masks()` returns the same mask as booleans, as
     sb3-contrib's MaskablePPO expects. (A wrapper of Gymnasium hides this method:
     `env.get_wrapper_attr("action_masks")()` finds it.) `action_space.sample()` samples valid
     actions only. An invalid action raises `ValueError` and changes nothing.
 
     ## Observation Space
-    `Box(uint8)`, shape `(sum of choices + 1,)`: `(31,)` for NAS-Bench-201. The decisions so far are
-    one-hot, one after the other; decisions that are still to be made are zeros. The last entry is
-    the number of decisions made.
+    `Box(uint8)`, shape `(sum of choices + 1,)`: `(31,)` for NAS-Bench-201. The observation
+    concatenates the one-hot decisions so far, with zeros for open decisions. The last entry is the
+    number of decisions made.
 
     ## Rewards
-    0 until the last decision, then the reward of the architecture: its search signal in the unit of
-    that metric (percent for NAS-Bench-201, a fraction for NAS-Bench-Graph), negated if the metric
-    is minimized; or the result of the argument `reward`.
+    The reward is 0 until the last decision, which receives the reward of the architecture. By
+    default, this is the search signal in the unit of that metric (percent for NAS-Bench-201, a
+    fraction of 1 for NAS-Bench-Graph), negated if the metric is minimized. The argument `reward`
+    selects another function of the signal.
 
     ## Starting State
-    All zeros, because no decision has been made.
+    The observation is all zeros, because no decision has been made.
 
     ## Episode End
     The episode terminates with the last decision. `info` then describes the query and the search so
@@ -206,13 +208,13 @@ class SequentialEnv(_SequentialBase, SearchEnv):
     | `signal`, `report` | names of the columns, such as `analog-nasbench:baseline_accuracy`    |
 
     If the reward combines several metrics, such as accuracy and latency, the report is the same
-    combination, with the reported metric in place of the signal: `incumbent_report`, `regret` and
-    the optimum are those of this combination. (A reported metric that differs from the signal in
+    combination, with the reported metric in place of the signal; `incumbent_report`, `regret` and
+    the optimum refer to this combination. (A reported metric that differs from the signal in
     unit or direction is reported alone.) If the optimum is unknown, regret is the distance from
     100 for a metric in percent, and from 0 for a metric that is minimized.
 
-    `incumbent_report` and `regret` serve evaluation. Rewards and observations do not depend on the
-    reported metric, and an agent must not learn from it.
+    `incumbent_report` and `regret` are for evaluation only. Rewards and observations do not depend
+    on the reported metric, and an agent must not learn from this metric.
 
     ## Arguments
     * `table`: name of the table that is searched; `nas-gym data list` shows all tables. Each ID has
@@ -232,14 +234,14 @@ class SequentialEnv(_SequentialBase, SearchEnv):
       simulates the spread of single training runs. The noise depends on the seed of the search;
       within a search, an architecture always has the same noise. Reports and regrets have no noise.
     * `reward`: function that computes rewards from signals. `"signal"`, the default, is the signal
-      itself; `"exponential"` is `100 ** accuracy` (L2NAS, Eq. 3); `"rescaled(best=0.94)"` is
-      `100 ** (accuracy / best)` (L2NAS, Eq. 7);
+      itself; `"exponential"` is `100 ** accuracy` (L2NAS paper, Eq. 3); `"rescaled(best=0.94)"` is
+      `100 ** (accuracy / best)` (L2NAS paper, Eq. 7), where `accuracy` is a fraction of 1;
       `"latency(column=help-latency:fpga,target=5,weight=-0.07)"` is
-      `accuracy * (latency / target) ** weight` (CATCH, section 4.3). An object of a subclass of
-      `nas_gym.tasks.rewards.Reward` is also accepted.
+      `signal * (latency / target) ** weight`, with the signal in its own unit (CATCH paper, section
+      4.3). An object of a subclass of `nas_gym.tasks.rewards.Reward` is also accepted.
     * `evaluator`: an object of a subclass of `nas_gym.Evaluator`, which evaluates architectures in
-      place of the table; `signal` and `report` are then metrics of this object. Or the text of a
-      network evaluator, such as `"training(epochs=12)"`.
+      place of the table; `signal` and `report` are then metrics of this object. Alternatively, the
+      string of a network evaluator, such as `"training(epochs=12)"`.
     * `space`: search space of networks, `"NB201"` or `"DARTS"`; or a `nas_gym.SearchSpace` object,
       together with `evaluator`.
     * `supernet`, `device`, `size`: supernet file, torch device and image size of a network
@@ -254,7 +256,7 @@ class SequentialEnv(_SequentialBase, SearchEnv):
 
     ```
 
-    `nas_gym.register_task(name, task)` registers a task of your own under the IDs `<name>-v0`,
+    `nas_gym.register_task(name, task)` registers your own task under the IDs `<name>-v0`,
     `<name>-alpha-v0` and `<name>-population-v0`.
 
     ## Vectorized environment
@@ -316,7 +318,7 @@ class SequentialEnv(_SequentialBase, SearchEnv):
                 raise TypeError
             action = operator.index(action)
         except TypeError:
-            raise TypeError(f"An action is one integer, got {action!r}.") from None
+            raise TypeError(f"An action must be one integer, got {action!r}.") from None
         self._node = node = dynamics.advance(depth, self._node, action)
         self._depth = depth = depth + 1
         observation = dynamics.observe(depth, node)
@@ -349,10 +351,10 @@ class SequentialVectorEnv(_SequentialBase, SearchVectorEnv):
 
     Args:
         num_envs: Number of searches.
-        render_mode, **task: As of :class:`SequentialEnv`.
-        autoreset_mode: When an episode that has ended is followed by a new one: in the
-            ``NEXT_STEP``, in the ``SAME_STEP``, or only after a call of :meth:`reset`
-            (``DISABLED``); a :class:`gymnasium.vector.AutoresetMode`.
+        render_mode, **task: See :class:`SequentialEnv`.
+        autoreset_mode: When a new episode follows an episode that has ended, as a
+            :class:`gymnasium.vector.AutoresetMode`: in the next step (``NEXT_STEP``), in the same
+            step (``SAME_STEP``), or only after a call of :meth:`reset` (``DISABLED``).
         max_episode_steps: Number of decisions after which every episode is truncated; ``None`` for
             no limit.
     """
@@ -417,10 +419,10 @@ class SequentialVectorEnv(_SequentialBase, SearchVectorEnv):
         if array.dtype == np.int64 and array.shape == self._shape:
             return array
         if array.dtype.kind not in "iu":
-            raise TypeError(f"Actions are integers, got an array of {array.dtype}.")
+            raise TypeError(f"Actions must be integers, got an array of {array.dtype}.")
         if array.shape != self._shape:
             raise ValueError(
-                f"{self.num_envs} environments take actions of shape ({self.num_envs},), "
+                f"{self.num_envs} environments need actions of shape ({self.num_envs},), "
                 f"got {array.shape}."
             )
         return array.astype(np.int64)

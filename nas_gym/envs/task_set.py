@@ -20,10 +20,10 @@ from nas_gym.tasks.task_sets import load_task_set
 class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     """
     ## Description
-    Search a random task of a task set in each episode, for agents that adapt to a task within an
-    episode, as RL² does (Duan et al., 2016); for example sb3-contrib's RecurrentPPO. Each `reset`
-    samples one of the training tasks of the set. An episode consists of `queries` architectures,
-    built one decision per step as in `SequentialEnv`.
+    Search a random task of a task set in each episode. The environment is for agents that adapt to
+    a task within an episode, as RL² does (Duan et al., 2016); RecurrentPPO of sb3-contrib is an
+    example. Each `reset` samples one of the training tasks of the set. An episode consists of
+    `queries` architectures, built one decision per step as in `SequentialEnv`.
 
     ## Action Space
     `Discrete(max_choices)`: the choice for the current decision, as in `SequentialEnv`. If the
@@ -31,15 +31,16 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
     actions. sb3-contrib's MaskablePPO uses this mask; RecurrentPPO does not.
 
     ## Observation Space
-    `Box(float32)`, the concatenation of: the observation of `SequentialEnv` (the decisions so far,
-    one-hot, and their number); the previous action, one-hot; its reward; and 1 if it completed an
-    architecture, else 0.
+    `Box(float32)`, the concatenation of the observation of `SequentialEnv` (the one-hot decisions
+    so far, and their number), the one-hot previous action, the reward of the previous action, and 1
+    if the previous action completed an architecture, else 0.
 
     ## Rewards
-    As in `SequentialEnv`: 0 until the last decision of an architecture, then its reward.
+    Rewards are those of `SequentialEnv`: 0 until the last decision of an architecture, then the
+    reward of the architecture.
 
     ## Starting State
-    No decision has been made, and there is no previous action: all zeros.
+    The observation is all zeros, because no decision has been made and there is no previous action.
 
     ## Episode End
     The episode terminates after `queries` architectures.
@@ -67,7 +68,7 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
         self.queries = queries
         self.render_mode = render_mode
         self._num_queried = queries  # no episode is in progress
-        self._open_task(np.random.default_rng(0))  # any task: all have the same search space
+        self._open_task(np.random.default_rng(0))  # any task, as all have the same search space
         space = self.env.task.space
         self.action_space = MaskedDiscrete(space.max_choices, self.action_masks)
         high = np.ones(space.one_hot_size + 1 + space.max_choices + 2, np.float32)
@@ -76,7 +77,7 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
         self.observation_space = Box(np.where(np.isinf(high), -high, 0), high, dtype=np.float32)
 
     def _open_task(self, rng: np.random.Generator) -> None:
-        """Sample a training task, and make an environment of it."""
+        """Sample a training task, and make an environment from it."""
         self.env = SequentialEnv(task=self.tasks.draw(rng), render_mode=self.render_mode)
 
     def reset(
@@ -101,7 +102,7 @@ class TaskSetEnv(gym.Env[NDArray[np.float32], np.int64]):
             action: The choice for the current decision, an integer.
 
         Raises:
-            TypeError, ValueError: As :meth:`SequentialEnv.step`.
+            TypeError, ValueError: If the action is invalid, as in :meth:`SequentialEnv.step`.
             gymnasium.error.ResetNeeded: If the episode has ended, or none has begun.
         """
         if self._num_queried == self.queries:

@@ -1,4 +1,4 @@
-"""Frequencies of the choices that the best architectures make (L2NAS, Fig. 2)."""
+"""Frequencies of the choices of the best architectures, as in Fig. 2 of the L2NAS paper."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def choice_frequencies(task: Task, curves: Curves, count: int = TOP) -> NDArray[
 
 
 def plot_choice_frequencies(task: Task, curves: Curves, count: int = TOP) -> Figure:
-    """Plot :func:`choice_frequencies` as matrices, with one row for each decision.
+    """Plot :func:`choice_frequencies` as matrices, with one row per decision.
 
-    The title says over how many trials, and therefore seeds, the frequencies are averaged.
+    The title states the number of trials (and therefore of seeds) in the average.
 
     Args:
-        task, curves, count: As of :func:`choice_frequencies`.
+        task, curves, count: See :func:`choice_frequencies`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -22,26 +22,27 @@ from nas_gym.tasks import Task
 
 
 class Recorder:
-    """Record of an environment's queries, and of the time between calls of the environment.
+    """Record of an environment's queries and of the agent's time.
 
-    The time between two calls is the agent's; the time within a call is the environment's.
+    The time between two calls of the environment counts as the agent's time; the time within a call
+    does not.
 
     Args:
         env: Environment without wrappers.
-        pool: Whether all environments of a vector run one search together. Their queries are then
-            put in one sequence, ordered by step, and within a step by environment.
+        pool: Whether all environments of a vector together run one search. Their queries then form
+            one sequence, ordered by step and, within a step, by environment.
     """
 
     def __init__(self, env: SearchEnv | SearchVectorEnv, pool: bool) -> None:
         self._env = env
         self._pool = pool
         self._history = env.history
-        self._num_recorded = env.history.queries  # of the current history
+        self._num_recorded = env.history.queries  # recorded queries of the current history
         self._indices: list[NDArray[np.int64]] = []
         self._rewards: list[NDArray[np.float64]] = []
         self._seconds: list[NDArray[np.float64]] = []
         self._agent_seconds = 0.0
-        # When the agent's timer was last started; it does not run before the first call.
+        # Time when the agent's timer was last started; it does not run before the first call.
         self._timer_start: float | None = None
         self._folder: Path | None = None  # of the event files
         self._num_written = 0  # entries of self._indices that the event files contain
@@ -204,8 +205,8 @@ class RecordVectorSearch(VectorWrapper):
     Args:
         envs: A vector environment of this package (``gym.make_vec``), possibly wrapped.
         pool: Whether all environments run one search together, as stable-baselines3's ``n_envs``
-            do. By default each environment is a trial of its own.
-        tensorboard_log: Folder for TensorBoard's event files, one run for each trial. They are
+            do. By default, each environment is a separate trial.
+        tensorboard_log: Folder for TensorBoard's event files, one run per trial. They are
             written to a new subfolder ``search_1``, ``search_2``, … when the environment is closed;
             ``None`` writes none.
 

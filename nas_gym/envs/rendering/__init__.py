@@ -1,4 +1,4 @@
-"""Rendering of architectures, as text and as images of one fixed size."""
+"""Rendering of architectures as text and as images of fixed size."""
 
 from nas_gym.envs.rendering.architecture import (
     NO_ARCHITECTURE,

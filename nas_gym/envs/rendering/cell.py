@@ -30,7 +30,7 @@ _RISES = {(0, 2): 68.0, (0, 3): 128.0, (1, 3): -84.0}
 
 
 def draw_cell(page: Page, labels: Sequence[str]) -> None:
-    """Draw the cell of NAS-Bench-201, with operations on the edges as in its paper.
+    """Draw a cell of NAS-Bench-201 as in the NAS-Bench-201 paper, with operations on the edges.
 
     Args:
         page: Page to draw on.

@@ -43,8 +43,8 @@ def draw_darts_cells(page: Page, genotype: NDArray[np.int64]) -> None:
 
     Args:
         page: Page to draw on.
-        genotype: The decisions so far, ``(depth,)`` int64; operations that are still undecided
-            have a question mark, and no arrow if their input is undecided, too.
+        genotype: The decisions so far, ``(depth,)`` int64; undecided operations have a question
+            mark, and no arrow if their input is also undecided.
     """
     decisions = [int(choice) for choice in genotype]
     of_a_cell = 3 * STEPS - 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def is_chain(space: SearchSpace, genotype: NDArray[np.int64]) -> bool:
-    """Return whether the graph of an architecture is only its decisions, one after the other."""
+    """Return whether the graph of an architecture merely lists the decisions in order."""
     adjacency = space.to_graph(genotype)[0][0]
     size = space.num_decisions + 2
     return np.array_equal(adjacency, np.eye(size, k=1))
@@ -64,8 +64,8 @@ def assign_layers(parents: Sequence[Sequence[int]]) -> list[list[tuple[int, int]
     """Assign nodes and edges to the layers of the drawing (Sugiyama's layout).
 
     The layer of a node ``v``, written ``(v, v)``, is the length of the longest path from an input
-    to it. An edge ``(u, v)`` also gets a place in each layer that it crosses, so that no box
-    covers it.
+    to ``v``. An edge ``(u, v)`` also gets a place in each layer that it crosses, so that no box
+    covers the edge.
 
     Args:
         parents: Predecessors of each node; nodes are in topological order.
