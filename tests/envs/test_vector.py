@@ -115,7 +115,7 @@ def test_episodes_are_truncated_as_by_gymnasiums_time_limit(suffix, assert_same)
     [
         (np.array([True, False]), ValueError, "selects 1 of 2 searches. They run in lockstep"),
         (np.array([False, False]), ValueError, "selects 0 of 2"),
-        (np.array([True]), ValueError, r"has shape \(2,\), got \(1,\)"),
+        (np.array([True]), ValueError, r"must have shape \(2,\), got \(1,\)"),
         (np.array([1, 1]), TypeError, "array of bool, got an array of int64"),
         ([True, True], TypeError, "array of bool, got"),
         (None, TypeError, "array of bool, got None"),
