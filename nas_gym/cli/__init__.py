@@ -1,4 +1,4 @@
-"""The command line ``nas-gym``: one module for each group of commands."""
+"""The command line ``nas-gym``, with one module per group of commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas_gym.cli.options import write_as_options
 
 __all__ = ["app", "main"]
 
-_LONGEST_MESSAGE = 2_000  # characters; a message may repeat what was given
+_LONGEST_MESSAGE = 2_000  # characters; a message may repeat a long argument
 
 app = typer.Typer(
     help="Neural architecture search as Gymnasium environments.",

@@ -39,7 +39,7 @@ def agents_command(
 
 
 def _print_agents(as_json: bool) -> None:
-    """Print one row, or one JSON object, for each agent."""
+    """Print one row, or one JSON object, per agent."""
     from nas_gym.agents.registry import AgentLookupError, agent_names, find_agent
     from nas_gym.agents.sb3.models import ALGORITHMS
 

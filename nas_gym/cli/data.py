@@ -72,7 +72,7 @@ def data_import_command(
     ],
     name: Annotated[str, typer.Option(help="Name of the table; its environment IDs begin so.")],
     signal: Annotated[
-        str | None, typer.Option(help="Metric that rewards are computed from.")
+        str | None, typer.Option(help="Metric from which rewards are computed.")
     ] = None,
     report: Annotated[
         str | None, typer.Option(help="Metric to report; the signal if omitted.")
@@ -154,7 +154,7 @@ def data_info_command(table: TableArgument) -> None:
 
 @app.command("remove")
 def data_remove_command(table: TableArgument) -> None:
-    """Delete a converted table from the cache. To get an imported table back, import it again."""
+    """Delete a converted table from the cache. To restore an imported table, import it again."""
     from nas_gym.tables import store
 
     if not store.is_stored(table):
@@ -165,7 +165,7 @@ def data_remove_command(table: TableArgument) -> None:
 
 @app.command("clean")
 def data_clean_command() -> None:
-    """Remove from the cache what killed commands left. Tables and running commands are kept."""
+    """Delete files that interrupted commands left in the cache. Tables are kept."""
     from nas_gym.tables import store
 
     removed = store.clean_cache()

@@ -1,4 +1,4 @@
-"""``nas-gym envs`` and ``nas-gym bench``: what the package offers, and how fast it is."""
+"""``nas-gym envs`` and ``nas-gym bench``: list environments, and measure speed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def envs_command(as_json: JSONOption = False) -> None:
 
 
 def _table_state(table: str) -> str:
-    """Return ``ready``, or the command that brings a table to this machine."""
+    """Return ``ready``, or the command that downloads a table."""
     from nas_gym.tables import SOURCES, store
 
     source = SOURCES.get(table)

@@ -68,10 +68,10 @@ _ENVIRONMENT_OPTIONS: dict[str, Any] = {
         ),
     ],
     "signal": Annotated[
-        str | None, typer.Option(help="METRIC or TABLE:METRIC that rewards are computed from.")
+        str | None, typer.Option(help="METRIC or TABLE:METRIC from which rewards are computed.")
     ],
     "report": Annotated[
-        str | None, typer.Option(help="METRIC or TABLE:METRIC that results are reported in.")
+        str | None, typer.Option(help="METRIC or TABLE:METRIC in which results are reported.")
     ],
     "noise": Annotated[
         float | None,
@@ -112,7 +112,7 @@ def environment_options(*names: str) -> Callable[[Callable[..., None]], Callable
     The command receives the options that were given as the dictionary ``env_arguments``.
 
     Args:
-        *names: Names of the options to add; all of them by default.
+        *names: Names of the options to add; all options by default.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

@@ -63,7 +63,7 @@ def print_tensorboard_command(folder: Path) -> None:
 
 
 def print_failures(agent: str, failures: dict[str, str]) -> None:
-    """Print the errors of failed trials, one line for each distinct message.
+    """Print the errors of failed trials, one line per distinct message.
 
     Args:
         agent: Label of the agent.

@@ -51,7 +51,7 @@ def search_command(
     settings: SettingsOption = None,
     pretrained: Annotated[
         Path | None,
-        typer.Option(help="Saved agent to start from: a file, or the shipped catch-nb201."),
+        typer.Option(help="Saved agent to start from: a file, or the built-in catch-nb201."),
     ] = None,
     *,
     env_arguments: dict[str, Any],
@@ -80,7 +80,7 @@ def search_command(
 
 
 def _print_summary(agent: str, summary: dict[str, Any]) -> None:
-    """Print one row for each number of queries in the summary of a search."""
+    """Print one row per number of queries in the summary of a search."""
     task, metric = summary["task"], summary["metric"]
     best = format_optimum(summary["optimum"], metric["unit"])
     console.print(

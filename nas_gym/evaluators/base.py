@@ -1,4 +1,4 @@
-"""The contract of everything that evaluates architectures."""
+"""Base class of all evaluators of architectures."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Values = NDArray[np.float64]
 
 
 class Evaluator(ABC):
-    """Performance estimation: from architectures to named metrics.
+    """A method of performance estimation, which maps architectures to named metrics.
 
-    Tables, supernets, training from scratch and predictors are evaluators. To write one, define
-    :attr:`metrics` and :meth:`evaluate`; everything else has a default.
+    Tables, supernets, training from scratch and predictors are evaluators. To write an evaluator,
+    define :attr:`metrics` and :meth:`evaluate`; everything else has a default.
 
     Attributes:
-        name: Short name. A metric is written ``name:metric`` in histories, and where a task takes
-            metrics of several evaluators.
-        metrics: Description of each metric (unit, direction), by its name.
-        space: Search space whose architectures it evaluates; ``None`` if it can evaluate those of
-            every space that a task is made with.
-        best_accuracy: Highest accuracy that is thought to be possible, in the unit of the metrics;
+        name: Short name. A metric is written ``name:metric`` in histories, and in tasks with
+            several evaluators.
+        metrics: Description of each metric (unit, direction), by the metric's name.
+        space: Search space of the architectures that the evaluator accepts; ``None`` if it accepts
+            the space of any task.
+        best_accuracy: Highest accuracy that is considered possible, in the unit of the metrics;
             ``None`` if unknown. Used by ``reward="rescaled"``.
 
     Example:
@@ -59,7 +59,8 @@ class Evaluator(ABC):
             genotypes: Architectures, ``(n, num_decisions)`` int64.
 
         Returns:
-            Every metric of :attr:`metrics`, by name, ``(n,)`` float64 each, without NaN.
+            Values of every metric in :attr:`metrics` by name, one array ``(n,)`` float64 each,
+            without NaN.
         """
 
     # -- optional -------------------------------------------------------------------------------
@@ -67,8 +68,8 @@ class Evaluator(ABC):
     def values(self, metric: str, genotypes: Genotypes) -> Values:
         """Return one metric of architectures.
 
-        By default :meth:`evaluate` is called once for each architecture, and its results are
-        remembered. Override this where metrics are computed separately.
+        By default, :meth:`evaluate` is called once per architecture, and its results are cached.
+        Override this method if metrics are computed separately.
 
         Args:
             metric: A name in :attr:`metrics`.
@@ -78,7 +79,7 @@ class Evaluator(ABC):
             The values, ``(n,)`` float64.
 
         Raises:
-            EvaluationError: If :meth:`evaluate` raises, or returns something else than described.
+            EvaluationError: If :meth:`evaluate` raises an error, or its result is not as described.
         """
         remembered: dict[bytes, dict[str, float]] = self.__dict__.setdefault("_remembered", {})
         keys = [row.tobytes() for row in genotypes]
@@ -98,52 +99,52 @@ class Evaluator(ABC):
         """Return one metric of every architecture of :attr:`space`, in the order of its indices.
 
         Returns:
-            The values, ``(space.size,)`` float64; ``None`` (the default) if the space cannot be
-            evaluated as a whole.
+            Values, ``(space.size,)`` float64; ``None`` (the default) if the space cannot be
+            enumerated.
         """
         return None
 
     def optimum(self, metric: str) -> float | None:
-        """Return the best value of a metric in the whole space, or a bound that none exceeds.
+        """Return the best value of a metric in the whole space, or a bound on it.
 
-        Regret is the distance from it. ``None`` (the default) if neither is known: regret is then
-        the distance from 100 for a metric in %, and from 0 for a metric that is minimized.
+        Regret is the distance from this value. If it is ``None`` (the default), regret is the
+        distance from 100 for a metric in %, and from 0 for a metric that is minimized.
         """
         return None
 
     def cost(self, metric: str, genotypes: Genotypes) -> Values | None:
-        """Return the seconds that it takes to obtain a metric, ``(n,)`` float64.
+        """Return the time in seconds to obtain a metric, ``(n,)`` float64.
 
-        By default these are the values of the metric that ``Metric.seconds`` names; ``None`` if it
-        names none.
+        By default, these are the values of the metric that ``Metric.seconds`` names, or ``None`` if
+        ``Metric.seconds`` is empty.
         """
         seconds = self.metrics[metric].seconds
         return self.values(seconds, genotypes) if seconds else None
 
     def default_columns(self, dataset: str) -> tuple[str, str]:
-        """Return the names of the metrics that are searched on and reported by default."""
+        """Return the names of the default signal and the default reported metric."""
         first = next(iter(self.metrics))
         return first, first
 
     def identity(self) -> dict[str, Any]:
-        """Return what names this evaluator in the description of a task, as plain values."""
+        """Return plain values that identify this evaluator in the description of a task."""
         return {"evaluator": self.name}
 
     def provenance(self) -> dict[str, Any]:
-        """Return what determines the values, as plain values: packages, files, settings, digests.
+        """Return plain values that determine the metrics: packages, files, settings, digests.
 
         Two evaluators with equal identity and provenance return equal values.
         """
         own = type(self)
         return {self.name: {"class": f"{own.__module__}.{own.__qualname__}"}}
 
-    # -- what follows ---------------------------------------------------------------------------
+    # -- methods that subclasses do not override ------------------------------------------------
 
     def check_metric(self, metric: str) -> None:
-        """Refuse the name of a metric that does not exist.
+        """Raise an error if a metric does not exist.
 
         Raises:
-            KeyError: If :attr:`metrics` has no such name; the message lists those it has.
+            KeyError: If :attr:`metrics` has no such name; the message lists all names.
         """
         if metric not in self.metrics:
             raise KeyError(
@@ -187,7 +188,7 @@ def _check_values(whose: str, metric: str, values: Any, genotypes: Genotypes) ->
     if array.shape != (len(genotypes),):
         raise EvaluationError(
             f"{whose} returned {metric} of shape {array.shape}; ({len(genotypes)},) was expected, "
-            "one value for each genotype."
+            "one value per genotype."
         )
     if np.isnan(array).any():
         first = genotypes[int(np.isnan(array).argmax())].tolist()

@@ -1,4 +1,4 @@
-"""Evaluators of networks by their text, such as ``training(epochs=12)``; one for each process."""
+"""Lookup of network evaluators by a string such as ``training(epochs=12)``, once per process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Settings = tuple[tuple[str, int], ...]
 
 
 def is_network_evaluator(text: str) -> bool:
-    """Return whether a text names an evaluator of networks, such as ``"training(epochs=12)"``."""
+    """Return whether a string names an evaluator of networks, such as ``"training(epochs=12)"``."""
     return text.partition("(")[0] in _SETTINGS
 
 
@@ -31,15 +31,15 @@ def network_evaluator(
     device: str = "auto",
     size: int | None = None,
 ) -> NetworkEvaluator:
-    """Return the evaluator that a text names.
+    """Return the evaluator that a string names.
 
-    All environments of a process share it, and so what it has computed.
+    All environments of a process share the evaluator and its results.
 
     Args:
         space: ``"NB201"`` or ``"DARTS"``.
         dataset: Images by name, or a folder or zip file of images.
         text: ``"supernet"`` or ``"training"``, with settings in parentheses.
-        supernet: File of a supernet; by default that of the cache.
+        supernet: File of a supernet; by default, the supernet in the cache.
         device: ``"auto"`` or a device name of torch.
         size: Height and width in pixels that the images of a folder are scaled to.
 
@@ -56,7 +56,7 @@ def network_evaluator(
             space, dataset, device, size, given, file, written, cache_folder()
         )
     elif supernet is not None:
-        raise ValueError("supernet= is for evaluator='supernet'; a training needs none.")
+        raise ValueError("supernet= is for evaluator='supernet'; evaluator='training' needs none.")
     else:
         found = _training_evaluator(space, dataset, device, size, given, cache_folder())
     found.text = str(call)
@@ -72,7 +72,7 @@ def _parse(text: str) -> Call:
     except (KeyError, ValueError):
         pass
     raise ValueError(
-        "evaluator is 'supernet' or 'training', with settings if need be, such as "
+        "evaluator is 'supernet' or 'training', with optional settings such as "
         f"'supernet(calibration=1000,images=5000)' and 'training(epochs=12)'; got {text!r}."
     )
 
@@ -86,7 +86,7 @@ def _supernet_evaluator(
     settings: _Settings,
     file: Path | None,
     written: int,  # modification time, so that a supernet that was trained again is read again
-    folder: Path,  # of the cache, in which supernets lie by default
+    folder: Path,  # cache folder, which holds supernets by default
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.supernet import SupernetEvaluator
     from nas_gym.networks.data import load_images
@@ -109,7 +109,7 @@ def _training_evaluator(
     device: str,
     size: int | None,
     settings: _Settings,
-    folder: Path,  # of the cache, in which results are kept
+    folder: Path,  # cache folder, which holds the results
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.training import TrainingEvaluator
     from nas_gym.networks.data import load_images

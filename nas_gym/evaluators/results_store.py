@@ -16,7 +16,7 @@ class ResultsStore:
 
     Args:
         path: Path of the file.
-        columns: Names of the numbers.
+        columns: Names of the numbers in a row.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ class ResultsStore:
         return self._read("WHERE id = ?", index).get(index)
 
     def add(self, index: int, row: dict[str, float]) -> None:
-        """Write the row of an index; it replaces an earlier one.
+        """Write the row of an index; an earlier row of this index is replaced.
 
         Raises:
             DataError: If the file cannot be written.
@@ -90,9 +90,9 @@ class ResultsStore:
                 yield connection
         except sqlite3.OperationalError as error:  # a lock, or a read-only file
             raise DataError(
-                f"The training results in {self.path} could not be read or written: {error}. They "
-                "are not lost. Wait for other programs that use them, or set NAS_GYM_CACHE to a "
-                "folder that you can write to, and try again."
+                f"The training results in {self.path} could not be read or written: {error}. The "
+                "results are not lost. Wait for other programs that use them, or set NAS_GYM_CACHE "
+                "to a folder that you can write to, and try again."
             ) from error
         except sqlite3.DatabaseError as error:
             raise DamagedDataError(

@@ -36,7 +36,7 @@ def audit(
     supernet: str | None = None,
     device: str = "auto",
 ) -> list[dict[str, Any]]:
-    """Compare the rankings of signals with that of an environment's report.
+    """Compare the rankings of signals with the ranking by an environment's reported metric.
 
     Args:
         env: Environment ID.
@@ -48,7 +48,7 @@ def audit(
         sample: Number of random architectures; by default the whole search space, or
             :data:`SAMPLE` if a signal comes from neural networks.
         seed: Seed of the sample.
-        dataset: Images of neural networks; those of the environment's data set by default.
+        dataset: Images for neural networks; by default, the environment's data set.
         size: Height and width in pixels that the images of a folder are scaled to.
         supernet: File of the supernet; the cached one by default.
         device: Device that neural networks are computed on.
@@ -65,7 +65,7 @@ def audit(
     check_seeds(seed)
     check_env_id(env)
     own = {**task_arguments(env), **arguments}
-    if "space" in own:  # the report comes from neural networks, too
+    if "space" in own:  # the report also comes from neural networks
         networks = {"dataset": dataset, "size": size, "supernet": supernet}
         given = {name: value for name, value in networks.items() if value is not None}
         own |= {**given, "device": device}

@@ -67,11 +67,11 @@ def measure_speed() -> Iterator[Row]:
 def paired(
     first: Callable[[], float], second: Callable[[], float], pairs: int = 15
 ) -> tuple[float, float, float]:
-    """Return the median ratio of two timings taken in turn, second / first, and both medians.
+    """Return the median ratio second / first of alternating timings, and both medians.
 
     Args:
-        first: Returns seconds.
-        second: Returns seconds.
+        first: Function that returns a time in seconds.
+        second: Function that returns a time in seconds.
         pairs: Number of pairs of timings.
     """
     first(), second()  # warm up

@@ -35,8 +35,8 @@ def confidence_interval(
     Args:
         values: Values, ``(..., trials)``; all rows have the same resamples of trials.
         estimate: Estimate that is computed from each resample.
-        strata: Sizes of groups of trials, such as those of one environment, in the order of the
-            last axis; each group is resampled separately. One group by default.
+        strata: Sizes of groups of trials, such as the trials in one environment, in the order of
+            the last axis; each group is resampled separately. One group by default.
 
     Returns:
         Lower and upper ends, ``(2, ...)``.
@@ -60,7 +60,7 @@ def interval_ends(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
 def probability_of_improvement(
     first: Sequence[NDArray[np.float64]], second: Sequence[NDArray[np.float64]]
 ) -> tuple[float, NDArray[np.float64]]:
-    """Return the probability that a trial of the first agent has less regret than the second's.
+    """Return the probability that the first agent's regret in a trial is below the second agent's.
 
     Args:
         first: Regrets of the first agent's trials in each environment, ``(trials,)`` each.

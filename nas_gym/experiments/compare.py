@@ -1,4 +1,4 @@
-"""Comparison of search methods: the same seeds and the same number of queries for each."""
+"""Comparison of search methods with the same seeds and the same number of queries."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def compare(
 ) -> dict[str, Any]:
     """Compare agents on equal budgets and seeds, like the command ``nas-gym compare``.
 
-    Unknown agents and settings, and agents that cannot search an environment, are refused before
-    the first trial. If a trial fails, all others are kept, and its error is in the summary and
-    the report. An interrupted comparison continues when the call is repeated, and ends with the
-    same results; agents and seeds can be added to a finished one. If ``queries`` is higher than in
-    the folder, the trials are run again.
+    Unknown agents and settings, and agents that cannot search an environment, raise an error before
+    the first trial. If a trial fails, the results of all other trials are kept, and the error is
+    in the summary and the report. If the call is repeated, an interrupted comparison continues and
+    ends with the same results; agents and seeds can be added to a finished comparison. If
+    ``queries`` is higher than in the folder, the trials are run again.
 
-    Trials run in processes of their own, so a script calls this under
+    Trials run in separate processes, so a script must call this function under
     ``if __name__ == "__main__":``. A notebook needs nothing of the kind.
 
     The folder ``out`` receives:
@@ -81,8 +81,8 @@ def compare(
 
     Args:
         envs: Environment ID, or several.
-        agents: Text as on the command line, such as ``"random,rea(sample_size=5),my_file:Mine"``;
-            or a sequence of such texts, agent classes, plain functions
+        agents: String as on the command line, such as ``"random,rea(sample_size=5),my_file:Mine"``;
+            or a sequence of such strings, agent classes, plain functions
             ``search(task, queries, rng)``, and pairs of one of these and a dictionary of its
             settings; or a mapping from labels to these.
         queries: Architecture evaluations per trial.
@@ -204,7 +204,7 @@ def _check_tasks(tasks: dict[str, Task], count: int) -> None:
         other = described.setdefault(json.dumps(task.describe(), sort_keys=True, default=str), env)
         if other != env:
             raise ValueError(
-                f"{other} and {env} are the same task. List one of them: every agent searches in "
+                f"{other} and {env} are the same task. List only one: every agent searches in "
                 "the mode that it needs."
             )
     if len(tasks) < count:

@@ -26,7 +26,8 @@ def check_env_id(env: str) -> None:
     close = [f"{env}-v0"] if f"{env}-v0" in gym.registry else get_close_matches(env, gym.registry)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise gym.error.NameNotFound(
-        f"There is no environment {env!r:.200}.{hint} `nas-gym envs` lists those of nas_gym."
+        f"There is no environment {env!r:.200}.{hint} `nas-gym envs` lists the "
+        "environments of nas_gym."
     )
 
 

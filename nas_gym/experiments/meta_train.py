@@ -24,7 +24,7 @@ from nas_gym.utils.files import check_writable, explain_write_errors, read_json,
 
 
 def find_task_set(name: str, test: str | None = None) -> TaskSet:
-    """Return the task set of a name, or of environment IDs.
+    """Return a task set by its name, or make one from environment IDs.
 
     Args:
         name: Name, see :func:`nas_gym.tasks.task_sets.load_task_set`; or the environment IDs to
@@ -33,12 +33,12 @@ def find_task_set(name: str, test: str | None = None) -> TaskSet:
 
     Raises:
         KeyError: If there is no task set of this name.
-        ValueError: If IDs are given without ``test``, or a name with it.
+        ValueError: If IDs are given without ``test``, or a name is given with ``test``.
         LeakError: If the training tasks reveal the test tasks.
     """
     if "-v" not in name:
         if test is not None:
-            raise ValueError(f"{name} has test environments of its own: leave out --test (test=).")
+            raise ValueError(f"{name} has its own test environments: leave out --test (test=).")
         return task_sets.load_task_set(name)
     if test is None:
         raise ValueError(
@@ -111,7 +111,7 @@ def meta_train(
 
 
 def _find_meta_agent(name: str) -> RegisteredAgent:
-    """Return the meta-learning agent of a name; refuse other agents."""
+    """Return the meta-learning agent with a given name; raise ``ValueError`` for other agents."""
     registered = find_agent(name)
     if registered.is_function or not issubclass(registered.agent_class, MetaAgent):
         raise ValueError(
@@ -151,8 +151,8 @@ def _learn(
 class _MetaCurves:
     """Diagnostics of each epoch, in ``curves.json`` and in a TensorBoard event file.
 
-    The event file is written again from ``curves.json`` when an interrupted meta-training
-    continues, so that it is complete and has no epoch twice.
+    When an interrupted meta-training continues, the event file is written again from
+    ``curves.json``, so the event file is complete and has no epoch twice.
 
     Args:
         folder: Output folder.
@@ -197,10 +197,11 @@ class _MetaCurves:
 
 
 def _write_embeddings(agent: MetaAgent, tasks: TaskSet, folder: Path) -> None:
-    """Write the agent's embeddings of tasks for TensorBoard's projector, unless they are there.
+    """Write the agent's embeddings of tasks for TensorBoard's projector, unless they exist.
 
-    They are written aside and renamed. The projector's configuration names them at the end, so
-    that an interrupted call is repeated.
+    The files are written to a temporary folder, which is then renamed. The projector's
+    configuration is written last: if it is missing, the call was interrupted and has to be
+    repeated.
     """
     step, config = f"{agent.epochs:05d}", folder / "projector_config.pbtxt"
     known = config.read_text() if config.exists() else ""

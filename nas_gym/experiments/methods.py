@@ -60,7 +60,7 @@ class SearchMethod(ABC):
         settings: Settings that differ from the defaults.
         runs_in_lockstep: Whether trials are run together as an :class:`Agent`, which can be saved
             and resumed. Trials of other methods are run one by one.
-        packages: Packages, besides NumPy, whose versions can change the trials.
+        packages: Packages other than NumPy whose versions affect the trials.
         modules: Modules that take long to import, and that every process needs.
     """
 
@@ -89,7 +89,7 @@ class SearchMethod(ABC):
     def run_trials(
         self, env: str, queries: int, seeds: Sequence[int], env_arguments: Mapping[str, Any]
     ) -> Record:
-        """Run one trial for each seed, and return their record, ``(queries, seeds)`` arrays."""
+        """Run one trial per seed; return the recorded trials, arrays ``(queries, seeds)``."""
 
     def searched_env(self, env: str) -> str:
         """Return the ID of the same task in the mode that the method searches in."""
@@ -131,7 +131,7 @@ class AgentMethod(SearchMethod):
         return self.agent_class(envs, seed=seed, config=self.config)
 
     def check_environment(self, env: str, env_arguments: Mapping[str, Any]) -> None:
-        """Construct an agent, which refuses what it cannot search, and discard it.
+        """Construct and discard an agent; the constructor raises an error if it cannot search.
 
         Raises:
             ValueError: If the agent cannot be constructed; the message names it.
@@ -202,7 +202,7 @@ class SB3Method(SearchMethod):
         return in_mode(env, find_algorithm(self.name).mode)
 
     def check_environment(self, env: str, env_arguments: Mapping[str, Any]) -> None:
-        """Make a model, which refuses what it cannot use, and discard it.
+        """Construct and discard a model; the constructor raises an error if it cannot search.
 
         Raises:
             ValueError: If the algorithm cannot search the environment, or refuses a setting.
@@ -224,7 +224,7 @@ class SB3Method(SearchMethod):
     def run_trials(
         self, env: str, queries: int, seeds: Sequence[int], env_arguments: Mapping[str, Any]
     ) -> Record:
-        """Train one model for each seed; see :meth:`SearchMethod.run_trials`."""
+        """Train one model per seed; see :meth:`SearchMethod.run_trials`."""
         arguments = dict(env_arguments)
         curves = [
             run_sb3_search(self.name, env, queries, seed, arguments, **self.settings)
@@ -374,7 +374,7 @@ def parse_agents(
         Agents and their settings by label.
 
     Raises:
-        ValueError: If a text has another form, or an agent is listed twice.
+        ValueError: If a string is not in this form, or an agent is listed twice.
     """
     if isinstance(agents, str):
         items: list[tuple[str | None, Any]] = [(None, agents)]
@@ -395,7 +395,7 @@ def parse_agents(
 
 
 def _parse_agent(item: Any) -> dict[str, tuple[AgentLike, dict[str, Any]]]:
-    """Return the agents that one item names, by label; only a text can name several."""
+    """Return the agents that one item names, by label; only a string can name several agents."""
     if isinstance(item, str):
         return {
             label: (call.name, dict(call.arguments)) for label, call in parse_calls(item).items()

@@ -25,7 +25,7 @@ RECORDED: dict[str, type] = {
 
 @dataclass(frozen=True)
 class TrialResults:
-    """The finished trials of one agent in one environment, and the errors of the others.
+    """The finished trials of one agent in one environment, and the errors of failed trials.
 
     Attributes:
         env: Environment ID.

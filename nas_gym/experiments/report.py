@@ -56,7 +56,7 @@ class Drawing:
 def write_report(
     results: Sequence[TrialResults], summary: dict[str, Any], folder: Path, command: str
 ) -> Path:
-    """Write ``report.html`` and the PNG files of its figures, in place of earlier ones.
+    """Write ``report.html`` and the PNG files of its figures; earlier files are replaced.
 
     Args:
         results: Results of every agent in every environment.
@@ -105,7 +105,7 @@ def write_report(
 def draw_figures(
     results: Sequence[TrialResults], summary: dict[str, Any], folder: Path
 ) -> dict[str, list[Drawing]]:
-    """Return the figures of each environment with finished trials, then those over all of them.
+    """Return the figures of each environment with finished trials, then of all environments.
 
     Args:
         results: Results of every agent in every environment.

@@ -45,7 +45,8 @@ class Job(Protocol):
 
 
 JobEnded = Callable[[Any, int], Sequence[Any]]
-"""Called with a job and its exit code (0: it ended normally); returns jobs to run in its place."""
+"""Function that is called with a job and the job's exit code (0 if it ended normally), and returns
+jobs to run in its place."""
 
 
 class Runner(Protocol):
@@ -57,15 +58,15 @@ class Runner(Protocol):
 
     @property
     def workers(self) -> int:
-        """Number of jobs that run at the same time; work is divided into at least as many."""
+        """Number of jobs that run at the same time; work is divided into at least this number."""
         ...
 
     def run(self, jobs: Sequence[Any], ended: JobEnded) -> None:
-        """Run jobs, and those that ``ended`` returns, and return when all of them have ended.
+        """Run jobs, and further jobs that ``ended`` returns; return when all jobs have ended.
 
         Args:
-            jobs: Jobs as :class:`Job` describes them.
-            ended: Called in this process when a job has ended, whether or not it failed.
+            jobs: Jobs to run; see :class:`Job`.
+            ended: Function that is called in this process when a job has ended or failed.
         """
         ...
 
@@ -78,14 +79,14 @@ def available_cores() -> int:
 
 
 class LocalRunner:
-    """Runner that starts one process per job on this machine, so that a crash ends one job only.
+    """Runner that starts one process per job on this machine; a crash ends only one job.
 
     Jobs, and the classes and functions of a notebook or script that they refer to, are sent with
     cloudpickle. Workers have the environment variables, the current folder and the import path
-    of this process. Jobs that use a GPU run one after the other.
+    of this process. Jobs that use a GPU run one after another.
 
     Args:
-        workers: Number of processes at a time; one for each core by default.
+        workers: Number of processes at a time; one per core by default.
     """
 
     def __init__(self, workers: int | None = None) -> None:

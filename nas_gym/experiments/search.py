@@ -48,10 +48,10 @@ def search(
 ) -> dict[str, Any]:
     """Search with one agent, like the command ``nas-gym search``.
 
-    An interrupted search continues when the call is repeated, and ends with the same history,
-    measured seconds aside. A search with more queries or seeds than the folder holds extends it:
-    trials of an :class:`nas_gym.Agent` go on if only the number of queries is higher, all other
-    trials of another number of queries are run again.
+    If the call is repeated, an interrupted search continues and ends with the same history, except
+    for measured seconds. A search with more queries or seeds than the folder holds extends the
+    stored search: trials of an :class:`nas_gym.Agent` continue if only the number of queries is
+    higher; other trials with another number of queries are run again.
 
     The folder ``out`` receives:
 
@@ -64,8 +64,8 @@ def search(
     * ``agent.safetensors``, the saved agent, if the agent is an :class:`nas_gym.Agent`;
     * what is needed to continue an interrupted search (``checkpoint.npz`` or ``seeds-*.npz``).
 
-    Trials of stable-baselines3 algorithms and plain functions run in processes of their own; a
-    script that uses one calls this under ``if __name__ == "__main__":``.
+    Trials of stable-baselines3 algorithms and plain functions run in separate processes; a script
+    with such an agent must call this function under ``if __name__ == "__main__":``.
 
     Args:
         env: Environment ID.
@@ -112,8 +112,8 @@ class LockstepSearch:
     """A search whose trials run in lockstep in this process, and its folder.
 
     The folder holds ``history.jsonl`` and ``checkpoint.npz``. The history grows with each
-    checkpoint, which stores the history's length at that time. A resumed search overwrites
-    everything after that length: it was written by a process that was interrupted.
+    checkpoint, which stores the history's current length. A resumed search overwrites everything
+    after that length, because an interrupted process wrote it.
 
     A search that has fewer queries in the folder goes on, and has the history that it would have
     had with all queries from the start. If it has fewer seeds, all its trials are run again.
@@ -324,7 +324,7 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
 def _search_trial_by_trial(
     settings: SearchSettings, folder: Path, progress_bar: bool
 ) -> TrialResults:
-    """Search with a method whose trials run one by one, each in a process of its own."""
+    """Search with a method whose trials run one by one, each in a separate process."""
     search = StoredSearch(settings.method.name, settings, folder)
     search.check()
     (results,) = run_missing([search], progress_bar=progress_bar)
@@ -355,11 +355,12 @@ def summarize_search(
 ) -> dict[str, Any]:
     """Return the summary of a search.
 
-    It holds the entries of ``config.json`` (``env``, ``agent``, ``queries``, ``env_arguments``,
-    ``agent_settings``, ``searched_env``, ``task``, ``versions``), ``seeds`` and ``first_seed``, and
+    The summary has the entries of ``config.json`` (``env``, ``agent``, ``queries``,
+    ``env_arguments``, ``agent_settings``, ``searched_env``, ``task``, ``versions``), ``seeds``,
+    ``first_seed``, and the following entries:
 
-    * ``metric``: ``name``, ``unit`` and ``maximize`` of what is reported, and ``optimum``, its best
-      value over the search space, ``null`` if unknown;
+    * ``metric``: ``name``, ``unit`` and ``maximize`` of the reported metric, and ``optimum``, the
+      best value over the search space, ``null`` if unknown;
     * ``agent_seconds``: time that the agent spent on proposing and learning, over all trials;
     * ``at_queries``: statistics over the trials at several numbers of queries, see
       :func:`nas_gym.experiments.statistics.at_queries`;

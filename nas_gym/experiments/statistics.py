@@ -24,7 +24,7 @@ UNIQUE_BUDGETS = (50, 100, 150)
 """Numbers of distinct architectures at which summaries describe the incumbents."""
 
 RANKS = {"best": 1, "top_3": 3, "top_10": 10}
-"""Ranks by the reported metric; summaries hold the share of trials that reach them."""
+"""Ranks by the reported metric; summaries hold the fraction of trials that reach each rank."""
 
 
 def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
 
 
 def describe_report(task: Task) -> dict[str, Any]:
-    """Return ``name``, ``unit`` and ``maximize`` of what a task reports, and ``regret_of``.
+    """Return ``name``, ``unit`` and ``maximize`` of a task's reported value, and ``regret_of``.
 
     ``regret_of`` names the column that regrets refer to. Under a reward that combines several
     metrics, it is this reward of the reported column.
@@ -160,7 +160,7 @@ def at_unique_queries(curves: Curves) -> dict[str, Any]:
 def performance_profile(
     regrets: NDArray[np.float64], taus: NDArray[np.float64], strata: Sequence[int] | None = None
 ) -> NDArray[np.float64]:
-    """Return the share of trials whose regret is at most ``tau``, for each of ``taus``.
+    """Return the fraction of trials whose regret is at most ``tau``, for each of ``taus``.
 
     Args:
         regrets: Regrets, ``(trials,)``; normalized if they are from several environments.
@@ -168,7 +168,7 @@ def performance_profile(
         strata: Numbers of trials of each environment, in the order of ``regrets``.
 
     Returns:
-        The share, and the ends of its 95 % interval, ``(3, points)``.
+        The fraction, and the ends of its 95 % interval, ``(3, points)``.
     """
     within = (regrets <= taus[:, None]).astype(np.float64)
     return np.vstack([average_trials(within, "mean"), confidence_interval(within, "mean", strata)])
@@ -233,7 +233,7 @@ def _agent(results: TrialResults) -> dict[str, Any]:
 
 
 def _reached(results: TrialResults) -> dict[str, float | None]:
-    """Return the share of trials that reach each of :data:`RANKS`."""
+    """Return the fraction of trials that reach each of :data:`RANKS`."""
     ranked = results.task.ranked_regrets
     if ranked is None:
         return dict.fromkeys(RANKS)

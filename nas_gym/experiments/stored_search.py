@@ -142,7 +142,7 @@ class TrialJob:
             self.store.add_failure(settings.first_seed, text)
 
     def split(self) -> list[TrialJob]:
-        """Return one job for each of the trials."""
+        """Return one job per trial."""
         return [
             replace(self, settings=replace(self.settings, first_seed=seed, seeds=1))
             for seed in self.settings.seed_list

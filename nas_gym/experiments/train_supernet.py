@@ -70,8 +70,8 @@ def run_supernet_training(
 class _EventFile:
     """TensorBoard event file of a training.
 
-    The file of a supernet has the curves, too: when an interrupted training resumes, the event file
-    is written again from them, so that it is complete and has no epoch twice.
+    The file of a supernet also has the curves. When an interrupted training resumes, the event file
+    is written again from these curves, so the event file is complete and has no epoch twice.
 
     Args:
         folder: Folder of the event file.

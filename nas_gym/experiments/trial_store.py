@@ -146,7 +146,7 @@ def _seeds_of(file: Path) -> list[int]:
 
 
 def write_config(folder: Path, config: dict[str, Any], extensible: Sequence[str] = ()) -> None:
-    """Write the configuration of a search into its folder, unless it is there.
+    """Write the configuration of a search into its folder, unless the folder already holds it.
 
     Args:
         folder: Output folder.

@@ -18,11 +18,11 @@ class PredictorConfig:
     """Settings of a predictor and of its adaptation to a task.
 
     Attributes:
-        width: Features per node in each layer; 600 in MP-NAS (Table 9).
+        width: Features per node in each layer; 600 in the MP-NAS paper (Table 9).
         layers: Number of graph convolutions.
-        dropout: Share of features dropped during meta-training; 0.2 in MP-NAS.
-        algorithm: Key of :data:`ALGORITHMS`: the parameters that adapt.
-        inner_rate: Learning rate of the inner loop; fine-tuning uses half of it.
+        dropout: Dropout rate during meta-training; 0.2 in the MP-NAS paper.
+        algorithm: Key of :data:`ALGORITHMS`, which determines the parameters that are adapted.
+        inner_rate: Learning rate of the inner loop; fine-tuning uses half of this value.
 
     Raises:
         ValueError: If a setting is outside its range.
@@ -55,11 +55,11 @@ class MetaTrainingConfig:
     Attributes:
         epochs: Number of epochs.
         steps: Gradient steps per epoch.
-        joint: Share of the epochs that are joint pre-training, 0 to 1.
-        outer_rate: Highest learning rate of AdamW. In each of the two phases, the learning rate
+        joint: Fraction of the epochs that are joint pre-training, 0 to 1.
+        outer_rate: Maximum learning rate of AdamW. In each of the two phases, the learning rate
             rises linearly from 0 and falls back to 0.
         tasks: Tasks per gradient step.
-        shots: Architectures in the support set of a task; 5 in MP-NAS.
+        shots: Architectures in the support set of a task; 5 in the MP-NAS paper.
         validation: Architectures in the query set of a task, and architectures per task in joint
             pre-training.
         inner_steps: SGD steps of the inner loop.
@@ -87,7 +87,7 @@ class MetaTrainingConfig:
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is at least 2, got {getattr(self, name)}.")
         if not 0 <= self.joint <= 1:
-            raise ValueError(f"joint is a share from 0 to 1, got {self.joint}.")
+            raise ValueError(f"joint is a fraction from 0 to 1, got {self.joint}.")
         if not 0 < self.outer_rate < np.inf:
             raise ValueError(f"outer_rate is above 0 and finite, got {self.outer_rate}.")
 

@@ -1,6 +1,7 @@
 """Fine-tune a predictor; cross-validation on the shots chooses the number of SGD steps.
 
-MP-NAS (Loya et al., NeurIPS 2023), section 3.2, meta-testing with fine-tuning.
+This is meta-testing with fine-tuning in section 3.2 of the MP-NAS paper (Loya et al., NeurIPS
+2023).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STEP_CHOICES = (5, 10, 20, 50, 100)
 
 _MAX_FOLDS = 5
 _RATE_FACTOR = 0.5
-"""Learning rate of fine-tuning, relative to the inner loop: smaller steps, but more of them."""
+"""Learning rate of fine-tuning, relative to the inner loop's."""
 
 
 def fine_tune(
@@ -38,11 +39,11 @@ def fine_tune(
     Spearman correlation between predictions and labels of held-out shots; ties go to fewer steps.
 
     Args:
-        model: Network, called with all tensors of ``shots`` but the last.
+        model: Network, called with all tensors of ``shots`` except the last.
         parameters: Initial parameters by name.
         shots: Inputs of the model, then labels; ``(k, ...)`` each.
         algorithm: Key of :data:`~nas_gym.predictors.config.ALGORITHMS`.
-        learning_rate: Learning rate of the inner loop; fine-tuning uses half of it.
+        learning_rate: Learning rate of the inner loop; fine-tuning uses half of this value.
     """
     step = partial(adapt, model, algorithm=algorithm, learning_rate=_RATE_FACTOR * learning_rate)
     steps = _choose_steps(model, parameters, shots, step)

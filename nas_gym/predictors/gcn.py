@@ -10,8 +10,8 @@ from nas_gym.spaces.graphs import NODES, Graphs
 _DIVISOR = 1.5
 """Divisor of the sums over predecessors.
 
-A mean would lose the number of predecessors: with normalized rows of the adjacency matrix,
-predictions of unseen cells are far worse."""
+A mean would lose the number of predecessors. With normalized rows of the adjacency matrix,
+predictions for unseen cells are far worse."""
 
 
 def to_tensors(graphs: Graphs) -> tuple[Tensor, Tensor]:
@@ -37,7 +37,7 @@ class GCN(nn.Module):
     Args:
         width: Features per node in each layer.
         layers: Number of graph convolutions.
-        dropout: Share of features dropped after each convolution during training.
+        dropout: Dropout rate after each convolution during training.
     """
 
     def __init__(self, width: int = 600, layers: int = 4, dropout: float = 0.2) -> None:

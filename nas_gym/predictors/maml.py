@@ -1,13 +1,13 @@
 """Model-agnostic meta-learning of a predictor: MAML, ANIL and BOIL, first or second order.
 
-MP-NAS (Loya et al., NeurIPS 2023), section 3.2. The inner loop adapts the parameters to the support
-set of a task (Eq. 4; Eq. 6 for BOIL). The outer loop improves the initial parameters by the loss on
-the query set after adaptation (Eq. 5; Eq. 7 for BOIL).
+Equation numbers refer to the MP-NAS paper (Loya et al., NeurIPS 2023), section 3.2. The inner loop
+adapts the parameters to the support set of a task (Eq. 4; Eq. 6 for BOIL). The outer loop improves
+the initial parameters by the loss on the query set after adaptation (Eq. 5; Eq. 7 for BOIL).
 
 The paper uses the squared error (Eq. 1). Here, predictions and labels are standardized first, so
-that the loss is one minus their correlation. A ranking does not need the scale of a task, and a few
-labels do not determine it. With the plain squared error, the first steps mostly shift all
-predictions.
+the loss is one minus the correlation of predictions and labels. A ranking does not need the scale
+of a task, and a few labels do not determine the scale. With the plain squared error, the first
+steps mostly shift all predictions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MIN_VARIANCE = 1e-3  # added to the variance; avoids a division by zero for equ
 def correlation_loss(predicted: Tensor, labels: Tensor) -> Tensor:
     """Return one minus the correlation of predictions and labels, ``(n,)`` each.
 
-    It is half the mean squared error of the standardized values.
+    The loss is half the mean squared error of the standardized values.
     """
     return torch.square(_standardized(predicted) - _standardized(labels)).mean() / 2
 
@@ -50,10 +50,12 @@ def adapt(
     steps: int,
     first_order: bool = False,
 ) -> dict[str, Tensor]:
-    """Run the inner loop: return the parameters after SGD steps on a support set (Eq. 4, 6).
+    """Run the inner loop: return the parameters after SGD steps on a support set.
+
+    These are Eq. 4 and 6 of the MP-NAS paper.
 
     Args:
-        model: Network, called with all tensors of ``support`` but the last.
+        model: Network, called with all tensors of ``support`` except the last.
         parameters: Initial parameters by name.
         support: Inputs of the model, then labels; ``(k, ...)`` each.
         algorithm: Key of :data:`ALGORITHMS`.
@@ -82,10 +84,12 @@ def meta_loss(
     steps: int,
     first_order: bool = False,
 ) -> Tensor:
-    """Return the outer loop's loss: the mean query loss after adaptation to each task (Eq. 5, 7).
+    """Return the outer loop's loss: the mean query loss after adaptation to each task.
+
+    These are Eq. 5 and 7 of the MP-NAS paper.
 
     Args:
-        model: Network, called with all tensors of ``support`` but the last.
+        model: Network, called with all tensors of ``support`` except the last.
         parameters: Initial parameters by name.
         support: Inputs and labels of the support sets, ``(tasks, k, ...)`` each.
         query: Inputs and labels of the query sets, ``(tasks, q, ...)`` each.

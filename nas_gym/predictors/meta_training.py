@@ -1,9 +1,9 @@
 """Meta-training of a predictor on the metrics of earlier tasks.
 
-MP-NAS (Loya et al., NeurIPS 2023), section 3.2, the outer loop. Our addition to the paper: joint
-pre-training comes first. It trains one network on all tasks at once, which learns what the tasks
-have in common at a fraction of the cost. Meta-training then teaches the inner loop to adapt to the
-differences.
+This is the outer loop in section 3.2 of the MP-NAS paper (Loya et al., NeurIPS 2023). Joint
+pre-training, an addition to the paper, comes first. It trains one network on all tasks at once. The
+network learns what the tasks have in common at a fraction of the cost of meta-training.
+Meta-training then learns parameters from which the inner loop adapts well to a single task.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nas_gym.predictors.predictor import Predictor
 from nas_gym.utils.ranks import rank_scores
 
 _MAX_GRADIENT_NORM = 1.0
-_WARM_UP = 0.3  # share of a phase in which the learning rate rises; it falls in the rest
+_WARM_UP = 0.3  # fraction of a phase in which the learning rate rises; then it falls
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -34,7 +34,7 @@ class MetricSource:
 
     Args:
         inputs: ``n`` architectures, as :func:`~nas_gym.predictors.gcn.to_tensors` returns them.
-        labels: Measured values, ``(tasks, n)``; only their order counts.
+        labels: Measured values, ``(tasks, n)``; only the order of the values matters.
         weight: Relative frequency with which this source is drawn.
     """
 
@@ -49,7 +49,7 @@ class MetricSource:
 class MetaTraining:
     """Meta-training of one predictor, epoch by epoch.
 
-    Each epoch has a random stream of its own, so that training can be resumed between two epochs.
+    Each epoch has its own random stream, so training can be resumed between two epochs.
 
     Args:
         predictor_config: Settings of the predictor.
@@ -89,7 +89,7 @@ class MetaTraining:
         )
 
     def run_epoch(self) -> float:
-        """Train for one epoch; return its mean loss."""
+        """Train for one epoch; return the mean loss of the epoch."""
         if self.epoch in (0, self.config.joint_epochs):
             self._reset_optimizer()
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -119,7 +119,8 @@ class MetaTraining:
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step of the current epoch.
 
-        In each phase, it rises linearly from 0 to ``outer_rate`` and falls back to 0.
+        In each phase, the learning rate rises linearly from 0 to ``outer_rate`` and falls back to
+        0.
         """
         config = self.config
         joint = config.joint_epochs
@@ -139,7 +140,7 @@ class MetaTraining:
         return torch.square(predicted.reshape(labels.shape) - labels).mean()
 
     def _meta_loss(self, rng: np.random.Generator) -> Tensor:
-        """Return the outer loop's loss of the drawn tasks (Eq. 5, 7)."""
+        """Return the outer loop's loss on the drawn tasks (MP-NAS paper, Eq. 5 and 7)."""
         shots = self.config.shots
         drawn = self._draw(shots + self.config.validation, rng)
         return meta_loss(
@@ -166,7 +167,7 @@ class MetaTraining:
     # -- saving and resuming --------------------------------------------------------------------
 
     def state_arrays(self) -> Arrays:
-        """Return the parameters and the state of AdamW; the caller saves the epoch."""
+        """Return the parameters and the state of AdamW; the caller saves the number of epochs."""
         saved = self._optimizer.state_dict()["state"]
         names = list(self.predictor.parameters)
         adam = {

@@ -29,8 +29,8 @@ _BATCH = 4096  # graphs per forward pass
 class Predictor:
     """Graph convolutional network that scores architectures.
 
-    A higher score predicts a larger value of the metric. Scores have no unit: only their order
-    counts. A new predictor has random parameters.
+    A higher score predicts a larger value of the metric. Scores have no unit; only the order of
+    scores is meaningful. A new predictor has random parameters.
 
     Args:
         config: Settings of the network and of its adaptation.
@@ -38,7 +38,7 @@ class Predictor:
 
     Attributes:
         parameters: Parameters of the network by name.
-        fine_tuning_steps: SGD steps of the latest :meth:`fit`; 0 before.
+        fine_tuning_steps: Number of SGD steps of the latest :meth:`fit`; 0 before the first.
 
     Example:
         >>> from nas_gym.spaces.graphs import to_graphs
@@ -82,23 +82,24 @@ class Predictor:
         return torch.cat(scores).numpy().astype(np.float64)
 
     def fit(self, graphs: Graphs, labels: NDArray[np.float64] | list[float]) -> Self:
-        """Return a predictor that is fine-tuned to labelled architectures; this one is unchanged.
+        """Return a predictor that is fine-tuned to labelled architectures; ``self`` is unchanged.
 
         Args:
             graphs: ``k`` architectures.
-            labels: Measured values, ``(k,)``; only their order counts.
+            labels: Measured values, ``(k,)``; only the order of the values matters.
 
         Raises:
-            ValueError: If there are no labels, another number of labels than of graphs, or NaN.
+            ValueError: If there are no labels, the numbers of labels and graphs differ, or a label
+                is NaN.
         """
         values = np.asarray(labels, np.float64)
         if values.shape != (len(graphs.nodes),) or not len(values):
             raise ValueError(
-                f"One label for each of the {len(graphs.nodes)} graphs was expected, and at least "
-                f"one graph; got labels of shape {values.shape}."
+                f"One label per graph was expected ({len(graphs.nodes)} graphs), and at least one "
+                f"graph; got labels of shape {values.shape}."
             )
         if np.isnan(values).any():
-            raise ValueError("Labels hold NaN. Give a number for each graph.")
+            raise ValueError("A label is NaN. Give one number per graph.")
         scores = torch.from_numpy(rank_scores(values[None])[0].astype(np.float32))
         parameters, steps = fine_tune(
             self.model,
@@ -118,7 +119,7 @@ class Predictor:
 
         Raises:
             KeyError: If a parameter is missing.
-            ValueError: If a parameter has another shape, or holds NaN or infinite numbers.
+            ValueError: If a parameter has a wrong shape, or contains NaN or infinite numbers.
         """
         found: dict[str, Tensor] = {}
         for name, own in self.parameters.items():

@@ -108,7 +108,7 @@ def test_learning_rate_rises_and_falls_in_each_phase(sources):
     [
         ({"epochs": 0}, "epochs is at least 1"),
         ({"shots": 1}, "shots is at least 2"),
-        ({"joint": 1.5}, "joint is a share"),
+        ({"joint": 1.5}, "joint is a fraction"),
         ({"outer_rate": -1.0}, "outer_rate"),
     ],
 )

@@ -91,7 +91,7 @@ def test_equal_labels_give_finite_scores(cells):
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([], "One label for each"), ([1.0, 2.0], "One label for each"), ([1, np.nan, 2], "NaN")],
+    [([], "One label per graph"), ([1.0, 2.0], "One label per graph"), ([1, np.nan, 2], "NaN")],
 )
 def test_bad_labels(cells, labels, message):
     with pytest.raises(ValueError, match=message):

@@ -115,7 +115,7 @@ def test_report_of_a_table(files):
         ({"evaluator": "training(epochs=0)"}, "epochs and batch_size of 1 to"),
         ({"evaluator": "supernet(images=0)"}, "images is at least 1"),
         ({"evaluator": "supernet(epochs=3)"}, "evaluator is 'supernet' or 'training'"),
-        ({"evaluator": "training(epochs=1)", "supernet": "x"}, "a training needs none"),
+        ({"evaluator": "training(epochs=1)", "supernet": "x"}, "needs none"),
         ({"noise": -1}, "at least 0"),
         ({"reward": "x"}, "reward is"),
         ({"signal": "params", "reward": "exponential"}, "is minimized"),
