@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 INK = "#1b1b1d"
 """Colour of text and lines; the report replaces it by the colour of its own text."""
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
+# Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow; then
+# colours of Tol's muted palette
+COLORS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK,
+    "#882255", "#999933", "#332288", "#AA4499", "#44AA99",
+)  # fmt: skip
+FEWEST_TRIALS = 5
+"""Lowest number of trials of which an interval is drawn; fewer would give a narrow, false one."""
+
+_MOST_BANDS = 6  # agents whose bands in a performance profile can be told apart
+_HOVER_POINTS = 12  # points of a curve that show their value when the pointer is over them
 _BLACK = "#1b1b1c"  # on the cells of a matrix; the report does not replace it
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)))
 _SIZE = (5.8, 3.7)  # inches
@@ -92,7 +101,8 @@ def curves_figure(
 ) -> Figure:
     """Return a figure of the incumbents in one environment over the queries.
 
-    Lines are means over trials, bands 95 % intervals of these means.
+    Lines are means over trials. Bands are 95 % intervals of these means; agents with fewer than
+    :data:`FEWEST_TRIALS` trials have none.
 
     Args:
         results: Results of each agent in the environment.
@@ -123,9 +133,12 @@ def _draw_curves(
     for one in results:
         values = getattr(one.curves, quantity)[points - 1]
         (low, high), mean = confidence_interval(values, "mean"), values.mean(axis=1)
-        _draw_line(axes, style[one.agent], points, mean, low, high)
         means.append(mean)
+        if len(one.seeds) < FEWEST_TRIALS:
+            low, high = mean, mean
         bounds += [low, high]
+        _draw_line(axes, style[one.agent], points, mean, low, high)
+        _add_hover_points(axes, one, style[one.agent], points, mean, low, high)
     set_log_axis(axes.xaxis, first, queries)
     axes.set_xlabel("queries")
     if quantity == "regrets":
@@ -140,6 +153,19 @@ def _draw_curves(
     margin = 0.04 * (top - bottom) or 0.5
     axes.set_ylim(bottom - margin, top + margin)
     axes.set_ylabel(f"{metric.name}{unit}")
+
+
+def _add_hover_points(
+    axes: Axes, results: TrialResults, style: Style, points: NDArray[np.int64],
+    mean: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Add invisible points to a curve, whose values :func:`to_svg` makes tooltips."""
+    for k in np.unique(np.linspace(0, len(points) - 1, _HOVER_POINTS).astype(int)):
+        text = f"{results.agent}, {points[k]} queries: {mean[k]:.5g}"
+        if low[k] < high[k]:
+            text += f" [{low[k]:.5g}, {high[k]:.5g}]"
+        gid = f"hover|{style.number}|{text}"
+        axes.scatter(points[k], mean[k], s=81, color=style.color, alpha=0, gid=gid)
 
 
 def _draw_optimum(axes: Axes, optimum: float, above: bool) -> None:
@@ -157,7 +183,8 @@ def profile_figure(
 ) -> Figure:
     """Return a performance profile: the share of trials whose final regret is at most τ.
 
-    Bands are 95 % intervals. If there are several environments, regrets are normalized (see
+    Bands are 95 % intervals; they are left out if there are many agents, whose bands would cover
+    each other, or few trials. If there are several environments, regrets are normalized (see
     :attr:`nas_gym.Task.regret_unit`), and only agents with trials in all of them are shown.
 
     Args:
@@ -184,6 +211,8 @@ def profile_figure(
         for agent, values in pooled.items():
             strata = [len(part) for part in regrets[agent]]
             share, low, high = performance_profile(values, taus, strata)
+            if len(pooled) > _MOST_BANDS or min(strata) < FEWEST_TRIALS:
+                low, high = share, share
             _draw_line(axes, style[agent], taus, share, low, high, drawstyle="steps-post")
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
@@ -281,6 +310,8 @@ def _draw_line(
         drawstyle=drawstyle,
         marker="o" if len(x) == 1 else None,
     )
+    if np.array_equal(low, high):
+        return
     step: Any = "post" if drawstyle == "steps-post" else None
     axes.fill_between(
         x, low, high, color=style.color, alpha=0.18, linewidth=0, gid=style.gid, step=step
@@ -362,6 +393,8 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    hover = r'<g class="agent-\1 hover"><title>\2</title>'
+    text = re.sub(r'<g id="hover\|(\d+)\|([^"]*)">', hover, text)
     text = re.sub(r'id="agent-(\d+)"', r'class="agent-\1"', text)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'href="#', f'href="#{name}-', text)

@@ -271,14 +271,17 @@ def run_search(
 
 def _run_locked(settings: SearchSettings, folder: Path, progress_bar: bool) -> dict[str, Any]:
     """Run a search in a folder that no other command writes to; see :func:`run_search`."""
-    from nas_gym.experiments.figures import curves_figure, styles, to_png
+    from nas_gym.experiments.figures import FEWEST_TRIALS, curves_figure, styles, to_png
 
     run: Callable[[SearchSettings, Path, bool], TrialResults]
     run = _search_in_lockstep if settings.method.runs_in_lockstep else _search_trial_by_trial
     results = run(settings, folder, progress_bar)
     summary = summarize_search(settings, results, json.loads((folder / "config.json").read_text()))
     write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    figure = curves_figure([results], styles([results.agent]))
+    seeds, band = len(results.seeds), "mean and its 95 % interval"
+    title = f"{results.agent} on {results.searched_env}, {seeds} seed{'s' if seeds > 1 else ''}"
+    title += f": {band if seeds >= FEWEST_TRIALS else 'mean' if seeds > 1 else 'one trial'}"
+    figure = curves_figure([results], styles([results.agent]), title=title)
     write_atomically(folder / "curves.png", to_png(figure))
     figure = plot_choice_frequencies(results.task, results.curves)
     write_atomically(folder / "in_common.png", to_png(figure))

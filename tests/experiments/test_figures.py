@@ -199,3 +199,20 @@ def test_log_spaced_integers_include_both_ends():
     assert len(points) <= 200
     assert (np.diff(points) > 0).all()
     assert log_spaced_integers(1, 5).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_few_trials_have_no_band_and_curves_show_values(nb201):
+    rng = np.random.default_rng(0)
+    for count, bands in ((4, 0), (5, 1)):
+        one = trials(nb201, "a", rng.integers(0, nb201.space.size, (12, count)))
+        (axes, _) = (figure := curves_figure([one], styles(["a"]))).axes
+        polygons = [each for each in axes.collections if "Poly" in type(each).__name__]
+        assert len(polygons) == bands
+    svg = to_svg(figure, "a", "b")
+    assert "<title>a, 12 queries: " in svg
+    assert 'class="agent-0 hover"' in svg
+    assert "hover|" not in svg
+
+
+def test_twelve_agents_have_colours_of_their_own():
+    assert len({style.color for style in styles(map(str, range(12))).values()}) == 12
