@@ -39,10 +39,10 @@ class TrainingEvaluator(NetworkEvaluator):
     """Accuracy of architectures that are trained from scratch, such as CATCH's 12-epoch reward.
 
     Metrics: ``valid_accuracy``, ``test_accuracy`` (%), ``valid_loss``, ``params`` (M) and
-    ``seconds``. All processes share the results of a plan in one file, so that no architecture is
+    ``seconds``. All processes share the results of a plan in one file, so no architecture is
     trained twice. Cells of NAS-Bench-201 that compute the same function share one training, but
     each has its own ``params``. An interrupted training resumes at its latest checkpoint. If a
-    training diverges, its accuracy is that of guessing: 100 / classes %.
+    training diverges, the accuracy is that of random guessing, 100 / classes %.
 
     Args:
         plan: Plan of the trainings.
@@ -173,7 +173,7 @@ class TrainingEvaluator(NetworkEvaluator):
             return float(arrays["seconds"])
         except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise DamagedDataError(
-                f"{path} cannot be resumed: {error!r:.200}. Delete it to train anew."
+                f"{path} cannot be resumed: {error!r:.200}. Delete it to train again."
             ) from error
 
     def _file(self, index: int, ending: str) -> Path:

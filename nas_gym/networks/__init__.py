@@ -1,28 +1,29 @@
 """Neural networks of architectures, in PyTorch: definition, training and evaluation.
 
-Definition, one module per search space:
+The following modules define networks, with one module per search space:
 
-- :mod:`~nas_gym.networks.network`: :class:`Network`, the base class of supernets and of the
-  stand-alone networks of single architectures;
-- :mod:`~nas_gym.networks.nb201_network` and :mod:`~nas_gym.networks.darts_network`, with the layers
-  of DARTS in :mod:`~nas_gym.networks.darts_layers`;
-- :mod:`~nas_gym.networks.cell_network`: the network of a cell that is given as a graph;
-- :mod:`~nas_gym.networks.layers`: layers that several networks share.
+- :mod:`~nas_gym.networks.network` has :class:`Network`, the base class of supernets and of
+  stand-alone networks of single architectures.
+- :mod:`~nas_gym.networks.nb201_network` and :mod:`~nas_gym.networks.darts_network` have the
+  networks of NAS-Bench-201 and DARTS.
+- :mod:`~nas_gym.networks.darts_layers` has the layers of DARTS.
+- :mod:`~nas_gym.networks.cell_network` has the network of a cell that is given as a graph.
+- :mod:`~nas_gym.networks.layers` has layers that several networks share.
 
-Training and evaluation:
+The following modules train and evaluate networks:
 
-- :mod:`~nas_gym.networks.plans`: :func:`supernet_plan` and :func:`training_plan` return the
-  published settings of a search space and a data set;
-- :mod:`~nas_gym.networks.training`: :class:`Training` trains a network epoch by epoch;
-- :mod:`~nas_gym.networks.evaluation`: :func:`evaluate_network` returns accuracy and loss;
-- :mod:`~nas_gym.networks.supernet`: :func:`train_supernet`, :func:`load_supernet` and
-  :func:`find_supernet`;
-- :mod:`~nas_gym.networks.one_shot`: searches that train a supernet and choose an architecture at
-  the same time;
-- :mod:`~nas_gym.networks.memory`: the memory of a training step;
-- :mod:`~nas_gym.networks.data`: :func:`load_images` and :func:`fetch_images`;
+- :mod:`~nas_gym.networks.plans` has :func:`supernet_plan` and :func:`training_plan`, which return
+  the published settings for a search space and a data set.
+- :mod:`~nas_gym.networks.training` has :class:`Training`, which trains a network epoch by epoch.
+- :mod:`~nas_gym.networks.evaluation` has :func:`evaluate_network`, which returns accuracy and loss.
+- :mod:`~nas_gym.networks.supernet` has :func:`train_supernet`, :func:`load_supernet` and
+  :func:`find_supernet`.
+- :mod:`~nas_gym.networks.one_shot` has searches that train a supernet and choose an architecture at
+  the same time.
+- :mod:`~nas_gym.networks.memory` measures the memory of a training step.
+- :mod:`~nas_gym.networks.data` has :func:`load_images` and :func:`fetch_images`.
 - :mod:`~nas_gym.networks.batches`, :mod:`~nas_gym.networks.device` and
-  :mod:`~nas_gym.networks.progress`: mini-batches, devices and progress bars.
+  :mod:`~nas_gym.networks.progress` handle mini-batches, devices and progress bars.
 
 Example:
     >>> import torch

@@ -59,7 +59,7 @@ class DeviceImages:
     def from_split(cls, data: ImageData, split: Split, device: torch.device) -> DeviceImages:
         """Move a split of a data set to a device.
 
-        If the device lacks memory, the images stay on the CPU, and each batch is moved on its own.
+        If the device lacks memory, the images stay on the CPU, and batches are moved one by one.
         """
         mean, deviation = (torch.from_numpy(each)[:, None, None] for each in data.moments)
         images = torch.from_numpy(split.images)

@@ -1,4 +1,5 @@
-"""Network of DARTS: the supernet, also as PC-DARTS, and the network trained from scratch."""
+"""Networks of DARTS: the supernet, also in the form of PC-DARTS, and networks trained from
+scratch."""
 
 from __future__ import annotations
 
@@ -29,28 +30,29 @@ _EdgeFunction = Callable[["_Cell", int, Tensor], Tensor | None]
 
 
 class DARTSNetwork(Network):
-    """Network of cells that read the outputs of the two cells before (Liu et al., ICLR 2019,
-    section 2.1).
+    """Network of cells that read the outputs of the two previous cells (DARTS; Liu et al., ICLR
+    2019, section 2.1).
 
-    It begins with a 3x3 convolution and has ``layers`` cells. The cells at one third and two thirds
-    of the depth are reduction cells: they halve the resolution and double the channels. A cell
-    concatenates the outputs of its four nodes. The network ends with global average pooling and a
-    linear layer.
+    The network begins with a 3x3 convolution and has ``layers`` cells. The cells at one third and
+    two thirds of the depth are reduction cells, which halve the resolution and double the channels.
+    A cell concatenates the outputs of its four nodes. The network ends with global average pooling
+    and a linear layer.
 
-    The supernet of L2NAS has ``layers=8``, ``channels=16`` and ``partial=4``. Its network for
-    training from scratch has ``layers=20``, ``channels=36``, ``affine=True``, ``auxiliary=True``
-    and ``drop_path=0.2`` (section 3.2).
+    In the L2NAS paper (section 3.2), the supernet has ``layers=8``, ``channels=16`` and
+    ``partial=4``. The network trained from scratch has ``layers=20``, ``channels=36``,
+    ``affine=True``, ``auxiliary=True`` and ``drop_path=0.2``.
 
-    Alpha is ``(2, 14, 7)`` (:class:`nas_gym.spaces.DARTSSpace`), flattened. ``scales`` are
-    ``(2, 8)``: the used edges of the normal and the reduction cell, in ascending order.
+    Alpha is the flattened array of shape ``(2, 14, 7)`` that :class:`nas_gym.spaces.DARTSSpace`
+    describes. ``scales`` has shape ``(2, 8)``, for the used edges of the normal and the reduction
+    cell in ascending order.
 
     Args:
         num_classes: Number of classes.
         in_channels: Channels of the images.
         channels: Channels of each node in the first cells.
         layers: Number of cells.
-        partial: Operations get one channel in ``partial``; the others bypass them (PC-DARTS,
-            section 3.1). 1 gives operations all channels.
+        partial: Operations read one of every ``partial`` channels; the other channels bypass the
+            operations (PC-DARTS paper, section 3.1). With 1, operations read all channels.
         affine: Whether the batch norms of operations have learnable parameters: ``True`` for
             training from scratch, ``False`` for supernets.
         auxiliary: Whether a second head after two thirds of the cells helps training.
@@ -115,7 +117,7 @@ class DARTSNetwork(Network):
         self.head = nn.Linear(previous, num_classes)
 
     def set_progress(self, progress: float) -> None:
-        """Set the finished share of the training, which scales the probability of drop path."""
+        """Set the finished fraction of the training, which scales the drop-path probability."""
         self._drop_probability = self.drop_path * progress
 
     def forward(
@@ -162,7 +164,7 @@ class DARTSNetwork(Network):
         return logits
 
     def _draw_path_factors(self, images: Tensor) -> Iterator[Tensor] | None:
-        """Return the drop-path factors of one operation after the other, or ``None`` for no drops.
+        """Return the drop-path factors of all operations in order, or ``None`` without drop path.
 
         A factor is ``(n, 1, 1, 1)``: 0 for each image whose path is dropped, otherwise the inverse
         of the probability of keeping a path.
@@ -189,8 +191,8 @@ class _Cell(nn.Module):
         widths: Channels of the cell before the previous one, of the previous cell, and of the nodes
             of this cell.
         reduction: Whether the cell halves the resolution.
-        halved: Whether the previous cell halved the resolution, so that the input from the cell
-            before it must be halved, too.
+        halved: Whether the previous cell halved the resolution; the input from the cell before the
+            previous one must then also be halved.
         partial: See :class:`DARTSNetwork`.
         affine: See :class:`DARTSNetwork`.
         choices: Operation of each edge in use; ``None`` for all operations on all edges.
@@ -259,8 +261,8 @@ class _Cell(nn.Module):
             operation(selected) * weight.to(selected.dtype)
             for operation, weight in zip(operations, weights, strict=True)
         )
-        # bypassed channels have the sum of all weights (1 after a softmax), so that an edge whose
-        # weights are all 0 contributes nothing
+        # bypassed channels are multiplied by the sum of all weights (1 after a softmax), so an edge
+        # whose weights are all 0 contributes nothing
         total_weight = weights.sum().to(selected.dtype)
         return operations[0].join(values, reduce(torch.add, terms), total_weight)
 

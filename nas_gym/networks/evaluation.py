@@ -35,7 +35,7 @@ def evaluate_network(forward: Forward, split: DeviceImages, batch_size: int) -> 
 
     Raises:
         DivergedError: If the loss is NaN or infinite.
-        TrainingError: If memory runs out with half the batch size, too.
+        TrainingError: If memory runs out even with half the batch size.
     """
     return halve_on_out_of_memory(lambda size: _evaluate(forward, split, size), batch_size)
 
@@ -75,7 +75,7 @@ def recalibrated_batch_norm(
         batch_size: Images per forward pass; halved once if memory runs out.
 
     Raises:
-        TrainingError: If memory runs out with half the batch size, too.
+        TrainingError: If memory runs out even with half the batch size.
     """
     norms = _batch_norms(network)
     momenta = [norm.momentum for norm in norms]
@@ -110,7 +110,7 @@ def set_batch_norm_statistics(
         train, images, batch_size: As of :func:`recalibrated_batch_norm`.
 
     Raises:
-        TrainingError: If memory runs out with half the batch size, too.
+        TrainingError: If memory runs out even with half the batch size.
     """
     norms = _batch_norms(network)
     if not images:

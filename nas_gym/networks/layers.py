@@ -24,7 +24,7 @@ LAYERS = {
 
 
 class Reduction(nn.Module):
-    """Residual block of NAS-Bench-201 (section 2.1) that halves the resolution, rounded up."""
+    """Residual block that halves the resolution, rounded up (NAS-Bench-201 paper, section 2.1)."""
 
     def __init__(self, layers: Layers, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -109,7 +109,7 @@ def measure_method_memory(
     found = {"largest network": measure_step_memory(training, images)}
     training = Training(build(), train, plan.training, 0, sample_largest)
     found["the same path of the supernet"] = measure_step_memory(training, images)
-    del training  # so that ``allocated`` of the searches does not include it
+    del training  # so that ``allocated`` of the searches does not include its memory
     return found | {
         name: measure_step_memory(begin_search(name), images) for name in ONE_SHOT_SEARCHES
     }

@@ -146,7 +146,7 @@ class _Cell(nn.Module):
 
 
 def _live_edges(choices: Sequence[int]) -> set[int]:
-    """Return the edges on a path to the output of the cell; the others need no computation."""
+    """Return the edges on a path to the output of the cell; other edges need no computation."""
     needed, live = {3}, set()
     for edge, (source, target) in reversed(list(enumerate(EDGES))):
         if target in needed and choices[edge] != _NONE:

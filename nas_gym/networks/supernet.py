@@ -35,10 +35,10 @@ from nas_gym.networks.training import Training, tensors_with_prefix
 from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
 from nas_gym.utils.files import explain_write_errors, read_tensors, write_tensors
 
-_VALIDATED_ARCHITECTURES = 4  # after each epoch
+_VALIDATED_ARCHITECTURES = 4  # number of architectures that are validated after each epoch
 _VALIDATION_IMAGES = 2000
 Curves = dict[str, list[float]]
-"""Values of each metric of a training, one for each epoch."""
+"""Values of each metric of a training, one per epoch."""
 TRAINED_ON_DEMAND = ("digits",)
 """Data sets whose supernets :func:`find_supernet` trains if they are missing (one or two
 minutes)."""
@@ -52,8 +52,8 @@ class Supernet:
         network: Network with trained weights, on its device.
         plan: The :class:`NetworkPlan` of its training, as plain values.
         best_accuracy: Highest validation accuracy during training, in %, of the random
-            architectures that are validated after each epoch. Rewards can be scaled with it (L2NAS,
-            Eq. 7).
+            architectures that are validated after each epoch. The reward ``rescaled`` uses it
+            (L2NAS paper, Eq. 7).
     """
 
     network: Network
@@ -77,7 +77,7 @@ def train_supernet(
 ) -> Supernet:
     """Train a supernet and save it, or resume an interrupted training.
 
-    Each batch trains the weights of one architecture, drawn uniformly (L2NAS, section 3.2).
+    Each batch trains the weights of one architecture, drawn uniformly (L2NAS paper, section 3.2).
 
     Args:
         plan: Plan of the supernet.
@@ -89,8 +89,8 @@ def train_supernet(
             each epoch.
         seconds: Minimum time between two checkpoints.
         on_resume: Callback that receives the curves of the epochs in the file, once, before further
-            epochs are trained. They are empty if there is no file, and ``None`` if the file was
-            written by an earlier version, which saved none.
+            epochs are trained. The curves are empty if there is no file, and ``None`` if the file
+            was written by an earlier version, which saved no curves.
         wait: Whether to wait for another process that trains the same file.
 
     Raises:
@@ -103,7 +103,7 @@ def train_supernet(
     """
     if data.digest != plan.data:
         raise ValueError(
-            f"The plan was made for other images than these of {data.name}. Make a plan with "
+            f"The plan was made for other images, not for {data.name}. Make a plan with "
             "supernet_plan(space, data)."
         )
     with explain_write_errors(path):
@@ -203,7 +203,7 @@ def _resume(training: Training, plan: NetworkPlan, path: Path) -> tuple[float, C
             training.load_state_arrays(content.arrays)
         except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise DamagedDataError(
-                f"{path} cannot be resumed: {error!r:.200}. Delete it to train anew."
+                f"{path} cannot be resumed: {error!r:.200}. Delete it to train again."
             ) from error
     else:
         training.network.load_state_dict(tensors_with_prefix(content.arrays, "network/"))
@@ -299,7 +299,7 @@ def load_supernet(path: Path, device: torch.device, data: ImageData | None = Non
         path: File that :func:`train_supernet` wrote.
         device: Device of the network.
         data: Images that the supernet was trained on, which ``network.subnet(genotype)`` needs. By
-            default, they are looked for when it is called, among the data sets by name.
+            default, ``subnet`` looks for the images among the data sets by name.
 
     Raises:
         MissingDataError: If there is no such file, or its training is not finished.
@@ -334,8 +334,8 @@ def _find_images_and_calibrate(digest: str, device: torch.device, network: nn.Mo
                 _calibration(data, device)(network)
                 return
     raise MissingDataError(
-        "subnet() recalibrates batch norm with training images, and those of this supernet are "
-        "not known. Load it with load_supernet(path, device, data=load_images(folder, size))."
+        "subnet() recalibrates batch norm with training images, but the images of this supernet "
+        "are unknown. Load it with load_supernet(path, device, data=load_images(folder, size))."
     )
 
 
@@ -372,8 +372,8 @@ def find_supernet(space: str, data: ImageData, device: torch.device) -> Supernet
     progress bar.
 
     Raises:
-        MissingDataError: If it is missing and takes long to train.
-        DamagedDataError: If its file is damaged.
+        MissingDataError: If the supernet is missing and takes long to train.
+        DamagedDataError: If the file of the supernet is damaged.
         DataError: If the cache cannot be written.
     """
     plan = supernet_plan(space, data)

@@ -28,7 +28,7 @@ _MOST = 1_000_000  # epochs, and images of a batch
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of :class:`Training`: SGD with Nesterov momentum and a cosine learning rate.
+    """Settings of :class:`Training`: SGD with Nesterov momentum and a cosine schedule.
 
     Attributes:
         epochs: Passes over the training images.
@@ -81,7 +81,7 @@ class Training:
     """Training of a network, epoch by epoch; it can be saved and resumed between two epochs.
 
     Args:
-        network: Network on its device. Its initial weights are drawn by the caller.
+        network: Network with initial weights, on its device.
         train: Training images on the same device.
         config: Settings of the training.
         seed: Seed of the order of images, of augmentation and of the drawn genotypes.
@@ -169,7 +169,7 @@ class Training:
         return [buffer for buffer in found if buffer is not None]
 
     def _set_progress(self, progress: float) -> None:
-        """Set the learning rate and the network's progress to a share of the training."""
+        """Set the learning rate and the progress of the network, a fraction from 0 to 1."""
         progress = min(progress, 1.0)
         first, last = self.config.learning_rate, self.config.final_rate
         rate = last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
@@ -183,7 +183,7 @@ class Training:
         ``compute`` iterates over :meth:`chunks`. Later batches stay split.
 
         Raises:
-            TrainingError: If memory runs out with half batches, too.
+            TrainingError: If memory runs out even with half batches.
         """
         try:
             return compute()

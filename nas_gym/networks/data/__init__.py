@@ -1,7 +1,7 @@
 """Image data sets by name, and folders of images.
 
 Users call :func:`load_images` and :func:`fetch_images`. :class:`ImageData` has the splits of a data
-set. One module per source: :mod:`~nas_gym.networks.data.digits`,
+set. There is one module per source: :mod:`~nas_gym.networks.data.digits`,
 :mod:`~nas_gym.networks.data.cifar`, :mod:`~nas_gym.networks.data.imagenet16` and
 :mod:`~nas_gym.networks.data.folder`.
 """

@@ -1,4 +1,4 @@
-"""Handwritten digits that come with scikit-learn, available on every machine."""
+"""Handwritten digits, which scikit-learn contains, so they need no download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas_gym.networks.data.images import ImageData, Split, split_by_class
 def read_digits() -> ImageData:
     """Return 1,797 digits of 8x8 pixels (Alpaydin and Kaynak, 1998).
 
-    Half of them are for training, a quarter for validation and a quarter for testing.
+    Half of the digits are for training, a quarter for validation and a quarter for testing.
     """
     from sklearn.datasets import load_digits
 

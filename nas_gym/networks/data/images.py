@@ -42,7 +42,7 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageData:
-    """Image data set.
+    """An image data set.
 
     Attributes:
         name: Name of the data set.
@@ -128,14 +128,14 @@ class ImageData:
 def split_by_class(
     labels: Labels, shares: tuple[float, ...], seed: int = 0
 ) -> list[NDArray[np.int64]]:
-    """Split rows into disjoint parts with the same share of each class, each in random order.
+    """Split rows into disjoint parts with equal class frequencies, each in random order.
 
     Published files are often sorted by class. After this function, the first images of a part are
-    a random sample of it.
+    a random sample of the part.
 
     Args:
         labels: Class numbers, ``(n,)``.
-        shares: Share of each part; they sum to 1. The last part gets the remainder of rounding.
+        shares: Fraction of each part; they sum to 1. Rows left by rounding go to the last part.
         seed: Seed of the split and of the order.
 
     Returns:
@@ -163,7 +163,7 @@ def from_published_splits(
         classes: Names of the classes, in the order of the labels.
         training: Published training images.
         test: Published test images.
-        valid_share: Share of the training images used for validation.
+        valid_share: Fraction of the training images used for validation.
     """
     train, valid = split_by_class(training.labels, (1 - valid_share, valid_share))
     (test_rows,) = split_by_class(test.labels, (1.0,))

@@ -25,7 +25,7 @@ def fetch_images(name: str) -> None:
 
     Raises:
         DataError: If the download fails, or the cache folder cannot be written.
-        DamagedDataError: If the downloaded file has another sha256 than expected.
+        DamagedDataError: If the downloaded file does not have the expected sha256.
     """
     from nas_gym.networks.data.cifar import CIFAR_ARCHIVES
     from nas_gym.utils.download import fetch_files
@@ -50,11 +50,11 @@ def load_images(name: str, size: int | None = None) -> ImageData:
     Args:
         name: One of :data:`DATA_SETS`, or a path.
         size: Height and width to which the images of a folder are scaled, in pixels; by default,
-            they keep their size.
+            images keep their size.
 
     Raises:
-        ValueError: If the name is empty, if ``size`` is below 1, or if it is given for a data set
-            of :data:`DATA_SETS`.
+        ValueError: If the name is empty, if ``size`` is below 1, or if ``size`` is given for a data
+            set of :data:`DATA_SETS`.
         MissingDataError: If the data set is not on this machine.
         DamagedDataError: If a file cannot be read, or a class has no images.
         DataError: If images are larger than :mod:`nas_gym.utils.limits` allows.
@@ -69,7 +69,7 @@ def load_images(name: str, size: int | None = None) -> ImageData:
 
 
 def clear_image_cache() -> None:
-    """Forget the images that this process loaded, so that changed files are read again."""
+    """Clear the cache of loaded images so that changed files are read again."""
     _load_cached.cache_clear()
 
 

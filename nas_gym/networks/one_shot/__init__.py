@@ -1,18 +1,18 @@
 """One-shot searches: a supernet is trained while an architecture is chosen.
 
 Each search is a :class:`nas_gym.networks.training.Training` that also learns from validation images
-which architecture is best. One module per method:
+which architecture is best. There is one module per method:
 
-- :mod:`~nas_gym.networks.one_shot.single_path`: random search with weight sharing (RSWS);
-- :mod:`~nas_gym.networks.one_shot.darts`: DARTS, first and second order;
-- :mod:`~nas_gym.networks.one_shot.gdas`: GDAS;
-- :mod:`~nas_gym.networks.one_shot.setn`: SETN;
-- :mod:`~nas_gym.networks.one_shot.enas`: ENAS.
+- :mod:`~nas_gym.networks.one_shot.single_path` has random search with weight sharing (RSWS).
+- :mod:`~nas_gym.networks.one_shot.darts` has first-order and second-order DARTS.
+- :mod:`~nas_gym.networks.one_shot.gdas` has GDAS.
+- :mod:`~nas_gym.networks.one_shot.setn` has SETN.
+- :mod:`~nas_gym.networks.one_shot.enas` has ENAS.
 
-:mod:`~nas_gym.networks.one_shot.base` has the base class of all searches, and
-:mod:`~nas_gym.networks.one_shot.differentiable` that of the searches that learn alpha by gradients.
-Settings are those of the baselines in NAS-Bench-201 (Dong and Yang, 2020, section 5 and its code),
-which CATCH compares with (Table 1).
+:mod:`~nas_gym.networks.one_shot.base` has the base class of all searches.
+:mod:`~nas_gym.networks.one_shot.differentiable` has the base class of searches that learn alpha by
+gradients. The settings are from the baselines of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 5
+and published code), with which Table 1 of the CATCH paper compares.
 """
 
 from __future__ import annotations
@@ -43,4 +43,4 @@ ONE_SHOT_SEARCHES: dict[str, type[OneShotSearch]] = {
     "setn": SETNSearch,
     "enas": ENASSearch,
 }
-"""Searches by their names in CATCH's Table 1 and in NAS-Bench-201."""
+"""Searches by their names in the NAS-Bench-201 paper and in Table 1 of the CATCH paper."""

@@ -49,7 +49,7 @@ class OneShotSearch(Training):
         self._valid_batches: Iterator[Batch] = iter(())
 
     def begin_epoch(self) -> None:
-        """Restart the validation batches, so that a search can be resumed between two epochs."""
+        """Restart the validation batches so that a search can be resumed between two epochs."""
         self._valid_batches = self._endless_valid_batches()
 
     def draw_genotype(self, rng: np.random.Generator) -> Genotype:
@@ -60,7 +60,7 @@ class OneShotSearch(Training):
     def fix_architecture(self, genotype: Genotype) -> None:
         """Let every batch train one architecture, to measure the memory of a step.
 
-        It has no effect on searches that train the mixture of all architectures.
+        This method has no effect on searches that train the mixture of all architectures.
         """
         self.sample_genotype = lambda _: genotype
 

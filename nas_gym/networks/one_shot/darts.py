@@ -29,20 +29,21 @@ class DARTSSearch(DifferentiableSearch):
 class SecondOrderDARTSSearch(DARTSSearch):
     """Second-order DARTS: the gradient of alpha includes the next step of the weights.
 
-    Eq. 7 is the gradient through that step, and Eq. 8 approximates its product with the Hessian by
-    finite differences.
+    In the DARTS paper, Eq. 7 is the gradient through that step, and Eq. 8 approximates the
+    Hessian-vector product in it by finite differences.
     """
 
     extra_weight_copies = 3  # initial weights, gradient of the training loss, validation gradient
     perturbation: ClassVar[float] = 0.01
-    """Norm of the change of all weights in the finite difference (Eq. 8)."""
+    """Norm of the change of all weights in the finite difference (DARTS paper, Eq. 8)."""
 
     def _precision(self, device: torch.device) -> AbstractContextManager[object]:
         # the finite difference is between nearly equal weights, which bfloat16 cannot tell apart
         return nullcontext()
 
     def alpha_gradient(self, train: Batch, valid: Batch) -> Tensor:
-        """Return the gradient of the validation loss after the next step of the weights (Eq. 7)."""
+        """Return the gradient of the validation loss after the next step of the weights (DARTS
+        paper, Eq. 7)."""
         weights = [each for each in self.network.parameters() if each.requires_grad]
         rate = self.learning_rate
         with without_tf32(), _restored(weights) as initial:

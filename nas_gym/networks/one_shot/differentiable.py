@@ -1,4 +1,4 @@
-"""Base class of one-shot searches that learn alpha by gradients (DARTS, Algorithm 1)."""
+"""Base class of one-shot searches that learn alpha by gradients (DARTS paper, Algorithm 1)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from nas_gym.networks.training import TrainingConfig, tensors_with_prefix
 
 
 class DifferentiableSearch(OneShotSearch):
-    """Search that learns alpha by gradients of the validation loss (DARTS, Algorithm 1).
+    """Search that learns alpha by gradients of the validation loss (DARTS paper, Algorithm 1).
 
-    Each step of the weights follows a step of alpha: Adam with a learning rate of 3e-4 and a weight
-    decay of 1e-3. A softmax over the operations of each edge turns ``alpha_logits`` into alpha.
+    A step of alpha precedes each step of the weights. Alpha is trained by Adam with a learning rate
+    of 3e-4 and a weight decay of 1e-3. A softmax over the operations of each edge converts
+    ``alpha_logits`` to alpha.
 
     Args:
         network: Supernet on its device.
@@ -47,7 +48,7 @@ class DifferentiableSearch(OneShotSearch):
 
     @property
     def alpha(self) -> Tensor:
-        """Weights of the operations, ``(alpha_size,)``; those of an edge sum to 1."""
+        """Weights of the operations, ``(alpha_size,)``; the weights of an edge sum to 1."""
         return self.alpha_logits.softmax(dim=-1).flatten()
 
     def derive(self) -> Genotype:
@@ -73,14 +74,14 @@ class DifferentiableSearch(OneShotSearch):
         return self._gradients(valid, [self.alpha_logits])[0]
 
     def alpha_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss whose gradient trains alpha: that of the mixture by default."""
+        """Return the loss that trains alpha; by default, the loss of the mixture."""
         logits = self.network.forward_mixed(images, self.alpha)
         return nn.functional.cross_entropy(logits, labels)
 
     def _gradients(self, batch: Batch, variables: list[Any]) -> list[Tensor]:
-        """Return gradients of :meth:`alpha_loss`; zeros for variables that it does not depend on.
+        """Return gradients of :meth:`alpha_loss`; zeros for variables without influence on it.
 
-        For example, the loss does not depend on alpha if no edge reaches the output.
+        For example, alpha has no influence on the loss if no edge reaches the output.
         """
         total = [torch.zeros_like(each) for each in variables]
         for images, labels, share in self.chunks(*batch):

@@ -19,7 +19,7 @@ from nas_gym.networks.training import TrainingConfig, tensors_with_prefix
 
 
 class ENASSearch(OneShotSearch):
-    """Search by a recurrent controller that draws architectures.
+    """Search with a recurrent controller that samples architectures.
 
     The reward of an architecture is its accuracy with the shared weights on a validation batch.
     After each epoch of the weights, the controller takes 50 steps of REINFORCE. Each step averages
@@ -58,7 +58,7 @@ class ENASSearch(OneShotSearch):
         self._baseline = float("nan")
 
     def draw_genotype(self, rng: np.random.Generator) -> Genotype:
-        """Draw the architecture that one batch trains, by the controller."""
+        """Sample the architecture that one batch trains from the controller."""
         with torch.no_grad():
             genotypes, _, _ = self.controller.sample(1, self._generator)
         drawn: Genotype = genotypes[0]
@@ -84,7 +84,8 @@ class ENASSearch(OneShotSearch):
         self._controller_optimizer.step()
 
     def _advantage(self, genotype: Genotype) -> float:
-        """Update the baseline by the reward of an architecture; return their difference."""
+        """Update the baseline by the reward of an architecture; return the reward minus the
+        baseline."""
         reward = self._accuracy(genotype, *next(self._valid_batches))
         if np.isnan(self._baseline):
             self._baseline = reward
@@ -104,7 +105,8 @@ class ENASSearch(OneShotSearch):
         return float((logits.argmax(dim=1) == labels).float().mean())
 
     def derive(self) -> Genotype:
-        """Draw 100 architectures by the controller; return the best."""
+        """Sample 100 architectures from the controller; return the one with the highest accuracy on
+        one validation batch."""
         with torch.no_grad():
             genotypes, _, _ = self.controller.sample(self.num_samples, self._generator)
         return self._best(genotypes)
@@ -131,7 +133,7 @@ class ENASSearch(OneShotSearch):
 
 
 class ENASController(nn.Module):
-    """LSTM that makes the decisions of an architecture one after the other.
+    """LSTM that makes the decisions of an architecture one after another.
 
     Args:
         num_choices: Number of choices of each decision.

@@ -1,4 +1,4 @@
-"""GDAS, gradient-based search by a differentiable architecture sampler (Dong and Yang, CVPR
+"""GDAS, gradient-based search with a differentiable architecture sampler (Dong and Yang, CVPR
 2019)."""
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class GDASSearch(DifferentiableSearch):
     """Search in which each batch trains one architecture, drawn with Gumbel noise.
 
     The gradient reaches alpha through a softmax whose temperature falls from 10 to 0.1. In the
-    space of DARTS, an architecture is drawn by discretizing the noisy alpha, so that it has two
-    edges per node, as in the final cells; the code of GDAS keeps all edges.
+    space of DARTS, an architecture is drawn by discretizing the noisy alpha, so each node has two
+    edges, as in the final cells; the published code of GDAS keeps all edges.
     """
 
     temperatures: ClassVar[tuple[float, float]] = (10.0, 0.1)
@@ -30,11 +30,11 @@ class GDASSearch(DifferentiableSearch):
             self.alpha_logits.copy_(100 * (alpha > 0).reshape(self.alpha_logits.shape))
 
     def sample(self) -> tuple[Genotype, Tensor]:
-        """Draw an architecture by the current alpha.
+        """Draw an architecture from the current alpha.
 
         Returns:
-            The genotype, ``(num_decisions,)``, and the factors of its operations' outputs, of shape
-            ``scales_shape``. All factors are 1; they carry the gradient of the softmax.
+            The genotype, ``(num_decisions,)``, and factors for the outputs of the operations, in
+            the shape ``scales_shape``. All factors are 1; they carry the gradient of the softmax.
         """
         first, last = self.temperatures
         progress = min(self.epoch / max(self.config.epochs - 1, 1), 1.0)

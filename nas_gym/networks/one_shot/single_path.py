@@ -9,5 +9,6 @@ class SinglePathSearch(OneShotSearch):
     """Search that trains uniformly drawn architectures and chooses the best of 100 new ones."""
 
     def derive(self) -> Genotype:
-        """Draw 100 architectures; return the best."""
+        """Draw 100 architectures uniformly; return the one with the highest accuracy on one
+        validation batch."""
         return self._best(self.space.sample(self.num_samples, self._rng))
