@@ -52,6 +52,13 @@ def compare_command(
     ] = 20,
     first_seed: FirstSeedOption = 0,
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("runs/compare"),
+    tensorboard_trials: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Single trials of each agent that TensorBoard shows in addition to their mean.",
+        ),
+    ] = 0,
     *,
     env_arguments: dict[str, Any],
 ) -> None:
@@ -65,7 +72,12 @@ def compare_command(
 
     comparison = Comparison(envs, agents, queries, seeds, first_seed, env_arguments)
     with resumable():
-        summary = run_comparison(comparison, out, command=shlex.join(["nas-gym", *sys.argv[1:]]))
+        summary = run_comparison(
+            comparison,
+            out,
+            command=shlex.join(["nas-gym", *sys.argv[1:]]),
+            tensorboard_trials=tensorboard_trials,
+        )
     _print_comparison(summary, out)
     entries = [a for env in summary["environments"].values() for a in env["agents"].values()]
     if any(entry["failures"] for entry in entries):

@@ -17,11 +17,9 @@ from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.runners import Runner
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.stored_search import StoredSearch, run_missing
-from nas_gym.recording.tensorboard import write_events
+from nas_gym.recording.tensorboard import write_events, write_mean_events
 from nas_gym.tasks import Task
 from nas_gym.utils.files import write_atomically
-
-_TENSORBOARD_TRIALS = 10  # trials of each agent that TensorBoard shows
 
 Agents = str | Iterable[AgentWithSettings] | Mapping[str, AgentWithSettings]
 
@@ -58,6 +56,7 @@ def compare(
     out: str | Path = "runs/compare",
     progress_bar: bool = True,
     runner: Runner | None = None,
+    tensorboard_trials: int = 0,
     **env_arguments: Any,
 ) -> dict[str, Any]:
     """Compare agents on equal budgets and seeds, like the command ``nas-gym compare``.
@@ -75,7 +74,7 @@ def compare(
 
     * ``summary.json``: the returned summary;
     * ``report.html``: tables and figures, in one file; the figures also as PNG files;
-    * ``tensorboard/``: TensorBoard event files of the first ten trials of each agent;
+    * ``tensorboard/``: one TensorBoard run for each agent, with means over its trials;
     * ``<env>/<agent>/``: the trials (``seeds-*.npz``), what determines them (``config.json``), and
       the error of each failed trial (``failed-<seed>.txt``).
 
@@ -92,6 +91,7 @@ def compare(
         progress_bar: Whether to show a progress bar on the terminal.
         runner: Runner of the trials, see :class:`nas_gym.experiments.runners.Runner`; by default
             one process per core of this machine.
+        tensorboard_trials: Number of trials of each agent that get a TensorBoard run of their own.
         **env_arguments: Arguments of every environment, such as ``report="analog_accuracy"``,
             ``noise=0.3`` or ``evaluator=my_evaluator``.
 
@@ -119,7 +119,13 @@ def compare(
     """
     envs = [envs] if isinstance(envs, str) else list(envs)
     comparison = Comparison(envs, agents, queries, seeds, first_seed, env_arguments)
-    return run_comparison(comparison, Path(out), progress_bar=progress_bar, runner=runner)
+    return run_comparison(
+        comparison,
+        Path(out),
+        progress_bar=progress_bar,
+        runner=runner,
+        tensorboard_trials=tensorboard_trials,
+    )
 
 
 def run_comparison(
@@ -129,6 +135,7 @@ def run_comparison(
     command: str = "",
     progress_bar: bool = True,
     runner: Runner | None = None,
+    tensorboard_trials: int = 0,
 ) -> dict[str, Any]:
     """Run a comparison, or its missing trials, and write its results; see :func:`compare`.
 
@@ -138,6 +145,7 @@ def run_comparison(
         command: Command line that the report shows; none if empty.
         progress_bar: Whether to show a progress bar on the terminal.
         runner: Runner of the trials; by default one process per core of this machine.
+        tensorboard_trials: Number of trials of each agent that get a TensorBoard run of their own.
 
     Returns:
         The summary, as written to ``summary.json``.
@@ -159,7 +167,7 @@ def run_comparison(
         content = json.dumps(summary, indent=1, allow_nan=False) + "\n"
         write_atomically(folder / "summary.json", content.encode())
         write_report(results, summary, folder, command)
-        _write_events(searches, results, folder / "tensorboard")
+        _write_events(searches, results, folder / "tensorboard", tensorboard_trials)
     return summary
 
 
@@ -217,12 +225,14 @@ def folder_name(label: str) -> str:
 
 
 def _write_events(
-    searches: Sequence[StoredSearch], results: Sequence[TrialResults], folder: Path
+    searches: Sequence[StoredSearch], results: Sequence[TrialResults], folder: Path, trials: int
 ) -> None:
-    """Replace the TensorBoard event files."""
+    """Replace the TensorBoard event files: one run for each agent, and some of its trials."""
     shutil.rmtree(folder, ignore_errors=True)
     for result, search in zip(results, searches, strict=True):
-        runs = folder / result.env / folder_name(result.agent)
+        run = folder / result.env / folder_name(result.agent)
         hyperparams = {"env": result.env, "agent": result.agent, **search.config["agent_settings"]}
-        folders = [runs / f"seed-{seed}" for seed in result.seeds[:_TENSORBOARD_TRIALS]]
-        write_events(folders, result.task, result.curves, hyperparams)
+        write_mean_events(run, result.task, result.curves, hyperparams)
+        folders = [run / f"seed-{seed}" for seed in result.seeds[:trials]]
+        if folders:
+            write_events(folders, result.task, result.curves, hyperparams)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,13 @@ class EventWriter:
         Args:
             curves: Curves of all queries so far.
             diagnostics: Curves of the agent by name, ``(queries, trials)`` float64 each; NaN is
-                left out.
+                left out. Names without a slash are put below ``train/``.
         """
         columns = _columns(curves)
-        columns |= {f"train/{name}": values for name, values in (diagnostics or {}).items()}
+        columns |= {
+            name if "/" in name else f"train/{name}": values
+            for name, values in (diagnostics or {}).items()
+        }
         for query in range(self._written, len(curves.rewards)):
             if query % self._every and query + 1 < self._queries:
                 continue
@@ -94,7 +98,7 @@ class EventWriter:
         best = space.decode(curves.incumbents[-1])
         for trial, logger in enumerate(self._loggers):
             text = space.to_text(best[[trial]])[0]
-            caption = f"regret {curves.regrets[-1, trial]:.4g}"
+            caption = f"regret {float(self._task.regret(curves.incumbents[-1])[trial]):.4g}"
             drawing = draw_architecture(space, best[trial], caption)
             logger.record("best/architecture", Image(drawing, "HWC"))
             logger.record("best/arch", text)
@@ -123,6 +127,44 @@ def write_events(
     if len(curves.rewards):
         shown = curves.select_trials(slice(len(folders)))
         EventWriter(folders, task, len(shown.rewards), hyperparams).close(shown)
+
+
+def write_mean_events(
+    folder: Path, task: Task, curves: Curves, hyperparams: Mapping[str, Any]
+) -> None:
+    """Write one TensorBoard run for all trials of an agent.
+
+    The curves are means over the trials. ``interval/<name>_low`` and ``interval/<name>_high`` are
+    the bounds of the 95 % interval of the mean (1.96 standard errors), if there are at least two
+    trials. The best architecture is that of the trial with the highest reward.
+
+    Args:
+        folder: Folder of the run.
+        task: The task that was searched.
+        curves: Curves of all trials.
+        hyperparams: As of :class:`EventWriter`.
+    """
+    if not curves.rewards.size:
+        return
+    columns, trials = _columns(curves), curves.rewards.shape[1]
+    means = {name: values.mean(axis=1, keepdims=True) for name, values in columns.items()}
+    bounds: dict[str, NDArray[np.float64]] = {}
+    if trials > 1:
+        for name in ("incumbent_reward", "incumbent_report", "regret"):
+            mean, values = means[f"search/{name}"], columns[f"search/{name}"]
+            error = 1.96 * values.std(axis=1, ddof=1, keepdims=True) / trials**0.5
+            bounds |= {f"interval/{name}_low": mean - error, f"interval/{name}_high": mean + error}
+    best = int(curves.incumbent_rewards[-1].argmax())
+    shown = replace(
+        curves.select_trials(slice(best, best + 1)),
+        incumbent_rewards=means["search/incumbent_reward"],
+        reports=means["search/incumbent_report"],
+        regrets=means["search/regret"],
+        unique=means["search/unique_queries"],
+        agent_seconds=means["search/agent_seconds"],
+        training_seconds=means.get("search/training_seconds"),
+    )
+    EventWriter([folder], task, len(shown.rewards), hyperparams).close(shown, bounds)
 
 
 def _columns(curves: Curves) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def test_output_files(tmp_path):
     assert found["rea"]["seeds"] == [0, 1, 2, 3]
     assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert list(tmp_path.glob("*.png"))
-    assert len(list(tmp_path.glob("tensorboard/*/rea/seed-*/events*"))) == 4
+    assert len(list(tmp_path.glob("tensorboard/*/rea/events*"))) == 1
 
 
 def test_trials_depend_on_their_seeds_alone(tmp_path):
@@ -327,7 +327,7 @@ def test_events_of_a_comparison(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run(tmp_path, "rea", seeds=1)
-    events = EventAccumulator(str(tmp_path / "tensorboard" / ENV / "rea" / "seed-0"))
+    events = EventAccumulator(str(tmp_path / "tensorboard" / ENV / "rea"))
     events.Reload()
     tags = events.Tags()
     curves = {"incumbent_reward", "incumbent_report", "regret", "unique_queries", "agent_seconds"}
@@ -416,3 +416,22 @@ def test_more_queries_run_a_comparison_again(tmp_path):
         grown = run(tmp_path / "grown", queries=20, seeds=2, runner=InProcess())
     whole = run(tmp_path / "whole", queries=20, seeds=2, runner=InProcess())
     assert without_seconds(grown) == without_seconds(whole)
+
+
+def test_tensorboard_has_one_run_for_each_agent(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    wanted = comparison("rea", queries=12, seeds=3)
+    run_comparison(wanted, tmp_path, progress_bar=False, runner=InProcess(), tensorboard_trials=1)
+    runs = sorted(file.parent for file in tmp_path.glob("tensorboard/**/events*"))
+    agent = tmp_path / "tensorboard" / ENV / "rea"
+    assert runs == [agent, agent / "seed-0"]
+    events = EventAccumulator(str(agent))
+    events.Reload()
+    (trials,) = run_missing(find_searches(wanted, tmp_path), progress_bar=False)
+    regrets = trials.curves.regrets
+    mean = [event.value for event in events.Scalars("search/regret")]
+    np.testing.assert_allclose(mean, regrets.mean(axis=1), rtol=1e-5)
+    half = 1.96 * regrets.std(axis=1, ddof=1) / 3**0.5
+    high = [event.value for event in events.Scalars("interval/regret_high")]
+    np.testing.assert_allclose(high, regrets.mean(axis=1) + half, rtol=1e-5)
