@@ -7,8 +7,8 @@ Importing the package registers its environments::
 
     env = gym.make("NB201-cifar10-v0")
 
-Everything that users need can be imported from here. Names other than those of registration are
-imported when they are first used, so that ``import nas_gym`` stays quick.
+All public names can be imported from here. Names other than the registration functions are imported
+on first use, so that ``import nas_gym`` stays fast.
 """
 
 from __future__ import annotations

@@ -127,8 +127,8 @@ class L2NAS(QueryDiagnostics, QueryMemory, Agent):
     Section, equation and algorithm numbers in this class refer to that paper. The state is the mean
     of the ``top_k`` best architectures so far (section 2.2). The actor maps the state to alpha. The
     critic maps an architecture to the ``quantile`` of its reward (check loss, Eq. 5), and the actor
-    follows the critic's gradient (Eq. 6). After each query, both are trained on as many batches as
-    the replay buffer fills, at most ``max_batches`` (section 2.3).
+    follows the critic's gradient (Eq. 6). After each query, actor and critic are trained on the
+    number of batches that the replay buffer fills, at most ``max_batches`` (section 2.3).
 
     **Additions to the paper**, each with a setting that turns it off:
 

@@ -16,7 +16,7 @@ from nas_gym.cli.output import console
 
 
 def complete_environments(incomplete: str) -> list[str]:
-    """Return the environment IDs that begin with a text, for the completion of shells."""
+    """Return the environment IDs that begin with a string, for shell completion."""
     from nas_gym.registration import environment_ids, environments
 
     ids = (env_id for name in environments() for env_id in environment_ids(name))
@@ -24,7 +24,7 @@ def complete_environments(incomplete: str) -> list[str]:
 
 
 def complete_agents(incomplete: str) -> list[str]:
-    """Return lists of agents that begin with a text; only the last name is completed."""
+    """Return lists of agents that begin with a string; only the last name is completed."""
     from nas_gym.agents.registry import agent_names
     from nas_gym.agents.sb3.models import ALGORITHMS
 
@@ -34,7 +34,7 @@ def complete_agents(incomplete: str) -> list[str]:
 
 
 def complete_tables(incomplete: str) -> list[str]:
-    """Return the names of tables that begin with a text."""
+    """Return the names of tables that begin with a string."""
     from nas_gym.tables import SOURCES, imported_tables
 
     names = (*SOURCES, *imported_tables())
@@ -156,10 +156,10 @@ _PYTHON_ARGUMENT = re.compile(
 
 
 def write_as_options(message: str) -> str:
-    """Return a message with options in place of the arguments of Python that it names.
+    """Return a message in which command-line options replace Python arguments.
 
-    For example, ``allow_missing=True`` becomes ``--allow-missing``. An argument whose option the
-    message names, too, is kept.
+    For example, ``allow_missing=True`` becomes ``--allow-missing``. An argument is kept if the
+    message also names its option.
     """
 
     def replace(match: re.Match[str]) -> str:

@@ -85,7 +85,7 @@ def _supernet_evaluator(
     size: int | None,
     settings: _Settings,
     file: Path | None,
-    written: int,  # modification time, so that a supernet that was trained again is read again
+    written: int,  # modification time; a supernet that was trained again is read again
     folder: Path,  # cache folder, which holds supernets by default
 ) -> NetworkEvaluator:
     from nas_gym.evaluators.supernet import SupernetEvaluator

@@ -15,7 +15,8 @@ from nas_gym.tasks import Task, make_task, task_arguments
 from nas_gym.utils.ranks import kendall, precision_at, spearman
 
 BEST = (10, 100)
-"""Values of k in precision at k: the share of a signal's best k that are truly among the best k."""
+"""Values of k in precision at k: the fraction of a signal's best k that are truly among the best
+k."""
 
 SAMPLE = 200
 """Number of architectures that are compared if a signal comes from neural networks."""
@@ -40,10 +41,10 @@ def audit(
 
     Args:
         env: Environment ID.
-        signals: Signals: ``"metric"``, ``"table:metric"``, ``"predictor:FILE"`` or a weighted sum,
-            as environments take them; or ``"supernet"`` or ``"training(epochs=12)"``, the
-            validation accuracy of neural networks on the images of the environment's data set
-            (see :func:`nas_gym.make_task`).
+        signals: Signals of environments (``"metric"``, ``"table:metric"``, ``"predictor:FILE"`` or
+            a weighted sum), or ``"supernet"`` or ``"training(epochs=12)"`` for the validation
+            accuracy of neural networks on the images of the environment's data set (see
+            :func:`nas_gym.make_task`).
         arguments: Further arguments of the environment, such as ``table`` and ``report``.
         sample: Number of random architectures; by default the whole search space, or
             :data:`SAMPLE` if a signal comes from neural networks.

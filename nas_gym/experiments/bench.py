@@ -48,9 +48,9 @@ def measure_speed() -> Iterator[Row]:
     """
     ratio, mine, theirs = paired(_vector_steps(ENV), _vector_steps("CartPole-v1"))
     steps = f"{NUM_ENVS / mine / 1e6:.0f} against {NUM_ENVS / theirs / 1e6:.0f} million steps/s"
-    yield (f"{NUM_ENVS} {ENV} against as many CartPole-v1: {steps}", f"{ratio:.1f} x")
+    yield (f"{NUM_ENVS} {ENV} against {NUM_ENVS} CartPole-v1: {steps}", f"{ratio:.1f} x")
     ratio, mine, theirs = paired(_vector_steps(ENV, read=True), _vector_steps("CartPole-v1"))
-    yield (f"{NUM_ENVS} {ENV} against as many CartPole-v1, every info read", f"{ratio:.1f} x")
+    yield (f"{NUM_ENVS} {ENV} against {NUM_ENVS} CartPole-v1, every info read", f"{ratio:.1f} x")
     ratio, mine, theirs = paired(_scalar_steps(ENV), _scalar_steps("CartPole-v1"))
     steps = f"{1e-3 / mine:.0f} against {1e-3 / theirs:.0f} thousand steps/s"
     yield (f"one {ENV} against one CartPole-v1: {steps}", f"{ratio:.1f} x")

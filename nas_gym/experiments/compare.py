@@ -68,15 +68,16 @@ def compare(
     ``queries`` is higher than in the folder, the trials are run again.
 
     Trials run in separate processes, so a script must call this function under
-    ``if __name__ == "__main__":``. A notebook needs nothing of the kind.
+    ``if __name__ == "__main__":``. A notebook does not need this line.
 
     The folder ``out`` receives:
 
     * ``summary.json``: the returned summary;
-    * ``report.html``: tables and figures, in one file; the figures also as PNG files;
-    * ``tensorboard/``: one TensorBoard run for each agent, with means over its trials;
-    * ``<env>/<agent>/``: the trials (``seeds-*.npz``), what determines them (``config.json``), and
-      the error of each failed trial (``failed-<seed>.txt``).
+    * ``report.html``: tables and figures in one file;
+    * PNG files of the figures;
+    * ``tensorboard/``: one TensorBoard run per agent, with means over the trials of the agent;
+    * ``<env>/<agent>/``: the trials (``seeds-*.npz``), the settings and versions that determine
+      them (``config.json``), and the error of each failed trial (``failed-<seed>.txt``).
 
     Args:
         envs: Environment ID, or several.

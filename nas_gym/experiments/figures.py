@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#1b1b1d"
-"""Colour of text and lines; the report replaces it by the colour of its own text."""
+"""Colour of text and lines, which the report replaces by its text colour."""
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow; then
 # colours of Tol's muted palette
@@ -181,7 +181,7 @@ def _draw_optimum(axes: Axes, optimum: float, above: bool) -> None:
 def profile_figure(
     environments: Sequence[Sequence[TrialResults]], style: Mapping[str, Style], title: str = ""
 ) -> Figure:
-    """Return a performance profile: the share of trials whose final regret is at most τ.
+    """Return a performance profile: the fraction of trials with a final regret of at most τ.
 
     Bands are 95 % intervals; they are left out if there are many agents, whose bands would cover
     each other, or few trials. If there are several environments, regrets are normalized (see

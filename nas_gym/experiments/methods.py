@@ -323,8 +323,9 @@ def import_path(target: Any) -> str:
 def source_identity(target: Any) -> dict[str, Any]:
     """Return the sha256 of the source text of a class or function from outside the package.
 
-    The source of a class includes that of its base classes from outside the package, but not that
-    of other functions and classes that it uses. The package itself is identified by its version.
+    The source of a class includes the source of base classes from outside the package, but not of
+    other functions and classes that the class uses. The package itself is identified by its
+    version.
     """
     parts = target.__mro__ if inspect.isclass(target) else [target]
     sources = [_source_of(part) for part in parts if _is_from_outside(part)]
@@ -340,8 +341,8 @@ def _is_from_outside(part: Any) -> bool:
 def _source_of(part: Any) -> str:
     """Return the source text of a class or function.
 
-    For a class in a notebook, this is the source text of its functions; for code without a file,
-    such as that of ``python -c``, it is the bytecode.
+    For a class in a notebook, this is the source text of the class's functions; for code without a
+    file, such as with ``python -c``, it is the bytecode.
     """
     try:
         return inspect.getsource(part)

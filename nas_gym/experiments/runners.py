@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import cloudpickle
 
-_FAILED = 3  # exit code of a job that raised; 1 is that of a process that could not start
+_FAILED = 3  # exit code of a job that raised an error; a process that could not start has 1
 _CANNOT_START = """\
 A worker process could not start; what it printed above says why. Worker processes import the
 script that starts them, so a script does its work under
@@ -133,7 +133,7 @@ class _Surroundings:
     path: list[str]
 
     def enter(self) -> None:
-        os.environ.update(self.variables)  # the fork server has those of its start
+        os.environ.update(self.variables)  # the fork server has the variables of its start
         os.chdir(self.folder)
         sys.path[:] = self.path
 

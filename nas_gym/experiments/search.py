@@ -58,11 +58,11 @@ def search(
     * ``summary.json``: the returned summary;
     * ``config.json``: everything that determines the history;
     * ``history.jsonl``: every query, see :func:`nas_gym.experiments.records.history_lines`;
-    * ``curves.png``, the incumbents over the queries, and ``in_common.png``, what the best
-      architectures of the first trial have in common;
+    * ``curves.png``: the incumbents over the queries;
+    * ``in_common.png``: the choices that the best architectures have in common;
     * ``seed-<seed>/``: TensorBoard event files of each trial;
-    * ``agent.safetensors``, the saved agent, if the agent is an :class:`nas_gym.Agent`;
-    * what is needed to continue an interrupted search (``checkpoint.npz`` or ``seeds-*.npz``).
+    * ``agent.safetensors``: the saved agent, if the agent is an :class:`nas_gym.Agent`;
+    * ``checkpoint.npz`` or ``seeds-*.npz``: the state from which an interrupted search continues.
 
     Trials of stable-baselines3 algorithms and plain functions run in separate processes; a script
     with such an agent must call this function under ``if __name__ == "__main__":``.
@@ -140,7 +140,7 @@ class LockstepSearch:
         if "seeds" in extended:
             gym.logger.warn(
                 f"{folder} holds this search with {extended['seeds']} seeds. All trials are run "
-                f"again with {settings.seeds}; those of the earlier seeds will be the same."
+                f"again with {settings.seeds} seeds; trials of earlier seeds will be the same."
             )
             checkpoint.unlink(missing_ok=True)
         write_config(folder, self.config(), _EXTENSIBLE)

@@ -34,7 +34,7 @@ def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
 
       * ``task``: :meth:`nas_gym.Task.describe`;
       * ``metric``: ``name``, ``unit`` and ``maximize`` of the reported metric, and ``regret_of``,
-        the column or the reward that regrets refer to, see :func:`describe_report`;
+        the column or the reward to which regrets refer (see :func:`describe_report`);
       * ``architectures``: size of the search space;
       * ``optimum``: best value of the reported metric, ``null`` if unknown;
       * ``median_regret``: unit of normalized regret, see :attr:`nas_gym.Task.regret_unit`;
@@ -43,19 +43,20 @@ def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
 
         * ``searched_env``: ID of the same task in the mode that the agent searched in;
         * ``trials``: number of finished trials; ``seeds``: their seeds; ``failures``: error texts
-          of the other trials by seed;
+          of the failed trials by seed;
         * ``at_queries``: for each of :data:`BUDGETS` and the last query, ``report`` and
           ``regret`` of the incumbents (see :func:`describe_values`), and the mean of
           ``unique_queries``, the number of distinct architectures queried;
-        * ``at_unique_queries``: the same for each of :data:`UNIQUE_BUDGETS`, at the query in which
-          a trial has queried this many distinct architectures, or at its last query; ``queries``
-          is the mean number of that query, ``complete`` the share of trials that have queried
-          enough distinct architectures;
-        * ``reached``: for each of :data:`RANKS`, the share of trials whose last incumbent is at
+        * ``at_unique_queries``: the same statistics for each of :data:`UNIQUE_BUDGETS`, at the
+          query in which a trial reaches this number of distinct architectures, or at the trial's
+          last query; ``queries`` is the mean number of that query, and ``complete`` is the fraction
+          of trials that reach this number of distinct architectures;
+        * ``reached``: for each of :data:`RANKS`, the fraction of trials whose last incumbent is at
           least as good as the architecture of this rank, ``null`` if unknown;
         * ``unique_queries``, ``agent_seconds`` and ``training_seconds``: means over the trials
           after the last query; ``training_seconds`` is the time that training the queried
-          architectures takes according to the benchmark, ``null`` if it does not state this;
+          architectures takes according to the benchmark, ``null`` if the benchmark does not state
+          it;
 
       * ``probability_of_improvement``: for each agent and each other agent, the ``probability``
         that a trial of the first ends with less regret than a trial of the other (ties count
@@ -65,11 +66,11 @@ def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
 
       * ``agents``: for each agent, ``normalized_regret``: ``iqm`` and ``iqm_interval`` over its
         trials in all environments after the last query;
-      * ``probability_of_improvement``: as above, the mean over environments.
+      * ``probability_of_improvement``: the mean of the above probabilities over environments.
 
-    Intervals are [low, high], 95 %, see :mod:`nas_gym.experiments.bootstrap`. A value is ``null``
-    if no trial determines it. The aggregate of an agent is ``null`` if all its trials failed in
-    one of the environments.
+    Intervals are 95 % intervals [low, high] (see :mod:`nas_gym.experiments.bootstrap`). A value is
+    ``null`` if no trial determines it. The aggregate of an agent is ``null`` if all trials of the
+    agent failed in one of the environments.
 
     Args:
         results: Results of every agent in every environment.

@@ -151,7 +151,7 @@ def write_config(folder: Path, config: dict[str, Any], extensible: Sequence[str]
     Args:
         folder: Output folder.
         config: Configuration of the search.
-        extensible: As of :func:`check_config`.
+        extensible: See :func:`check_config`.
 
     Raises:
         ValueError: If the folder holds another search.

@@ -127,7 +127,7 @@ def _operation(name: str, width: int, stride: int, affine: bool) -> nn.Module:
             if name.startswith("max")
             else nn.AvgPool2d(3, stride, 1, count_include_pad=False)
         )
-        # a supernet normalizes pools, so that alpha does not depend on the scale of their outputs
+        # a supernet normalizes outputs of pooling, so that alpha does not depend on their scale
         return pool if affine else nn.Sequential(pool, nn.BatchNorm2d(width, affine=False))
     kernel, dilation = int(name[-1]), 2 if name.startswith("dil") else 1
     layers = _separable(width, kernel, dilation, stride, affine)

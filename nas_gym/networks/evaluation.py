@@ -102,12 +102,13 @@ def set_batch_norm_statistics(
 ) -> None:
     """Give the network of one architecture the statistics of :func:`recalibrated_batch_norm`.
 
-    In evaluation mode, it then computes the same logits as the supernet does within that context.
+    In evaluation mode, the network then computes the same logits as the supernet within that
+    context.
 
     Args:
         network: Network of one architecture. With ``images=0``, its batch norms have no running
-            statistics afterwards: they use those of each batch in evaluation mode, too.
-        train, images, batch_size: As of :func:`recalibrated_batch_norm`.
+            statistics afterwards and use the statistics of each batch, also in evaluation mode.
+        train, images, batch_size: See :func:`recalibrated_batch_norm`.
 
     Raises:
         TrainingError: If memory runs out even with half the batch size.

@@ -25,7 +25,7 @@ class StepMemory(NamedTuple):
         weights: Parameters and batch-norm statistics of the network.
         optimizer: Gradients, momentum, and the extra weight copies of the method.
         activations: Peak of the tensors saved for backward passes.
-        allocated: Peak of all memory that PyTorch allocated on a CUDA device, including what was
+        allocated: Peak of all memory that PyTorch allocated on a CUDA device, including memory
             allocated before the step; 0 on other devices.
     """
 
@@ -43,8 +43,9 @@ class StepMemory(NamedTuple):
 def measure_step_memory(training: Training, images: int) -> StepMemory:
     """Return the memory of one training step, after taking two steps on the first images.
 
-    Tensors saved for a backward pass are counted while they exist, so that all fields except
-    ``allocated`` are the same on every device. ``allocated`` also has workspaces and fragmentation.
+    Tensors saved for a backward pass are counted while they exist, so all fields except
+    ``allocated`` are the same on every device. ``allocated`` also includes workspaces and
+    fragmentation.
 
     Args:
         training: Training of a network or a supernet; this call advances it by two steps.

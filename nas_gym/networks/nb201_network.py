@@ -25,7 +25,7 @@ class NB201Network(Network):
     It begins with a 3x3 convolution. Each stage has ``cells`` cells. The second and third stages
     begin with a residual block that halves the resolution and doubles the channels. The network
     ends with batch norm, ReLU, global average pooling and a linear layer. Parameters and FLOPs
-    equal those of :mod:`nas_gym.spaces.nb201_cost`.
+    equal the results of :mod:`nas_gym.spaces.nb201_cost`.
 
     Alpha is a matrix of 6 edges by 5 operations, flattened row by row. ``scales`` has one factor
     per edge, ``(6,)``.

@@ -30,8 +30,8 @@ class Network(nn.Module, ABC):
     """Image classifier of a search space: a supernet, or the network of one architecture.
 
     A supernet has the weights of every candidate operation on every edge. The network of one
-    architecture has the weights of its own operations only. Both use the same parameter names, so
-    that a single network can inherit weights from a supernet.
+    architecture only has the weights of the architecture's operations. Both use the same parameter
+    names, so that the network of one architecture can inherit weights from a supernet.
 
     Attributes:
         alpha_shape: Shape of alpha as a matrix, ``(edges, operations)``.
@@ -71,45 +71,48 @@ class Network(nn.Module, ABC):
         trained supernets have one. ``None`` copies the statistics of this network."""
 
     def set_progress(self, progress: float) -> None:
-        """Set the finished share of the training, 0 to 1; drop path depends on it."""
+        """Set the finished fraction of the training, 0 to 1, on which drop path depends."""
 
     @abstractmethod
     def forward(
         self, images: Tensor, genotype: ArrayLike | None = None, scales: Tensor | None = None
     ) -> Tensor:
-        """Return the logits of one architecture; only its own operations are computed.
+        """Return the logits of one architecture; only the architecture's operations are computed.
 
         Args:
             images: Images, ``(n, in_channels, height, width)``, floating point.
             genotype: Architecture, ``(num_decisions,)``; optional if the network has a single
                 architecture.
-            scales: Factors of the operations' outputs (GDAS), of shape :attr:`scales_shape`, one
-                factor for each operation that a discretized alpha chooses; 1 by default.
+            scales: Factors of the operations' outputs (used by GDAS), in shape
+                :attr:`scales_shape`, one factor per operation that a discretized alpha chooses; 1
+                by default.
 
         Returns:
             Logits, ``(n, num_classes)``.
 
         Raises:
-            ValueError: If a supernet gets no genotype, if the genotype is not that of a stand-alone
-                network, or if the images have another shape.
+            ValueError: If a supernet gets no genotype, if a stand-alone network gets the genotype
+                of another architecture, or if the images have a wrong shape.
         """
 
     @abstractmethod
     def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
-        """Return the logits of the mixture of all operations, weighted by alpha (DARTS, Eq. 2).
+        """Return the logits of the mixture of all operations, weighted by alpha.
+
+        The mixture is Eq. 2 of the DARTS paper.
 
         Args:
             images: Images as in :meth:`forward`.
-            alpha: Weights, ``(alpha_size,)``, in the order of the search space's alpha. They are
-                used without a softmax. An edge whose weights are all 0 is left out.
+            alpha: Weights, ``(alpha_size,)``, in the order of the search space's alpha. The weights
+                are used without a softmax. An edge whose weights are all 0 is omitted.
         """
 
     def subnet(self, genotype: ArrayLike) -> Self:
-        """Return the stand-alone network of an architecture, with copies of this one's weights.
+        """Return the stand-alone network of an architecture, with copies of this network's weights.
 
-        The running statistics of a supernet average over many architectures. The network of a
-        trained supernet therefore gets statistics of its own from training images, as in
-        evaluations: in evaluation mode, it has the accuracy that searches report.
+        The running statistics of a supernet average over many architectures. The stand-alone
+        network of a trained supernet therefore gets new statistics from training images. In
+        evaluation mode, it has the same accuracy as the architecture in searches on the supernet.
 
         Args:
             genotype: Architecture, ``(num_decisions,)``.
@@ -132,8 +135,8 @@ class Network(nn.Module, ABC):
         """Return the genotype of a forward pass.
 
         Raises:
-            ValueError: If a supernet gets no genotype, or if the genotype is not that of a
-                stand-alone network.
+            ValueError: If a supernet gets no genotype, or if a stand-alone network gets the
+                genotype of another architecture.
         """
         if genotype is None:
             if self.genotype is None:

@@ -382,7 +382,7 @@ def find_supernet(space: str, data: ImageData, device: torch.device) -> Supernet
         if not path.exists():
             raise MissingDataError(
                 f"The supernet of {space} on {data.name} is not trained yet. Run `nas-gym "
-                f"train-supernet {space} {data.name}` (hours on a GPU), or give a file of your own "
+                f"train-supernet {space} {data.name}` (hours on a GPU), or give your own file "
                 "with supernet=."
             )
         return load_supernet(path, device, data)

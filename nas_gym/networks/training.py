@@ -199,7 +199,7 @@ class Training:
         return self.retry_in_halves(compute)
 
     def chunks(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Yield the parts of a batch that fit in memory: images, labels, share of the batch."""
+        """Yield the parts of a batch that fit in memory: images, labels, fraction of the batch."""
         parts = zip(images.chunk(self._num_chunks), labels.chunk(self._num_chunks), strict=True)
         for part, part_labels in parts:
             yield to_fast_layout(part), part_labels, len(part_labels) / len(labels)

@@ -86,7 +86,7 @@ class EventWriter:
 
         Args:
             curves: Curves of the complete search.
-            diagnostics: As of :meth:`write`.
+            diagnostics: See :meth:`write`.
         """
         from stable_baselines3.common.logger import Figure, HParam, Image
 
@@ -122,7 +122,7 @@ def write_events(
         folders: Folder of each of the first trials; the other trials are not written.
         task: The task that was searched.
         curves: Curves of all trials.
-        hyperparams: As of :class:`EventWriter`.
+        hyperparams: See :class:`EventWriter`.
     """
     if len(curves.rewards):
         shown = curves.select_trials(slice(len(folders)))

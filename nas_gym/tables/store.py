@@ -100,7 +100,7 @@ def _replace(table: Table, folder: Path) -> None:
     try:
         content = _write_arrays(table, folder, suffix=f"-{os.urandom(4).hex()}")
         write_atomically(folder / _DESCRIPTION, content)
-    finally:  # the arrays of the old table, or after an error those of the new one
+    finally:  # remove the arrays of the old table or, after an error, of the new table
         _remove_unnamed_arrays(folder)
 
 
@@ -116,7 +116,7 @@ def _write_arrays(table: Table, folder: Path, suffix: str) -> bytes:
         content = io.BytesIO()
         np.save(content, array, allow_pickle=False)
         with (folder / name).open("wb") as file:
-            file.write(content.getbuffer())  # its errors give the reason, those of np.save do not
+            file.write(content.getbuffer())  # unlike np.save, its errors give the reason
             file.flush()
             os.fsync(file.fileno())
     description = {
@@ -304,7 +304,7 @@ def _remove_unnamed_arrays(folder: Path) -> list[Path]:
         named = set(_read_description(folder)["sha256"])
     except (DamagedDataError, TypeError):
         return removed  # it is not known which arrays belong to the table
-    if any(_suffix(file) for file in named):  # a replacement: the first arrays are old, too
+    if any(_suffix(file) for file in named):  # after a replacement, the first arrays are also old
         unnamed += [folder / "values.npy", folder / "genotypes.npy"]
     for file in unnamed:
         if file.name not in named and (file.is_symlink() or file.exists()):

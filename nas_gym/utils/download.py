@@ -104,9 +104,9 @@ def _download(file: RemoteFile, target: Path) -> None:
 
 
 class _LimitedFile:
-    """An open file to write to, which computes the sha256 and refuses more than the limit.
+    """A file to write to, which computes the sha256 and raises an error above the size limit.
 
-    A server need not send the length of a file, so that the bytes are counted as they come.
+    A server need not send the length of a file, so the received bytes are counted.
 
     Args:
         file: Open file.
@@ -129,5 +129,5 @@ class _LimitedFile:
         return self._file.write(content)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write buffered bytes."""
         self._file.flush()

@@ -22,7 +22,7 @@ def list_names(names: Collection[str], show: Callable[[str], str] = str, *, limi
 
 
 def shorten(text: str, length: int) -> str:
-    """Return a text without its middle if it is longer than ``length`` characters."""
+    """Return a string, without its middle if it is longer than ``length`` characters."""
     if len(text) <= length:
         return text
     end = length // 3

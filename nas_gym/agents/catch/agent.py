@@ -201,7 +201,7 @@ class CATCH(QueryDiagnostics, QueryMemory, MetaAgent):
         return SyncVectorEnv([partial(SequentialEnv, task=task) for task in drawn])
 
     def _keep_task(self) -> None:
-        """Add the search history of the current task to those of earlier tasks."""
+        """Add the search history of the current task to the histories of earlier tasks."""
         if not self.epochs:
             self.past = np.empty((self.num_trials, 0, self.queried.shape[1]), np.int64)
             self.past_rewards = np.empty(self.past.shape)

@@ -103,14 +103,14 @@ class Agent(ABC):
     """Sentences about presets, by the presets' names, for ``nas-gym agents``."""
 
     state_attributes: ClassVar[tuple[str, ...]] = ()
-    """Attributes that :meth:`save` writes, in addition to those of the base classes.
+    """Attributes that :meth:`save` writes, in addition to the state attributes of base classes.
 
     Each value is an array, a number or a string; :meth:`setup` sets all of them.
     """
 
     checks_state: ClassVar[bool] = False
-    """Whether :meth:`load_state_dict` refuses arrays that differ in type or shape from those that
-    :meth:`setup` made.
+    """Whether :meth:`load_state_dict` raises an error if an array has another type or shape than
+    the array that :meth:`setup` made.
 
     An axis of length 0 may have grown.
     """
@@ -370,13 +370,13 @@ class Agent(ABC):
         """Restore a state that was read from a file; see :meth:`load_state_dict`.
 
         Args:
-            state: State of an agent of this class, with as many trials, over the same search space.
-            source: Name of the file for the message.
-            env_restored: Whether the caller restores the state of the environment, too.
+            state: State of an agent with the same class, number of trials and search space.
+            source: Name of the file, for the message.
+            env_restored: Whether the caller also restores the state of the environment.
 
         Raises:
-            ValueError: If the state is of another kind of agent, another number of trials or
-                another search space.
+            ValueError: If the state is of an agent of another class, or with another number of
+                trials or another search space.
             DamagedDataError: If the state is damaged.
         """
         with explain_damage(source):
@@ -511,11 +511,11 @@ class Agent(ABC):
         self.check_state()
 
     def check_state(self) -> None:
-        """Raise an error if the state, after loading, cannot be that of a search.
+        """Raise an error if a loaded state cannot result from a search.
 
         Raises:
-            ValueError: If an architecture is not in the search space, or the state has other
-                faults; subclasses extend this.
+            ValueError: If an architecture is not in the search space, or the state is otherwise
+                invalid; subclasses extend this check.
         """
         refuse_nan({"best_fitness": self.best_fitness})
         self.check_architectures("best_genotypes", self.best_genotypes, self.best_fitness)
@@ -526,7 +526,7 @@ class Agent(ABC):
         """Raise an error if genotypes of a loaded state are not in the search space.
 
         Args:
-            name: Name of the genotypes for the message.
+            name: Name of the genotypes, for the message.
             genotypes: Genotypes, ``(..., L)`` integers.
             fitness: Fitness of these, ``(...)``. Genotypes of fitness ``-inf`` are placeholders.
 

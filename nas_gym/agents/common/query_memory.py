@@ -43,7 +43,7 @@ class QueryMemory:
     def queried(self, indices: NDArray[np.int64]) -> None:
         if indices.size and not (indices.min() >= 0 and indices.max() < self.space.size):
             raise ValueError(
-                f"queried holds the indices {indices.min()} to {indices.max()}; those of "
+                f"queried holds the indices {indices.min()} to {indices.max()}; the indices of "
                 f"{self.space.name} are 0 to {self.space.size - 1}"
             )
         self.forget_queries(len(indices))

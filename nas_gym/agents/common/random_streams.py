@@ -66,7 +66,7 @@ class RandomStreams:
         """Return streams in the state after ``drawn`` numbers per trial."""
         streams = cls(seeds)
         for generator in streams._generators:
-            # PCG64 takes one step for each double
+            # PCG64 takes one step per double
             generator.bit_generator.advance(drawn)  # type: ignore[attr-defined]
         streams.drawn = drawn
         return streams

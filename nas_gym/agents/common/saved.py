@@ -96,17 +96,17 @@ def check_entries(state: State) -> None:
             raise DamagedDataError(f"It lacks {name}.")
     for name in _REQUIRED:
         if state[name].shape != () or state[name].dtype.kind != "U":
-            raise DamagedDataError(f"Its {name} is not a text.")
+            raise DamagedDataError(f"Its {name} is not a string.")
     for name in _COUNTS:
         if state[name].shape != () or state[name].dtype.kind not in "iu" or state[name] < 0:
             raise DamagedDataError(f"Its {name} is not a count.")
 
 
 def refuse_nan(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Raise an error if an array holds NaN.
+    """Raise an error if an array contains NaN.
 
     Raises:
-        ValueError: If it does; the message has its name.
+        ValueError: If an array contains NaN; the message names the array.
     """
     for name, array in arrays.items():
         if np.isnan(array).any():
@@ -114,10 +114,10 @@ def refuse_nan(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def refuse_infinite(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Raise an error if an array of floating-point numbers holds NaN or infinite numbers.
+    """Raise an error if an array of floating-point numbers contains NaN or infinite numbers.
 
     Raises:
-        ValueError: If it does; the message has its name.
+        ValueError: If an array contains such numbers; the message names the array.
     """
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():

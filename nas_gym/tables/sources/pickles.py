@@ -172,9 +172,9 @@ def load_pickle(
         source: Content of the pickle, or its path.
         allowed: Object to use for each ``(module, class)`` that the pickle may ask for.
         name: Name of the source for messages; its path by default.
-        encoding: Encoding of texts of Python 2, or ``"bytes"`` to return them as bytes.
-        is_published: Whether the sha256 is known to be that of the published file, so that
-            :func:`~.pickle_check.check_pickle` is not needed.
+        encoding: Encoding of Python 2 strings, or ``"bytes"`` to return these strings as bytes.
+        is_published: Whether the content is known to be the published file by its sha256;
+            :func:`~.pickle_check.check_pickle` is then not needed.
 
     Raises:
         MissingDataError: If there is no such file.

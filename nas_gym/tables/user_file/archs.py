@@ -43,7 +43,7 @@ def find_architecture_columns(
     if not answers:
         raise file_error(
             f"no column of architectures was found; the columns are {quote_names(names)}. Name a "
-            "column of arch strings or digit strings with arch=, or one column for each decision "
+            "column of arch strings or digit strings with arch=, or one column per decision "
             "with decisions=."
         )
     return answers[0], not decisions

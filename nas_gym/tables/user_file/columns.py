@@ -60,7 +60,7 @@ def quote_names(names: Collection[str]) -> str:
 
 
 def parse_floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
-    """Convert cells to numbers, empty ones to NaN; return None if a cell is text."""
+    """Convert cells to numbers, and empty cells to NaN; return ``None`` if a cell is text."""
     if "_" in "".join(cells):  # float() reads 1_0 as 10
         return None
     try:
@@ -76,9 +76,9 @@ class FileColumn:
 
     Attributes:
         name: Name of the column.
-        cells: Texts, if the file has text, or digits with leading zeros that may count; numbers
-            otherwise. Lists of one length are an array of shape ``(n, length)``: genotypes, or
-            one number for each training of an architecture.
+        cells: Strings, if the file has text or digits with leading zeros that may matter; numbers
+            otherwise. Lists of equal length are an array of shape ``(n, length)``: genotypes, or
+            one number per training run of an architecture.
     """
 
     name: str
@@ -152,7 +152,7 @@ def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, FileColumn]
         numbers = list_names([f"{name!r}: {length}" for name, length in lengths.items()])
         raise file_error(f"all columns need the same number of rows; the numbers are {numbers}.")
     if not any(lengths.values()):
-        raise file_error("the file has no rows. One row for each architecture was expected.")
+        raise file_error("the file has no rows. One row per architecture was expected.")
     return named
 
 

@@ -98,8 +98,8 @@ def _cells(name: str, values: list[Any]) -> Cells:
         row = next(i for i, value in enumerate(values) if type(value) not in _NUMBERS | {str, bool})
         kind = type(values[row]).__name__
         raise file_error(
-            f"a number or a text was expected, got a {kind}: {_excerpt(values[row])}. Correct it, "
-            "or leave the column out with ignore=.",
+            f"a number or a string was expected, got a {kind}: {_excerpt(values[row])}. Correct "
+            "it, or leave the column out with ignore=.",
             row,
             name,
         )
@@ -113,8 +113,8 @@ def _list_cells(name: str, values: list[Any]) -> Cells:
         is_list = isinstance(value, list) and len(value) == expected > 0
         if not is_list or not set(map(type, value)) <= _NUMBERS:
             raise file_error(
-                f"a list of {expected} numbers was expected, as many as in the first list of the "
-                f"column, got {_excerpt(value)}. Correct it, or leave the column out with ignore=.",
+                f"a list of {expected} numbers was expected, like the first list of the column, "
+                f"got {_excerpt(value)}. Correct it, or leave the column out with ignore=.",
                 row,
                 name,
             )
@@ -232,7 +232,8 @@ def _json_columns(content: Any) -> dict[str, list[Any]]:
         if all(isinstance(value, dict) for value in content.values()):
             if any("arch" in record for record in content.values()):
                 raise file_error(
-                    "the keys become the column 'arch', and the records have it, too. Rename it."
+                    "the keys become the column 'arch', but the records also have a column 'arch'. "
+                    "Rename the column in the records."
                 )
             content = [{"arch": key, **record} for key, record in content.items()]
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):

@@ -20,7 +20,7 @@ def fit_space(
     Args:
         found: Architectures of the file.
         name: Name of the space if the file covers only a part of ``found.space``, or if
-            ``found.space`` has no name of its own.
+            ``found.space`` has no name.
         is_new: Whether ``found.space`` was made for the file, or is a known benchmark.
 
     Returns:
@@ -64,6 +64,6 @@ def _check_distinct(indices: NDArray[np.int64], found: Architectures) -> None:
     texts = dict.fromkeys(found.space.to_text(found.genotypes[rows]))
     raise file_error(
         f"data rows {rows[0] + 1} and {rows[1] + 1} are the same architecture, "
-        f"{' and '.join(texts)}. One row for each architecture was expected: delete one row or use "
+        f"{' and '.join(texts)}. One row per architecture was expected: delete one row or use "
         "the mean. If another column is a decision, name all columns of decisions with decisions=."
     )
