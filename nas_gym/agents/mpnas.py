@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -24,7 +25,7 @@ from nas_gym.agents.common.saved import (
     saved_array,
 )
 from nas_gym.predictors.config import ALGORITHMS, MetaTrainingConfig, PredictorConfig
-from nas_gym.spaces.graphs import to_graphs
+from nas_gym.spaces.graphs import NODES, describe_node_types, to_graphs
 from nas_gym.tables import load_table
 from nas_gym.tasks.task_set import TaskSet, dataset_of
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
     from nas_gym.predictors.meta_training import MetaTraining, MetricSource
     from nas_gym.predictors.predictor import Predictor
+
+
+_PART = 4096  # candidates whose graphs are in memory at a time
+_MOST_NUMBERS = 2**27  # in the graphs of a space that are remembered; 512 MiB
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,9 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
 
     A meta-learned agent can search every space whose operations are part of the unified graph
     (:mod:`nas_gym.spaces.graphs`), not only the space of its task set. Only the order of rewards
-    matters, so rewards may have any scale.
+    matters, so rewards may have any scale. In a search space with other operations, such as a
+    user's table, the graph is a chain of the decisions, and the agent learns its operations from
+    scratch.
 
     In :meth:`meta_learn`, ``epochs`` is the number of epochs of meta-training. ``queries`` is the
     number of random architectures for which each trial knows all metrics of the task set, or all
@@ -189,7 +196,6 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
     }
     uses_torch = True
     checks_state = True
-    searches_in = "spaces with graphs"
     meta_epochs = MetaTrainingConfig.epochs
     meta_queries = 7812  # half of NAS-Bench-201, as in section 4.3 of the paper
     state_attributes = ("rewards", "_meta_epoch", "_meta_plan")
@@ -199,9 +205,9 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         """Build a predictor for each trial; see :meth:`Agent.setup`."""
         from nas_gym.predictors.predictor import Predictor
 
-        to_graphs(self.space, self.space.decode([0]))  # raises if an operation has no graph node
         config = self.config.predictor
-        self.start = [Predictor(config, seed=seed) for seed in self.rng.seeds]
+        self._node_types = to_graphs(self.space, self.space.decode([0])).node_types
+        self.start = [Predictor(config, seed, self._node_types) for seed in self.rng.seeds]
         self._unfinished: dict[str, NDArray[np.float32]] = {}  # state of an unfinished training
         self._meta_epoch = np.array(0)
         self._meta_plan = np.zeros(2, np.int64)  # epochs and queries of meta-training
@@ -247,8 +253,11 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         and they decide between architectures with equal graphs.
         """
         predictor, sign = self._predictors[trial], self.task.direction
-        if not self.seen.is_enumerable:
-            return (sign * predictor.predict_tensors(*self._to_tensors(indices))).astype(np.float32)
+        if not self._scores_all:
+            # in parts, because the graphs of all candidates may take much memory
+            parts = [indices[i : i + _PART] for i in range(0, len(indices), _PART)]
+            found = [predictor.predict_tensors(*self._to_tensors(each)) for each in parts]
+            return (sign * np.concatenate(found)).astype(np.float32)
         if trial not in self._scores:
             scores = sign * predictor.predict_tensors(*self._all_tensors)
             self._scores[trial] = scores.astype(np.float32)
@@ -259,6 +268,13 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         from nas_gym.predictors.gcn import to_tensors
 
         return to_tensors(to_graphs(self.space, self.space.decode(indices)))
+
+    @cached_property
+    def _scores_all(self) -> bool:
+        """Whether the graphs of all architectures are few and small enough to be remembered."""
+        numbers = self.space.size * (self.space.num_decisions + 3) * len(self._node_types)
+        is_small = self._node_types == NODES or numbers <= _MOST_NUMBERS
+        return self.seen.is_enumerable and is_small
 
     @cached_property
     def _all_tensors(self) -> tuple[Tensor, Tensor]:
@@ -370,7 +386,9 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         inputs = to_tensors(to_graphs(space, space.decode(known)))
         sources = _metric_sources(tasks, inputs, known)
         config = self.config
-        training = MetaTraining(config.predictor, config.meta_training(epochs), sources, seed)
+        training = MetaTraining(
+            config.predictor, config.meta_training(epochs), sources, seed, self._node_types
+        )
         if self.epochs:
             training.load_state_arrays(
                 {k: v[trial] for k, v in self._unfinished.items()}, self.epochs
@@ -384,15 +402,23 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
     def check_start(self, state: State, source: str | Path) -> None:
         """Raise an error if this agent cannot start from a saved one.
 
-        Any meta-learned MP-NAS agent is accepted, because its predictor also applies to other
-        spaces.
+        Any meta-learned MP-NAS agent with the same node types is accepted, because its predictor
+        also applies to other spaces.
 
         Raises:
-            ValueError: If the saved agent is of another class.
+            ValueError: If the saved agent is of another class, or its graphs have other node types.
         """
         if str(state["agent"]) != type(self).__name__:
             raise AgentMismatchError(
                 f"{source} is a {state['agent']}, and cannot start a {type(self).__name__}."
+            )
+        with explain_damage(source):
+            learned = _saved_node_types(state)
+        if learned != self._node_types:
+            raise AgentMismatchError(
+                f"{source} has learned {describe_node_types(learned)}. The search space "
+                f"{self.space.name} has {describe_node_types(self._node_types)}: search it without "
+                "a pretrained agent, or with one that was meta-learned on this space."
             )
 
     def take_over(self, state: State, source: str | Path) -> None:
@@ -413,11 +439,18 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         every = [each.state_arrays() for each in self.start]
         networks = {f"networks/{k}": np.stack([each[k] for each in every]) for k in every[0]}
         training = {f"training/{name}": each.copy() for name, each in self._unfinished.items()}
-        return super().state_dict() | networks | training
+        state = super().state_dict() | networks | training
+        if self._node_types != NODES:
+            state["node_types"] = np.array(json.dumps(self._node_types))
+        return state
 
     def load_state_dict(self, state: State, *, env_restored: bool = False) -> None:
         """Restore a state, including the networks; see :meth:`Agent.load_state_dict`."""
         super().load_state_dict(state, env_restored=env_restored)
+        if _saved_node_types(state) != self._node_types:
+            raise AgentMismatchError(
+                "The saved agent has decisions of other names than this search space."
+            )
         self._unfinished = part(state, "training/")
         self._check_unfinished()
         self._set_networks(part(state, "networks/"), np.arange(self.num_trials))
@@ -456,6 +489,11 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         self.start = [
             own.with_state_arrays(each) for own, each in zip(self.start, every, strict=True)
         ]
+
+
+def _saved_node_types(state: State) -> tuple[str, ...]:
+    """Return the types of nodes that a saved agent has learned."""
+    return tuple(json.loads(str(state["node_types"]))) if "node_types" in state else NODES
 
 
 def known_architectures(size: int, seed: int, queries: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nas_gym.evaluators.base import Evaluator, Genotypes, Values
 from nas_gym.spaces import SearchSpace
-from nas_gym.spaces.graphs import to_graphs
+from nas_gym.spaces.graphs import graph_node_types, to_graphs
 from nas_gym.tables import Metric
 from nas_gym.utils.files import sha256
 
@@ -33,7 +33,8 @@ class PredictorEvaluator(Evaluator):
     Raises:
         FileNotFoundError: If there is no such file.
         DamagedDataError: If the file holds no predictor.
-        ValueError: If the search space has operations that are not part of the unified graph.
+        ValueError: If the graphs of the search space have other types of nodes than those that the
+            predictor was trained on.
     """
 
     name = PREDICTOR
@@ -48,7 +49,7 @@ class PredictorEvaluator(Evaluator):
         self._predictor = saved.predictor
         metric = Metric(str(path), maximize=saved.maximize, description=saved.description)
         self.metrics = {metric.name: metric}
-        to_graphs(space, space.decode([0]))  # raises ValueError if it cannot read the space
+        self._predictor.check_node_types(graph_node_types(space))
 
     def evaluate(self, genotypes: Genotypes) -> dict[str, Values]:
         """See :meth:`Evaluator.evaluate`."""

@@ -19,13 +19,14 @@ def to_tensors(graphs: Graphs) -> tuple[Tensor, Tensor]:
 
     Returns:
         The weights with which each node sums its predecessors and itself, ``(n, nodes, nodes)``,
-        and the one-hot operations of the nodes, ``(n, nodes, len(NODES))``.
+        and the one-hot types of the nodes, ``(n, nodes, len(graphs.node_types))``.
     """
     nodes = torch.from_numpy(graphs.nodes)
     present = nodes >= 0
     gather = torch.from_numpy(graphs.adjacency).transpose(1, 2).float()
     gather = (gather + torch.diag_embed(present.float())) / _DIVISOR
-    operations = nn.functional.one_hot(nodes.clamp(min=0), len(NODES)) * present[..., None]
+    operations = nn.functional.one_hot(nodes.clamp(min=0), len(graphs.node_types))
+    operations = operations * present[..., None]
     return gather, operations.float()
 
 
@@ -38,11 +39,18 @@ class GCN(nn.Module):
         width: Features per node in each layer.
         layers: Number of graph convolutions.
         dropout: Dropout rate after each convolution during training.
+        node_types: Number of types of nodes.
     """
 
-    def __init__(self, width: int = 600, layers: int = 4, dropout: float = 0.2) -> None:
+    def __init__(
+        self,
+        width: int = 600,
+        layers: int = 4,
+        dropout: float = 0.2,
+        node_types: int = len(NODES),
+    ) -> None:
         super().__init__()
-        sizes = [len(NODES)] + [width] * (layers - 1)
+        sizes = [node_types] + [width] * (layers - 1)
         self.body = nn.ModuleList([nn.Linear(size, width) for size in sizes])
         self.head = nn.Linear(width, 1)
         self.dropout = nn.Dropout(dropout)

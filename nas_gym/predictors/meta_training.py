@@ -19,6 +19,7 @@ from torch.func import functional_call
 from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
 from nas_gym.predictors.maml import meta_loss
 from nas_gym.predictors.predictor import Predictor
+from nas_gym.spaces.graphs import NODES
 from nas_gym.utils.ranks import rank_scores
 
 _MAX_GRADIENT_NORM = 1.0
@@ -57,6 +58,7 @@ class MetaTraining:
         sources: Tasks to learn from. A source is drawn by its weight, then one of its tasks
             uniformly.
         seed: Seed of the initial parameters and of all random draws.
+        node_types: Types of the nodes of the graphs; those of unified graphs by default.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class MetaTraining:
         config: MetaTrainingConfig,
         sources: Sequence[MetricSource],
         seed: int,
+        node_types: tuple[str, ...] = NODES,
     ) -> None:
         self.config = config
         self.sources = sources
@@ -72,7 +75,7 @@ class MetaTraining:
         self._probabilities = weights / weights.sum()
         self.seed = seed
         self.epoch = 0
-        self.predictor = Predictor(predictor_config, seed=seed)
+        self.predictor = Predictor(predictor_config, seed=seed, node_types=node_types)
         for parameter in self.predictor.parameters.values():
             parameter.requires_grad_()
         self._reset_optimizer()

@@ -18,7 +18,7 @@ from nas_gym.predictors.config import PredictorConfig
 from nas_gym.predictors.fine_tuning import fine_tune
 from nas_gym.predictors.gcn import GCN, to_tensors
 from nas_gym.predictors.maml import Parameters
-from nas_gym.spaces.graphs import Graphs
+from nas_gym.spaces.graphs import NODES, Graphs, describe_node_types
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import read_tensors, write_tensors
 from nas_gym.utils.ranks import rank_scores
@@ -35,6 +35,8 @@ class Predictor:
     Args:
         config: Settings of the network and of its adaptation.
         seed: Seed of the initial parameters.
+        node_types: Types of the nodes of the graphs that it reads; those of unified graphs by
+            default.
 
     Attributes:
         parameters: Parameters of the network by name.
@@ -51,11 +53,14 @@ class Predictor:
         (5,)
     """
 
-    def __init__(self, config: PredictorConfig, seed: int = 0) -> None:
+    def __init__(
+        self, config: PredictorConfig, seed: int = 0, node_types: tuple[str, ...] = NODES
+    ) -> None:
         self.config = config
+        self.node_types = node_types
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.model = GCN(config.width, config.layers, config.dropout)
+            self.model = GCN(config.width, config.layers, config.dropout, len(node_types))
         self.model.eval()
         self.parameters = {name: each.detach() for name, each in self.model.named_parameters()}
         self.fine_tuning_steps = 0
@@ -67,8 +72,25 @@ class Predictor:
         return other
 
     def predict(self, graphs: Graphs) -> NDArray[np.float64]:
-        """Return the scores of architectures, ``(n,)``."""
+        """Return the scores of architectures, ``(n,)``.
+
+        Raises:
+            ValueError: If the graphs have other types of nodes than the predictor.
+        """
+        self.check_node_types(graphs.node_types)
         return self.predict_tensors(*to_tensors(graphs))
+
+    def check_node_types(self, node_types: tuple[str, ...]) -> None:
+        """Raise an error if graphs have other types of nodes than the predictor.
+
+        Raises:
+            ValueError: If they have.
+        """
+        if node_types != self.node_types:
+            raise ValueError(
+                f"This predictor has learned {describe_node_types(self.node_types)}; it cannot "
+                f"read graphs with {describe_node_types(node_types)}."
+            )
 
     def predict_tensors(self, *inputs: Tensor) -> NDArray[np.float64]:
         """Return the scores of architectures, ``(n,)``.
@@ -89,9 +111,10 @@ class Predictor:
             labels: Measured values, ``(k,)``; only the order of the values matters.
 
         Raises:
-            ValueError: If there are no labels, the numbers of labels and graphs differ, or a label
-                is NaN.
+            ValueError: If there are no labels, the numbers of labels and graphs differ, a label is
+                NaN, or the graphs have other node types than the predictor.
         """
+        self.check_node_types(graphs.node_types)
         values = np.asarray(labels, np.float64)
         if values.shape != (len(graphs.nodes),) or not len(values):
             raise ValueError(
@@ -141,6 +164,8 @@ class Predictor:
             description: Short text about the labels that the predictor was fitted to.
         """
         about = {"recipe": asdict(self.config), "maximize": maximize, "what": description}
+        if self.node_types != NODES:
+            about["node_types"] = list(self.node_types)
         arrays = {f"parameters/{name}": each for name, each in self.state_arrays().items()}
         write_tensors(Path(path), {"predictor": np.array(json.dumps(about)), **arrays})
 
@@ -170,7 +195,8 @@ class SavedPredictor:
         arrays = read_tensors(Path(path))
         try:
             about = json.loads(str(arrays["predictor"]))
-            untrained = Predictor(PredictorConfig(**about["recipe"]))
+            node_types = tuple(map(str, about.get("node_types", NODES)))
+            untrained = Predictor(PredictorConfig(**about["recipe"]), node_types=node_types)
             found = {name.removeprefix("parameters/"): each for name, each in arrays.items()}
             predictor = untrained.with_state_arrays(found)
             return cls(predictor, bool(about["maximize"]), str(about["what"]))

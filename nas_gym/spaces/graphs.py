@@ -2,7 +2,10 @@
 
 Predictors read this format. It follows the MP-NAS paper (Loya et al., NeurIPS 2023; section 3.3 and
 appendix A): there are eleven operations, and one node each for the input, the output and the whole
-graph (the global node).
+graph (the global node). A predictor that was trained on one of these spaces can read the others.
+
+A search space with other operations, such as the choices of a user's table, has node types of its
+own. A predictor can only learn such a space from scratch.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ OPERATIONS = (
 """Operations, named by kernel size; ``d2`` means a dilation of 2 (MP-NAS paper, Table 8)."""
 
 NODES = ("input", "output", "global", *OPERATIONS)
-"""Types of nodes."""
+"""Types of nodes of the unified graph."""
 
 _NAMES = {
     "input": "input",
@@ -75,48 +78,70 @@ neighbours, becomes max pooling.
 
 @dataclass(frozen=True)
 class Graphs:
-    """A batch of unified graphs, padded to the same number of nodes.
+    """A batch of graphs, padded to the same number of nodes.
 
     Attributes:
         adjacency: Adjacency matrices, shape ``(n, nodes, nodes)`` bool; true at ``[i, u, v]`` for
             an edge from u to v.
-        nodes: Types of the nodes, shape ``(n, nodes)`` int64, as indices into :data:`NODES`; -1 for
-            padding.
+        nodes: Types of the nodes, shape ``(n, nodes)`` int64, as indices into ``node_types``; -1
+            for padding.
+        node_types: Names of the types; :data:`NODES` for unified graphs.
     """
 
     adjacency: NDArray[np.bool_]
     nodes: NDArray[np.int64]
+    node_types: tuple[str, ...] = NODES
+
+
+def graph_node_types(space: SearchSpace) -> tuple[str, ...]:
+    """Return the types of the nodes of a search space's graphs.
+
+    They are :data:`NODES` if each node label has a unified operation. Otherwise, they are the
+    search space's own: its node labels and the global node.
+    """
+    if set(space.node_labels) <= _NAMES.keys():
+        return NODES
+    return tuple(dict.fromkeys((*NODES[:3], *space.node_labels)))
+
+
+def describe_node_types(node_types: tuple[str, ...]) -> str:
+    """Return a short description of node types for messages."""
+    if node_types == NODES:
+        return "the operations of unified graphs (NAS-Bench-201, DARTS, NAS-Bench-Graph, ...)"
+    own = node_types[3:]
+    more = ", ..." if len(own) > 3 else ""
+    return f"{len(own)} operations of its own ({', '.join(own[:3])}{more})"
 
 
 def to_graphs(space: SearchSpace, genotypes: ArrayLike) -> Graphs:
-    """Return genotypes as unified graphs, ``(n, L)`` -> ``n`` graphs.
+    """Return genotypes as graphs, ``(n, L)`` -> ``n`` graphs.
 
+    The last node is the global node; all other nodes have an edge to it. In unified graphs,
     ``zero`` operations and nodes on no path from the input to the output are removed, because they
-    cannot change the output. The last node is the global node; all other nodes have an edge to it.
+    cannot change the output. Other graphs keep all nodes.
 
     Raises:
-        ValueError: If a node label of the search space has no unified operation.
+        ValueError: If ``space.node_labels`` lacks ``"input"`` or ``"output"``.
     """
+    missing = {"input", "output"} - set(space.node_labels)
+    if missing:
+        raise ValueError(
+            f"The graphs of {space.name} have no node {' and no node '.join(sorted(missing))}. "
+            "node_labels must contain 'input' and 'output'."
+        )
     adjacency, codes = space.to_graph(genotypes)
-    edges, nodes = adjacency.astype(bool), _unified_types(space)[codes]
-    used = _used_nodes(edges, nodes)
+    node_types, labels = graph_node_types(space), space.node_labels
+    if node_types is NODES:
+        labels = tuple(_NAMES[label] for label in labels)
+    types = np.array([node_types.index(label) for label in labels])
+    edges, nodes = adjacency.astype(bool), types[codes]
+    used = _used_nodes(edges, nodes) if node_types is NODES else np.ones(nodes.shape, bool)
     count, size = nodes.shape
     result = np.zeros((count, size + 1, size + 1), bool)
     result[:, :size, :size] = edges & used[:, :, None] & used[:, None]
     result[:, :size, size] = used
     whole = np.full((count, 1), NODES.index("global"))
-    return Graphs(result, np.concatenate([np.where(used, nodes, -1), whole], axis=1))
-
-
-def _unified_types(space: SearchSpace) -> NDArray[np.int64]:
-    """Return the index in :data:`NODES` of each node label of a search space."""
-    unknown = sorted(set(space.node_labels) - _NAMES.keys())
-    if unknown:
-        raise ValueError(
-            f"{space.name} has operations that are not part of the unified graph: "
-            f"{', '.join(unknown)}. Accepted operations: {', '.join(_NAMES)}."
-        )
-    return np.array([NODES.index(_NAMES[label]) for label in space.node_labels])
+    return Graphs(result, np.concatenate([np.where(used, nodes, -1), whole], axis=1), node_types)
 
 
 def _used_nodes(edges: NDArray[np.bool_], nodes: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-import nas_gym  # noqa: F401
-from nas_gym.agents import CATCH, MPNAS
+import nas_gym
+from nas_gym.agents import CATCH, MPNAS, RandomSearch
 from nas_gym.spaces.graphs import to_graphs
 from nas_gym.tasks.task_set import TaskSet
 from nas_gym.utils.ranks import spearman
@@ -196,3 +196,43 @@ def test_bad_settings(settings, message):
 def test_counts_below_1(tasks):
     with pytest.raises(ValueError, match="at least 1"):
         make().meta_learn(tasks, epochs=0)
+
+
+# -- tables with operations of their own ----------------------------------------------------------
+
+
+@pytest.fixture
+def own_table(tmp_path, cache):
+    """Name of the ID of a table with generic decisions; the choice of ``act`` matters most."""
+    rows = [
+        f"{act},{size},{depth},{10 * j + size + depth}"
+        for j, act in enumerate(["relu", "gelu", "tanh", "silu", "elu"])
+        for size in range(8)
+        for depth in range(8)
+    ]
+    path = tmp_path / "own.csv"
+    path.write_text("act,size,depth,acc\n" + "\n".join(rows) + "\n")
+    nas_gym.import_table(
+        path, "Own", decisions=["act", "size", "depth"], signal="acc", report="acc"
+    )
+    return "Own-v0"
+
+
+def test_tables_of_ones_own_are_searched(own_table, tmp_path):
+    envs = gym.make_vec("Own-alpha-v0", num_envs=4)
+    agent = MPNAS(envs, seed=0, width=16, layers=3, num_candidates=300).learn(30)
+    random = RandomSearch(gym.make_vec("Own-alpha-v0", num_envs=4), seed=0).learn(30)
+    assert agent.best_fitness.mean() > random.best_fitness.mean()
+    agent.save(tmp_path / "own")
+    again = MPNAS.load(tmp_path / "own", gym.make_vec("Own-alpha-v0", num_envs=4))
+    np.testing.assert_array_equal(again.ask(), agent.ask())
+
+
+def test_agents_that_have_learned_other_operations_are_refused(own_table, tmp_path):
+    MPNAS("NB201-cifar10-alpha-v0", seed=0, width=8).save(tmp_path / "cells")
+    with pytest.raises(ValueError, match=r"unified graphs.* Own has 21 operations of its own"):
+        MPNAS(own_table, seed=0, width=8, pretrained=str(tmp_path / "cells"))
+    MPNAS(own_table, seed=0, width=8).save(tmp_path / "own")
+    with pytest.raises(ValueError, match="has learned 21 operations of its own"):
+        MPNAS("NB201-cifar10-v0", seed=0, width=8, pretrained=str(tmp_path / "own"))
+    MPNAS(own_table, seed=1, width=8, pretrained=str(tmp_path / "own"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas_gym.spaces import CategoricalSpace, NB201Space, NBGraphSpace
-from nas_gym.spaces.graphs import NODES, to_graphs
+from nas_gym.spaces.graphs import NODES, graph_node_types, to_graphs
 
 SPACE = NB201Space()
 
@@ -59,10 +59,25 @@ def test_number_of_different_graphs():
     assert len(np.unique(keys, axis=0)) == 9445  # as the literature on predictors counts them
 
 
-def test_unknown_operations():
-    space = CategoricalSpace([("conv", "gelu")])
-    with pytest.raises(ValueError, match=r"not part of the unified graph: decision0=conv"):
-        to_graphs(space, [[0]])
+def test_other_operations_are_types_of_nodes_of_their_own():
+    space = CategoricalSpace([("conv", "pool"), ("conv", "gelu", "tanh")], ["first", "second"])
+    graphs = to_graphs(space, [[1, 0], [0, 2]])
+    own = ("first=conv", "first=pool", "second=conv", "second=gelu", "second=tanh")
+    assert graphs.node_types == graph_node_types(space) == ("input", "output", "global", *own)
+    names = [[graphs.node_types[node] for node in row] for row in graphs.nodes]
+    assert names[0] == ["input", "first=pool", "second=conv", "output", "global"]
+    assert names[1] == ["input", "first=conv", "second=tanh", "output", "global"]
+    edges = {tuple(edge) for edge in np.argwhere(graphs.adjacency[0]).tolist()}
+    assert edges == {(0, 1), (1, 2), (2, 3), (0, 4), (1, 4), (2, 4), (3, 4)}
+    assert graph_node_types(SPACE) is NODES
+
+
+def test_graphs_without_input_are_refused():
+    class Endless(CategoricalSpace):
+        node_labels = ("begin", "output", "op")
+
+    with pytest.raises(ValueError, match="have no node input"):
+        to_graphs(Endless([("a", "b")]), [[0]])
 
 
 def test_operations_of_graph_networks_stay_distinct():
