@@ -13,6 +13,7 @@ from typing_extensions import Self
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 from nas_gym.utils.errors import EvaluationError
+from nas_gym.utils.source_code import source_identity
 
 Genotypes = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -136,7 +137,8 @@ class Evaluator(ABC):
         Two evaluators with equal identity and provenance return equal values.
         """
         own = type(self)
-        return {self.name: {"class": f"{own.__module__}.{own.__qualname__}"}}
+        path = f"{own.__module__}.{own.__qualname__}"
+        return {self.name: {"class": path, **source_identity(own)}}
 
     # -- methods that subclasses do not override ------------------------------------------------
 
@@ -190,7 +192,11 @@ def _check_values(whose: str, metric: str, values: Any, genotypes: Genotypes) ->
             f"{whose} returned {metric} of shape {array.shape}; ({len(genotypes)},) was expected, "
             "one value per genotype."
         )
-    if np.isnan(array).any():
-        first = genotypes[int(np.isnan(array).argmax())].tolist()
-        raise EvaluationError(f"{whose} returned NaN as {metric} of genotype {first}.")
+    finite = np.isfinite(array)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise EvaluationError(
+            f"{whose} returned {array[row]} as {metric} of genotype {genotypes[row].tolist()}; "
+            "a finite number was expected."
+        )
     return array

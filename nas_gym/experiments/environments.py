@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -21,7 +22,11 @@ def check_env_id(env: str) -> None:
         gymnasium.error.Error: If there is no such ID. Gymnasium itself would accept an ID without
             a version, whose meaning changes when a new version is registered.
     """
-    if env in gym.registry or ":" in env:  # Gymnasium imports the module before the colon
+    module, colon, _ = env.partition(":")
+    if colon:
+        _import_registering_module(module, env)  # Gymnasium itself would show a traceback
+        return
+    if env in gym.registry:
         return
     close = [f"{env}-v0"] if f"{env}-v0" in gym.registry else get_close_matches(env, gym.registry)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
@@ -29,6 +34,16 @@ def check_env_id(env: str) -> None:
         f"There is no environment {env!r:.200}.{hint} `nas-gym envs` lists the "
         "environments of nas_gym."
     )
+
+
+def _import_registering_module(module: str, env: str) -> None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a module of somebody else may raise anything
+        raise gym.error.Error(
+            f"Cannot import {module!r}, the module before the colon of {env!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def make_search_envs(

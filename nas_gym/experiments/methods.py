@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from functools import partial, update_wrapper
-from types import CodeType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,6 +34,7 @@ from nas_gym.tasks import Task
 from nas_gym.utils.errors import DataError, TrainingError
 from nas_gym.utils.expressions import Call, parse_calls
 from nas_gym.utils.files import sha256
+from nas_gym.utils.source_code import source_identity
 
 AgentLike = str | type[Agent] | Callable[..., Any]
 """A name, ``"module:Class"``, ``"module:function"``, an agent class, or a plain function."""
@@ -320,47 +319,6 @@ def import_path(target: Any) -> str:
     return f"{target.__module__}:{name}"
 
 
-def source_identity(target: Any) -> dict[str, Any]:
-    """Return the sha256 of the source text of a class or function from outside the package.
-
-    The source of a class includes the source of base classes from outside the package, but not of
-    other functions and classes that the class uses. The package itself is identified by its
-    version.
-    """
-    parts = target.__mro__ if inspect.isclass(target) else [target]
-    sources = [_source_of(part) for part in parts if _is_from_outside(part)]
-    if not sources:
-        return {}
-    return {"source_sha256": hashlib.sha256("\n".join(sources).encode()).hexdigest()}
-
-
-def _is_from_outside(part: Any) -> bool:
-    return part.__module__.partition(".")[0] not in ("nas_gym", "builtins", "abc")
-
-
-def _source_of(part: Any) -> str:
-    """Return the source text of a class or function.
-
-    For a class in a notebook, this is the source text of the class's functions; for code without a
-    file, such as with ``python -c``, it is the bytecode.
-    """
-    try:
-        return inspect.getsource(part)
-    except (OSError, TypeError):
-        if inspect.isclass(part):
-            members = (getattr(each, "__func__", each) for each in vars(part).values())
-            return "\n".join(_source_of(each) for each in members if inspect.isfunction(each))
-        return _bytecode_of(part.__code__) if inspect.isfunction(part) else ""
-
-
-def _bytecode_of(code: CodeType) -> str:
-    """Return the instructions, names and constants of a function and of those inside it."""
-    constants = [
-        _bytecode_of(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts
-    ]
-    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"
-
-
 def parse_agents(
     agents: str | Iterable[AgentWithSettings] | Mapping[str, AgentWithSettings],
 ) -> dict[str, tuple[AgentLike, dict[str, Any]]]:
@@ -381,6 +339,8 @@ def parse_agents(
         items: list[tuple[str | None, Any]] = [(None, agents)]
     elif isinstance(agents, Mapping):
         items = list(agents.items())
+    elif callable(agents):
+        items = [(None, agents)]
     else:
         items = [(None, each) for each in agents]
     found: dict[str, tuple[AgentLike, dict[str, Any]]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from nas_gym.recording.choice_frequencies import plot_choice_frequencies
 from nas_gym.recording.curves import Curves, compute_curves
 from nas_gym.recording.tensorboard import EventWriter, write_events
 from nas_gym.tasks import Task
-from nas_gym.utils.errors import DamagedDataError
+from nas_gym.utils.errors import DamagedDataError, DataError, EvaluationError, TrainingError
 from nas_gym.utils.files import explain_write_errors, read_arrays, write_arrays, write_atomically
 
 _CHECKPOINTS = 50  # number of checkpoints in a search
@@ -314,7 +315,7 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
         for checkpoint in range(1, _CHECKPOINTS + 1):
             target = -(-settings.queries * checkpoint // _CHECKPOINTS)
             if run.queries < target:
-                found = run.advance(target)
+                found = _advance_or_explain(run, target)
                 with run.recorder.paused():
                     events.write(found, run.agent.diagnostics())
             progress.update(bar, completed=run.queries)
@@ -322,6 +323,21 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
     run.agent.save(folder / "agent")
     env = config["searched_env"]
     return TrialResults(settings.env, env, name, run.task, settings.seed_list, found, {})
+
+
+def _advance_or_explain(run: LockstepSearch, queries: int) -> Curves:
+    """Continue a search; if code of the agent fails, raise an error that names the agent."""
+    try:
+        return run.advance(queries)
+    except (DataError, TrainingError, EvaluationError):
+        raise
+    except Exception as error:
+        file = run.folder / "failed.txt"
+        write_atomically(file, traceback.format_exc().encode())
+        raise ValueError(
+            f"{run.settings.method.name} failed at query {run.agent.num_queries + 1}: "
+            f"{type(error).__name__}: {error} ({file} has the traceback.)"
+        ) from error
 
 
 def _search_trial_by_trial(

@@ -17,9 +17,9 @@ from nas_gym.experiments.methods import (
     SearchMethod,
     find_method,
     import_path,
-    source_identity,
 )
 from nas_gym.tasks import Task
+from nas_gym.utils.source_code import source_identity
 
 MAX_QUERIES = 10_000_000
 """Highest number of queries of a trial."""
@@ -78,6 +78,9 @@ class SearchSettings:
     agent_settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("queries", "seeds", "first_seed"):
+            if type(getattr(self, name)) is not int:
+                raise TypeError(f"{name} must be an integer, got {getattr(self, name)!r}.")
         if not 1 <= self.queries <= MAX_QUERIES:
             raise ValueError(
                 f"queries must be at least 1 and at most {MAX_QUERIES:,}, got {self.queries}."

@@ -158,7 +158,7 @@ def write_config(folder: Path, config: dict[str, Any], extensible: Sequence[str]
         DamagedDataError: If the configuration in the folder cannot be read.
     """
     file = folder / "config.json"
-    if not file.exists() or check_config(folder, config, extensible):
+    if not _holds_results(folder) or check_config(folder, config, extensible):
         write_atomically(file, (json.dumps(config, indent=1) + "\n").encode())
 
 
@@ -180,7 +180,7 @@ def check_config(
         DamagedDataError: If the configuration in the folder cannot be read.
     """
     file = folder / "config.json"
-    if not file.exists():
+    if not _holds_results(folder):
         return {}
     found = read_json(file)
     if not isinstance(found, dict):
@@ -195,6 +195,18 @@ def check_config(
             f"and trials of different code are not mixed. {advice}"
         )
     raise ValueError(f"{folder} holds another search (different {', '.join(different)}). {advice}")
+
+
+def _holds_results(folder: Path) -> bool:
+    """Return whether a folder holds the configuration and results of a search.
+
+    A configuration without results may be replaced, so an agent whose trials all failed can be
+    mended and run again.
+    """
+    results = ("history.jsonl", "checkpoint.npz", "seeds-*.npz")
+    return (folder / "config.json").exists() and any(
+        next(folder.glob(pattern), None) for pattern in results
+    )
 
 
 def _is_lower(found: Any, wanted: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -173,9 +174,10 @@ def parse_reward(text: str) -> Reward:
     except ValueError:
         raise ValueError(f"reward is {_EXAMPLES}, got {text!r}.") from None
     make = _REWARDS.get(call.name)
+    if make is None:
+        raise ValueError(f"reward is {_EXAMPLES}, got {text!r}.")
     try:
-        if make is not None:
-            return make(**call.arguments)
-    except TypeError:  # unknown or missing arguments, or a string in place of a number
-        pass
-    raise ValueError(f"reward is {_EXAMPLES}, got {text!r}.")
+        inspect.signature(make).bind(**call.arguments)
+        return make(**call.arguments)
+    except TypeError as error:  # unknown or missing arguments, or a string in place of a number
+        raise ValueError(f"reward is {_EXAMPLES}, got {text!r} ({error}).") from None

@@ -299,15 +299,18 @@ class Task:
         lowest, highest = 0.0, whole if metric.unit == "%" else np.inf
         if self._signals is not None:
             lowest, highest = float(self._signals.min()), float(self._signals.max())
+        hint = ""
         if not metric.maximize:
             fault = "is minimized"
         elif lowest < 0 or highest > whole:
             fault = f"goes from {lowest:.4g} to {highest:.4g} {metric.unit}".rstrip()
+            if not metric.unit:
+                hint = " A metric without a unit must be a fraction: divide values in % by 100."
         else:
             return whole
         raise ValueError(
             f"The reward {str(reward)!r} needs an accuracy, in % or as a fraction, but "
-            f"{self.signal} {fault}. Choose another signal, or reward='signal'."
+            f"{self.signal} {fault}.{hint} Choose another signal, or reward='signal'."
         )
 
     # -- report, regret and rank ----------------------------------------------------------------
@@ -476,8 +479,11 @@ def _check_objects(space: SearchSpace, evaluator: Evaluator) -> None:
         raise TypeError(
             f"evaluator must be an object of a subclass of nas_gym.Evaluator, got {evaluator!r}."
         )
-    if not evaluator.metrics or not all(
-        isinstance(metric, Metric) for metric in evaluator.metrics.values()
+    metrics = evaluator.metrics
+    if not (
+        isinstance(metrics, Mapping)
+        and metrics
+        and all(isinstance(metric, Metric) for metric in metrics.values())
     ):
         raise TypeError(
             f"{type(evaluator).__name__}.metrics must be a dictionary of at least one "

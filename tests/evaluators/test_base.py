@@ -67,7 +67,8 @@ def test_defaults():
         ({"m": np.ones((3, 1))}, r"shape \(3, 1\)"),
         ({"m": 1.0}, r"shape \(\)"),
         ({"m": ["a", "b", "c"]}, "not numbers"),
-        ({"m": [0.0, np.nan, 1.0]}, r"NaN as m of genotype \[1, 0, 0, 0, 0, 0\]"),
+        ({"m": [0.0, np.nan, 1.0]}, r"returned nan as m of genotype \[1, 0, 0, 0, 0, 0\]"),
+        ({"m": [0.0, 1.0, -np.inf]}, r"returned -inf as m of genotype \[2, 2, 2, 2, 2, 2\]"),
         (ZeroDivisionError("oh"), "raised ZeroDivisionError: oh"),
     ],
 )

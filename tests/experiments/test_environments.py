@@ -93,7 +93,8 @@ def test_a_registered_task_in_worker_processes(evaluators, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("Nan", "NaN"), ("TooLong", "shape"), ("Raising", "no connection")]
+    ("name", "message"),
+    [("Nan", "returned nan"), ("TooLong", "shape"), ("Raising", "no connection")],
 )
 def test_a_faulty_evaluator_is_named(name, message, evaluators, tmp_path):
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -335,3 +336,20 @@ def test_a_text_that_lists_an_agent_twice():
         parse_agents("rea,random,rea")
     with pytest.raises(ValueError, match="is listed twice"):
         parse_agents("rea(sample_size=5),rea( sample_size = 5 )")
+
+
+def test_a_changed_helper_of_the_module_is_noticed(tmp_path, monkeypatch):
+    """The code of an agent includes the functions of its module."""
+    from nas_gym.utils.source_code import source_identity
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    digests = []
+    for number in (1, 2):
+        name = f"helped{number}"
+        text = (
+            f"def pick():\n    return {number}\n\n\ndef search(task, queries, rng):\n    pick()\n"
+        )
+        (tmp_path / f"{name}.py").write_text(text)
+        digests.append(source_identity(importlib.import_module(name).search))
+    assert digests[0].keys() == {"source_sha256"}
+    assert digests[0] != digests[1]
