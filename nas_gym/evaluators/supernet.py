@@ -29,7 +29,7 @@ from nas_gym.networks.supernet import Supernet
 
 
 class SupernetEvaluator(NetworkEvaluator):
-    """Accuracy of architectures with inherited weights (L2NAS, section 3.2).
+    """Accuracy of architectures with weights inherited from a supernet (L2NAS paper, section 3.2).
 
     ``supernet.network.subnet(genotype)`` has the same accuracy on the same images: it is
     recalibrated with the settings of this evaluator.

@@ -1,6 +1,7 @@
 """Network of a cell that is given as a graph, from any search space.
 
-MP-NAS (Loya et al., NeurIPS 2023), appendix A, "Macro Architecture".
+The network follows "Macro Architecture" in appendix A of the MP-NAS paper (Loya et al., NeurIPS
+2023).
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ class CellNetwork(nn.Module):
     Each node of a cell sums the outputs of its predecessors and applies its operation. A node
     without predecessors gets zeros. Operations keep the resolution and the number of channels:
 
-    - convolutions are ReLU, convolution without bias, batch norm;
-    - ``linear`` is a fully connected layer over the channels of each position, then ReLU, as in
-      NAS-Bench-ASR;
-    - pools have a window of 3; average pooling excludes the padding, as in NAS-Bench-201;
+    - A convolution consists of ReLU, convolution without bias, and batch norm.
+    - ``linear`` is a fully connected layer over the channels of each position, followed by ReLU, as
+      in NAS-Bench-ASR.
+    - Pooling has a window of 3; average pooling excludes the padding, as in NAS-Bench-201.
     - ``skip`` is the identity.
 
     Args:
         adjacency: Edges of the cell, ``(nodes, nodes)`` bool. ``adjacency`` and ``nodes`` are a row
             of :class:`nas_gym.spaces.graphs.Graphs`, as ``to_graphs`` returns it: edges lead from
             earlier to later nodes, from the input to the output, and there is no ``zero`` node.
-        nodes: Operation of each node, ``(nodes,)`` int64, an index of
+        nodes: Operation of each node, ``(nodes,)`` int64, an index into
             :data:`nas_gym.spaces.graphs.NODES`; -1 for absent nodes.
         in_channels: Channels of the inputs.
         num_classes: Number of classes.
@@ -59,7 +60,7 @@ class CellNetwork(nn.Module):
         cells: Cells per stack.
 
     Raises:
-        ValueError: If ``dims`` is neither 1 nor 2, or if the graph is no such cell.
+        ValueError: If ``dims`` is neither 1 nor 2, or if the graph is not a cell as described.
 
     Example:
         >>> from nas_gym.spaces import NBASRSpace
@@ -101,12 +102,12 @@ class CellNetwork(nn.Module):
         """Return logits, ``(n, num_classes)``.
 
         Args:
-            inputs: ``(n, in_channels, length)`` or ``(n, in_channels, height, width)``, floating
-                point, of any resolution.
+            inputs: Inputs of any resolution, ``(n, in_channels, length)`` or
+                ``(n, in_channels, height, width)``, floating point.
 
         Raises:
-            TypeError: If the inputs are not of floating point.
-            ValueError: If the inputs have another shape, or hold NaN or infinite values.
+            TypeError: If the inputs are not floating point.
+            ValueError: If the inputs have a wrong shape, or contain NaN or infinite values.
         """
         self._check(inputs)
         logits: Tensor = self.head(self.body(inputs).flatten(2).mean(dim=2))
@@ -125,7 +126,7 @@ class CellNetwork(nn.Module):
 
 
 class _Cell(nn.Module):
-    """One cell; it keeps shape ``(n, width, ...)``."""
+    """One cell, which maps ``(n, width, ...)`` to the same shape."""
 
     def __init__(
         self, layers: Layers, names: list[str], sources: list[list[int]], width: int
@@ -146,12 +147,12 @@ class _Cell(nn.Module):
 def _parse_cell(
     adjacency: NDArray[np.bool_], nodes: NDArray[np.int64]
 ) -> tuple[list[str], list[list[int]]]:
-    """Return the operations of all nodes after the input, and the predecessors of each.
+    """Return the operation and the predecessors of every node after the input.
 
     Predecessors are node numbers; the input is node 0.
 
     Raises:
-        ValueError: If the graph is no cell as :class:`CellNetwork` describes it.
+        ValueError: If the graph is not a cell as :class:`CellNetwork` describes it.
     """
     if nodes.ndim != 1 or adjacency.shape != (len(nodes), len(nodes)):
         raise ValueError(

@@ -9,7 +9,7 @@ _AUXILIARY_CHANNELS = (128, 768)
 
 
 class PartialOperation(nn.Module):
-    """Operation on a part of the channels (PC-DARTS, section 3.1).
+    """Operation on a part of the channels (PC-DARTS paper, section 3.1).
 
     The other channels bypass the operation; they are max-pooled if the operation halves the
     resolution. The concatenated channels are shuffled.

@@ -1,4 +1,4 @@
-"""Memory of a training step: of one network, of a supernet, and of the one-shot searches."""
+"""Memory of a training step, for one network, a supernet and the one-shot searches."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ def measure_method_memory(
     largest: NDArray[np.int64],
     images: int,
 ) -> dict[str, StepMemory]:
-    """Return the memory of a training step of each method, by its name.
+    """Return the memory of a training step of each method, by the method's name.
 
     The methods are the stand-alone network of the largest architecture, the same architecture
     within the supernet, and every one-shot search. Searches that draw one architecture per batch
-    draw the largest.
+    draw the largest architecture.
 
     Args:
         plan: Plan of the supernet.
@@ -147,7 +147,7 @@ class _SavedStorages:
 
 
 class _SavedTensor:
-    """Tensor saved for a backward pass; it reports when it is released."""
+    """Tensor saved for a backward pass, which reports its release."""
 
     def __init__(self, tensor: Tensor, storages: _SavedStorages, key: int) -> None:
         self.tensor, self._storages, self._key = tensor, storages, key

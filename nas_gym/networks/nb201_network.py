@@ -22,10 +22,10 @@ _LAYERS = LAYERS[2]
 class NB201Network(Network):
     """Network of three stages of NAS-Bench-201 cells (Dong and Yang, ICLR 2020, section 2.1).
 
-    It begins with a 3x3 convolution. Each stage has ``cells`` cells. The second and third stages
-    begin with a residual block that halves the resolution and doubles the channels. The network
-    ends with batch norm, ReLU, global average pooling and a linear layer. Parameters and FLOPs
-    equal the results of :mod:`nas_gym.spaces.nb201_cost`.
+    The network begins with a 3x3 convolution. Each stage has ``cells`` cells. The second and third
+    stages begin with a residual block that halves the resolution and doubles the channels. The
+    network ends with batch norm, ReLU, global average pooling and a linear layer. Parameters and
+    FLOPs equal the results of :mod:`nas_gym.spaces.nb201_cost`.
 
     Alpha is a matrix of 6 edges by 5 operations, flattened row by row. ``scales`` has one factor
     per edge, ``(6,)``.
@@ -95,7 +95,7 @@ class NB201Network(Network):
 
 
 class _Cell(nn.Module):
-    """Cell with the candidate operations of each edge; it keeps shape ``(n, width, h, w)``."""
+    """Cell with the candidate operations of each edge; maps ``(n, width, h, w)`` to that shape."""
 
     def __init__(self, width: int, genotype: Sequence[int] | None) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class _Cell(nn.Module):
         return cast(nn.ModuleDict, self.edges[edge])[OPERATIONS[operation]]
 
     def _run(self, inputs: Tensor, operate: Callable[[int, Tensor], Tensor | None]) -> Tensor:
-        """Return the output of the last node; a node is the sum of its edges' outputs."""
+        """Return the output of the last node; a node is the sum of its incoming edges."""
         nodes = [inputs]
         for node in range(1, 4):
             edges = [(e, source) for e, (source, target) in enumerate(EDGES) if target == node]

@@ -1,4 +1,4 @@
-"""Plans: the network and the training settings of supernets and of single architectures."""
+"""Plans, which hold the network and training settings of supernets and single architectures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {"NB201": NB201Network, "DARTS": D
 """Network classes by the name of their search space."""
 
 MAX_PARAMETERS = 500_000_000
-"""Highest number of parameters of a network; training needs three times their memory."""
+"""Maximum number of parameters of a network; training needs three times the parameters' memory."""
 
 _DATA_ARGUMENTS = ("num_classes", "in_channels")  # arguments that the data set determines
 
@@ -53,7 +53,7 @@ class NetworkPlan:
             raise ValueError(f"seed is 0 to 2^63 - 1, got {self.seed}.")
 
     def describe(self) -> dict[str, Any]:
-        """Return the plan as plain values, as files of supernets hold it."""
+        """Return the plan as plain values, as it is stored in files of supernets."""
         return {
             "space": self.space,
             "data": self.data,
@@ -92,7 +92,7 @@ class NetworkPlan:
             changes: New values by name, such as ``epochs=50`` or ``channels=8``.
 
         Raises:
-            ValueError: If there is no such setting, if a value has another type or is outside its
+            ValueError: If there is no such setting, if a value has the wrong type or is outside its
                 range, or if the network would have more than :data:`MAX_PARAMETERS` parameters.
         """
         known = {name: v for name, v in asdict(self.training).items() if isinstance(v, int | float)}
@@ -126,18 +126,18 @@ class NetworkPlan:
             given = ", ".join(f"{name}={value}" for name, value in changes.items())
             raise ValueError(
                 f"The supernet of {self.space} with {given} has {count:,} parameters; at most "
-                f"{MAX_PARAMETERS:,} are trained. Lower them."
+                f"{MAX_PARAMETERS:,} parameters are accepted. Lower these settings."
             )
 
 
 def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
     """Return the plan of the supernet of a search space on a data set.
 
-    - NB201: the one-shot settings of NAS-Bench-201: 250 epochs, 16 channels, 5 cells per stage.
-      Unlike there, batch norms have learnable parameters.
-    - DARTS: L2NAS, section 3.2: the supernet of PC-DARTS with 8 cells and 16 channels, batches of
-      250, Cutout and a learning rate of 0.025. The paper trains for 10,000 epochs; the default
-      here is 600.
+    - NB201 has the one-shot settings of NAS-Bench-201 (250 epochs, 16 channels, 5 cells per stage),
+      except that batch norms have learnable parameters.
+    - DARTS has the settings in section 3.2 of the L2NAS paper: the supernet of PC-DARTS with 8
+      cells and 16 channels, batches of 250 images, Cutout and a learning rate of 0.025. The paper
+      trains for 10,000 epochs; the default here is 600.
     - On digits, both spaces use a small network that trains in about a minute.
 
     Raises:
@@ -167,17 +167,17 @@ def training_plan(
 ) -> NetworkPlan:
     """Return the plan for training single architectures from scratch on a data set.
 
-    - NB201: the settings of NAS-Bench-201 (Dong and Yang, 2020, Table 4) for 12 epochs, as in
-      CATCH's reward: batches of 256, a learning rate of 0.1.
-    - DARTS: L2NAS, section 3.2: 20 cells, 36 channels, an auxiliary head, drop path, Cutout,
-      batches of 96, a learning rate of 0.025 for 1,000 epochs.
+    - NB201 has the settings of NAS-Bench-201 (Dong and Yang, ICLR 2020, Table 4) for 12 epochs, as
+      in the reward of the CATCH paper: batches of 256 images and a learning rate of 0.1.
+    - DARTS has the settings in section 3.2 of the L2NAS paper: 20 cells, 36 channels, an auxiliary
+      head, drop path, Cutout, batches of 96 images and a learning rate of 0.025 for 1,000 epochs.
     - On digits, both spaces use a small network for 5 epochs. With more channels or epochs, nearly
       all architectures reach the same accuracy.
 
     Args:
         space: Name of a search space, a key of :data:`NETWORKS`.
         data: Data set.
-        epochs: Number of epochs; those listed above by default.
+        epochs: Number of epochs; by default, the number given above.
         seed: Seed of the initial weights and of the training.
 
     Raises:

@@ -104,7 +104,7 @@ def test_a_supernet_in_the_cache_needs_no_file(cli, photos, monkeypatch):
         (("photos", "--size", 2**80), "NAS_GYM_MAX_PIXELS"),
         (("",), "An argument is empty"),
         (("x" * 300,), "neither a data set"),
-        (("photos/ant/0.png",), "is not a whole zip file"),
+        (("photos/ant/0.png",), "is not a complete zip file"),
         (("loop",), "neither a data set"),
         (("/dev/zero",), "neither a folder nor a zip file"),
     ],

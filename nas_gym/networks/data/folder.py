@@ -1,4 +1,4 @@
-"""Image folders ``<class>/<image>``, also in a zip file."""
+"""Reading of image folders ``<class>/<image>``, also in zip files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORMATS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".ppm": "PPM",
     ".webp": "WEBP",
 }  # fmt: skip
-"""Formats in Pillow by the endings of files. Pillow's other formats are never tried: its plugin for
+"""Pillow's formats by file extension. Other formats are never tried, because Pillow's plugin for
 EPS starts Ghostscript."""
 
 
@@ -48,7 +48,7 @@ class _Folder:
         ]
 
     def check_size(self, names: list[str]) -> None:
-        """Do nothing: files of a folder are not packed."""
+        """Do nothing, because files in a folder are not compressed."""
 
     def read(self, name: str) -> bytes:
         path = self._path / name
@@ -98,7 +98,7 @@ def _open(path: Path) -> Iterator[_Files]:
         with zipfile.ZipFile(path) as file:
             yield _Zip(file)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise DamagedDataError(f"{path} is not a whole zip file: {error}.") from error
+        raise DamagedDataError(f"{path} is not a complete zip file: {error}.") from error
     except OSError as error:
         raise DataError(f"{path} could not be read: {error.strerror or error}.") from error
 
@@ -111,7 +111,7 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
 
     Args:
         path: Path of the folder or zip file.
-        size: Height and width to which images are scaled, in pixels; by default, they keep their
+        size: Height and width to which images are scaled, in pixels; by default, images keep their
             size.
 
     Raises:

@@ -119,7 +119,7 @@ def test_a_zip_file_that_hides_the_size_of_a_member(images):
     size = (images / "bee" / "3.png").stat().st_size
     content = path.read_bytes().replace(struct.pack("<I", size), struct.pack("<I", 100))
     path.write_bytes(content)
-    with pytest.raises(DamagedDataError, match="not a whole zip file: Bad CRC"):
+    with pytest.raises(DamagedDataError, match="not a complete zip file: Bad CRC"):
         data.load_images(str(path))
 
 

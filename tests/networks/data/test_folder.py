@@ -101,15 +101,15 @@ def test_damaged_folders(tmp_path):
     with pytest.raises(MissingDataError, match="holds no images"):
         data.load_images(str(tmp_path / "empty"))
     (tmp_path / "no.zip").write_bytes(b"no zip")
-    with pytest.raises(DamagedDataError, match="not a whole zip file"):
+    with pytest.raises(DamagedDataError, match="not a complete zip file"):
         data.load_images(str(tmp_path / "no.zip"))
-    with pytest.raises(DamagedDataError, match="not a whole zip file"):
+    with pytest.raises(DamagedDataError, match="not a complete zip file"):
         folder.read_image_folder(tmp_path / "no.zip")
     deflated = as_zip(tmp_path / "mine", zipfile.ZIP_DEFLATED)
     content = bytearray(deflated.read_bytes())
     content[60:72] = b"x" * 12
     deflated.write_bytes(content)
-    with pytest.raises(DamagedDataError, match="not a whole zip file"):
+    with pytest.raises(DamagedDataError, match="not a complete zip file"):
         folder.read_image_folder(deflated)
     with pytest.raises(ValueError, match="size is at least 1 pixel"):
         data.load_images(str(tmp_path / "mine"), 0)
