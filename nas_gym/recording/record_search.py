@@ -44,7 +44,7 @@ class Recorder:
         self._agent_seconds = 0.0
         # Time when the agent's timer was last started; it does not run before the first call.
         self._timer_start: float | None = None
-        self._folder: Path | None = None  # of the event files
+        self._folder: Path | None = None  # folder of the event files
         self._num_written = 0  # entries of self._indices that the event files contain
 
     @property
@@ -109,9 +109,9 @@ class Recorder:
         """Write TensorBoard's event files, unless they already contain every recorded query.
 
         Args:
-            log: Folder that gets a new subfolder ``search_1``, ``search_2``, …, numbered as those
-                of stable-baselines3. Several trials get a subfolder each in it. ``None`` writes
-                nothing.
+            log: Folder that gets a new subfolder ``search_1``, ``search_2``, …, numbered as in
+                stable-baselines3. With several trials, the new subfolder has one subfolder per
+                trial. ``None`` writes nothing.
         """
         if log is None or not self._indices or self._num_written == len(self._indices):
             return
@@ -137,11 +137,11 @@ def _next_folder(log: Path) -> Path:
 class RecordSearch(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Wrapper that records every query of an environment.
 
-    The record contains the queried architectures with their rewards; after each query, the
-    incumbent with its reported metric and regret, and the number of unique queries; the seconds
-    that the agent has spent between calls of the environment; and, if the table has them, the
-    seconds that training the architectures takes. It continues when the environment is reset,
-    because every evaluated architecture counts against the budget.
+    The record contains the queried architectures and rewards. For each query, it also contains the
+    incumbent with reported metric and regret, the number of unique queries, the seconds that the
+    agent has spent between calls of the environment and, if the table has training times, the
+    seconds that training the architectures takes. The record continues when the environment is
+    reset, because every evaluated architecture counts against the budget.
 
     Args:
         env: An environment of this package, possibly wrapped.

@@ -1,9 +1,9 @@
-"""A check of pickles before they are loaded, against files that are made to exhaust the machine.
+"""Check of pickles before they are loaded, against files made to exhaust the machine.
 
-A pickle of a few hundred bytes can describe a tuple ``t``, then ``(t, t)``, and so on: forty levels
-have 2^40 leaves, and a dict that has the tuple as a key visits all of them. Other pickles nest
-tuples so deeply that the interpreter crashes, or claim memory that they do not fill. The check
-reads the opcodes (see :mod:`pickletools`), runs none of them, and follows the tuples only: other
+A pickle of a few hundred bytes can describe a tuple ``t``, then ``(t, t)``, and so on. Forty levels
+have 2^40 leaves, and a dict with the tuple as a key visits all leaves. Other pickles nest tuples so
+deeply that the interpreter crashes, or claim memory that they do not fill. The check reads the
+opcodes (see :mod:`pickletools`) without running them. It follows tuples only, because other
 containers cannot be keys.
 """
 
@@ -52,7 +52,7 @@ _ONE_NUMBER = re.compile(_NUMBER, re.DOTALL)
 
 
 class UnsafePickleError(ValueError):
-    """The pickle could exhaust the machine, or is not a pickle."""
+    """Error if a pickle could exhaust the machine, or is not a pickle."""
 
 
 def check_pickle(content: bytes | mmap.mmap, start: int = 0) -> int:

@@ -11,8 +11,8 @@ The file has one row per architecture, in any order. It may cover only a part of
 ``.json``      a list of records ``[{"arch": "00213", "val_acc": 91.2}, …]``, a dict of columns
                ``{"arch": […], "val_acc": […]}``, or ``{"00213": {"val_acc": 91.2}, …}``
 ``.parquet``   columns of numbers or text; needs ``pip install nas-gym[parquet]``
-``.npz``       an array of shape ``(n,)`` for each column; the architectures may be an array
-               ``genotypes`` of shape ``(n, L)``, the choice of each decision
+``.npz``       an array of shape ``(n,)`` per column; the architectures may be an array
+               ``genotypes`` of shape ``(n, L)``, with the choice of each decision
 =============  ===================================================================================
 
 The architecture is written in one of three ways:
@@ -30,13 +30,14 @@ These columns are found if one column has arch strings or is named like ``arch``
 no column or several candidates are found, name the columns with ``arch=`` or ``decisions=``. All
 other columns are metrics, unless ``metrics=`` or ``ignore=`` is given.
 
-In JSON and Parquet, a metric may be a list of numbers, one for each training of the architecture. A
-column ``acc`` of lists of one length gives the metrics ``acc`` (the mean), ``acc@0``, ``acc@1``, ….
+In JSON and Parquet, a metric may be a list of numbers, one per training run of the architecture. A
+column ``acc`` of lists of equal length gives the metrics ``acc`` (the mean), ``acc@0``, ``acc@1``,
+….
 
 The choices of digit strings and of ``genotypes`` are numbered as in the file. The choices of a
-decision's column are the labels in the column: in ascending order if all are numbers, otherwise
-sorted as text. A column of whole numbers from 0 to at most 31 has the choices 0 to its largest
-number.
+decision's column are the labels in the column, in ascending order if all labels are numbers,
+otherwise in alphabetical order. A column of whole numbers from 0 to at most 31 has all choices from
+0 to the largest number in the column.
 """
 
 from __future__ import annotations
@@ -79,9 +80,9 @@ def read_user_file(
 ) -> Table:
     """Read a file with one architecture per row; the module's documentation describes the formats.
 
-    Nothing is written. The table has exactly the architectures of the file. Its search space is
-    ``space``, or a known benchmark's space, or a part of one of these. If the file has labels of
-    its own, the space is a :class:`~nas_gym.spaces.CategoricalSpace` of these labels.
+    Nothing is written. The table has exactly the architectures of the file. The search space of the
+    table is ``space``, a known benchmark's space, or a part of one of these spaces. If the file has
+    other labels, the space is a :class:`~nas_gym.spaces.CategoricalSpace` of these labels.
 
     Args:
         path: Path of the file.
@@ -126,7 +127,7 @@ def read_user_file(
     try:
         whole_space = resolve_space(space)
         if arch is not None and decisions is not None:
-            raise file_error("arch= and decisions= cannot be given together. Give one of them.")
+            raise file_error("arch= and decisions= cannot be given together. Give only one.")
         content = _read_bytes(path)
         left_out = _names(ignore)
         columns = read_columns(path, content, left_out)
@@ -177,7 +178,7 @@ def _names(value: str | Sequence[str]) -> list[str]:
 def _read_bytes(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a device or pipe can have no end
-            raise file_error("this is not a file, and could not be read. Name a file.")
+            raise file_error("this is not a regular file and could not be read. Name a file.")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise file_error("this file does not exist. Check its name and folder.") from error

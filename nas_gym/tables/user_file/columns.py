@@ -19,14 +19,14 @@ Cells = list[str] | NDArray[np.float64]
 
 
 class UserFileError(DamagedDataError, ValueError):
-    """A user's file, or an argument of its import, is invalid; the message says what to do.
+    """Error if a user's file or an import argument is invalid; the message says what to do.
 
     Messages name arguments as in Python (``allow_missing=True``).
     """
 
 
 def file_error(message: str, row: int | None = None, column: str | None = None) -> UserFileError:
-    """Return an error that names a place in the file; ``row`` counts from 0, the message from 1."""
+    """Return an error that names a place in the file; ``row`` counts from 0, messages from 1."""
     places = [] if row is None else [f"data row {row + 1}"]
     places += [] if column is None else [f"column {shorten(column, 80)!r}"]
     text = ": ".join(filter(None, [", ".join(places), message]))
@@ -157,7 +157,7 @@ def named_columns(columns: Iterable[tuple[str, Cells]]) -> dict[str, FileColumn]
 
 
 def repeated_name_error(name: str) -> UserFileError:
-    """Return the error of a name that two columns have."""
+    """Return the error for two columns of the same name."""
     return file_error(f"two columns are named {shorten(name, 80)!r}. Rename or delete one.")
 
 

@@ -29,8 +29,8 @@ def read_metrics(
 ) -> tuple[tuple[Metric, ...], Objective, NDArray[np.float64]]:
     """Read the metrics of a file.
 
-    A column ``x`` of lists gives the metrics ``x`` (the mean) and ``x@0``, ``x@1``, …, one for each
-    position in the lists. What is said about ``x`` holds for all of them.
+    A column ``x`` of lists gives the metrics ``x`` (the mean) and ``x@0``, ``x@1``, …, one per
+    position in the lists. Arguments that name ``x`` apply to all these metrics.
 
     Args:
         columns: Columns of the metrics.
@@ -46,9 +46,9 @@ def read_metrics(
         ``(n, number of metrics)``.
 
     Raises:
-        UserFileError: If an argument names a column that is not a metric; there is no metric, or
-            several metrics and no ``signal``; a cell is text, infinite, or missing without
-            permission; or a name has a colon.
+        UserFileError: If an argument names a column that is not a metric; if there is no metric, or
+            several metrics and no ``signal``; if a cell is text or infinite, or missing although it
+            is needed; or if a name has a colon.
     """
     _check_no_labels(columns)
     columns, wholes = _split_lists(columns)
@@ -84,7 +84,7 @@ def read_metrics(
 
 
 def _split_lists(columns: Sequence[FileColumn]) -> tuple[list[FileColumn], list[str]]:
-    """Return the columns after lists were split, and the name of the file's column of each."""
+    """Return the columns after lists were split, and the original column name of each column."""
     pairs = [(part, column.name) for column in columns for part in column.split_lists()]
     names: set[str] = set()
     for part, _ in pairs:
