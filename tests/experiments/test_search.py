@@ -340,3 +340,31 @@ def test_a_changed_history_is_an_error(tmp_path):
         run_search(settings("random", 20, 1), tmp_path, progress_bar=False)
     file.write_text(text)
     run_search(settings("random", 20, 1), tmp_path, progress_bar=False)
+
+
+@pytest.mark.long
+@pytest.mark.attack
+def test_twenty_kills_of_a_search_change_nothing(tmp_path):
+    command = [sys.executable, "-m", "nas_gym", "search", "NB201-cifar10-v0", "--agent", "local"]
+    command += ["--queries", "1000", "--seeds", "50", "--out"]
+    subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
+    straight = without_seconds(tmp_path / "straight" / "history.jsonl")
+    kills, round_ = 0, 0
+    while kills < 20:
+        folder = tmp_path / f"killed{round_}"
+        checkpoint = folder / "checkpoint.npz"
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = subprocess.Popen([*command, str(folder)], stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
+                time.sleep(0.007 * (kills % 10))  # at different moments between checkpoints
+                break
+            time.sleep(0.001)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        if process.wait() == 0:
+            assert without_seconds(folder / "history.jsonl") == straight
+            round_ += 1
+    subprocess.run([*command, str(folder)], check=True, capture_output=True)
+    assert without_seconds(folder / "history.jsonl") == straight
