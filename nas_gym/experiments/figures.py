@@ -31,11 +31,12 @@ COLORS = (
     "#882255", "#999933", "#332288", "#AA4499", "#44AA99",
 )  # fmt: skip
 FEWEST_TRIALS = 5
-"""Lowest number of trials of which an interval is drawn; fewer would give a narrow, false one."""
+"""Minimum number of trials for which an interval is drawn; with fewer trials, the interval would be
+too narrow."""
 
 _MOST_BANDS = 6  # agents whose bands in a performance profile can be told apart
 _HOVER_POINTS = 12  # points of a curve that show their value when the pointer is over them
-_BLACK = "#1b1b1c"  # on the cells of a matrix; the report does not replace it
+_BLACK = "#1b1b1c"  # text on the cells of a matrix; the report does not replace this colour
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)))
 _SIZE = (5.8, 3.7)  # inches
 _LETTER = 0.083  # width of a letter in a tick label, inches
@@ -86,7 +87,7 @@ class Style:
 
 
 def styles(agents: Iterable[str]) -> dict[str, Style]:
-    """Return a style for each distinct name, in order of appearance."""
+    """Return one style per distinct name, in order of appearance."""
     return {
         agent: Style(i, COLORS[i % len(COLORS)], _DASHES[i // len(COLORS) % len(_DASHES)])
         for i, agent in enumerate(dict.fromkeys(agents))
@@ -101,8 +102,8 @@ def curves_figure(
 ) -> Figure:
     """Return a figure of the incumbents in one environment over the queries.
 
-    Lines are means over trials. Bands are 95 % intervals of these means; agents with fewer than
-    :data:`FEWEST_TRIALS` trials have none.
+    Lines are means over trials. Bands are 95 % intervals of the means; agents with fewer than
+    :data:`FEWEST_TRIALS` trials have no band.
 
     Args:
         results: Results of each agent in the environment.
@@ -183,9 +184,9 @@ def profile_figure(
 ) -> Figure:
     """Return a performance profile: the fraction of trials with a final regret of at most τ.
 
-    Bands are 95 % intervals; they are left out if there are many agents, whose bands would cover
-    each other, or few trials. If there are several environments, regrets are normalized (see
-    :attr:`nas_gym.Task.regret_unit`), and only agents with trials in all of them are shown.
+    Bands are 95 % intervals. They are omitted if there are few trials, or if there are many agents,
+    because the bands would overlap. With several environments, regrets are normalized (see
+    :attr:`nas_gym.Task.regret_unit`), and only agents with trials in all environments are shown.
 
     Args:
         environments: Results of each environment.

@@ -18,17 +18,17 @@ class Curves:
 
     Attributes:
         indices: Indices of the queried architectures.
-        rewards: Their rewards.
+        rewards: Rewards of the queried architectures.
         unique: Number of distinct architectures queried so far.
-        incumbents: Index of the architecture of highest reward so far; of equal rewards, the one
-            that was queried first.
+        incumbents: Index of the architecture of highest reward so far; of equal rewards, the
+            architecture that was queried first.
         incumbent_rewards: Reward of the incumbent.
         reports: Reported value of the incumbent (:meth:`Task.reported`).
         regrets: Regret of the incumbent (:meth:`Task.regret`).
         agent_seconds: Seconds that the agent has spent so far on proposing architectures and on
             learning.
         training_seconds: Seconds that it takes to obtain the search signal of all architectures
-            queried so far, according to the table; ``None`` if the table does not have them.
+            queried so far, according to the table; ``None`` if the table has no training times.
     """
 
     indices: NDArray[np.int64]
@@ -67,7 +67,7 @@ def compute_curves(
     Args:
         task: The task that was searched.
         indices: Indices of the queried architectures, ``(queries, trials)`` int64.
-        rewards: Rewards that the agent received for them, ``(queries, trials)`` float64.
+        rewards: Rewards that the agent received, ``(queries, trials)`` float64.
         agent_seconds: Seconds that the agent had spent before each query, ``(queries, trials)``
             float64; zeros by default.
     """
@@ -99,7 +99,7 @@ def first_occurrences(indices: NDArray[np.int64]) -> NDArray[np.bool_]:
         indices: Indices of the queried architectures, ``(queries, trials)`` int64.
 
     Returns:
-        The answers, ``(queries, trials)`` bool.
+        True for first queries, ``(queries, trials)`` bool.
     """
     order = np.argsort(indices, axis=0, kind="stable")
     ranked = np.take_along_axis(indices, order, axis=0)

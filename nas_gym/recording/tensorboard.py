@@ -19,15 +19,15 @@ _POINTS = 250  # points of a curve; more cannot be distinguished on a screen
 
 
 class EventWriter:
-    """Writer of one TensorBoard run for each trial, with the logger of stable-baselines3.
+    """Writer of one TensorBoard run per trial, which uses the logger of stable-baselines3.
 
-    The curves are ``search/incumbent_reward``, ``search/incumbent_report``, ``search/regret``,
-    ``search/unique_queries``, ``search/agent_seconds``, and ``search/training_seconds`` if the
-    table has them, against the number of queries. An agent adds curves ``train/...``
-    (:meth:`nas_gym.agents.Agent.diagnostics`). When the writer is closed, it adds the best
-    architecture as a drawing and as text; for the first trial, the choices of its best
-    architectures (:mod:`nas_gym.recording.choice_frequencies`); and an entry of the
-    hyper-parameters tab. Existing event files in the folders are replaced.
+    The curves ``search/incumbent_reward``, ``search/incumbent_report``, ``search/regret``,
+    ``search/unique_queries``, ``search/agent_seconds`` and, if the table has training times,
+    ``search/training_seconds`` are plotted against the number of queries. An agent adds curves
+    ``train/...`` (:meth:`nas_gym.agents.Agent.diagnostics`). When the writer is closed, it adds the
+    best architecture as a drawing and as text, and an entry of the hyper-parameters tab. For the
+    first trial, it also adds the choices of the best architectures
+    (:mod:`nas_gym.recording.choice_frequencies`). Existing event files in the folders are replaced.
 
     Args:
         folders: Folder of each run.
@@ -63,8 +63,8 @@ class EventWriter:
 
         Args:
             curves: Curves of all queries so far.
-            diagnostics: Curves of the agent by name, ``(queries, trials)`` float64 each; NaN is
-                left out. Names without a slash are put below ``train/``.
+            diagnostics: Curves of the agent by name, ``(queries, trials)`` float64 each; NaN values
+                are omitted. Names without a slash get the prefix ``train/``.
         """
         columns = _columns(curves)
         columns |= {
@@ -102,7 +102,7 @@ class EventWriter:
             drawing = draw_architecture(space, best[trial], caption)
             logger.record("best/architecture", Image(drawing, "HWC"))
             logger.record("best/arch", text)
-            if trial == 0:  # not for every trial, because drawing takes long
+            if trial == 0:  # only one trial, because drawing is slow
                 figure = plot_choice_frequencies(self._task, curves.select_trials(slice(1)))
                 logger.record("best/in_common", Figure(figure, close=True))
             if self._hyperparams:
@@ -136,13 +136,13 @@ def write_mean_events(
 
     The curves are means over the trials. ``interval/<name>_low`` and ``interval/<name>_high`` are
     the bounds of the 95 % interval of the mean (1.96 standard errors), if there are at least two
-    trials. The best architecture is that of the trial with the highest reward.
+    trials. The best architecture is the incumbent of the trial with the highest reward.
 
     Args:
         folder: Folder of the run.
         task: The task that was searched.
         curves: Curves of all trials.
-        hyperparams: As of :class:`EventWriter`.
+        hyperparams: See :class:`EventWriter`.
     """
     if not curves.rewards.size:
         return
