@@ -138,7 +138,7 @@ def test_transfer_to_another_search_space(learned, tmp_path):
         agent.start[1].state_arrays()["head.weight"], learned.start[1].state_arrays()["head.weight"]
     )
     with pytest.raises(ValueError, match="The tasks are over NBGraph"):
-        make().meta_learn("nbgraph/cora", 1, 10)
+        make().meta_learn("nbgraph/cora", 1, 100)
 
 
 def test_a_loaded_search_continues_alike(learned, tmp_path):
