@@ -435,3 +435,31 @@ def test_tensorboard_has_one_run_for_each_agent(tmp_path):
     half = 1.96 * regrets.std(axis=1, ddof=1) / 3**0.5
     high = [event.value for event in events.Scalars("interval/regret_high")]
     np.testing.assert_allclose(high, regrets.mean(axis=1) + half, rtol=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.attack
+def test_twenty_kills_of_a_comparison_change_nothing(tmp_path):
+    command = [sys.executable, "-m", "nas_gym", "compare", ENV, "--agents", "random,rea,local"]
+    command += ["--queries", "200", "--seeds", "8", "--out"]
+    subprocess.run([*command, str(tmp_path / "straight")], check=True, capture_output=True)
+    straight = json.loads((tmp_path / "straight" / "summary.json").read_text())
+    for number in range(20):
+        folder = tmp_path / f"killed{number // 4}"
+        process = subprocess.Popen(
+            [*command, str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while process.poll() is None and not list(folder.rglob("*.json")):
+            time.sleep(0.002)
+        time.sleep(0.15 * (number % 4))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if number % 4 == 3:
+            subprocess.run([*command, str(folder)], check=True, capture_output=True)
+            found = json.loads((folder / "summary.json").read_text())
+            assert without_seconds(found) == without_seconds(straight)
+            assert (folder / "report.html").exists()
