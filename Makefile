@@ -14,8 +14,9 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto -m "not long"
 
+# with them, but without those of `make attack`
 test-all: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m "not attack"
 
 # kills of running commands, damaged and malicious files, concurrent writers
 attack: $(VENV)/installed
