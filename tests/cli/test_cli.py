@@ -127,7 +127,7 @@ def test_meta_train_on_environments(cli, tmp_path):
     assert (tmp_path / "learned.safetensors").exists()
     assert "--test" in cli("meta-train", names, *quick, fails=True)
     says = cli("meta-train", names, "--test", "NBGraph-cs-alpha-v0", *quick, fails=True)
-    assert "nas-bench-graph-cs:valid_perf belong to the test task NBGraph-cs-alpha-v0" in says
+    assert "nas-bench-graph-cs:valid_perf belong to both the test task NBGraph-cs-alpha-v0" in says
     assert "There are: nb201-images" in cli("meta-train", "nope", *quick, fails=True)
     says = cli(
         "meta-train", names, "--test", "NBGraph-photo-v0", "--agent", "rea", *quick, fails=True
