@@ -84,7 +84,7 @@ def test_a_supernet_in_the_cache_needs_no_file(cli, photos, monkeypatch):
     ("arguments", "says"),
     [
         (("digits", "--set", "channels=1000000"), "channels is at least 1 and at most 4,096"),
-        (("digits", "--set", "channels=4096", "--set", "cells=100"), "at most 500,000,000 parameters"),
+        (("digits", "--set", "channels=4096", "--set", "cells=100"), "at most 500,000,000"),
         (("digits", "--set", "channels=" + "[" * 100_000), "channels is of type int"),
         (("digits", "--set", "width=3"), "no setting 'width'"),
         (("digits", "--set", "epochs"), "A setting must be written NAME=VALUE"),
