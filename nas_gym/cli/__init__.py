@@ -87,7 +87,7 @@ def _refuse_empty_arguments(arguments: Sequence[str]) -> None:
 
 
 def _message(error: Exception) -> str:
-    """Return the message of an error that the command line shows."""
+    """Return the message that the command line shows for an error."""
     if isinstance(error, FileNotFoundError):
         text = f"There is no file {error.filename or error}."
     elif isinstance(error, OSError) and error.filename is not None:

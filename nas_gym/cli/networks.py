@@ -119,7 +119,8 @@ def audit_command(
     *,
     env_arguments: dict[str, Any],
 ) -> None:
-    """Measure how well signals rank architectures, compared with what an environment reports."""
+    """Measure how well the rankings of architectures by signals agree with the ranking by an
+    environment's reported metric."""
     import nas_gym  # noqa: F401  (registers the environments)
     from nas_gym.experiments.audit import BEST, audit
     from nas_gym.utils.files import check_writable, write_atomically

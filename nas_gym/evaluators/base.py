@@ -31,8 +31,8 @@ class Evaluator(ABC):
         metrics: Description of each metric (unit, direction), by the metric's name.
         space: Search space of the architectures that the evaluator accepts; ``None`` if it accepts
             the space of any task.
-        best_accuracy: Highest accuracy that is considered possible, in the unit of the metrics;
-            ``None`` if unknown. Used by ``reward="rescaled"``.
+        best_accuracy: Highest accuracy that is considered possible, in the unit of the accuracy
+            metrics; ``None`` if unknown. Used by ``reward="rescaled"``.
 
     Example:
         >>> import numpy as np

@@ -28,7 +28,7 @@ class ResultsStore:
 
         Raises:
             DataError: If the file cannot be written.
-            DamagedDataError: If the file is no such store.
+            DamagedDataError: If the file is not a results store.
         """
         with explain_write_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class ResultsStore:
 
         Raises:
             DataError: If the file cannot be read.
-            DamagedDataError: If the file is no such store.
+            DamagedDataError: If the file is not a results store.
         """
         return self._read("WHERE id = ?", index).get(index)
 
@@ -53,7 +53,7 @@ class ResultsStore:
 
         Raises:
             DataError: If the file cannot be written.
-            DamagedDataError: If the file is no such store.
+            DamagedDataError: If the file is not a results store.
         """
         self.create()
         marks = ", ".join("?" * (1 + len(self.columns)))
@@ -66,7 +66,7 @@ class ResultsStore:
 
         Raises:
             DataError: If the file cannot be read.
-            DamagedDataError: If the file is no such store.
+            DamagedDataError: If the file is not a results store.
         """
         return self._read("ORDER BY id")
 

@@ -69,21 +69,22 @@ def meta_train(
     Args:
         tasks: Task set to learn from.
         name: Name of a meta-learning agent, or ``"module:Class"``.
-        path: File of the agent, ``.safetensors``; it may hold an agent of fewer epochs.
+        path: File of the agent, ``.safetensors``. If the file holds an agent that was trained for
+            fewer epochs, continue its training.
         epochs: Number of epochs; the agent's ``meta_epochs`` by default.
         queries: Number of architectures per task; the agent's ``meta_queries`` by default.
-        seeds: Number of agents, each trained independently.
-        first_seed: Seed of the first agent; agent ``i`` has seed ``first_seed + i``.
+        seeds: Number of independent copies of the agent, all saved in one file.
+        first_seed: Seed of the first copy; copy ``i`` has seed ``first_seed + i``.
         settings: Settings of the agent that differ from its defaults.
         progress_bar: Whether to show a progress bar on the terminal.
 
     Returns:
-        The meta-trained agent.
+        The meta-trained agent, with one copy per seed.
 
     Raises:
-        ValueError: If the agent does not meta-learn, a number is below 1, or the file holds an
-            agent with other settings or seeds, or of another task set or search space, or another
-            command trains the same file.
+        ValueError: If the agent does not meta-learn; if a number is below 1; if the file holds an
+            agent with other settings, seeds, task set or search space; or if another command is
+            writing the file.
         TypeError: If the agent has no such setting.
         DataError: If a file cannot be read or written.
     """

@@ -258,7 +258,7 @@ class FunctionMethod(SearchMethod):
         return defaults | self.settings
 
     def check_environment(self, env: str, env_arguments: Mapping[str, Any]) -> None:
-        """Make the environment, which raises an error if that is not possible."""
+        """Raise an error if the environment cannot be made."""
         make_search_envs(env, 1, 1, env_arguments)
 
     def run_trials(

@@ -234,7 +234,8 @@ def _agent(results: TrialResults) -> dict[str, Any]:
 
 
 def _reached(results: TrialResults) -> dict[str, float | None]:
-    """Return the fraction of trials that reach each of :data:`RANKS`."""
+    """For each of `RANKS`, return the fraction of trials whose final incumbent has at least this
+    rank."""
     ranked = results.task.ranked_regrets
     if ranked is None:
         return dict.fromkeys(RANKS)

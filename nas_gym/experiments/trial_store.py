@@ -173,7 +173,8 @@ def check_config(
         extensible: Names of numbers that may be higher than in the folder.
 
     Returns:
-        The numbers in the folder that are to be extended, by name; empty if nothing differs.
+        The stored values of the numbers that `config` raises, by name; empty if nothing differs or
+        the folder holds no results.
 
     Raises:
         ValueError: If the folder holds another search.

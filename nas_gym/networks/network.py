@@ -132,7 +132,7 @@ class Network(nn.Module, ABC):
         return network
 
     def resolve_genotype(self, genotype: ArrayLike | None) -> tuple[int, ...]:
-        """Return the genotype of a forward pass.
+        """Return the genotype that a forward pass computes: the given one, or the network's own.
 
         Raises:
             ValueError: If a supernet gets no genotype, or if a stand-alone network gets the

@@ -184,7 +184,7 @@ def _save(
     path: Path, training: Training, plan: NetworkPlan, best: float, curves: Curves | None
 ) -> None:
     arrays = training.state_arrays()
-    if training.epoch == plan.training.epochs:  # a finished training is not resumed: weights only
+    if training.epoch == plan.training.epochs:  # a finished run is not resumed: weights only
         arrays = {k: v for k, v in arrays.items() if k.startswith("network/") or k == "epoch"}
     arrays |= {f"curve/{name}": np.array(values) for name, values in (curves or {}).items()}
     described = np.array(json.dumps(plan.describe(), sort_keys=True))
@@ -192,7 +192,7 @@ def _save(
 
 
 def _resume(training: Training, plan: NetworkPlan, path: Path) -> tuple[float, Curves | None]:
-    """Restore a training from its file; return the best accuracy and the curves so far."""
+    """Restore a training run from its file; return the best accuracy and the curves so far."""
     content = _read(path)
     if content.plan != json.loads(json.dumps(plan.describe())):
         raise ValueError(

@@ -62,7 +62,7 @@ class CategoricalSpace(SearchSpace):
         return texts if self.separator else [text.replace(",", "") for text in texts]
 
     def from_text(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Parse strings in the notation of :meth:`to_text`, or with commas.
+        """Parse strings in the notation of :meth:`to_text`, or the same labels separated by commas.
 
         Raises:
             ValueError: If a string has a wrong number of labels, or an unknown label.

@@ -290,8 +290,10 @@ class Task:
         return partial(reward.apply, others=(), whole=whole)
 
     def _check_accuracy(self, reward: Reward) -> float:
-        """Return the value of 100 % in the signal's unit; raise ``ValueError`` if the signal is not
-        an accuracy."""
+        """Return 100 % in the signal's unit (100 or 1).
+
+        Raise ``ValueError`` if the reward needs an accuracy and the signal is not one.
+        """
         metric = self.metric(self.signal)
         whole = 100.0 if metric.unit == "%" else 1.0
         if not reward.takes_accuracy:

@@ -166,7 +166,8 @@ class Agent(ABC):
         self._start_from_pretrained()
 
     def _start_from_pretrained(self) -> None:  # noqa: B027
-        """Start from the saved agent that a setting names; meta-learners override this method."""
+        """Start from the saved agent that the setting `pretrained` names; meta-learners override
+        this method."""
 
     @classmethod
     def check_settings(

@@ -96,8 +96,8 @@ def place_members(
     Args:
         layers: Result of :func:`assign_layers`.
         parents: Predecessors of each node.
-        step: Distance of successive layers in pixels.
-        gap: Distance of neighbors within a layer in pixels.
+        step: Distance between successive layers, in pixels.
+        gap: Distance between neighbors within a layer, in pixels.
     """
     places: dict[tuple[int, int], list[Point]] = {}
 

@@ -234,7 +234,8 @@ def _consensus(trials: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]
 
 
 def _objectives(names: set[str], budgets: list[int]) -> dict[str, Objective]:
-    """Return the columns of each task, from the longest training without NaN in both columns."""
+    """Return the signal and report columns of each task, from the longest training for which
+    `names` has both columns."""
     return {
         task: Objective(f"{signal}-{epochs}", f"{report}-{epochs}")
         for epochs in budgets  # longer trainings overwrite shorter ones
