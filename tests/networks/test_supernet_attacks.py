@@ -161,7 +161,7 @@ def test_checkpoints_out_of_range(name, value, checkpoint, tmp_path):
     ("settings", "message"),
     [
         ({"channels": 1_000_000}, "channels is at least 1 and at most 4,096, got 1000000"),
-        ({"channels": 4096, "cells": 100}, "parameters; at most 500,000,000 are trained"),
+        ({"channels": 4096, "cells": 100}, "at most 500,000,000 parameters"),
         ({"cells": 10**30}, "cells is at least 1 and at most 100"),
         ({"epochs": 10**30}, "epochs and batch_size of 1 to 1,000,000"),
         ({"batch_size": 10**30}, "epochs and batch_size of 1 to 1,000,000"),
