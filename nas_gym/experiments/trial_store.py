@@ -158,7 +158,7 @@ def write_config(folder: Path, config: dict[str, Any], extensible: Sequence[str]
         DamagedDataError: If the configuration in the folder cannot be read.
     """
     file = folder / "config.json"
-    if not _holds_results(folder) or check_config(folder, config, extensible):
+    if check_config(folder, config, extensible) or not file.exists() or not _has_results(folder):
         write_atomically(file, (json.dumps(config, indent=1) + "\n").encode())
 
 
@@ -181,11 +181,13 @@ def check_config(
         DamagedDataError: If the configuration in the folder cannot be read.
     """
     file = folder / "config.json"
-    if not _holds_results(folder):
+    if not file.exists():
         return {}
     found = read_json(file)
     if not isinstance(found, dict):
         raise DamagedDataError(f"{file} is damaged. Delete the folder to search again.")
+    if not _has_results(folder):
+        return {}
     different = [key for key in config | found if found.get(key) != config.get(key)]
     if all(name in extensible and _is_lower(found.get(name), config[name]) for name in different):
         return {name: found[name] for name in different}
@@ -198,16 +200,14 @@ def check_config(
     raise ValueError(f"{folder} holds another search (different {', '.join(different)}). {advice}")
 
 
-def _holds_results(folder: Path) -> bool:
-    """Return whether a folder holds the configuration and results of a search.
+def _has_results(folder: Path) -> bool:
+    """Return whether a folder has results of a search, not only its configuration.
 
     A configuration without results may be replaced, so an agent whose trials all failed can be
     mended and run again.
     """
-    results = ("history.jsonl", "checkpoint.npz", "seeds-*.npz")
-    return (folder / "config.json").exists() and any(
-        next(folder.glob(pattern), None) for pattern in results
-    )
+    patterns = ("history.jsonl", "checkpoint.npz", "seeds-*.npz")
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
 def _is_lower(found: Any, wanted: int) -> bool:

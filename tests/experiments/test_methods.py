@@ -222,6 +222,19 @@ def test_trials_of_changed_code_are_not_mixed(folder):
         small("climbers:climb")
 
 
+def test_an_agent_whose_trials_all_failed_can_be_mended(folder):
+    path = folder / "mended.py"
+    path.write_text("def search(task, queries, rng):\n    raise RuntimeError('not yet')\n")
+    summary = small("mended:search")
+    assert agents_of(summary)["mended:search"]["failures"].keys() == {"0", "1"}
+    del sys.modules["mended"]
+    path.write_text(
+        "def search(task, queries, rng):\n    task.evaluate(task.space.sample(queries, rng))\n"
+    )
+    importlib.invalidate_caches()
+    assert agents_of(small("mended:search"))["mended:search"]["trials"] == 2
+
+
 # -- bad input ------------------------------------------------------------------------------------
 
 
