@@ -218,6 +218,7 @@ def own_table(tmp_path, cache):
     return "Own-v0"
 
 
+@pytest.mark.long
 def test_tables_of_ones_own_are_searched(own_table, tmp_path):
     envs = gym.make_vec("Own-alpha-v0", num_envs=4)
     agent = MPNAS(envs, seed=0, width=16, layers=3, num_candidates=300).learn(30)

@@ -72,6 +72,7 @@ def test_agents_and_seeds_can_be_added(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_noise_depends_on_the_seed_alone(tmp_path):
     noisy = {"env_arguments": {"noise": 1.0}}
     run(tmp_path / "grown", "random,ppo", queries=20, seeds=1, **noisy)
@@ -103,6 +104,7 @@ def test_a_folder_of_another_comparison_is_refused(tmp_path):
         run(tmp_path, env_arguments={"report": "analog_accuracy"})
 
 
+@pytest.mark.long
 def test_sb3_algorithms_take_part(tmp_path):
     summary = run(tmp_path, "random,ppo,ddpg(learning_starts=10)", queries=30, seeds=2)
     agents = summary["environments"][ENV]["agents"]

@@ -171,6 +171,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_classes_and_functions_of_a_script(folder):
     (folder / "script.py").write_text(SCRIPT)
     command = [sys.executable, "script.py", "out"]

@@ -92,6 +92,7 @@ def test_element_ids_are_unique(tmp_path, two_environments):
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.long
 def test_same_trials_same_report(tmp_path, two_environments):
     pages = [report(tmp_path / name, two_environments).read_bytes() for name in "ab"]
     assert pages[0] == pages[1]

@@ -233,6 +233,7 @@ def test_agent_seconds_accumulate_over_processes(tmp_path):
     assert (seconds[-1] > first[-1]).all()
 
 
+@pytest.mark.long
 def test_sb3_trials_are_stored_one_by_one(tmp_path):
     summary = run_search(settings("ppo", queries=30, seeds=2), tmp_path, progress_bar=False)
     assert [trial["seed"] for trial in summary["trials"]] == [0, 1]
@@ -323,6 +324,7 @@ def test_more_seeds_run_a_search_again(tmp_path):
     assert histories[0] == histories[1]
 
 
+@pytest.mark.long
 def test_more_queries_run_trials_of_other_methods_again(tmp_path):
     run_search(settings("ppo", 10, 1), tmp_path, progress_bar=False)
     with pytest.warns(UserWarning, match="holds trials of 10 queries"):

@@ -64,6 +64,7 @@ def test_training(tmp_path):
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+@pytest.mark.long
 def test_the_script_measures(device):
     command = [sys.executable, SCRIPT, "--quick", "--device", device]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout

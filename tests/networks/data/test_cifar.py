@@ -125,6 +125,7 @@ def test_damaged_cifar(found_in):
         data.load_images("cifar10")
 
 
+@pytest.mark.long
 def test_cifar10_as_jpeg():
     try:
         found = data.load_images("cifar10")
