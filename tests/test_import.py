@@ -9,22 +9,23 @@ from nas_gym.tables.store import FORMAT
 HEAVY = ["torch", "stable_baselines3", "matplotlib", "pandas", "pooch", "rich", "typer",
          "nas_201_api", "importlib.metadata", "nas_gym.tasks"]  # fmt: skip
 
+# CPU time: other processes of a busy machine do not count
 IMPORT = """
 import time
-start = time.perf_counter()
+start = time.process_time()
 import gymnasium
-between = time.perf_counter()
+between = time.process_time()
 import nas_gym
-end = time.perf_counter()
+end = time.process_time()
 print(end - between, between - start)
 """
 
 MAKE = """
 import time, gymnasium, nas_gym
-start = time.perf_counter()
+start = time.process_time()
 env = gymnasium.make("NB201-cifar10-v0")
 env.reset(seed=0)
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
 
 
