@@ -24,6 +24,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "NB201-cifar10": {"table": "analog-nasbench", "dataset": "cifar10"},
     "NB201-cifar100": {"table": "nats-bench", "dataset": "cifar100"},
     "NB201-ImageNet16-120": {"table": "nats-bench", "dataset": "ImageNet16-120"},
+    "NB201-ninapro": {"table": "hw-nas-bench-360", "dataset": "ninapro"},
+    "NB201-darcy": {"table": "hw-nas-bench-360", "dataset": "darcy"},
     **{
         f"NBGraph-{dataset}": {"table": f"nas-bench-graph-{dataset}", "dataset": dataset}
         for dataset in GRAPH_DATASETS

@@ -133,7 +133,8 @@ def data_info_command(table: TableArgument) -> None:
 
     found = load_table(table)
     console.print(f"{found!r} over {found.space!r}", markup=False)
-    grid = make_grid("metric", "unit", "better", "values", "lowest", "mean", "highest")
+    headers = ("metric", "unit", "better", "values", "lowest", "mean", "highest", "description")
+    grid = make_grid(*headers, wrapped=headers[-1:])
     for metric in found.metrics:
         values = found.column(metric.name)
         present = values[~np.isnan(values)]
@@ -144,6 +145,7 @@ def data_info_command(table: TableArgument) -> None:
             "higher" if metric.maximize else "lower",
             f"{len(present):,}",
             *(f"{number:.6g}" if number != "-" else "-" for number in numbers),
+            metric.description,
         )
     print_grid(grid)
     for dataset, objective in found.objectives.items():

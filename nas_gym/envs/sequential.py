@@ -223,6 +223,8 @@ class SequentialEnv(_SequentialBase, SearchEnv):
       `baseline_accuracy` is both signal and report. It has a Pearson correlation of 0.9994
       (Spearman 0.991) with NAS-Bench-201's own test accuracy after 200 epochs. `NB201-cifar100` and
       `NB201-ImageNet16-120` search `nats-bench`, which `nas-gym data fetch nats-bench` downloads.
+      `NB201-ninapro` and `NB201-darcy` search `hw-nas-bench-360`, which is downloaded in the same
+      way.
     * `dataset`: data set, which selects the default signal and report of a table; or the images
       that networks are trained on.
     * `signal`: metric that rewards are computed from: `"metric"` of the evaluator,

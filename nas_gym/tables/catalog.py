@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from nas_gym.tables import store
-from nas_gym.tables.published import HELP_DEVICES, HELP_FILES, NATS_CSV
+from nas_gym.tables.published import HELP_DEVICES, HELP_FILES, HW_NAS_BENCH_360, NATS_CSV
 from nas_gym.tables.table import Table
 from nas_gym.utils import download
 from nas_gym.utils.download import RemoteFile
@@ -77,6 +77,14 @@ def _read_help() -> Table:
     raise _missing("help-latency", "help_nb201_latency_ms.csv")
 
 
+def _read_hw_nas_bench_360() -> Table:
+    # downloaded or copied under a clear name, or under the publisher's name
+    path = download.find_file(HW_NAS_BENCH_360.name) or download.find_file("dataset.parquet")
+    if path is None:
+        raise _missing("hw-nas-bench-360", HW_NAS_BENCH_360.name)
+    return _call("hw_nas_bench_360", "read_hw_nas_bench_360", path)
+
+
 def _missing(table: str, file: str) -> MissingDataError:
     return MissingDataError(
         f"Table {table!r} is not on this machine. Run `nas-gym data fetch {table}`, or set "
@@ -121,6 +129,13 @@ SOURCES: dict[str, TableSource] = {
             "download, 27 files",
             _read_help,
             HELP_FILES,
+        ),
+        TableSource(
+            "hw-nas-bench-360",
+            "NB201 on CIFAR-100, NinaPro and Darcy Flow; latency, energy",
+            "download, 3 MB",
+            _read_hw_nas_bench_360,
+            (HW_NAS_BENCH_360,),
         ),
     )
 }

@@ -26,3 +26,11 @@ HELP_FILES = tuple(
     )
     for device in HELP_DEVICES
 )
+
+HW_NAS_BENCH_360_COMMIT = "a9b243e07fb8f0671ee56587696e7b8ef1ca702d"
+HW_NAS_BENCH_360 = RemoteFile(
+    "hw_nas_bench_360.parquet",
+    "https://raw.githubusercontent.com/roldebijvank/HW-NAS-Bench-360/"
+    f"{HW_NAS_BENCH_360_COMMIT}/results/dataset.parquet",
+    "d3ce4198e31564486b7194ba28507bea3867cb16a2587d68d82e3b62cfff4cce",
+)

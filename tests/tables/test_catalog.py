@@ -45,7 +45,7 @@ def no_data(cache, monkeypatch):
     return cache
 
 
-@pytest.mark.parametrize("name", ["nats-bench", "help-latency"])
+@pytest.mark.parametrize("name", ["nats-bench", "help-latency", "hw-nas-bench-360"])
 def test_missing_data_names_the_command(name, no_data):
     with pytest.raises(MissingDataError, match=rf"`nas-gym data fetch {name}`.*NAS_GYM_DATA"):
         tables.load_table(name)
@@ -68,6 +68,21 @@ def published(name):
 @pytest.fixture
 def latency_csv():
     return published("help_nb201_latency_ms.csv")
+
+
+@pytest.fixture
+def parquet_file():
+    return published("hw_nas_bench_360.parquet")
+
+
+@pytest.mark.parametrize("name", ["hw_nas_bench_360.parquet", "results/dataset.parquet"])
+def test_names_of_the_parquet_file(name, parquet_file, no_data, tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "data" / name
+    path.parent.mkdir(parents=True)
+    shutil.copy(parquet_file, path)
+    monkeypatch.setenv("NAS_GYM_DATA", str(tmp_path / "data"))
+    assert tables.load_table("hw-nas-bench-360").space.size == 15_625
 
 
 def serve(folder):

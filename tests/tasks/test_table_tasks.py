@@ -16,6 +16,9 @@ OPTIMA = [
     ("nats-bench", "cifar10", 94.3733),
     ("nats-bench", "cifar100", 73.5133),
     ("nats-bench", "ImageNet16-120", 47.3111),
+    ("hw-nas-bench-360", "cifar100", 73.5133),
+    ("hw-nas-bench-360", "ninapro", 94.3854),
+    ("hw-nas-bench-360", "darcy", 98.4811),
 ]
 
 

@@ -92,12 +92,13 @@ def check_sha256(content: bytes, expected: str, path: str | Path, advice: str) -
         )
 
 
-def import_reader(module: str, distribution: str) -> Any:
+def import_reader(module: str, distribution: str, extra: str = "") -> Any:
     """Import a package that can read a file format.
 
     Args:
         module: Module to import.
         distribution: Name of the package for pip.
+        extra: Extra of nas-gym that installs the package; empty if there is none.
 
     Raises:
         DataError: If the package is not installed; the message names the command that installs it.
@@ -105,9 +106,10 @@ def import_reader(module: str, distribution: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        requirement = f'"nas-gym[{extra}]"' if extra else distribution
         raise DataError(
             f"Reading this file needs the Python package {distribution}, which could not be "
-            f"imported ({error}). Install it with `pip install {distribution}`."
+            f"imported ({error}). Install it with `pip install {requirement}`."
         ) from error
 
 
