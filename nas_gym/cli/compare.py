@@ -12,6 +12,7 @@ import typer
 from nas_gym.cli.options import (
     FirstSeedOption,
     QueriesOption,
+    TensorBoardTrialsOption,
     complete_agents,
     complete_environments,
     environment_options,
@@ -52,13 +53,7 @@ def compare_command(
     ] = 20,
     first_seed: FirstSeedOption = 0,
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("runs/compare"),
-    tensorboard_trials: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Single trials of each agent that TensorBoard shows in addition to their mean.",
-        ),
-    ] = 0,
+    tensorboard_trials: TensorBoardTrialsOption = 0,
     *,
     env_arguments: dict[str, Any],
 ) -> None:

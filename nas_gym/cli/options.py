@@ -50,6 +50,13 @@ EnvArgument = Annotated[
 JSONOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QueriesOption = Annotated[int, typer.Option(help="Architecture evaluations per trial.")]
 FirstSeedOption = Annotated[int, typer.Option(help="Seed of the first trial.")]
+TensorBoardTrialsOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Single trials of an agent that TensorBoard shows in addition to their mean.",
+    ),
+]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")]
 SizeOption = Annotated[
     int | None,

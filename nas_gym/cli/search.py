@@ -12,6 +12,7 @@ from nas_gym.cli.options import (
     FirstSeedOption,
     QueriesOption,
     SettingsOption,
+    TensorBoardTrialsOption,
     complete_agents,
     environment_options,
     resumable,
@@ -53,13 +54,14 @@ def search_command(
         Path | None,
         typer.Option(help="Saved agent to start from: a file, or the built-in catch-nb201."),
     ] = None,
+    tensorboard_trials: TensorBoardTrialsOption = 0,
     *,
     env_arguments: dict[str, Any],
 ) -> None:
     """Search with one agent. Resumes if OUT holds the same search, or one of fewer queries."""
     import nas_gym  # noqa: F401  (registers the environments)
-    from nas_gym.experiments.compare import folder_name
     from nas_gym.experiments.methods import parse_agents
+    from nas_gym.experiments.outputs import folder_name
     from nas_gym.experiments.search import run_search
     from nas_gym.experiments.settings import SearchSettings
     from nas_gym.utils.expressions import merge_settings, parse_settings
@@ -72,11 +74,11 @@ def search_command(
     search = SearchSettings(env, name, queries, seeds, first_seed, env_arguments, agent_settings)
     folder = out or Path("runs") / env / folder_name(label)
     with resumable():
-        summary = run_search(search, folder)
+        summary = run_search(search, folder, tensorboard_trials=tensorboard_trials)
     _print_summary(label, summary)
     files = [each.name for each in sorted(folder.iterdir()) if each.suffix in _SHOWN]
     console.print(f"{folder}: {', '.join(files)}", markup=False)
-    print_tensorboard_command(folder)
+    print_tensorboard_command(folder / "tensorboard")
 
 
 def _print_summary(agent: str, summary: dict[str, Any]) -> None:

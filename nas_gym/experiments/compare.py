@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nas_gym.experiments.environments import check_env_id
+from nas_gym.experiments.events import make_event_writer
 from nas_gym.experiments.methods import AgentWithSettings, parse_agents
-from nas_gym.experiments.outputs import locked_folder
+from nas_gym.experiments.outputs import folder_name, locked_folder
 from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.runners import Runner
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.stored_search import StoredSearch, run_missing
-from nas_gym.recording.tensorboard import write_events, write_mean_events
 from nas_gym.tasks import Task
 from nas_gym.utils.files import write_atomically
 
@@ -220,20 +219,13 @@ def _check_tasks(tasks: dict[str, Task], count: int) -> None:
         raise ValueError("An environment is listed twice.")
 
 
-def folder_name(label: str) -> str:
-    """Return a label as the name of a folder, with other characters replaced by ``_``."""
-    return re.sub(r"[^\w.=,()-]", "_", label)
-
-
 def _write_events(
     searches: Sequence[StoredSearch], results: Sequence[TrialResults], folder: Path, trials: int
 ) -> None:
     """Replace the TensorBoard event files: one run for each agent, and some of its trials."""
     shutil.rmtree(folder, ignore_errors=True)
     for result, search in zip(results, searches, strict=True):
-        run = folder / result.env / folder_name(result.agent)
-        hyperparams = {"env": result.env, "agent": result.agent, **search.config["agent_settings"]}
-        write_mean_events(run, result.task, result.curves, hyperparams)
-        folders = [run / f"seed-{seed}" for seed in result.seeds[:trials]]
-        if folders:
-            write_events(folders, result.task, result.curves, hyperparams)
+        if result.seeds:
+            runs, shown = folder / result.env, result.seeds[:trials]
+            writer = make_event_writer(runs, result.agent, result.task, search.config, shown)
+            writer.close(result.curves)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,11 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
 from nas_gym.utils.files import explain_write_errors
+
+
+def folder_name(label: str) -> str:
+    """Return a label as the name of a folder, with other characters replaced by ``_``."""
+    return re.sub(r"[^\w.=,()-]", "_", label)
 
 
 @contextmanager

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-from nas_gym.experiments.compare import folder_name
 from nas_gym.experiments.environments import check_env_id
+from nas_gym.experiments.events import make_event_writer
 from nas_gym.experiments.methods import AgentWithSettings, parse_agents
-from nas_gym.experiments.outputs import locked_folder, make_progress
+from nas_gym.experiments.outputs import folder_name, locked_folder, make_progress
 from nas_gym.experiments.records import TrialResults, history_lines
 from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
 from nas_gym.experiments.statistics import at_queries, describe_report
@@ -27,7 +27,6 @@ from nas_gym.experiments.trial_store import check_config, write_config
 from nas_gym.recording import RecordVectorSearch
 from nas_gym.recording.choice_frequencies import plot_choice_frequencies
 from nas_gym.recording.curves import Curves, compute_curves
-from nas_gym.recording.tensorboard import EventWriter, write_events
 from nas_gym.tasks import Task
 from nas_gym.utils.errors import DamagedDataError, DataError, EvaluationError, TrainingError
 from nas_gym.utils.files import explain_write_errors, read_arrays, write_arrays, write_atomically
@@ -45,6 +44,7 @@ def search(
     first_seed: int = 0,
     out: str | Path | None = None,
     progress_bar: bool = True,
+    tensorboard_trials: int = 0,
     **env_arguments: Any,
 ) -> dict[str, Any]:
     """Search with one agent, like the command ``nas-gym search``.
@@ -61,7 +61,7 @@ def search(
     * ``history.jsonl``: every query, see :func:`nas_gym.experiments.records.history_lines`;
     * ``curves.png``: the incumbents over the queries;
     * ``in_common.png``: the choices that the best architectures have in common;
-    * ``seed-<seed>/``: TensorBoard event files of each trial;
+    * ``tensorboard/``: one TensorBoard run, with means over the trials;
     * ``agent.safetensors``: the saved agent, if the agent is an :class:`nas_gym.Agent`;
     * ``checkpoint.npz`` or ``seeds-*.npz``: the state from which an interrupted search continues.
 
@@ -78,6 +78,7 @@ def search(
         first_seed: Seed of the first trial; trial ``i`` has seed ``first_seed + i``.
         out: Output folder; ``runs/<env>/<agent>`` by default.
         progress_bar: Whether to show a progress bar on the terminal.
+        tensorboard_trials: Number of trials that get a TensorBoard run of their own.
         **env_arguments: Arguments of the environment, such as ``report="analog_accuracy"``,
             ``noise=0.3`` or ``evaluator=my_evaluator``.
 
@@ -106,7 +107,9 @@ def search(
         raise ValueError("search runs one agent; nas_gym.compare runs several.")
     folder = Path("runs") / env / folder_name(label) if out is None else Path(out)
     wanted = SearchSettings(env, found, queries, seeds, first_seed, env_arguments, settings)
-    return run_search(wanted, folder, progress_bar=progress_bar)
+    return run_search(
+        wanted, folder, progress_bar=progress_bar, tensorboard_trials=tensorboard_trials
+    )
 
 
 class LockstepSearch:
@@ -248,7 +251,11 @@ def _entries_after(state: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDA
 
 
 def run_search(
-    settings: SearchSettings, folder: Path, *, progress_bar: bool = True
+    settings: SearchSettings,
+    folder: Path,
+    *,
+    progress_bar: bool = True,
+    tensorboard_trials: int = 0,
 ) -> dict[str, Any]:
     """Run a search, or the rest of an interrupted one, and write its results; see :func:`search`.
 
@@ -256,6 +263,7 @@ def run_search(
         settings: Settings of the search.
         folder: Output folder.
         progress_bar: Whether to show a progress bar on the terminal.
+        tensorboard_trials: Number of trials that get a TensorBoard run of their own.
 
     Returns:
         The summary, as written to ``summary.json``.
@@ -267,16 +275,18 @@ def run_search(
     """
     check_env_id(settings.env)  # before a folder is made
     with locked_folder(folder):
-        return _run_locked(settings, folder, progress_bar)
+        return _run_locked(settings, folder, progress_bar, tensorboard_trials)
 
 
-def _run_locked(settings: SearchSettings, folder: Path, progress_bar: bool) -> dict[str, Any]:
+def _run_locked(
+    settings: SearchSettings, folder: Path, progress_bar: bool, tensorboard_trials: int
+) -> dict[str, Any]:
     """Run a search in a folder that no other command writes to; see :func:`run_search`."""
     from nas_gym.experiments.figures import FEWEST_TRIALS, curves_figure, styles, to_png
 
-    run: Callable[[SearchSettings, Path, bool], TrialResults]
+    run: Callable[[SearchSettings, Path, bool, list[int]], TrialResults]
     run = _search_in_lockstep if settings.method.runs_in_lockstep else _search_trial_by_trial
-    results = run(settings, folder, progress_bar)
+    results = run(settings, folder, progress_bar, settings.seed_list[:tensorboard_trials])
     summary = summarize_search(settings, results, json.loads((folder / "config.json").read_text()))
     write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     seeds, band = len(results.seeds), "mean and its 95 % interval"
@@ -289,7 +299,9 @@ def _run_locked(settings: SearchSettings, folder: Path, progress_bar: bool) -> d
     return summary
 
 
-def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bool) -> TrialResults:
+def _search_in_lockstep(
+    settings: SearchSettings, folder: Path, progress_bar: bool, shown_seeds: list[int]
+) -> TrialResults:
     """Search with an agent whose trials run in lockstep, with a checkpoint after each chunk."""
     run = LockstepSearch(settings, folder)
     if settings.uses_torch(run.task):
@@ -301,9 +313,7 @@ def _search_in_lockstep(settings: SearchSettings, folder: Path, progress_bar: bo
         TextColumn("{task.completed}/{task.total} queries x {task.fields[seeds]} seeds"),
         TimeRemainingColumn(),
     )
-    events = EventWriter(
-        _event_folders(settings, folder), run.task, settings.queries, _hyperparams(config)
-    )
+    events = make_event_writer(folder / "tensorboard", name, run.task, config, shown_seeds)
     with make_progress(*columns, wanted=progress_bar) as progress:
         bar = progress.add_task(
             f"{name} on {settings.env}",
@@ -341,7 +351,7 @@ def _advance_or_explain(run: LockstepSearch, queries: int) -> Curves:
 
 
 def _search_trial_by_trial(
-    settings: SearchSettings, folder: Path, progress_bar: bool
+    settings: SearchSettings, folder: Path, progress_bar: bool, shown_seeds: list[int]
 ) -> TrialResults:
     """Search with a method whose trials run one by one, each in a separate process."""
     search = StoredSearch(settings.method.name, settings, folder)
@@ -355,18 +365,10 @@ def _search_trial_by_trial(
         )
     text = history_lines(results.task, results.curves, results.seeds, 0)
     write_atomically(folder / "history.jsonl", text.encode())
-    folders = _event_folders(settings, folder)
-    write_events(folders, results.task, results.curves, _hyperparams(search.config))
+    runs, config = folder / "tensorboard", search.config
+    writer = make_event_writer(runs, results.agent, results.task, config, shown_seeds)
+    writer.close(results.curves)
     return results
-
-
-def _hyperparams(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the entries of TensorBoard's hyper-parameters tab."""
-    return {"env": config["env"], "agent": config["agent"], **config["agent_settings"]}
-
-
-def _event_folders(settings: SearchSettings, folder: Path) -> list[Path]:
-    return [folder / f"seed-{seed}" for seed in settings.seed_list]
 
 
 def summarize_search(

@@ -119,7 +119,7 @@ class Recorder:
         self._folder = folder = self._folder or _next_folder(Path(log))
         trials = self._indices[0].shape[1]
         folders = [folder / f"trial-{i}" for i in range(trials)] if trials > 1 else [folder]
-        write_events(folders, self.task, self.curves(), {})
+        write_events(folders, self.task, self.curves())
 
 
 def _next_folder(log: Path) -> Path:

@@ -48,20 +48,56 @@ def test_output_files(tmp_path):
     assert summary["at_queries"]["60"]["regret"]["mean"] == pytest.approx(mean)
     for picture in ("curves.png", "in_common.png"):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
-    assert len(list(tmp_path.glob("seed-*/events.out.tfevents.*"))) == 3
+    (events,) = tmp_path.glob("**/events.out.tfevents.*")
+    assert events.parent == tmp_path / "tensorboard" / "rea"
 
 
-def test_events_hold_the_curves(tmp_path):
+def read_events(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run_search(settings(), tmp_path, progress_bar=False)
-    events = EventAccumulator(str(tmp_path / "seed-1"))
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    regrets = events.Scalars("search/regret")
+    return events
+
+
+def test_events_hold_the_mean_and_the_trials_that_are_asked_for(tmp_path):
+    run_search(settings(), tmp_path, progress_bar=False, tensorboard_trials=3)
     rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    expected = [row["regret"] for row in rows if row["seed"] == 1]
-    assert [event.step for event in regrets] == list(range(1, 61))
-    np.testing.assert_allclose([event.value for event in regrets], expected, rtol=1e-6)
+    regrets = np.array([row["regret"] for row in rows]).reshape(60, 3)
+    runs = tmp_path / "tensorboard" / "rea"
+    for folder, expected in [
+        (runs, regrets.mean(axis=1)),
+        *((runs / f"seed-{i}", regrets[:, i]) for i in range(3)),
+    ]:
+        written = read_events(folder).Scalars("search/regret")
+        assert [event.step for event in written] == list(range(1, 61))
+        np.testing.assert_allclose([event.value for event in written], expected, rtol=1e-6)
+    run_search(settings(), tmp_path, progress_bar=False)
+    assert not list(runs.glob("seed-*")), "the runs of trials that are not asked for are removed"
+
+
+def test_the_curves_can_be_watched_during_a_search(tmp_path, monkeypatch):
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def advance(run, queries):
+        if queries > 30:
+            seen.append(read_events(tmp_path / "tensorboard" / "l2nas"))
+            raise Stop
+        return LockstepSearch.advance(run, queries)
+
+    monkeypatch.setattr("nas_gym.experiments.search._advance_or_explain", advance)
+    with pytest.raises(Stop):
+        run_search(settings("l2nas", queries=50), tmp_path, progress_bar=False)
+    for name, first in (("search/regret", 1), ("train/epsilon", 1), ("train/critic_loss", 8)):
+        steps = [event.step for event in seen[0].Scalars(name)]
+        assert steps == list(range(first, 31)), name
+    monkeypatch.undo()
+    run_search(settings("l2nas", queries=50), tmp_path, progress_bar=False)
+    events = read_events(tmp_path / "tensorboard" / "l2nas")
+    assert [event.step for event in events.Scalars("train/epsilon")] == list(range(1, 51))
 
 
 @pytest.mark.long
@@ -95,14 +131,11 @@ def test_an_interrupted_search_has_the_same_history_with_noise(agent, tmp_path):
 
 
 def test_events_hold_the_agents_diagnostics(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     wanted = settings("l2nas", queries=40, seeds=2)
     run = LockstepSearch(wanted, tmp_path)
     run.advance(15)  # what was logged before a kill is there, too
     run_search(wanted, tmp_path, progress_bar=False)
-    events = EventAccumulator(str(tmp_path / "seed-0"))
-    events.Reload()
+    events = read_events(tmp_path / "tensorboard" / "l2nas")
     assert [event.step for event in events.Scalars("train/epsilon")] == list(range(1, 41))
     # from the first batch on
     assert [event.step for event in events.Scalars("train/critic_loss")] == list(range(8, 41))
@@ -188,11 +221,8 @@ def test_a_lost_history_is_an_error(tmp_path):
 
 
 def test_thinned_events_end_with_the_last_query(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     summary = run_search(settings("random", queries=601, seeds=1), tmp_path, progress_bar=False)
-    events = EventAccumulator(str(tmp_path / "seed-0"))
-    events.Reload()
+    events = read_events(tmp_path / "tensorboard" / "random")
     last = events.Scalars("search/regret")[-1]
     assert last.step == 601
     assert last.value == pytest.approx(summary["trials"][0]["regret"], rel=1e-6)
@@ -239,7 +269,8 @@ def test_sb3_trials_are_stored_one_by_one(tmp_path):
     assert [trial["seed"] for trial in summary["trials"]] == [0, 1]
     assert len(without_seconds(tmp_path / "history.jsonl")) == 60
     assert summary["agent_settings"]["policy"] == "MlpPolicy"
-    assert len(list(tmp_path.glob("seed-*/events.out.tfevents.*"))) == 2
+    (events,) = tmp_path.glob("**/events.out.tfevents.*")
+    assert events.parent == tmp_path / "tensorboard" / "ppo"
     before = (tmp_path / "seeds-0-0.npz").stat().st_mtime_ns
     run_search(settings("ppo", queries=30, seeds=3), tmp_path, progress_bar=False)  # one more
     assert (tmp_path / "seeds-0-0.npz").stat().st_mtime_ns == before

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas_gym.recording.curves import compute_curves
-from nas_gym.recording.tensorboard import EventWriter, write_events
+from nas_gym.recording.tensorboard import AgentEventWriter, write_events
 from nas_gym.tasks import make_task
 
 
@@ -28,14 +28,18 @@ def read_events(folder):
 
 def test_curves_are_written_in_parts(task, tmp_path):
     curves = random_curves(task, 20, 2)
-    folders = [tmp_path / "a", tmp_path / "b"]
     losses = np.arange(40.0).reshape(20, 2)
     losses[5, 1] = np.nan
-    writer = EventWriter(folders, task, 20, {"rate": 0.1, "layers": (3, 4)})
+    hyperparams = {"rate": 0.1, "layers": (3, 4)}
+    writer = AgentEventWriter(tmp_path, task, 20, hyperparams, ["a", "b"])
     writer.write(curves.first_queries(7), {"loss": losses[:7]})
     writer.close(curves, {"loss": losses})
-    for trial, folder in enumerate(folders):
-        events = read_events(folder)
+    mean = read_events(tmp_path)
+    written = [event.value for event in mean.Scalars("train/loss")]
+    np.testing.assert_allclose(written, np.nanmean(losses, axis=1), rtol=1e-6)
+    assert set(mean.Tags()["images"]) == {"best/architecture", "best/in_common"}
+    for trial, name in enumerate("ab"):
+        events = read_events(tmp_path / name)
         regrets = events.Scalars("search/regret")
         assert [event.step for event in regrets] == list(range(1, 21))
         expected = curves.regrets[:, trial]
@@ -45,13 +49,12 @@ def test_curves_are_written_in_parts(task, tmp_path):
             loss for loss in losses[:, trial] if not np.isnan(loss)
         ]
         assert "search/training_seconds" not in events.Tags()["scalars"]
-        images = {"best/architecture"} | ({"best/in_common"} if trial == 0 else set())
-        assert set(events.Tags()["images"]) == images
+        assert events.Tags()["images"] == ["best/architecture"]
 
 
 def test_long_curves_are_reduced_and_old_files_replaced(task, tmp_path):
-    write_events([tmp_path], task, random_curves(task, 10, 1), {})
-    write_events([tmp_path], task, random_curves(task, 601, 2), {})
+    write_events([tmp_path], task, random_curves(task, 10, 1))
+    write_events([tmp_path], task, random_curves(task, 601, 2))
     regrets = read_events(tmp_path).Scalars("search/regret")
     assert len(regrets) <= 251
     assert regrets[-1].step == 601
@@ -59,5 +62,5 @@ def test_long_curves_are_reduced_and_old_files_replaced(task, tmp_path):
 
 
 def test_no_queries_no_files(task, tmp_path):
-    write_events([tmp_path / "empty"], task, random_curves(task, 0, 1), {})
+    write_events([tmp_path / "empty"], task, random_curves(task, 0, 1))
     assert not (tmp_path / "empty").exists()
