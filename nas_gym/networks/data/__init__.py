@@ -4,6 +4,10 @@ Users call :func:`load_images` and :func:`fetch_images`. :class:`ImageData` has 
 set. There is one module per source: :mod:`~nas_gym.networks.data.digits`,
 :mod:`~nas_gym.networks.data.cifar`, :mod:`~nas_gym.networks.data.imagenet16` and
 :mod:`~nas_gym.networks.data.folder`.
+
+Few-shot learning splits classes instead of images: :mod:`~nas_gym.networks.data.few_shot` loads
+such data sets and draws tasks, :mod:`~nas_gym.networks.data.class_images` has the sets of classes,
+and :mod:`~nas_gym.networks.data.omniglot` reads Omniglot.
 """
 
 from nas_gym.networks.data.images import ImageData, Split

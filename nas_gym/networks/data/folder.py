@@ -26,7 +26,9 @@ _FORMATS = {
 EPS starts Ghostscript."""
 
 
-class _Files(Protocol):
+class ImageFiles(Protocol):
+    """Files in a folder or zip file."""
+
     def names(self) -> list[str]:
         """Return the names of all files and folders; names of folders end with a slash."""
 
@@ -86,7 +88,14 @@ class _Zip:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[_Files]:
+def open_image_files(path: Path) -> Iterator[ImageFiles]:
+    """Open a folder or zip file for reading.
+
+    Raises:
+        MissingDataError: If there is no such file.
+        DamagedDataError: If the file is no complete zip file.
+        DataError: If the file cannot be read.
+    """
     if path.is_dir():
         yield _Folder(path)
         return
@@ -107,12 +116,33 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
     """Return all images of a folder or zip file, and the names of their classes.
 
     The class of an image is the name of its folder. Classes and images are in alphabetical order.
-    Hidden files are ignored. If some images have colours, grey images are converted to colours.
+
+    Args:
+        path, size: See :func:`read_named_images`.
+
+    Raises:
+        MissingDataError, DamagedDataError, DataError: See :func:`read_named_images`.
+    """
+    images, names = read_named_images(path, size)
+    folders = [PurePosixPath(name).parent.name for name in names]
+    classes = sorted(set(folders))
+    numbers = {name: number for number, name in enumerate(classes)}
+    return Split(images, np.array([numbers[each] for each in folders], np.int64)), tuple(classes)
+
+
+def read_named_images(path: Path, size: int | None = None) -> tuple[Pixels, list[str]]:
+    """Return all images ``<class>/<image>`` of a folder or zip file, and their names.
+
+    Images are in alphabetical order of their names. Hidden files are ignored. If some images have
+    colours, grey images are converted to colours.
 
     Args:
         path: Path of the folder or zip file.
         size: Height and width to which images are scaled, in pixels; by default, images keep their
             size.
+
+    Returns:
+        Pixels, ``(n, channels, height, width)`` uint8, and the path of each image in the folder.
 
     Raises:
         MissingDataError: If there is no such file, or it holds no images.
@@ -121,7 +151,7 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
         DataError: If an image has more pixels, or all images together have more bytes, than
             :mod:`nas_gym.utils.limits` allows.
     """
-    with _open(path) as files:
+    with open_image_files(path) as files:
         found = files.names()
         names = sorted(filter(_is_image, found))
         if not names:
@@ -133,11 +163,10 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
             raise DamagedDataError(
                 f"{path} has no images of class {', '.join(empty)}. Delete empty folders."
             )
-        classes = sorted({PurePosixPath(name).parent.name for name in names})
         files.check_size(names)
         images, total = [], 0
         for name in names:
-            image = _image(files.read(name), f"{name} in {path}", size)
+            image = decode_image(files.read(name), f"{name} in {path}", size)
             total += image.nbytes
             check_unpacked_size(total, f"The images in {path}")
             images.append(image)
@@ -149,9 +178,7 @@ def read_image_folder(path: Path, size: int | None = None) -> tuple[Split, tuple
             f"{path} holds images of different shapes, such as {sorted(shapes)[:3]}. Give a size "
             "to scale all images to."
         )
-    numbers = {name: number for number, name in enumerate(classes)}
-    labels = [numbers[PurePosixPath(name).parent.name] for name in names]
-    return Split(np.stack(images), np.array(labels, np.int64)), tuple(classes)
+    return np.stack(images), names
 
 
 def _is_image(name: str) -> bool:
@@ -174,7 +201,18 @@ def _empty_classes(found: list[str], images: list[str]) -> list[str]:
     )
 
 
-def _image(content: bytes, name: str, size: int | None) -> Pixels:
+def decode_image(content: bytes, name: str, size: int | None) -> Pixels:
+    """Return the pixels of an encoded image, ``(channels, height, width)`` uint8.
+
+    Args:
+        content: Bytes of the image file.
+        name: Name of the image, for messages.
+        size: Height and width to which the image is scaled, in pixels; ``None`` keeps its size.
+
+    Raises:
+        DamagedDataError: If the image cannot be read.
+        DataError: If the image has more pixels than :mod:`nas_gym.utils.limits` allows.
+    """
     from PIL import Image, UnidentifiedImageError
 
     formats = tuple(set(_FORMATS.values()))

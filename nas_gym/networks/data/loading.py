@@ -13,7 +13,7 @@ from nas_gym.utils.limits import check_pixels
 DATA_SETS = ("digits", "cifar10", "cifar100", "ImageNet16-120")
 """Names of the data sets that :func:`load_images` knows."""
 
-DOWNLOADABLE = ("cifar10", "cifar100")
+DOWNLOADABLE = ("cifar10", "cifar100", "omniglot")
 """Data sets that :func:`fetch_images` downloads."""
 
 
@@ -28,9 +28,11 @@ def fetch_images(name: str) -> None:
         DamagedDataError: If the downloaded file does not have the expected sha256.
     """
     from nas_gym.networks.data.cifar import CIFAR_ARCHIVES
+    from nas_gym.networks.data.omniglot import ALL_RUNS, SMALL_SETS
     from nas_gym.utils.download import fetch_files
 
-    fetch_files([CIFAR_ARCHIVES[name].python])
+    omniglot = (*SMALL_SETS, ALL_RUNS)
+    fetch_files(omniglot if name == "omniglot" else [CIFAR_ARCHIVES[name].python])
 
 
 def load_images(name: str, size: int | None = None) -> ImageData:
