@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -129,13 +129,21 @@ def _nb201_metrics(target: str) -> TaskSet:
     analog accuracies, and latencies on CPUs and GPUs, as in section 4.3 of the MP-NAS paper.
     """
     columns_of = _accuracy_columns() | {kind: _latency_columns(kind) for kind in _DEVICE_KINDS}
-    columns = [each for name, found in columns_of.items() if name != target for each in found]
-    if target in _DEVICE_KINDS:
-        test = {_metric_of(column): _column_task(column) for column in columns_of[target]}
-    else:
-        test = {target: TaskArguments(table="nats-bench", dataset=target)}
+    columns = _columns_without(target, columns_of)
     draw = partial(draw_one, [_column_task(column) for column in columns])
+    test = _test_tasks(target, columns_of[target], "nats-bench")
     return TaskSet(f"nb201-metrics/{target}", tuple(columns), draw, test)
+
+
+def _columns_without(target: str, columns_of: Mapping[str, list[str]]) -> list[str]:
+    return [each for name, found in columns_of.items() if name != target for each in found]
+
+
+def _test_tasks(target: str, columns: Sequence[str], table: str) -> dict[str, TaskArguments]:
+    """Return one task for each column of a kind of device, or the task of a data set."""
+    if target in _DEVICE_KINDS:
+        return {_metric_of(column): _column_task(column) for column in columns}
+    return {target: TaskArguments(table=table, dataset=target)}
 
 
 def _accuracy_columns() -> dict[str, list[str]]:
@@ -161,6 +169,57 @@ def _column_task(column: str) -> TaskArguments:
     """Return the arguments of a task with one column as both signal and report."""
     table, _, metric = column.partition(":")
     return {"table": table, "dataset": dataset_of(column), "signal": metric, "report": metric}
+
+
+# -- NAS-Bench-201, domains -----------------------------------------------------------------------
+
+_DOMAINS_TABLE = "hw-nas-bench-360"
+_NEW_DOMAINS = ("ninapro", "darcy")
+"""Data sets of :data:`_DOMAINS_TABLE` that are not images."""
+
+
+def _nb201_domains(target: str) -> TaskSet:
+    """Train on the metrics of all domains and devices except the target.
+
+    The target is a data set or a kind of device. The metrics of ``nb201-metrics`` are joined by the
+    test results of NinaPro and Darcy Flow, and by latency and energy of the networks for
+    CIFAR-100, NinaPro and Darcy Flow. If the target is a data set, training does not use the
+    latency and energy of the target's networks either. The variances of latencies are left out,
+    because they measure the device more than the architecture.
+
+    A draw is balanced: first a domain and a unit (%, ms or mJ), then one of their columns.
+    """
+    columns_of = _domain_columns()
+    columns = _columns_without(target, columns_of)
+    groups: dict[tuple[str, str], list[TaskArguments]] = {}
+    for domain, found in columns_of.items():
+        for column in found if domain != target else ():
+            groups.setdefault((domain, _unit_of(column)), []).append(_column_task(column))
+    draw = partial(_draw_balanced, list(groups.values()))
+    table = _DOMAINS_TABLE if target in _NEW_DOMAINS else "nats-bench"
+    test = _test_tasks(target, columns_of[target], table)
+    return TaskSet(f"nb201-domains/{target}", tuple(columns), draw, test)
+
+
+def _domain_columns() -> dict[str, list[str]]:
+    """Return the columns of each data set and each kind of device."""
+    found = _accuracy_columns() | {name: [] for name in _NEW_DOMAINS}
+    for metric in load_table(_DOMAINS_TABLE).metrics:
+        column = f"{_DOMAINS_TABLE}:{metric.name}"
+        if not metric.name.endswith("variance"):
+            found[dataset_of(column)].append(column)
+    return found | {kind: _latency_columns(kind) for kind in _DEVICE_KINDS}
+
+
+def _unit_of(column: str) -> str:
+    table, _, metric = column.partition(":")
+    return load_table(table).metric(metric).unit
+
+
+def _draw_balanced(
+    groups: Sequence[Sequence[TaskArguments]], rng: np.random.Generator
+) -> TaskArguments:
+    return draw_one(groups[int(rng.integers(len(groups)))], rng)
 
 
 # -- NAS-Bench-Graph ------------------------------------------------------------------------------
@@ -191,6 +250,10 @@ TASK_SETS: dict[str, Callable[[], TaskSet]] = {
         f"nb201-metrics/{target}": partial(_nb201_metrics, target)
         for target in (*_IMAGE_DATASETS, *_DEVICE_KINDS)
     },
+    **{
+        f"nb201-domains/{target}": partial(_nb201_domains, target)
+        for target in (*_IMAGE_DATASETS, *_NEW_DOMAINS, *_DEVICE_KINDS)
+    },
     **{f"nbgraph/{target}": partial(_nbgraph, target) for target in _GRAPHS},
 }
 """Functions that make the task sets, by name."""
@@ -200,8 +263,9 @@ def load_task_set(name: str) -> TaskSet:
     """Return a task set by its name; its training tasks reveal nothing about its test tasks.
 
     Args:
-        name: ``"nb201-images/<dataset>"``, ``"nb201-conflicting"``, ``"nb201-metrics/<target>"``
-            or ``"nbgraph/<dataset>"``; the part after the slash is the test data set or target.
+        name: ``"nb201-images/<dataset>"``, ``"nb201-conflicting"``, ``"nb201-metrics/<target>"``,
+            ``"nb201-domains/<target>"`` or ``"nbgraph/<dataset>"``; the part after the slash is
+            the test data set or target.
 
     Raises:
         KeyError: If there is no such task set; the message lists all names.

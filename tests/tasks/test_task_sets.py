@@ -20,6 +20,8 @@ def load(open_table):
         for table in ("nats-bench", "nb201-12epochs", "help-latency"):
             if name.startswith("nb201"):
                 open_table(table)
+        if name.startswith("nb201-domains"):
+            open_table("hw-nas-bench-360")
         return task_sets.load_task_set(name)
 
     return load
@@ -58,6 +60,48 @@ def test_conflicting_tasks_have_different_optima(load):
     # devices of training and test are of different families
     tested = {str(column) for task in tested for column in task.columns}
     assert not tested & set(tasks.columns)
+
+
+DOMAINS = ("cifar10", "cifar100", "ImageNet16-120", "ninapro", "darcy", "cpu", "gpu")
+
+
+@pytest.mark.parametrize("target", DOMAINS)
+def test_domains_leave_out_the_target_with_its_hardware(target, load):
+    tasks = load(f"nb201-domains/{target}")
+    left = {name for name in tasks.columns if target in (dataset_of(name), _kind(name))}
+    assert not left
+    others = {dataset_of(name) or _kind(name) for name in tasks.columns}
+    assert others == set(DOMAINS) - {target}
+    assert not [name for name in tasks.columns if "variance" in name]
+    hardware = [name for name in tasks.columns if "-pi5-" in name or "-pixel-" in name]
+    assert len(hardware) == 7 * (2 if target in ("cifar100", "ninapro", "darcy") else 3)
+
+
+def _kind(column):
+    """The kind of a device of the table help-latency; empty for other columns."""
+    if not column.startswith("help-latency:"):
+        return ""
+    return "cpu" if "gold" in column or "silver" in column else "gpu"
+
+
+def test_draws_are_balanced_between_domains(load):
+    tasks = load("nb201-domains/cpu")
+    rng = np.random.default_rng(0)
+    drawn = [str(tasks.draw(rng).signal) for _ in range(500)]
+    # five data sets with accuracies, three with latency and with energy, and the GPUs
+    groups = [(dataset_of(name), "latency" in name, "energy" in name) for name in drawn]
+    counts = {each: groups.count(each) for each in groups}
+    assert len(counts) == 12
+    assert all(20 < count < 70 for count in counts.values()), counts  # 42 are expected
+
+
+@pytest.mark.parametrize("target", ["ninapro", "darcy"])
+def test_leaks_between_domains_are_refused(target, load):
+    tasks = load(f"nb201-domains/{target}")
+    for metric in ("test", "pi5-onnx-energy"):
+        column = f"hw-nas-bench-360:{target}-{metric}"
+        with pytest.raises(LeakError, match=column):
+            replace(tasks, columns=(*tasks.columns, column))
 
 
 @pytest.mark.parametrize(
