@@ -90,6 +90,8 @@ class FewShotData:
         train: Classes of meta-training.
         valid: Classes of the search signal (meta-validation).
         test: Classes of the reported metric (meta-test); no training and no search uses them.
+        rotations: Whether a class that is rotated by a multiple of 90 degrees is another class, as
+            for characters.
         runs: Fixed tasks that replace tasks of the test classes in the reported metric; ``None``
             if the data set has none.
 
@@ -102,6 +104,7 @@ class FewShotData:
     train: ClassImages
     valid: ClassImages
     test: ClassImages
+    rotations: bool = False
     runs: OneShotRuns | None = None
 
     def __post_init__(self) -> None:

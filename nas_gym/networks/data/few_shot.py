@@ -20,6 +20,7 @@ from nas_gym.networks.data.class_images import (
     read_class_images,
     split_classes,
 )
+from nas_gym.networks.data.images import Pixels
 from nas_gym.utils.errors import MissingDataError, list_names
 from nas_gym.utils.limits import check_pixels
 
@@ -131,8 +132,8 @@ class TaskSampler:
         shots: Support images per class.
         queries: Query images per class.
         rotations: Whether each class of a task is rotated by a random multiple of 90 degrees, which
-            makes four classes of each. A task never has one class in two rotations, because some
-            characters are symmetric.
+            makes four classes of each; ``data.rotations`` by default. A task never has one class
+            in two rotations, because some characters are symmetric.
         device: Device of the tasks; the CPU by default.
 
     Raises:
@@ -147,15 +148,16 @@ class TaskSampler:
         ways: int,
         shots: int,
         queries: int,
-        rotations: bool = True,
+        rotations: bool | None = None,
         device: torch.device | None = None,
     ) -> None:
         classes = data.splits[split]
+        rotations = data.rotations if rotations is None else rotations
         _check_counts(classes, ways, shots, queries)
         if rotations and classes.shape[1] != classes.shape[2]:
             raise ValueError(
                 f"{data.name} has images of {classes.shape[1]} x {classes.shape[2]} pixels, which "
-                "cannot be rotated by 90 degrees. Give a size, or rotations=0."
+                "cannot be rotated by 90 degrees. Give a size."
             )
         self.ways, self.shots, self.queries, self.rotations = ways, shots, queries, rotations
         self._offsets, self._counts = classes.offsets, classes.counts
@@ -182,6 +184,11 @@ class TaskSampler:
             self._gather(query, turns),
             self._labels(count, self.queries),
         )
+
+    def normalized(self, images: Pixels) -> Tensor:
+        """Return images ``(..., channels, height, width)`` uint8 as the tasks have them."""
+        pixels = torch.from_numpy(images).to(self._images.device)
+        return pixels.float().sub_(self._mean).div_(self._deviation)
 
     def _labels(self, count: int, images: int) -> Tensor:
         labels = torch.arange(self.ways, device=self._images.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,14 @@ class OneShotRuns:
     query: Pixels
     labels: NDArray[np.int64]
 
+    @property
+    def digest(self) -> str:
+        """Hexadecimal sha256 of the drawings and labels."""
+        found = hashlib.sha256(repr(self.support.shape).encode())
+        for each in (self.support, self.query, self.labels.astype("<i8")):
+            found.update(np.ascontiguousarray(each).data)
+        return found.hexdigest()
+
     def check_leaks(self, owners: Mapping[bytes, tuple[str, str]]) -> None:
         """Raise an error if a drawing of a run is among the images of training or validation.
 
@@ -109,7 +118,8 @@ def load_omniglot(size: int = OMNIGLOT_SIZE, *, runs: bool = False) -> FewShotDa
         _alphabets(first, "omniglot/train", known),
         _alphabets(first, "omniglot/valid", _VALIDATION_ALPHABETS),
         _alphabets(second, "omniglot/test", _TEST_ALPHABETS),
-        read_one_shot_runs(_find(ALL_RUNS.name), size) if runs else None,
+        rotations=True,
+        runs=read_one_shot_runs(_find(ALL_RUNS.name), size) if runs else None,
     )
 
 
@@ -133,6 +143,7 @@ def load_full_omniglot(size: int = OMNIGLOT_SIZE) -> FewShotData:
         _alphabets(background, "omniglot-full/train", known),
         _alphabets(background, "omniglot-full/valid", _FULL_VALIDATION_ALPHABETS),
         evaluation.select("omniglot-full/test", list(evaluation.classes)),
+        rotations=True,
     )
 
 

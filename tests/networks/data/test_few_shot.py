@@ -111,8 +111,8 @@ def test_only_square_images_are_rotated(found_in):
             Image.fromarray(pixels).save(found_in / "wide" / str(number) / f"{image}.png")
     wide = load_few_shot(str(found_in / "wide"))
     with pytest.raises(ValueError, match=r"4 x 6 pixels, which cannot be rotated"):
-        TaskSampler(wide, "train", 2, 1, 1)
-    assert TaskSampler(wide, "train", 2, 1, 1, rotations=False).draw(1, 0).query_images.shape == (
+        TaskSampler(wide, "train", 2, 1, 1, rotations=True)
+    assert TaskSampler(wide, "train", 2, 1, 1).draw(1, 0).query_images.shape == (
         1, 2, 1, 4, 6,
     )  # fmt: skip
 
