@@ -249,10 +249,10 @@ def import_table(
             message names the place.
         DataError: If the cache cannot be written to.
     """
-    from nas_gym.evaluators import PREDICTOR  # not needed by `import nas_gym`
+    from nas_gym.evaluators import COST, PREDICTOR  # not needed by `import nas_gym`
 
     _check_name(name)
-    if name in SOURCES or name in BUILT_IN or name == PREDICTOR:
+    if name in SOURCES or name in BUILT_IN or name in (COST, PREDICTOR):
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
     if store.is_stored(name) and not replace:
         raise ValueError(

@@ -20,7 +20,10 @@ from nas_gym.cli.options import (
 )
 from nas_gym.cli.output import (
     console,
+    describe_reward,
     format_optimum,
+    incumbent_cells,
+    incumbent_headers,
     make_grid,
     print_failures,
     print_grid,
@@ -85,11 +88,14 @@ def _print_comparison(summary: dict[str, Any], folder: Path) -> None:
         metric, queries = found["metric"], str(found["queries"])
         best = format_optimum(found["optimum"], metric["unit"])
         console.print(
-            f"{env} after {queries} queries. Reward: {found['task']['reward']}. Mean and regret "
-            f"are of {metric['regret_of']} (best of the space: {best}).",
+            f"{env} after {queries} queries. Reward: {describe_reward(found['task'])}. Mean "
+            f"and regret are of {metric['regret_of']} (best of the space: {best}).",
             markup=False,
         )
-        grid = make_grid("agent", "mean ± std", "regret [95 %]", "best", "unique", "s/trial")
+        headers = max(map(incumbent_headers, found["agents"].values()), key=len)
+        grid = make_grid(
+            "agent", "mean ± std", "regret [95 %]", *headers, "best", "unique", "s/trial"
+        )
         for agent, entry in found["agents"].items():
             grid.add_row(agent, *_last_query_cells(entry, queries))
         print_grid(grid)
@@ -109,6 +115,7 @@ def _last_query_cells(entry: dict[str, Any], queries: str) -> list[str]:
     return [
         f"{report['mean']:.5g} ± {report['std']:.2g}",
         f"{regret['mean']:.3g} [{low:.3g}, {high:.3g}]",
+        *incumbent_cells(entry),
         "-" if entry["reached"]["best"] is None else f"{100 * entry['reached']['best']:.0f} %",
         f"{entry['unique_queries']:.0f}",
         f"{entry['agent_seconds']:.2g}",

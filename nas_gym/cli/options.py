@@ -91,6 +91,13 @@ _ENVIRONMENT_OPTIONS: dict[str, Any] = {
             "latency(column=TABLE:METRIC,target=5,weight=-0.07)."
         ),
     ],
+    "constraint": Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Bound on a metric: "help-latency:raspi4 <= 5", "params <= 0.5". May be given '
+            "several times."
+        ),
+    ],
     "evaluator": Annotated[
         str | None,
         typer.Option(
@@ -179,9 +186,9 @@ def write_as_options(message: str) -> str:
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """Return the values that are not ``None``, paths as text."""
+    """Return the values that are not ``None`` or an empty list, paths as text."""
     texts = {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
-    return {name: value for name, value in texts.items() if value is not None}
+    return {name: value for name, value in texts.items() if value is not None and value != []}
 
 
 @contextmanager

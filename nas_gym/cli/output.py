@@ -56,6 +56,33 @@ def format_optimum(value: float | None, unit: str = "") -> str:
     return "unknown" if value is None else f"{value:.6g} {unit}".rstrip()
 
 
+def incumbent_headers(entry: Mapping[str, Any]) -> list[str]:
+    """Return the headers of the cells that :func:`incumbent_cells` returns.
+
+    Args:
+        entry: Summary of an agent.
+    """
+    metrics = entry.get("incumbent_metrics", {})
+    headers = [
+        f"{name} ({each['unit']})" if each["unit"] else name for name, each in metrics.items()
+    ]
+    return headers + ["feasible"] * ("incumbent_feasible" in entry)
+
+
+def incumbent_cells(entry: Mapping[str, Any]) -> list[str]:
+    """Return the mean metrics of the last incumbents, and the share of feasible incumbents."""
+    cells = [f"{each['mean']:.4g}" for each in entry.get("incumbent_metrics", {}).values()]
+    if "incumbent_feasible" in entry:
+        cells.append(f"{100 * entry['incumbent_feasible']:.0f} %")
+    return cells
+
+
+def describe_reward(task: Mapping[str, Any]) -> str:
+    """Return the reward of a task and its constraints, given :meth:`nas_gym.Task.describe`."""
+    constraints = task.get("constraints", [])
+    return f"{task['reward']}" + (f", subject to {' and '.join(constraints)}" * bool(constraints))
+
+
 def print_tensorboard_command(folder: Path) -> None:
     """Print the command that shows a folder in TensorBoard."""
     command = shlex.join(["tensorboard", "--logdir", str(folder)])

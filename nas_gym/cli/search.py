@@ -19,7 +19,10 @@ from nas_gym.cli.options import (
 )
 from nas_gym.cli.output import (
     console,
+    describe_reward,
     format_optimum,
+    incumbent_cells,
+    incumbent_headers,
     make_grid,
     print_grid,
     print_tensorboard_command,
@@ -87,8 +90,8 @@ def _print_summary(agent: str, summary: dict[str, Any]) -> None:
     best = format_optimum(summary["optimum"], metric["unit"])
     console.print(
         f"{summary['env']}, {summary['seeds']} seeds. Signal: {task['signal']}. Reward: "
-        f"{task['reward']}. Mean and regret are of {metric['regret_of']} (best of the space: "
-        f"{best}).",
+        f"{describe_reward(task)}. Mean and regret are of {metric['regret_of']} (best of the "
+        f"space: {best}).",
         markup=False,
     )
     grid = make_grid("agent", "queries", "unique", "mean ± std", "regret: mean", "IQM")
@@ -103,3 +106,6 @@ def _print_summary(agent: str, summary: dict[str, Any]) -> None:
             f"{regret['iqm']:.3g}",
         )
     print_grid(grid)
+    pairs = zip(incumbent_headers(summary), incumbent_cells(summary), strict=True)
+    if found := ", ".join(f"{header} {cell}" for header, cell in pairs):
+        console.print(f"Means of the last incumbents: {found}.", markup=False)

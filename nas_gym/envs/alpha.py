@@ -219,8 +219,9 @@ class AlphaEnv(SearchEnv):
 
     ## Arguments
     * `top_k`: number of architectures that the observation averages; 64 by default.
-    * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `space`, `evaluator`, `supernet`,
-      `device`, `size`, `task`, `render_mode`: as in sequential mode (see `SequentialEnv`).
+    * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `constraint`, `space`, `evaluator`,
+      `supernet`, `device`, `size`, `task`, `render_mode`: as in sequential mode (see
+      `SequentialEnv`).
       `NB201-cifar10-alpha` searches the table `analog-nasbench` by default.
 
     ```python

@@ -218,8 +218,9 @@ class PopulationEnv(SearchEnv):
       regularized evolution of NAS-Bench-201.
     * `num_offspring`: number of offspring per generation; 1 by default.
     * `survival`: `"aging"` (the youngest survive; default) or `"elitist"` (the fittest survive).
-    * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `space`, `evaluator`, `supernet`,
-      `device`, `size`, `task`, `render_mode`: as in sequential mode (see `SequentialEnv`).
+    * `table`, `dataset`, `signal`, `report`, `noise`, `reward`, `constraint`, `space`, `evaluator`,
+      `supernet`, `device`, `size`, `task`, `render_mode`: as in sequential mode (see
+      `SequentialEnv`).
       `NB201-cifar10-population` searches the table `analog-nasbench` by default.
 
     ```python

@@ -35,7 +35,7 @@ def query_info(
     shape = genotypes.shape[:-1]
     indices = task.space.encode(rows)
     incumbents = history.incumbents(queries)
-    return {
+    infos = {
         "genotype": genotypes,
         "index": indices.reshape(shape),
         "arch": np.array(task.space.to_text(rows), object).reshape(shape),
@@ -49,6 +49,11 @@ def query_info(
         "signal": np.full(len(genotypes), str(task.signal), object),
         "report": np.full(len(genotypes), str(task.report), object),
     }
+    if task.constraints:
+        violations = task.violations(indices).reshape(shape)
+        infos |= {"feasible": violations == 0, "violation": violations}
+        infos["incumbent_feasible"] = task.violations(incumbents) == 0
+    return infos
 
 
 def add_presence_masks(infos: dict[str, Any], present: NDArray[np.bool_]) -> dict[str, Any]:

@@ -207,6 +207,9 @@ class SequentialEnv(_SequentialBase, SearchEnv):
     | `regret`           | distance of `incumbent_report` from the optimum of the space, >= 0   |
     | `signal`, `report` | names of the columns, such as `analog-nasbench:baseline_accuracy`    |
 
+    In a task with constraints, `info` also has `feasible` and `violation` of the architecture, and
+    `incumbent_feasible`.
+
     If the reward combines several metrics, such as accuracy and latency, the report is the same
     combination, with the reported metric in place of the signal; `incumbent_report`, `regret` and
     the optimum refer to this combination. (A reported metric that differs from the signal in
@@ -241,6 +244,9 @@ class SequentialEnv(_SequentialBase, SearchEnv):
       `"latency(column=help-latency:fpga,target=5,weight=-0.07)"` is
       `signal * (latency / target) ** weight`, with the signal in its own unit (CATCH paper, section
       4.3). An object of a subclass of `nas_gym.tasks.rewards.Reward` is also accepted.
+    * `constraint`: a bound on a metric in its own unit, such as `"help-latency:raspi4 <= 5"` or
+      `"params <= 0.5"`; or a list of bounds. Every feasible architecture has a higher reward than
+      every infeasible one. The optimum, ranks and regret are those of the feasible architectures.
     * `evaluator`: an object of a subclass of `nas_gym.Evaluator`, which evaluates architectures in
       place of the table; `signal` and `report` are then metrics of this object. Alternatively, the
       string of a network evaluator, such as `"training(epochs=12)"`.

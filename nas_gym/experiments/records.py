@@ -52,7 +52,8 @@ def history_lines(task: Task, curves: Curves, seeds: list[int], start: int) -> s
     Each line has ``query`` (from 1), ``seed``, ``index``, ``arch``, ``genotype``, ``reward``,
     ``unique_queries``, ``incumbent`` (an index), ``incumbent_reward``, ``incumbent_report``,
     ``regret``, ``agent_seconds`` (cumulative), and ``training_seconds`` (cumulative) if the
-    table holds training times.
+    table holds training times. In a task with constraints, it also has ``feasible`` and
+    ``violation`` of the architecture, and ``incumbent_feasible``.
 
     Args:
         task: Task that was searched.
@@ -62,7 +63,7 @@ def history_lines(task: Task, curves: Curves, seeds: list[int], start: int) -> s
     """
     genotypes = task.space.decode(curves.indices[start:].reshape(-1))
     texts = task.space.to_text(genotypes)
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "index": curves.indices,
         "reward": curves.rewards,
         "unique_queries": curves.unique,
@@ -74,6 +75,10 @@ def history_lines(task: Task, curves: Curves, seeds: list[int], start: int) -> s
     }
     if curves.training_seconds is not None:
         columns["training_seconds"] = curves.training_seconds
+    if task.constraints:
+        violations = task.violations(curves.indices)
+        columns |= {"feasible": violations == 0, "violation": violations}
+        columns["incumbent_feasible"] = task.violations(curves.incumbents) == 0
     flat: dict[str, list[Any]] = {
         name: values[start:].reshape(-1).tolist() for name, values in columns.items()
     }

@@ -21,7 +21,7 @@ from nas_gym.experiments.methods import AgentWithSettings, parse_agents
 from nas_gym.experiments.outputs import folder_name, locked_folder, make_progress
 from nas_gym.experiments.records import TrialResults, history_lines
 from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
-from nas_gym.experiments.statistics import at_queries, describe_report
+from nas_gym.experiments.statistics import at_queries, describe_incumbents, describe_report
 from nas_gym.experiments.stored_search import StoredSearch, run_missing
 from nas_gym.experiments.trial_store import check_config, write_config
 from nas_gym.recording import RecordVectorSearch
@@ -385,6 +385,8 @@ def summarize_search(
     * ``agent_seconds``: time that the agent spent on proposing and learning, over all trials;
     * ``at_queries``: statistics over the trials at several numbers of queries, see
       :func:`nas_gym.experiments.statistics.at_queries`;
+    * ``incumbent_metrics`` and ``incumbent_feasible``, if the reward combines several metrics or
+      the task has constraints: see :func:`nas_gym.experiments.statistics.describe_incumbents`;
     * ``trials``: for each trial its ``seed``, the ``index`` and ``arch`` (text) of its last
       incumbent, with ``report`` and ``regret``, and the number of ``unique_queries``.
 
@@ -411,6 +413,7 @@ def summarize_search(
         "optimum": task.optimum,
         "agent_seconds": float(found.agent_seconds[-1].sum()),
         "at_queries": at_queries(found),
+        **{f"incumbent_{name}": v for name, v in describe_incumbents(task, found).items()},
         "trials": [
             dict(zip(columns, values, strict=True))
             for values in zip(*columns.values(), strict=True)

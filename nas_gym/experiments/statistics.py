@@ -51,6 +51,8 @@ def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
           query in which a trial reaches this number of distinct architectures, or at the trial's
           last query; ``queries`` is the mean number of that query, and ``complete`` is the fraction
           of trials that reach this number of distinct architectures;
+        * ``incumbent_metrics`` and ``incumbent_feasible``, if the reward combines several metrics
+          or the task has constraints: see :func:`describe_incumbents`;
         * ``reached``: for each of :data:`RANKS`, the fraction of trials whose last incumbent is at
           least as good as the architecture of this rank, ``null`` if unknown;
         * ``unique_queries``, ``agent_seconds`` and ``training_seconds``: means over the trials
@@ -158,6 +160,28 @@ def at_unique_queries(curves: Curves) -> dict[str, Any]:
     return result
 
 
+def describe_incumbents(task: Task, curves: Curves) -> dict[str, Any]:
+    """Return metrics of the incumbents after the last query, by :attr:`Task.side_columns`.
+
+    Returns:
+        ``metrics``: the ``unit`` and :func:`describe_values` of each column; and, for a task with
+        constraints, ``feasible``, the fraction of trials whose incumbent is feasible. Empty if the
+        task has no such columns.
+    """
+    if not task.side_columns or not curves.incumbents.size:
+        return {}
+    last = curves.incumbents[-1]
+    metrics = {
+        str(column): {
+            "unit": task.metric(column).unit,
+            **describe_values(task.column_values(column, last)),
+        }
+        for column in task.side_columns
+    }
+    feasible = {"feasible": _mean(task.violations(last) == 0)} if task.constraints else {}
+    return {"metrics": metrics, **feasible}
+
+
 def performance_profile(
     regrets: NDArray[np.float64], taus: NDArray[np.float64], strata: Sequence[int] | None = None
 ) -> NDArray[np.float64]:
@@ -226,6 +250,7 @@ def _agent(results: TrialResults) -> dict[str, Any]:
         "failures": {str(seed): error for seed, error in results.failures.items()},
         "at_queries": at_queries(curves),
         "at_unique_queries": at_unique_queries(curves),
+        **{f"incumbent_{k}": v for k, v in describe_incumbents(results.task, curves).items()},
         "reached": _reached(results),
         "unique_queries": _mean(curves.unique[-1:]),
         "agent_seconds": _mean(curves.agent_seconds[-1:]),

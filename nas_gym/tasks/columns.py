@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_gym.evaluators.base import Evaluator
+from nas_gym.evaluators.cost import COST, COST_METRICS
 from nas_gym.utils.expressions import parse_weighted_sum
 
 
@@ -24,8 +25,12 @@ class Column:
     def parse(cls, text: str, default: Evaluator) -> Column:
         """Parse ``"metric"`` of the default evaluator, or ``"table:metric"``.
 
-        A metric of the default evaluator may have a colon in its name.
+        A metric of the default evaluator may have a colon in its name. ``params`` and ``flops``
+        are those of :class:`nas_gym.evaluators.cost.CostEvaluator` if the default evaluator has no
+        such metric.
         """
+        if text in COST_METRICS and text not in default.metrics:
+            return cls(COST, text)
         source, colon, metric = text.partition(":")
         if not colon or text in default.metrics:
             return cls(default.name, text)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.evaluators.base import Evaluator
+from nas_gym.evaluators.cost import COST, CostEvaluator
 from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
 from nas_gym.evaluators.table import TableEvaluator, same_rows
 from nas_gym.spaces import SearchSpace
@@ -19,6 +20,13 @@ from nas_gym.tables import DataError, Metric, load_table
 from nas_gym.tables.store import is_stored
 from nas_gym.tasks import noise as noises
 from nas_gym.tasks.columns import Column, Mixture, Signal, parse_signal, weighted_columns
+from nas_gym.tasks.constraints import (
+    Constraint,
+    check_satisfiable,
+    parse_constraints,
+    penalize,
+    total_violation,
+)
 from nas_gym.tasks.rewards import ExponentialReward, Reward, parse_reward
 
 Indices = NDArray[np.int64]
@@ -38,6 +46,14 @@ class Task:
     (such as accuracy and latency), they refer to the same combination with the reported metric in
     place of the signal.
 
+    With constraints, they refer to the feasible architectures. Every feasible architecture has a
+    higher reward than every infeasible one, and among infeasible architectures, less violation has
+    a higher reward (:func:`nas_gym.tasks.constraints.penalize`). The floor of this rule is the
+    lowest reward of the search space without noise, and the span is the distance of the median
+    reward from the floor. In a space that cannot be enumerated, floor and span are the reward of an
+    accuracy of 0 % and its distance from the reward of 100 %. The regret of an infeasible
+    architecture is higher than the largest regret of the space.
+
     Args:
         space: Search space.
         evaluator: Main evaluator. Metrics of this evaluator are written without its name, and all
@@ -56,8 +72,11 @@ class Task:
             noise simulates the spread of single training runs. Each search draws its own noise;
             within a search, an architecture always has the same noise. Reports and regrets have no
             noise.
+        constraint: Bound on a metric, such as ``"help-latency:raspi4 <= 5"`` (in the unit of the
+            metric, which may follow the number) or ``"params <= 0.5"``; or several bounds.
         dataset: Name of the data set.
-        others: Further evaluators that ``signal``, ``report`` and ``reward`` may name.
+        others: Further evaluators that ``signal``, ``report``, ``reward`` and ``constraint`` may
+            name.
 
     Attributes:
         space, evaluator, dataset, noise: The arguments.
@@ -65,6 +84,7 @@ class Task:
         report: Column that is reported.
         reward_name: String of the reward.
         direction: -1 if rewards are the negated signal, else 1.
+        constraints: Bounds that feasible architectures satisfy.
         columns: Every column from which rewards and reports are computed.
         origin: Function and arguments that rebuild this task from stored tables; a pickle holds
             these in place of the task. ``None`` if the task is pickled as a whole.
@@ -74,7 +94,8 @@ class Task:
     Raises:
         KeyError: If there is no such metric or table.
         ValueError: If a column has missing values or another search space, the noise is negative,
-            or the reward is unknown or needs an accuracy although the signal is not one.
+            the reward is unknown or needs an accuracy although the signal is not one, or no
+            architecture satisfies the constraints.
         MissingDataError: If a table is not on this machine.
 
     Example:
@@ -96,6 +117,7 @@ class Task:
         report: str | Column | None = None,
         reward: str | Reward = "signal",
         noise: float = 0.0,
+        constraint: str | Constraint | Sequence[str | Constraint] | None = None,
         dataset: str = "",
         others: Sequence[Evaluator] = (),
     ) -> None:
@@ -113,8 +135,12 @@ class Task:
         self._reward = _with_best(parse_reward(reward) if isinstance(reward, str) else reward, self)
         self.reward_name = str(self._reward)
         self._reward_columns = [Column.parse(text, evaluator) for text in self._reward.columns]
+        self.constraints = parse_constraints(constraint, evaluator)
         signal_columns = [column for _, column in weighted_columns(self.signal)]
-        self.columns = list(dict.fromkeys([*signal_columns, self.report, *self._reward_columns]))
+        bounded = [each.column for each in self.constraints]
+        self.columns = list(
+            dict.fromkeys([*signal_columns, self.report, *self._reward_columns, *bounded])
+        )
         self._evaluators = {each.name: each for each in (evaluator, *others)}
         self._sources = {column: self._find_source(column) for column in self.columns}
         self._arrays = {column: self._whole_column(column) for column in self.columns}
@@ -123,18 +149,23 @@ class Task:
         self.direction = -1.0 if negated else 1.0
         self._signals = self._all_signals()
         self._whole = self._check_accuracy(self._reward)
-        self.rewards = self._all_rewards()
+        self._check_constraints(signal_columns)
+        self._unconstrained = self._all_rewards()
+        self._floor, self._span = self._penalty_range() if self.constraints else (0.0, 1.0)
+        self.rewards = self._all_constrained()
         self._reports_reward = self._report_is_like_signal and bool(self._reward.columns)
         self.origin: Origin | None = None
 
     # -- evaluators and columns -----------------------------------------------------------------
 
     def _find_source(self, column: Column) -> Evaluator:
-        """Return the evaluator of a column; tables and predictors are opened by name."""
+        """Return the evaluator of a column; all but the task's own are opened by name."""
         found = self._evaluators.get(column.source)
         if found is None:
             if column.source == PREDICTOR:
                 found = PredictorEvaluator(self.space, column.metric)
+            elif column.source == COST:
+                found = CostEvaluator(self.space, self.dataset)
             else:
                 found = TableEvaluator(load_table(column.source))
         found.check_metric(column.metric)
@@ -160,9 +191,12 @@ class Task:
         """Return whether every column is of a table as it is stored in the cache now."""
         try:
             return all(
-                isinstance(source, TableEvaluator)
-                and is_stored(source.name)
-                and load_table(source.name) is source.table
+                isinstance(source, CostEvaluator)
+                or (
+                    isinstance(source, TableEvaluator)
+                    and is_stored(source.name)
+                    and load_table(source.name) is source.table
+                )
                 for source in self._sources.values()
             )
         except DataError:
@@ -182,7 +216,7 @@ class Task:
             raise KeyError(f"{column} is not a column of this task.")
         return self._sources[column].metrics[column.metric]
 
-    def _values(self, column: Column, indices: Indices) -> Values:
+    def column_values(self, column: Column, indices: Indices) -> Values:
         """Return the values of one column, in the shape of ``indices`` and the column's unit."""
         array = self._arrays[column]
         if array is not None:
@@ -190,6 +224,16 @@ class Task:
         genotypes = self.space.decode(np.ravel(indices))
         found = self._sources[column].values(column.metric, genotypes)
         return found.reshape(np.shape(indices))
+
+    @property
+    def side_columns(self) -> list[Column]:
+        """Columns to show beside the reported value.
+
+        These are the report, the columns of a reward that combines several metrics, and the columns
+        of constraints; none for a task with neither.
+        """
+        others = [*self._reward_columns, *(each.column for each in self.constraints)]
+        return list(dict.fromkeys([self.report, *others])) if others else []
 
     def metrics(self, indices: Indices) -> dict[str, Values]:
         """Return the values of every metric of the evaluator, and of the task's other columns.
@@ -204,7 +248,7 @@ class Task:
         found = self.evaluator.all_values(self.space.decode(indices))
         for column in self.columns:
             if self._sources[column] is not self.evaluator:
-                found[str(column)] = self._values(column, indices)
+                found[str(column)] = self.column_values(column, indices)
         return found
 
     # -- signal and reward ----------------------------------------------------------------------
@@ -257,12 +301,13 @@ class Task:
         if self._signals is not None:
             signals = self._signals.take(indices)
         else:
-            signals = self._signal_of(lambda column: self._values(column, indices))
+            signals = self._signal_of(lambda column: self.column_values(column, indices))
         if noisy:
             assert keys is not None
             signals = signals + self.noise * noises.standard_normal(keys, indices)
-        others = [self._values(column, indices) for column in self._reward_columns]
-        return self._reward.apply(signals, others, self._whole)
+        others = [self.column_values(column, indices) for column in self._reward_columns]
+        rewards = self._reward.apply(signals, others, self._whole)
+        return self._apply_constraints(rewards, indices)
 
     def noise_keys(self, seeds: Sequence[int | None]) -> noises.Keys:
         """Return the keys that determine the noise of searches with these seeds, one per seed."""
@@ -315,6 +360,65 @@ class Task:
             f"{self.signal} {fault}.{hint} Choose another signal, or reward='signal'."
         )
 
+    # -- constraints ----------------------------------------------------------------------------
+
+    def _check_constraints(self, signal_columns: Sequence[Column]) -> None:
+        """Check units, and that the constraints reveal no reported metric and can be satisfied."""
+        for each in self.constraints:
+            each.check_unit(self.metric(each.column))
+            if each.column == self.report and self.report not in signal_columns:
+                raise ValueError(
+                    f"A constraint on {self.report}, the reported metric, would show it to agents. "
+                    "Choose another column, or another report=."
+                )
+        columns = [self._arrays[each.column] for each in self.constraints]
+        known = [values for values in columns if values is not None]
+        if known and len(known) == len(columns):
+            check_satisfiable(self.constraints, known)
+
+    def _penalty_range(self) -> tuple[float, float]:
+        """Return the lowest reward of feasible architectures, and the span of the penalties."""
+        if self._unconstrained is not None:
+            floor = float(self._unconstrained.min())
+            return floor, float(np.median(self._unconstrained)) - floor or 1.0
+        if not self._is_percentage(self.signal) or not self._is_percentage(self.report):
+            raise ValueError(
+                f"A constraint needs a search space that can be enumerated, or a signal and a "
+                f"report in %, so that the lowest reward is known; {self.space.name} is too large, "
+                f"and the signal {self.signal} and the report {self.report} are not both in %."
+            )
+        if self._reward.columns:
+            return 0.0, self._whole
+        lowest, highest = self._reward.apply(np.array([0.0, self._whole]), (), self._whole).tolist()
+        return lowest, highest - lowest
+
+    def _is_percentage(self, column: Signal) -> bool:
+        metric = self.metric(column)
+        return metric.unit == "%" and metric.maximize
+
+    def _all_constrained(self) -> Values | None:
+        if not self.constraints or self._unconstrained is None:
+            return self._unconstrained
+        if any(self._arrays[each.column] is None for each in self.constraints):
+            return None
+        return self._apply_constraints(self._unconstrained, np.arange(self.space.size))
+
+    def _apply_constraints(self, rewards: Values, indices: Indices) -> Values:
+        if not self.constraints:
+            return rewards
+        return penalize(rewards, self.violations(indices), self._floor, self._span)
+
+    def violations(self, indices: Indices) -> Values:
+        """Return by how much architectures violate the constraints, in the shape of ``indices``.
+
+        The violation is the sum over all constraints of the excess relative to the bound. It is 0
+        for feasible architectures, and for all architectures of a task without constraints.
+        """
+        if not self.constraints:
+            return np.zeros(np.shape(indices))
+        values = [self.column_values(each.column, indices) for each in self.constraints]
+        return total_violation(self.constraints, values)
+
     # -- report, regret and rank ----------------------------------------------------------------
 
     @property
@@ -336,10 +440,10 @@ class Task:
         metrics, it is the same combination, without noise, with the reported metric in place of the
         signal.
         """
-        values = self._values(self.report, indices)
+        values = self.column_values(self.report, indices)
         if not self._reports_reward:
             return values
-        others = [self._values(column, indices) for column in self._reward_columns]
+        others = [self.column_values(column, indices) for column in self._reward_columns]
         return self._reward.apply(values, others, self._whole)
 
     @cached_property
@@ -352,10 +456,17 @@ class Task:
         return self.reported(np.arange(self.space.size))
 
     @cached_property
+    def _feasible(self) -> NDArray[np.bool_]:
+        """Whether each architecture of the space is feasible, ``(space.size,)``."""
+        feasible: NDArray[np.bool_] = self.violations(np.arange(self.space.size)) == 0
+        return feasible
+
+    @cached_property
     def optimum(self) -> float | None:
-        """Best reported value in the whole space, in its unit; ``None`` if unknown."""
+        """Best reported value of all feasible architectures, in its unit; ``None`` if unknown."""
         everything = self._all_reported
         if everything is not None:
+            everything = everything[self._feasible]
             best = everything.max() if self.report_metric.maximize else everything.min()
             return float(best)
         if self._reports_reward:
@@ -366,10 +477,21 @@ class Task:
         """Return the distance of reported values from the optimum, >= 0, shape of ``indices``.
 
         If the optimum is unknown, the regret is the distance from 100 for a metric in %, and from 0
-        for a metric that is minimized.
+        for a metric that is minimized. The regret of an infeasible architecture with violation
+        ``v`` is the largest regret of the space, multiplied by ``1 + v / (1 + v)``.
         """
         regret: Values = np.abs(self._best_possible - self.reported(indices))
-        return regret
+        if not self.constraints:
+            return regret
+        violations = self.violations(indices)
+        worse = self._largest_regret * (1.0 + violations / (1.0 + violations))
+        return np.where(violations > 0, worse, regret)
+
+    @cached_property
+    def _largest_regret(self) -> float:
+        if self._all_reported is None:
+            return self._best_possible
+        return float(np.abs(self._best_possible - self._all_reported).max()) or 1.0
 
     @cached_property
     def _best_possible(self) -> float:
@@ -382,16 +504,16 @@ class Task:
 
     @cached_property
     def ranked_regrets(self) -> Values | None:
-        """Regret of every architecture of the space, ascending; ``None`` if unknown."""
+        """Regret of every feasible architecture, ascending; ``None`` if unknown."""
         if self._all_reported is None:
             return None
-        return np.sort(self.regret(np.arange(self.space.size)))
+        return np.sort(self.regret(np.flatnonzero(self._feasible)))
 
     @cached_property
     def regret_unit(self) -> float:
         """Divisor that makes regrets of different tasks comparable.
 
-        The divisor is the regret of the space's median architecture: a normalized regret of 0 is
+        The divisor is the regret of the median feasible architecture: a normalized regret of 0 is
         the optimum, and 1 is as good as the median of random architectures. If at least half of the
         architectures are optimal, the divisor is the mean regret. If all architectures are optimal
         or the regrets are unknown, it is 1.
@@ -431,6 +553,7 @@ class Task:
         provenance: dict[str, object] = {}
         for source in [*(each for each in sources if each is not self.evaluator), self.evaluator]:
             provenance |= source.provenance()
+        constraints = [str(each) for each in self.constraints]
         return {
             "space": self.space.name,
             "dataset": self.dataset,
@@ -439,6 +562,7 @@ class Task:
             "report": str(self.report),
             "noise": self.noise,
             "reward": self.reward_name,
+            **({"constraints": constraints} if constraints else {}),
             "provenance": provenance,
         }
 

@@ -1,0 +1,92 @@
+"""Parameters and FLOPs of architectures, computed from genotypes without building networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nas_gym.evaluators.base import Evaluator, Genotypes, Values
+from nas_gym.spaces import SearchSpace
+from nas_gym.spaces.darts import DARTSSpace
+from nas_gym.spaces.darts_cost import count_darts_flops, count_darts_parameters
+from nas_gym.spaces.nb201 import NB201Space
+from nas_gym.spaces.nb201_cost import count_nb201_flops, count_nb201_parameters
+from nas_gym.tables import Metric
+
+COST = "cost"
+"""Name of the evaluator of parameters and FLOPs: ``cost:params`` and ``cost:flops``."""
+
+COST_METRICS = {
+    "params": Metric("params", "M", False, "trainable parameters of the network"),
+    "flops": Metric("flops", "M", False, "multiply-adds of the network for one image"),
+}
+"""Metrics of the evaluator; a task also knows them without ``cost:``."""
+
+IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16)}
+"""Number of classes and size in pixels of the images of each data set."""
+
+_ENUMERATED = 2**20  # larger spaces are counted when architectures are asked for
+
+_Count = Callable[..., Any]
+_COUNTERS: dict[type[SearchSpace], tuple[_Count, _Count, str]] = {
+    NB201Space: (count_nb201_parameters, count_nb201_flops, "16 channels, 5 cells per stage"),
+    DARTSSpace: (count_darts_parameters, count_darts_flops, "36 channels, 20 cells"),
+}
+
+
+class CostEvaluator(Evaluator):
+    """Parameters and FLOPs, in millions, of the networks that are trained from scratch.
+
+    The networks are those of the benchmarks: 16 channels and 5 cells per stage for NAS-Bench-201,
+    36 channels and 20 cells for DARTS (without its auxiliary head).
+
+    Args:
+        space: Search space, NAS-Bench-201 or DARTS.
+        dataset: Data set, a key of :data:`IMAGES`.
+
+    Raises:
+        ValueError: If the networks of the search space or the images of the data set are unknown.
+    """
+
+    name = COST
+    metrics = COST_METRICS
+    space: SearchSpace
+
+    def __init__(self, space: SearchSpace, dataset: str) -> None:
+        if type(space) not in _COUNTERS:
+            raise ValueError(
+                "Parameters and FLOPs are counted for the networks of NB201 and DARTS, not of "
+                f"{space.name}. Name a column of a table instead, such as TABLE:METRIC."
+            )
+        if dataset not in IMAGES:
+            raise ValueError(
+                "Parameters and FLOPs depend on the number of classes and the image size, which "
+                f"are known for {', '.join(IMAGES)}; not for {dataset or 'a task without dataset='}"
+                "."
+            )
+        self.space = space
+        self._num_classes, self._image_size = IMAGES[dataset]
+        self._count_params, self._count_flops, self._network = _COUNTERS[type(space)]
+
+    def evaluate(self, genotypes: Genotypes) -> dict[str, Values]:
+        """See :meth:`Evaluator.evaluate`."""
+        params = self._count_params(genotypes, self._num_classes)
+        flops = self._count_flops(genotypes, self._num_classes, self._image_size)
+        return {"params": params / 1e6, "flops": flops / 1e6}
+
+    def values(self, metric: str, genotypes: Genotypes) -> Values:
+        """See :meth:`Evaluator.values`."""
+        return self.evaluate(genotypes)[metric]
+
+    def column(self, metric: str) -> Values | None:
+        """Return the metric of every architecture; ``None`` for spaces of more than a million."""
+        if self.space.size > _ENUMERATED:
+            return None
+        return self.values(metric, self.space.decode(np.arange(self.space.size)))
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the size of the networks and of the images."""
+        images = {"classes": self._num_classes, "image_size": self._image_size}
+        return {self.name: {"network": self._network, **images}}
