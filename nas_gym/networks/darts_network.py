@@ -35,7 +35,8 @@ class DARTSNetwork(Network):
 
     The network begins with a 3x3 convolution and has ``layers`` cells. The cells at one third and
     two thirds of the depth are reduction cells, which halve the resolution and double the channels.
-    A cell concatenates the outputs of its four nodes. The network ends with global average pooling
+    The first cell is never one, so that a network of two cells has a normal and a reduction cell. A
+    cell concatenates the outputs of its four nodes. The network ends with global average pooling
     and a linear layer.
 
     In the L2NAS paper (section 3.2), the supernet has ``layers=8``, ``channels=16`` and
@@ -105,7 +106,7 @@ class DARTSNetwork(Network):
         self.cells = nn.ModuleList()
         before, previous, width, halved = width, width, channels, False
         for layer in range(layers):
-            reduction = layer in (layers // 3, 2 * layers // 3)
+            reduction = layer > 0 and layer in (layers // 3, 2 * layers // 3)
             width *= 2 if reduction else 1
             own = None if choices is None else choices[int(reduction)]
             widths = (before, previous, width)

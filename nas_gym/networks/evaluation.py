@@ -113,16 +113,21 @@ def set_batch_norm_statistics(
     Raises:
         TrainingError: If memory runs out even with half the batch size.
     """
-    norms = _batch_norms(network)
     if not images:
-        for norm in norms:
-            norm.track_running_stats = False
-            norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+        use_batch_statistics(network)
         return
+    norms = _batch_norms(network)
     with recalibrated_batch_norm(network, network, train, images, batch_size):
         statistics = [(norm.running_mean, norm.running_var) for norm in norms]
     for norm, (mean, variance) in zip(norms, statistics, strict=True):
         norm.running_mean, norm.running_var = mean, variance
+
+
+def use_batch_statistics(network: nn.Module) -> None:
+    """Remove the running statistics of batch norms, which then use the statistics of each batch."""
+    for norm in _batch_norms(network):
+        norm.track_running_stats = False
+        norm.running_mean = norm.running_var = norm.num_batches_tracked = None
 
 
 def _batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:

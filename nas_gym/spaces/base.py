@@ -401,6 +401,15 @@ class SearchSpace:
 
     # -- search operators --------------------------------------------------------------------
 
+    @property
+    def decision_groups(self) -> NDArray[np.int64]:
+        """Group of each decision, ``(num_decisions,)``, numbered from 0.
+
+        :func:`nas_gym.spaces.evolution.next_generation` keeps the decisions of a group together,
+        such as the decisions about one node of a cell. By default, each decision is a group.
+        """
+        return np.arange(self.num_decisions)
+
     def sample(self, n: int, rng: RandomSource) -> Genotypes:
         """Return ``n`` genotypes, drawn uniformly; shape ``(n, L)``."""
         if self.tree is None:

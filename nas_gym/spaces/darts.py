@@ -84,6 +84,14 @@ class DARTSSpace(SearchSpace):
         super().__init__(choices, names, None, name)
         self.alpha_size = len(CELLS) * len(EDGES) * len(OPERATIONS)
 
+    @property
+    def decision_groups(self) -> NDArray[np.int64]:
+        """Group of each decision: the inputs and operations of one node; see
+        :attr:`SearchSpace.decision_groups`."""
+        decision = np.arange(self.num_decisions)
+        step = (decision % _DECISIONS + 1) // 3
+        return decision // _DECISIONS * STEPS + step
+
     def subset(self, genotypes: ArrayLike, name: str) -> SearchSpace:
         """Return a :class:`CategoricalSpace` of the given architectures.
 

@@ -43,6 +43,13 @@ class EdgeCellSpace(SearchSpace):
         for codes, operations in zip(self._node_codes, choices, strict=True):
             codes[: len(operations)] = [2 + labels.index(each) for each in operations]
         self._adjacency = _line_graph(edges)
+        self._targets = np.array([target for _, target in edges])
+
+    @property
+    def decision_groups(self) -> NDArray[np.int64]:
+        """Group of each decision: the edges into one node; see
+        :attr:`SearchSpace.decision_groups`."""
+        return np.unique(self._targets, return_inverse=True)[1].astype(np.int64)
 
     @property
     def node_labels(self) -> tuple[str, ...]:

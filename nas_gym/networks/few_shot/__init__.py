@@ -1,0 +1,7 @@
+"""Few-shot learning with a meta-learned supernet (AT-NAS; Rong et al., 2022).
+
+- :mod:`~nas_gym.networks.few_shot.adaptation` adapts one architecture to few-shot tasks.
+- :mod:`~nas_gym.networks.few_shot.plans` has the settings of a meta-supernet.
+- :mod:`~nas_gym.networks.few_shot.meta_training` trains the weights and evolves the population.
+- :mod:`~nas_gym.networks.few_shot.meta_supernet` has files of meta-supernets.
+"""

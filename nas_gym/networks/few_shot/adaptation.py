@@ -1,0 +1,143 @@
+"""Adaptation of a network to few-shot tasks by a few SGD steps (AT-NAS paper, Eq. 4).
+
+Tasks are adapted one after another. A loop over tasks costs 1.0 to 1.1 times the forward and
+backward passes that it consists of. ``torch.func.vmap`` over tasks, which becomes grouped
+convolutions, was measured on one CPU core with 5-way 1-shot tasks: it is 1.4 times slower for DARTS
+cells on 28x28 images, equally fast for NAS-Bench-201 cells, and faster only for networks so small
+that calls dominate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nas_gym.utils.errors import DivergedError
+
+if TYPE_CHECKING:
+    from nas_gym.networks.data.few_shot import FewShotBatch
+
+Weights = dict[str, Tensor]
+"""Parameters of a network by their names; only those that an architecture uses."""
+
+
+def adapt(
+    network: nn.Module, genotype: Any, batch: FewShotBatch, steps: int, learning_rate: float
+) -> Tensor:
+    """Return the accuracy on each task's query set after SGD on its support set (Eq. 4).
+
+    Every task starts from the network's weights, which stay unchanged. Batch norms use the
+    statistics of each batch, as in MAML.
+
+    Args:
+        network: Network without running batch-norm statistics; see
+            :func:`nas_gym.networks.evaluation.use_batch_statistics`.
+        genotype: Architecture, ``(num_decisions,)``; ``None`` for the network of one architecture.
+        batch: Tasks on the network's device.
+        steps: SGD steps on the support set.
+        learning_rate: Learning rate of these steps.
+
+    Returns:
+        Accuracies in %, ``(tasks,)`` float32, on the CPU.
+
+    Raises:
+        DivergedError: If logits become NaN or infinite.
+    """
+    found = torch.empty(len(batch))
+    for task in range(len(batch)):
+        weights = adapted_weights(
+            network,
+            genotype,
+            batch.support_images[task],
+            batch.support_labels[task],
+            steps,
+            learning_rate,
+        )
+        with torch.no_grad():
+            logits = functional_call(network, weights, (batch.query_images[task], genotype))
+        if not torch.isfinite(logits).all():
+            raise DivergedError(
+                f"An adaptation with {steps} steps diverged. Lower its learning rate "
+                f"({learning_rate:g})."
+            )
+        found[task] = 100 * (logits.argmax(dim=1) == batch.query_labels[task]).float().mean().cpu()
+    return found
+
+
+def adapted_weights(
+    network: nn.Module,
+    genotype: Any,
+    images: Tensor,
+    labels: Tensor,
+    steps: int,
+    learning_rate: float,
+    second_order: bool = False,
+) -> Weights:
+    """Return the weights after SGD steps on one task's images.
+
+    Args:
+        network: Network as in :func:`adapt`.
+        genotype: Architecture as in :func:`adapt`.
+        images: Images of the task, ``(n, channels, height, width)``.
+        labels: Class numbers, ``(n,)`` int64.
+        steps: SGD steps; with 0, the weights are those of the network.
+        learning_rate: Learning rate of these steps.
+        second_order: Whether the result is differentiable with respect to the network's parameters
+            through all steps. Otherwise, the result consists of new leaf tensors that require
+            gradients.
+    """
+    weights: Weights = dict(network.named_parameters())
+    for step in range(steps):
+        if step:
+            logits = functional_call(network, weights, (images, genotype))
+        else:  # functional_call would replace all parameters of a supernet
+            logits = network(images, genotype)
+        loss = nn.functional.cross_entropy(logits, labels)
+        gradients = torch.autograd.grad(
+            loss, list(weights.values()), allow_unused=True, create_graph=second_order
+        )
+        pairs = zip(weights.items(), gradients, strict=True)
+        moved = {
+            name: weight - learning_rate * gradient
+            for (name, weight), gradient in pairs
+            if gradient is not None
+        }
+        weights = moved if second_order else detached(moved)
+    return weights
+
+
+def detached(weights: Weights) -> Weights:
+    """Return the same values as new leaf tensors that require gradients."""
+    return {name: weight.detach().requires_grad_() for name, weight in weights.items()}
+
+
+def query_gradients(
+    network: nn.Module,
+    genotype: Any,
+    weights: Weights,
+    images: Tensor,
+    labels: Tensor,
+    wrt: Weights,
+) -> tuple[Tensor, Weights]:
+    """Return the loss on a query set, and its gradients.
+
+    Args:
+        network: Network as in :func:`adapt`.
+        genotype: Architecture as in :func:`adapt`.
+        weights: Adapted weights, as :func:`adapted_weights` returns them.
+        images: Query images, ``(n, channels, height, width)``.
+        labels: Class numbers, ``(n,)`` int64.
+        wrt: Tensors to differentiate with respect to: the adapted weights for the first order, or
+            the network's parameters for the second order.
+
+    Returns:
+        Loss, a scalar; and gradients of the tensors on which the loss depends, by name.
+    """
+    logits = functional_call(network, weights, (images, genotype))
+    loss = nn.functional.cross_entropy(logits, labels)
+    gradients = torch.autograd.grad(loss, list(wrt.values()), allow_unused=True)
+    pairs = zip(wrt, gradients, strict=True)
+    return loss.detach(), {name: each for name, each in pairs if each is not None}
