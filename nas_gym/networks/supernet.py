@@ -256,7 +256,7 @@ def _read(path: Path) -> _Content:
             raise ValueError(f"the curves are not numbers of {epoch} epochs")
     except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise DamagedDataError(f"{path} holds no plan of a supernet: {error!r:.200}.") from error
-    _check_weights(path, arrays, expected)
+    check_weights(path, arrays, expected)
     values = {name: each.tolist() for name, each in curves.items()}
     return _Content(plan, epoch, best, values or None, arrays)
 
@@ -269,9 +269,7 @@ def _parse_plan(text: str) -> tuple[dict[str, Any], int, dict[str, Tensor]]:
     return plan, int(plan["recipe"]["epochs"]), network.state_dict()
 
 
-def _check_weights(
-    path: Path, arrays: dict[str, NDArray[Any]], expected: dict[str, Tensor]
-) -> None:
+def check_weights(path: Path, arrays: dict[str, NDArray[Any]], expected: dict[str, Tensor]) -> None:
     """Raise an error unless a file has finite weights of the expected names and shapes."""
     found = {name.removeprefix("network/"): each for name, each in arrays.items()
              if name.startswith("network/")}  # fmt: skip

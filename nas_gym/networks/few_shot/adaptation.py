@@ -24,7 +24,7 @@ Weights = dict[str, Tensor]
 """Parameters of a network by their names; only those that an architecture uses."""
 
 
-def adapt(
+def adaptation_accuracies(
     network: nn.Module, genotype: Any, batch: FewShotBatch, steps: int, learning_rate: float
 ) -> Tensor:
     """Return the accuracy on each task's query set after SGD on its support set (Eq. 4).
@@ -79,8 +79,8 @@ def adapted_weights(
     """Return the weights after SGD steps on one task's images.
 
     Args:
-        network: Network as in :func:`adapt`.
-        genotype: Architecture as in :func:`adapt`.
+        network: Network as in :func:`adaptation_accuracies`.
+        genotype: Architecture as in :func:`adaptation_accuracies`.
         images: Images of the task, ``(n, channels, height, width)``.
         labels: Class numbers, ``(n,)`` int64.
         steps: SGD steps; with 0, the weights are those of the network.
@@ -125,8 +125,8 @@ def query_gradients(
     """Return the loss on a query set, and its gradients.
 
     Args:
-        network: Network as in :func:`adapt`.
-        genotype: Architecture as in :func:`adapt`.
+        network: Network as in :func:`adaptation_accuracies`.
+        genotype: Architecture as in :func:`adaptation_accuracies`.
         weights: Adapted weights, as :func:`adapted_weights` returns them.
         images: Query images, ``(n, channels, height, width)``.
         labels: Class numbers, ``(n,)`` int64.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nas_gym.networks.few_shot.adaptation import (
     Weights,
-    adapt,
+    adaptation_accuracies,
     adapted_weights,
     query_gradients,
 )
@@ -181,11 +181,9 @@ class FewShotTraining:
         weights = adapted_weights(
             self.network, genotype, support, labels, config.steps, config.inner_rate, second
         )
-        initial = dict(self.network.named_parameters())
+        initial: Weights = dict(self.network.named_parameters())
         wrt = initial if second else weights
-        loss, gradients = query_gradients(
-            self.network, genotype, weights, query, query_labels, wrt
-        )
+        loss, gradients = query_gradients(self.network, genotype, weights, query, query_labels, wrt)
         if config.order == "reptile":
             gradients = {k: (initial[k] - each).detach() for k, each in weights.items()}
         return loss, gradients
@@ -262,7 +260,9 @@ class FewShotTraining:
         config = self.config
         means = torch.zeros(len(genotypes), dtype=torch.float64)
         for i, genotype in enumerate(genotypes):
-            found = adapt(self.network, genotype, batch, config.steps, config.inner_rate)
+            found = adaptation_accuracies(
+                self.network, genotype, batch, config.steps, config.inner_rate
+            )
             means[i] = found.double().mean()
         device = next(self.network.parameters()).device
         averaged = means.to(device) if device.type == "cuda" else means
@@ -361,4 +361,4 @@ def count_flops(
 
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         build(genotype)(torch.empty(2, *shape))
-    return counter.get_total_flops() / 2 / 2 / 1e6
+    return float(counter.get_total_flops()) / 2 / 2 / 1e6  # two images, two FLOPs a multiply-add

@@ -14,7 +14,7 @@ from nas_gym.networks.network import Network
 from nas_gym.networks.plans import NETWORKS, check_space
 
 if TYPE_CHECKING:
-    from nas_gym.networks.data.few_shot import FewShotData
+    from nas_gym.networks.data.class_images import FewShotData
 
 ORDERS = ("first", "second", "reptile")
 """Meta-gradients: of first order (AT-NAS paper, Eq. 5), of second order (MAML), and Reptile's."""
@@ -79,7 +79,9 @@ class FewShotTrainingConfig:
         for each in fields(self):
             value, low = getattr(self, each.name), lowest.get(each.name, 1)
             if each.type == "int" and not low <= value <= _MOST:
-                raise ValueError(f"{each.name} is at least {low} and at most {_MOST:,}, got {value}.")
+                raise ValueError(
+                    f"{each.name} is at least {low} and at most {_MOST:,}, got {value}."
+                )
         if not all(0 < rate < 1e6 for rate in (self.inner_rate, self.meta_rate)):
             raise ValueError(
                 "inner_rate and meta_rate are above 0 and finite, got "
@@ -147,9 +149,7 @@ class FewShotPlan:
             ValueError: If a setting is outside its range.
         """
         training = FewShotTrainingConfig(**description["training"])
-        return cls(
-            **{**description, "shape": tuple(description["shape"]), "training": training}
-        )
+        return cls(**{**description, "shape": tuple(description["shape"]), "training": training})
 
     @property
     def digest(self) -> str:
@@ -217,7 +217,8 @@ def few_shot_plan(
       paper, section 4.2). Set ``layers=8`` for the large network.
     - NB201 has one cell per stage and 8 channels.
 
-    The paper trains for 20 epochs of 5,000 tasks. The defaults are for CPUs: 20 epochs of 200 tasks.
+    The paper trains for 20 epochs of 5,000 tasks. The defaults are for CPUs: 20 epochs of 200
+    tasks.
 
     Args:
         space: Name of a search space with networks.

@@ -43,11 +43,11 @@ class Processes:
         except RuntimeError as error:
             raise TrainingError(
                 f"Process {self.rank} of {self.size} lost another process: "
-                f"{str(error).splitlines()[0]:.200} Run the same command again to continue from the "
-                "latest checkpoint."
+                f"{str(error).splitlines()[0]:.200} Run the same command again to continue from "
+                "the latest checkpoint."
             ) from error
         flat /= self.size
-        parts = flat.split([each.numel() for each in tensors])
+        parts = torch.split(flat, [each.numel() for each in tensors])
         for each, part in zip(tensors, parts, strict=True):
             each.copy_(part.view_as(each))
 

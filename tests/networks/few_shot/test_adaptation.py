@@ -9,7 +9,11 @@ from torch.nn.functional import cross_entropy
 
 from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.networks.evaluation import use_batch_statistics
-from nas_gym.networks.few_shot.adaptation import adapt, adapted_weights, query_gradients
+from nas_gym.networks.few_shot.adaptation import (
+    adaptation_accuracies,
+    adapted_weights,
+    query_gradients,
+)
 from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.utils.errors import DivergedError
 
@@ -64,7 +68,7 @@ def test_weights_equal_those_of_torch_sgd(steps):
 def test_every_task_starts_from_the_same_weights():
     network, batch = make_supernet(), make_batch(tasks=3)
     before = {name: each.clone() for name, each in network.state_dict().items()}
-    found = adapt(network, CELL, batch, 3, 0.1)
+    found = adaptation_accuracies(network, CELL, batch, 3, 0.1)
     for name, each in network.state_dict().items():
         assert torch.equal(each, before[name])
     for task in range(3):
@@ -81,8 +85,8 @@ def test_supernet_and_stand_alone_network_agree():
     use_batch_statistics(alone)
     own = supernet.state_dict()
     alone.load_state_dict({name: own[name] for name in alone.state_dict()})
-    expected = adapt(supernet, CELL, batch, 2, 0.1)
-    torch.testing.assert_close(adapt(alone, None, batch, 2, 0.1), expected)
+    expected = adaptation_accuracies(supernet, CELL, batch, 2, 0.1)
+    torch.testing.assert_close(adaptation_accuracies(alone, None, batch, 2, 0.1), expected)
 
 
 def test_second_order_gradients_equal_finite_differences():
@@ -113,7 +117,7 @@ def test_second_order_gradients_equal_finite_differences():
 
 def test_divergence_is_an_error():
     with pytest.raises(DivergedError, match="Lower its learning rate"):
-        adapt(make_supernet(), CELL, make_batch(), 8, 1e30)
+        adaptation_accuracies(make_supernet(), CELL, make_batch(), 8, 1e30)
 
 
 def test_a_network_of_two_darts_cells_has_one_reduction():
