@@ -234,7 +234,8 @@ class SequentialEnv(_SequentialBase, SearchEnv):
       `"table:metric"` of another table over the same search space, `"predictor:FILE"` (a saved
       predictor), or a weighted sum of metrics in one unit, `"0.3 * metric + 0.7 * table:metric"`.
     * `report`: metric that searches are judged by, `"metric"` or `"table:metric"`, such as
-      `"nats-bench:cifar10-test"`.
+      `"nats-bench:cifar10-test"`. `"metric:denoised"` is the mean over isomorphic architectures,
+      which a table holds as separate trainings of one network.
     * `noise`: standard deviation of Gaussian noise on the signal, in the unit of the signal. It
       simulates the spread of single training runs. The noise depends on the seed of the search;
       within a search, an architecture always has the same noise. Reports and regrets have no noise.

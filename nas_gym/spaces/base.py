@@ -280,6 +280,15 @@ class SearchSpace:
             )
         return self._decode_leaves(self.index_to_leaf(array))
 
+    def isomorphism_classes(self) -> Indices:
+        """Return a class number for each architecture of the space, ``(size,)`` int64.
+
+        Architectures in one class have different indices but are the same network, so that tables
+        of such a space hold several trainings of it. By default, every architecture is in a class
+        of its own.
+        """
+        return np.arange(self.size)
+
     def to_text(self, genotypes: ArrayLike) -> list[str]:
         """Return each genotype as a string: the labels of its choices, separated by commas."""
         return [

@@ -106,6 +106,10 @@ class NB201Space(EdgeCellSpace):
         """
         return self._structures.take(self.check(genotypes) @ self._strides)
 
+    def isomorphism_classes(self) -> Indices:
+        """Return the structure number of each cell of the space; see :meth:`structures`."""
+        return self.structures(self.decode(np.arange(self.size)))
+
     def canonical(self, genotypes: ArrayLike) -> Genotypes:
         """Return the lexicographically first genotype with the structure of each genotype,
         ``(n, 6)`` -> ``(n, 6)``."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas_gym.evaluators.base import Evaluator
 from nas_gym.evaluators.cost import COST, COST_METRICS
 from nas_gym.utils.expressions import parse_weighted_sum
+
+_DENOISED = ":denoised"
 
 
 @dataclass(frozen=True)
@@ -16,19 +18,25 @@ class Column:
     Attributes:
         source: Name of the evaluator.
         metric: Name of the metric.
+        denoised: Whether each value is replaced by the mean over all isomorphic architectures of
+            the search space, which were trained separately; written ``table:metric:denoised``.
+            For reports only.
     """
 
     source: str
     metric: str
+    denoised: bool = False
 
     @classmethod
     def parse(cls, text: str, default: Evaluator) -> Column:
         """Parse ``"metric"`` of the default evaluator, or ``"table:metric"``.
 
-        A metric of the default evaluator may have a colon in its name. ``params`` and ``flops``
-        are those of :class:`nas_gym.evaluators.cost.CostEvaluator` if the default evaluator has no
-        such metric.
+        Either may end in ``":denoised"``. A metric of the default evaluator may have a colon in its
+        name. ``params`` and ``flops`` are those of
+        :class:`nas_gym.evaluators.cost.CostEvaluator` if the default evaluator has no such metric.
         """
+        if text.endswith(_DENOISED) and text not in default.metrics:
+            return replace(cls.parse(text.removesuffix(_DENOISED), default), denoised=True)
         if text in COST_METRICS and text not in default.metrics:
             return cls(COST, text)
         source, colon, metric = text.partition(":")
@@ -37,7 +45,7 @@ class Column:
         return cls(source, metric)
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.metric}"
+        return f"{self.source}:{self.metric}{_DENOISED if self.denoised else ''}"
 
 
 @dataclass(frozen=True)

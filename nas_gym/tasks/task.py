@@ -18,6 +18,7 @@ from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.checks import check_consistency
 from nas_gym.tables import DataError, Metric, load_table
 from nas_gym.tables.store import is_stored
+from nas_gym.tables.training_noise import average_classes
 from nas_gym.tasks import noise as noises
 from nas_gym.tasks.columns import Column, Mixture, Signal, parse_signal, weighted_columns
 from nas_gym.tasks.constraints import (
@@ -64,7 +65,8 @@ class Task:
             ``"0.3 * metric + 0.7 * table:metric"``. By default, the evaluator's default for
             ``dataset``.
         report: Metric that histories and comparisons report, ``"metric"`` or ``"table:metric"``.
-            By default, the evaluator's default for ``dataset``.
+            ``"metric:denoised"`` is the mean over isomorphic architectures, which are the same
+            network trained several times. By default, the evaluator's default for ``dataset``.
         reward: A :class:`~nas_gym.tasks.rewards.Reward`, or its string: ``"signal"``,
             ``"exponential"``, ``"rescaled(best=0.94)"`` or
             ``"latency(column=help-latency:fpga,target=5,weight=-0.07)"``.
@@ -142,6 +144,7 @@ class Task:
             dict.fromkeys([*signal_columns, self.report, *self._reward_columns, *bounded])
         )
         self._evaluators = {each.name: each for each in (evaluator, *others)}
+        _check_rewards_are_raw([*signal_columns, *self._reward_columns, *bounded])
         self._sources = {column: self._find_source(column) for column in self.columns}
         self._arrays = {column: self._whole_column(column) for column in self.columns}
         self._check_mixture()
@@ -185,7 +188,18 @@ class Task:
                 f"{column} has no value for {missing:,} of {len(values):,} architectures, so it "
                 "cannot be a search signal or a reported metric. Choose a complete column."
             )
-        return values
+        return self._denoise(column, values) if column.denoised else values
+
+    def _denoise(self, column: Column, values: Values | None) -> Values:
+        """Return the mean of a column over the isomorphic architectures of each architecture."""
+        if values is not None:
+            classes = self.space.isomorphism_classes()
+            if len(np.unique(classes)) < len(values):
+                return average_classes(values, classes)
+        raise ValueError(
+            f"{column} needs a table over a search space that lists isomorphic architectures "
+            f"separately, such as NB201; {self.space.name} does not. Leave out ':denoised'."
+        )
 
     def is_made_of_stored_tables(self) -> bool:
         """Return whether every column is of a table as it is stored in the cache now."""
@@ -214,7 +228,13 @@ class Task:
             return dataclasses.replace(first, name=str(column), seconds="")
         if column not in self._sources:
             raise KeyError(f"{column} is not a column of this task.")
-        return self._sources[column].metrics[column.metric]
+        metric = self._sources[column].metrics[column.metric]
+        if not column.denoised:
+            return metric
+        description = f"{metric.description}, mean over isomorphic architectures".lstrip(", ")
+        return dataclasses.replace(
+            metric, name=f"{metric.name}:denoised", description=description, seconds=""
+        )
 
     def column_values(self, column: Column, indices: Indices) -> Values:
         """Return the values of one column, in the shape of ``indices`` and the column's unit."""
@@ -247,7 +267,7 @@ class Task:
         """
         found = self.evaluator.all_values(self.space.decode(indices))
         for column in self.columns:
-            if self._sources[column] is not self.evaluator:
+            if self._sources[column] is not self.evaluator or column.denoised:
                 found[str(column)] = self.column_values(column, indices)
         return found
 
@@ -366,7 +386,8 @@ class Task:
         """Check units, and that the constraints reveal no reported metric and can be satisfied."""
         for each in self.constraints:
             each.check_unit(self.metric(each.column))
-            if each.column == self.report and self.report not in signal_columns:
+            measured = dataclasses.replace(self.report, denoised=False)
+            if each.column == measured and measured not in signal_columns:
                 raise ValueError(
                     f"A constraint on {self.report}, the reported metric, would show it to agents. "
                     "Choose another column, or another report=."
@@ -592,6 +613,16 @@ def _with_best(reward: Reward, task: Task) -> Reward:
             "know. Give it: reward='rescaled(best=0.94)'."
         )
     return ExponentialReward(best / 100)
+
+
+def _check_rewards_are_raw(columns: Sequence[Column]) -> None:
+    """Raise ``ValueError`` if an agent would see a denoised column."""
+    for column in columns:
+        if column.denoised:
+            raise ValueError(
+                f"{column} averages trainings of architectures that a search has not queried, so "
+                "it cannot be part of a signal, reward or constraint. Use it in report=."
+            )
 
 
 def _check_objects(space: SearchSpace, evaluator: Evaluator) -> None:
