@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -222,6 +223,36 @@ def _draw_balanced(
     return draw_one(groups[int(rng.integers(len(groups)))], rng)
 
 
+def _nb201_results(target: str) -> TaskSet:
+    """Train on the results of the other domains, test on the domain ``target``.
+
+    A training task is a mixture of one result per data set, as in ``nb201-images``: validation
+    accuracies on images, and the test results of NinaPro and Darcy Flow, which have no validation
+    results. The direction and the unit of the target are those of the training tasks.
+    """
+    column_of = {dataset: f"{_TWELVE_EPOCHS}:{dataset}-val" for dataset in _IMAGE_DATASETS}
+    column_of |= {dataset: f"{_DOMAINS_TABLE}:{dataset}-test" for dataset in _NEW_DOMAINS}
+    left_out = _IMAGE_DATASETS if target == "images" else (target,)
+    columns = tuple(column for dataset, column in column_of.items() if dataset not in left_out)
+    table = "nats-bench" if target == "images" else _DOMAINS_TABLE
+    test = {dataset: TaskArguments(table=table, dataset=dataset) for dataset in left_out}
+    return TaskSet(f"nb201-results/{target}", columns, partial(_draw_mixture, columns), test)
+
+
+_TESTED_METRICS = ("test", "pixel-litert-latency", "pi5-onnx-energy")
+
+
+def _nb201_domains_conflicting(target: str) -> TaskSet:
+    """Return the training tasks of ``nb201-domains``, and conflicting test tasks of the target.
+
+    The test tasks are the result on the target's data set, and the lowest latency and the lowest
+    energy of its networks. Slow networks have the better results.
+    """
+    columns = [f"{_DOMAINS_TABLE}:{target}-{metric}" for metric in _TESTED_METRICS]
+    test = {_metric_of(column): _column_task(column) for column in columns}
+    return replace(_nb201_domains(target), name=f"nb201-domains-conflicting/{target}", test=test)
+
+
 # -- NAS-Bench-Graph ------------------------------------------------------------------------------
 
 _GRAPHS = tuple(dataset for dataset in GRAPH_DATASETS if dataset != "proteins")
@@ -254,6 +285,14 @@ TASK_SETS: dict[str, Callable[[], TaskSet]] = {
         f"nb201-domains/{target}": partial(_nb201_domains, target)
         for target in (*_IMAGE_DATASETS, *_NEW_DOMAINS, *_DEVICE_KINDS)
     },
+    **{
+        f"nb201-results/{target}": partial(_nb201_results, target)
+        for target in ("images", *_NEW_DOMAINS)
+    },
+    **{
+        f"nb201-domains-conflicting/{target}": partial(_nb201_domains_conflicting, target)
+        for target in _NEW_DOMAINS
+    },
     **{f"nbgraph/{target}": partial(_nbgraph, target) for target in _GRAPHS},
 }
 """Functions that make the task sets, by name."""
@@ -264,8 +303,9 @@ def load_task_set(name: str) -> TaskSet:
 
     Args:
         name: ``"nb201-images/<dataset>"``, ``"nb201-conflicting"``, ``"nb201-metrics/<target>"``,
-            ``"nb201-domains/<target>"`` or ``"nbgraph/<dataset>"``; the part after the slash is
-            the test data set or target.
+            ``"nb201-domains/<target>"``, ``"nb201-results/<domain>"``,
+            ``"nb201-domains-conflicting/<dataset>"`` or ``"nbgraph/<dataset>"``; the part after the
+            slash is the test data set or target.
 
     Raises:
         KeyError: If there is no such task set; the message lists all names.

@@ -10,6 +10,7 @@ import pytest
 
 from nas_gym.tasks import task_sets
 from nas_gym.tasks.task_set import LeakError, dataset_of, task_set_of_environments
+from nas_gym.utils.ranks import spearman
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def load(open_table):
         for table in ("nats-bench", "nb201-12epochs", "help-latency"):
             if name.startswith("nb201"):
                 open_table(table)
-        if name.startswith("nb201-domains"):
+        if name.startswith(("nb201-domains", "nb201-results")):
             open_table("hw-nas-bench-360")
         return task_sets.load_task_set(name)
 
@@ -93,6 +94,32 @@ def test_draws_are_balanced_between_domains(load):
     counts = {each: groups.count(each) for each in groups}
     assert len(counts) == 12
     assert all(20 < count < 70 for count in counts.values()), counts  # 42 are expected
+
+
+@pytest.mark.parametrize(
+    ("target", "left_out"),
+    [("images", {"cifar10", "cifar100", "ImageNet16-120"}), ("darcy", {"darcy"})],
+)
+def test_results_leave_out_a_domain(target, left_out, load):
+    tasks = load(f"nb201-results/{target}")
+    everything = {"cifar10", "cifar100", "ImageNet16-120", "ninapro", "darcy"}
+    assert set(tasks.test) == left_out
+    assert {dataset_of(column) for column in tasks.columns} == everything - left_out
+    drawn = tasks.draw(np.random.default_rng(0))
+    tested = tasks.test_task(next(iter(left_out)))
+    metrics = [task.metric(task.signal) for task in (drawn, tested)]
+    assert {(each.unit, each.maximize) for each in metrics} == {("%", True)}
+
+
+def test_conflicting_tasks_of_a_domain(load):
+    tasks = load("nb201-domains-conflicting/darcy")
+    result, latency, energy = (tasks.test_task(name).rewards for name in tasks.test)
+    assert spearman(result, latency) < -0.7
+    assert spearman(latency, energy) > 0.7
+    same = load("nb201-domains/darcy")
+    for seed in range(5):
+        drawn = [each.draw(np.random.default_rng(seed)) for each in (tasks, same)]
+        assert drawn[0] is drawn[1]
 
 
 @pytest.mark.parametrize("target", ["ninapro", "darcy"])
