@@ -8,8 +8,8 @@ QUICK = {
     "catch": {"num_candidates": 32, "updates": 1, "hidden": 32},
     "catch-paper": {"num_candidates": 32, "on_policy": 32, "updates": 1, "hidden": 32},
     "l2nas": {"hidden": 32},
-    "mpnas": {"width": 8, "layers": 1, "refit_every": 30, "num_candidates": 64},
-    "mpnas-paper": {"width": 8, "layers": 1, "refit_every": 30, "num_candidates": 64},
+    "mpnas": {"width": 8, "layers": 1, "refit_every": 25, "num_candidates": 64},
+    "mpnas-paper": {"width": 8, "layers": 1, "refit_every": 25, "num_candidates": 64},
 }
 
 

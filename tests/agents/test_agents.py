@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -14,60 +16,64 @@ from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import write_tensors
 
 ENVS = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-v0")
-every_agent = pytest.mark.parametrize("name", AGENTS)
-every_mode = pytest.mark.parametrize("env_id", [*ENVS, "NBGraph-proteins-v0"])
+QUERIES = 60
+SETTINGS = {"rea": {"population_size": 20}}  # full after a third of the queries
+every_agent = pytest.mark.parametrize("name", AGENTS, scope="module")
+every_mode = pytest.mark.parametrize("env_id", [*ENVS, "NBGraph-proteins-v0"], scope="module")
+
+
+def run(name, env, queries, seed=0):
+    return run_agent(name, env, queries, seed, **SETTINGS.get(name, {}))
+
+
+@functools.cache
+def reference(name, env_id):
+    """Indices that two trials of an agent query, ``(QUERIES, 2)``; computed once."""
+    return queried(run(name, gym.make_vec(env_id, num_envs=2), QUERIES))
 
 
 @every_agent
 @every_mode
 def test_same_seed_same_history(name, env_id):
-    first = run_agent(name, gym.make_vec(env_id, num_envs=3), 60)
-    second = run_agent(name, gym.make_vec(env_id, num_envs=3), 60)
-    np.testing.assert_array_equal(queried(first), queried(second))
-    other = run_agent(name, gym.make_vec(env_id, num_envs=3), 60, seed=3)
-    assert (queried(first) != queried(other)).any()
+    again = queried(run(name, gym.make_vec(env_id, num_envs=2), 40))
+    np.testing.assert_array_equal(again, reference(name, env_id)[: len(again)])
+    assert (again[:, 0] != again[:, 1]).any()  # trial i has seed i
 
 
 @every_agent
 @every_mode
 def test_a_trial_does_not_depend_on_the_number_of_trials(name, env_id):
-    alone = run_agent(name, gym.make(env_id), 60, seed=5)
-    many = run_agent(name, gym.make_vec(env_id, num_envs=8), 60, seed=0)
-    np.testing.assert_array_equal(queried(alone)[:, 0], queried(many)[:, 5])
+    alone = run(name, gym.make(env_id), QUERIES, seed=1)
+    np.testing.assert_array_equal(queried(alone)[:, 0], reference(name, env_id)[:, 1])
 
 
 @every_agent
 def test_same_history_in_every_mode(name):
     # sequential and alpha environments evaluate only what the agent proposes
-    histories = [queried(run_agent(name, gym.make_vec(env, num_envs=2), 80)) for env in ENVS[:2]]
-    np.testing.assert_array_equal(*histories)
+    np.testing.assert_array_equal(*(reference(name, env_id) for env_id in ENVS[:2]))
 
 
 @every_agent
 def test_same_history_with_either_autoreset(name):
-    modes = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
-    histories = [
-        queried(run_agent(name, gym.make_vec(ENVS[0], num_envs=2, autoreset_mode=mode), 40))
-        for mode in modes
-    ]
-    np.testing.assert_array_equal(*histories)
+    for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+        envs = gym.make_vec(ENVS[0], num_envs=2, autoreset_mode=mode)
+        np.testing.assert_array_equal(queried(run(name, envs, 10)), reference(name, ENVS[0])[:10])
 
 
 @every_agent
 @every_mode
 def test_a_loaded_agent_continues_with_the_same_history(name, env_id, tmp_path):
-    straight = run_agent(name, gym.make_vec(env_id, num_envs=3), 90)
-    half = run_agent(name, gym.make_vec(env_id, num_envs=3), 45)
+    half = run(name, gym.make_vec(env_id, num_envs=2), QUERIES // 2)
     half.save(tmp_path / "agent")
     state = half.env.unwrapped.clone_state()
     half.query()  # does not change the saved state
-    envs = gym.make_vec(env_id, num_envs=3)
+    envs = gym.make_vec(env_id, num_envs=2)
     loaded = type(half).load(tmp_path / "agent", envs)
     loaded.load_state_dict(loaded.state_dict(), env_restored=True)
     envs.restore_state(state)
-    while loaded.num_queries < 90:
+    while loaded.num_queries < QUERIES:
         loaded.query()
-    np.testing.assert_array_equal(queried(loaded), queried(straight))
+    np.testing.assert_array_equal(queried(loaded), reference(name, env_id))
 
 
 @every_agent
