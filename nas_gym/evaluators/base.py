@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from nas_gym.evaluators.kept_results import KeptResults
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 from nas_gym.utils.errors import EvaluationError
@@ -17,6 +20,8 @@ from nas_gym.utils.source_code import source_identity
 
 Genotypes = NDArray[np.int64]
 Values = NDArray[np.float64]
+
+_KEPT_SECONDS = 0.02  # an evaluation that is quicker is repeated, because writing takes as long
 
 
 class Evaluator(ABC):
@@ -86,15 +91,28 @@ class Evaluator(ABC):
         keys = [row.tobytes() for row in genotypes]
         new = {key: row for row, key in enumerate(keys) if key not in remembered}
         if new:
-            rows = genotypes[list(new.values())]
-            found = self._evaluate_checked(rows)
-            for position, key in enumerate(new):
-                remembered[key] = {name: float(found[name][position]) for name in found}
+            found = self._find_results(genotypes[list(new.values())])
+            remembered |= zip(new, found, strict=True)
         return np.array([remembered[key][metric] for key in keys], np.float64)
 
     def all_values(self, genotypes: Genotypes) -> dict[str, Values]:
         """Return every metric of architectures, as :meth:`values` does."""
         return {name: self.values(name, genotypes) for name in self.metrics}
+
+    def keep_results(self, folder: Path, space: SearchSpace) -> None:
+        """Keep results in a folder from now on, and use those that it holds.
+
+        A search calls this method with its output folder, so that no architecture is evaluated
+        again when the search continues, or by other processes. By default, results of
+        :meth:`evaluate` are kept if an evaluation takes at least 20 ms.
+
+        Args:
+            folder: Folder of the results.
+            space: Search space of the architectures.
+        """
+        described = {**self.identity(), **self.provenance()}
+        metrics = list(self.metrics)
+        self.__dict__["_kept"] = KeptResults(folder, self.name, space, metrics, described)
 
     def column(self, metric: str) -> Values | None:
         """Return one metric of every architecture of :attr:`space`, in the order of its indices.
@@ -157,6 +175,23 @@ class Evaluator(ABC):
         """Return the evaluator itself: environments, which Gymnasium makes from copies of their
         arguments, share what it has computed."""
         return self
+
+    def _find_results(self, genotypes: Genotypes) -> list[dict[str, float]]:
+        """Return the metrics of each architecture, by name; evaluate those without kept results."""
+        kept: KeptResults | None = self.__dict__.get("_kept")
+        found: list[dict[str, float] | None]
+        found = [None] * len(genotypes) if kept is None else kept.get(genotypes)
+        missing = [row for row, result in enumerate(found) if result is None]
+        if missing:
+            started = time.perf_counter()
+            arrays = self._evaluate_checked(genotypes[missing])
+            seconds = (time.perf_counter() - started) / len(missing)
+            new = [{k: float(v[i]) for k, v in arrays.items()} for i in range(len(missing))]
+            if kept is not None and seconds >= _KEPT_SECONDS:
+                kept.add(genotypes[missing], new)
+            for row, result in zip(missing, new, strict=True):
+                found[row] = result
+        return [result for result in found if result is not None]
 
     def _evaluate_checked(self, genotypes: Genotypes) -> dict[str, Values]:
         whose = f"{type(self).__name__}.evaluate"

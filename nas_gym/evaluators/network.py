@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,12 @@ class NetworkEvaluator(Evaluator):
         """
         self.check_metric(metric)
         return self._compute(metric, self.space.encode(genotypes))
+
+    def keep_results(self, folder: Path, space: SearchSpace) -> None:
+        """Do nothing, because metrics are computed separately; see :meth:`Evaluator.keep_results`.
+
+        The results of trainings are in the cache.
+        """
 
     @abstractmethod
     def _compute(self, metric: str, indices: Indices) -> Values:

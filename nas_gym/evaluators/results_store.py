@@ -1,4 +1,4 @@
-"""Results of trainings on disk, shared by processes and safe against interruptions."""
+"""Results of evaluations on disk, shared by processes and safe against interruptions."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ class ResultsStore:
                 yield connection
         except sqlite3.OperationalError as error:  # a lock, or a read-only file
             raise DataError(
-                f"The training results in {self.path} could not be read or written: {error}. The "
-                "results are not lost. Wait for other programs that use them, or set NAS_GYM_CACHE "
-                "to a folder that you can write to, and try again."
+                f"The results in {self.path} could not be read or written: {error}. They are not "
+                "lost. Wait for other programs that use them, or choose a folder that you can "
+                "write to (--out, and NAS_GYM_CACHE for trainings), and try again."
             ) from error
         except sqlite3.DatabaseError as error:
             raise DamagedDataError(
-                f"{self.path} is no store of training results: {error}. Delete it to train again."
+                f"{self.path} is no store of results: {error}. Delete it to evaluate again."
             ) from error

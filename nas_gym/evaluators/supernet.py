@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas_gym.evaluators.base import Values
+from nas_gym.evaluators.kept_results import KeptResults
 from nas_gym.evaluators.network import (
     Indices,
     NetworkEvaluator,
@@ -26,6 +29,9 @@ from nas_gym.networks.evaluation import (
     set_batch_norm_statistics,
 )
 from nas_gym.networks.supernet import Supernet
+from nas_gym.spaces import SearchSpace
+
+_SCORES = ("accuracy", "loss", "seconds")
 
 
 class SupernetEvaluator(NetworkEvaluator):
@@ -86,6 +92,7 @@ class SupernetEvaluator(NetworkEvaluator):
             batch_size=EVALUATION_BATCH,
         )
         self._scores: dict[tuple[str, int], tuple[NetworkScore, float]] = {}
+        self._kept: dict[str, KeptResults] = {}
         self._params: dict[int, float] = {}
 
     def _compute(self, metric: str, indices: Indices) -> Values:
@@ -101,18 +108,39 @@ class SupernetEvaluator(NetworkEvaluator):
         return score.loss if metric == "valid_loss" else score.accuracy
 
     def _score(self, split: str, index: int) -> tuple[NetworkScore, float]:
+        """Return the score of an architecture on a split, and the seconds of its evaluation."""
         key = (split, index)
         if key not in self._scores:
-            started = time.perf_counter()
-            network = self.supernet.network
-            genotype = self.space.decode([index])[0]
-            forward = partial(network, genotype=genotype)
-            with recalibrated_batch_norm(
-                network, forward, self._splits["train"], self._calibration, EVALUATION_BATCH
-            ):
-                score = evaluate_network(forward, self._splits[split], EVALUATION_BATCH)
-            self._scores[key] = score, time.perf_counter() - started
+            genotypes = self.space.decode([index])
+            kept = self._kept.get(split)
+            (found,) = kept.get(genotypes) if kept is not None else [None]
+            if found is None:
+                found = self._evaluate_split(split, genotypes[0])
+                if kept is not None:
+                    kept.add(genotypes, [found])
+            self._scores[key] = NetworkScore(found["accuracy"], found["loss"]), found["seconds"]
         return self._scores[key]
+
+    def _evaluate_split(self, split: str, genotype: NDArray[np.int64]) -> dict[str, float]:
+        started = time.perf_counter()
+        network = self.supernet.network
+        forward = partial(network, genotype=genotype)
+        with recalibrated_batch_norm(
+            network, forward, self._splits["train"], self._calibration, EVALUATION_BATCH
+        ):
+            score = evaluate_network(forward, self._splits[split], EVALUATION_BATCH)
+        seconds = time.perf_counter() - started
+        return {"accuracy": score.accuracy, "loss": score.loss, "seconds": seconds}
+
+    def keep_results(self, folder: Path, space: SearchSpace) -> None:
+        """Keep the scores on each split in a folder; see :meth:`Evaluator.keep_results`."""
+        described = {**self.identity(), **self.provenance()}
+        self._kept = {
+            split: KeptResults(
+                folder, f"{self.name}-{split}", space, _SCORES, described | {"split": split}
+            )
+            for split in self._splits
+        }
 
     def _count(self, index: int) -> float:
         if index not in self._params:

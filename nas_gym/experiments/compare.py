@@ -64,7 +64,8 @@ def compare(
     the first trial. If a trial fails, the results of all other trials are kept, and the error is
     in the summary and the report. If the call is repeated, an interrupted comparison continues and
     ends with the same results; agents and seeds can be added to a finished comparison. If
-    ``queries`` is higher than in the folder, the trials are run again.
+    ``queries`` is higher than in the folder, the trials are run again, with the results of
+    evaluations that the folder holds.
 
     Trials run in separate processes, so a script must call this function under
     ``if __name__ == "__main__":``. A notebook does not need this line.
@@ -75,6 +76,8 @@ def compare(
     * ``report.html``: tables and figures in one file;
     * PNG files of the figures;
     * ``tensorboard/``: one TensorBoard run per agent, with means over the trials of the agent;
+    * ``<env>/evaluations/``: results of slow evaluators
+      (:meth:`nas_gym.evaluators.Evaluator.keep_results`), so that none is computed again;
     * ``<env>/<agent>/``: the trials (``seeds-*.npz``), the settings and versions that determine
       them (``config.json``), and the error of each failed trial (``failed-<seed>.txt``).
 
@@ -195,6 +198,7 @@ def find_searches(comparison: Comparison, folder: Path) -> list[StoredSearch]:
                 settings,
             ),
             folder / env / folder_name(label),
+            folder / env / "evaluations",
         )
         for env in comparison.envs
         for label, (agent, settings) in parse_agents(comparison.agents).items()

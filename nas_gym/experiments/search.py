@@ -52,7 +52,8 @@ def search(
     If the call is repeated, an interrupted search continues and ends with the same history, except
     for measured seconds. A search with more queries or seeds than the folder holds extends the
     stored search: trials of an :class:`nas_gym.Agent` continue if only the number of queries is
-    higher; other trials with another number of queries are run again.
+    higher; other trials with another number of queries are run again, with the results of
+    evaluations that the folder holds.
 
     The folder ``out`` receives:
 
@@ -63,6 +64,8 @@ def search(
     * ``in_common.png``: the choices that the best architectures have in common;
     * ``tensorboard/``: one TensorBoard run, with means over the trials;
     * ``agent.safetensors``: the saved agent, if the agent is an :class:`nas_gym.Agent`;
+    * ``evaluations/``: results of slow evaluators
+      (:meth:`nas_gym.evaluators.Evaluator.keep_results`), so that none is computed again;
     * ``checkpoint.npz`` or ``seeds-*.npz``: the state from which an interrupted search continues.
 
     Trials of stable-baselines3 algorithms and plain functions run in separate processes; a script
@@ -120,7 +123,8 @@ class LockstepSearch:
     after that length, because an interrupted process wrote it.
 
     A search that has fewer queries in the folder goes on, and has the history that it would have
-    had with all queries from the start. If it has fewer seeds, all its trials are run again.
+    had with all queries from the start. If it has fewer seeds, all its trials are run again: the
+    state of an agent belongs to all its trials. No slow evaluation is repeated.
 
     Args:
         settings: Settings of the search; its method must run in lockstep.
@@ -144,10 +148,12 @@ class LockstepSearch:
         if "seeds" in extended:
             gym.logger.warn(
                 f"{folder} holds this search with {extended['seeds']} seeds. All trials are run "
-                f"again with {settings.seeds} seeds; trials of earlier seeds will be the same."
+                f"again with {settings.seeds} seeds; trials of earlier seeds will be the same. "
+                "Kept evaluations are reused."
             )
             checkpoint.unlink(missing_ok=True)
         write_config(folder, self.config(), _EXTENSIBLE)
+        self.task.keep_results(folder / "evaluations")
         state = read_arrays(checkpoint) if checkpoint.exists() else {}
         if state:
             if self.envs.max_episode_steps is not None and int(state["queries"]) < settings.queries:

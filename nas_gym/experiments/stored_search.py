@@ -32,6 +32,7 @@ class StoredSearch:
         label: Label of the agent in tables and figures.
         settings: Settings of its search.
         folder: Folder of its trials; nothing is written yet.
+        evaluations: Folder of the results of slow evaluators; ``<folder>/evaluations`` by default.
 
     Raises:
         ValueError: If the folder holds another search, or there is no such agent.
@@ -39,11 +40,19 @@ class StoredSearch:
         gymnasium.error.Error: If the environment ID is unknown.
     """
 
-    def __init__(self, label: str, settings: SearchSettings, folder: Path) -> None:
+    def __init__(
+        self,
+        label: str,
+        settings: SearchSettings,
+        folder: Path,
+        evaluations: Path | None = None,
+    ) -> None:
         self.label = label
         self.settings = settings
         self.method = settings.method
+        self.evaluations = folder / "evaluations" if evaluations is None else evaluations
         self.task = settings.make_task()
+        self.task.keep_results(self.evaluations)
         self.config = settings.describe(self.task)
         self.store = TrialStore(folder, self.config)
 
@@ -79,6 +88,7 @@ class StoredSearch:
             TrialJob(
                 replace(self.settings, first_seed=block[0], seeds=len(block)),
                 self.store,
+                self.evaluations,
                 specs,
                 uses_gpu,
                 self.settings.uses_torch(self.task),
@@ -107,6 +117,7 @@ class TrialJob:
     Attributes:
         settings: Settings of the search, with the seeds of these trials.
         store: Store that the trials are written to.
+        evaluations: Folder of the results of slow evaluators.
         specs: Registrations of the environment.
         uses_gpu: Whether neural networks are computed on a GPU.
         uses_torch: Whether the trials compute with PyTorch.
@@ -114,6 +125,7 @@ class TrialJob:
 
     settings: SearchSettings
     store: TrialStore
+    evaluations: Path
     specs: Sequence[EnvSpec]
     uses_gpu: bool
     uses_torch: bool
@@ -130,6 +142,7 @@ class TrialJob:
         try:
             if self.uses_torch:
                 use_one_torch_thread()
+            settings.make_task().keep_results(self.evaluations)
             record = settings.method.run_trials(
                 settings.env, settings.queries, settings.seed_list, settings.env_arguments
             )

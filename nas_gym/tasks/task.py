@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -270,6 +271,12 @@ class Task:
             if self._sources[column] is not self.evaluator or column.denoised:
                 found[str(column)] = self.column_values(column, indices)
         return found
+
+    def keep_results(self, folder: Path) -> None:
+        """Keep results of the evaluators in a folder; see :meth:`Evaluator.keep_results`."""
+        for source in {self.evaluator, *self._sources.values()}:
+            if not isinstance(source, TableEvaluator):
+                source.keep_results(folder, self.space)
 
     # -- signal and reward ----------------------------------------------------------------------
 

@@ -70,6 +70,20 @@ def test_scores_of_inherited_weights(inheriting):
     assert values_at(inheriting, "params", np.array([index]))[0] == pytest.approx(count)
 
 
+def test_kept_scores_are_not_computed_again(supernet_files, evaluated, tmp_path):
+    supernet, indices = load_supernet(supernet_files["NB201"], CPU), drawn(SPACE, 2)
+    metrics = ("valid_accuracy", "valid_loss", "test_accuracy", "seconds")
+    found = []
+    for calibration in (0, 0, 300):
+        evaluator = SupernetEvaluator(supernet, DIGITS, calibration)
+        evaluator.keep_results(tmp_path / "kept", SPACE)
+        found.append([values_at(evaluator, metric, indices).tolist() for metric in metrics])
+        evaluated.append("end")
+    assert found[0] == found[1] != found[2]
+    first = [449, 449, 450, 450]
+    assert evaluated == [*first, "end", "end", *first, "end"]
+
+
 @pytest.mark.parametrize("calibration", [0, 300, 1000])
 def test_a_subnet_has_exactly_the_accuracy_of_the_evaluator(inheriting, calibration):
     found = SupernetEvaluator(inheriting.supernet, DIGITS, calibration)

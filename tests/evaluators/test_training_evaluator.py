@@ -199,7 +199,7 @@ def test_a_damaged_store(from_scratch):
     path = from_scratch.store.path
     path.parent.mkdir()
     path.write_bytes(b"no database" * 100)
-    with pytest.raises(DamagedDataError, match="Delete it to train again"):
+    with pytest.raises(DamagedDataError, match="Delete it to evaluate again"):
         values_at(from_scratch, "valid_loss", drawn(SPACE, 1))
 
 
