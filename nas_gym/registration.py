@@ -42,6 +42,50 @@ BUILT_IN: dict[str, dict[str, str]] = {
 """The tasks of this package: ID without mode and version -> arguments of ``make_task``."""
 
 
+_ACCURACY = {"table": "nats-bench", "dataset": "cifar10"}
+
+MULTI_OBJECTIVE: dict[str, dict[str, Any]] = {
+    **{
+        f"{name}-mo": {**BUILT_IN[name], "objectives": ("signal", "params")}
+        for name in ("NB201-cifar10", "NB201-cifar100", "NB201-ImageNet16-120")
+    },
+    **{
+        f"NBGraph-{dataset}-mo": {
+            **BUILT_IN[f"NBGraph-{dataset}"],
+            "objectives": ("signal", "latency", "para"),
+        }
+        for dataset in GRAPH_DATASETS
+    },
+    **{
+        f"NB201-MO{number}": {**_ACCURACY, "objectives": ("signal", *objectives)}
+        for number, objectives in enumerate(
+            (
+                ("help-latency:raspi4",),
+                ("help-latency:raspi4", "help-latency:fpga"),
+                (
+                    "help-latency:raspi4",
+                    "help-latency:fpga",
+                    "help-latency:eyeriss",
+                    "help-latency:titan_rtx_1",
+                ),
+                ("params", "help-latency:pixel3"),
+                ("params", "flops", "help-latency:raspi4"),
+                (
+                    "params",
+                    "flops",
+                    "help-latency:pixel3",
+                    "help-latency:fpga",
+                    "help-latency:gold_6226",
+                ),
+            ),
+            start=1,
+        )
+    },
+}
+"""Tasks with objectives: ID without version -> arguments of ``make_task``. They have sequential
+mode only."""
+
+
 class Mode(Enum):
     """The three modes of an environment; the value is the suffix of the IDs."""
 
@@ -65,9 +109,9 @@ class Mode(Enum):
         return {"SEQUENTIAL": None, "ALPHA": 500, "POPULATION": 490}[self.name]
 
 
-def environment_ids(name: str) -> list[str]:
+def environment_ids(name: str, modes: Iterable[Mode] = Mode) -> list[str]:
     """Return the IDs of a task, one per mode."""
-    return [f"{name}{mode.value}-v0" for mode in Mode]
+    return [f"{name}{mode.value}-v0" for mode in modes]
 
 
 def in_mode(env_id: str, mode: Mode) -> str:
@@ -86,17 +130,21 @@ def in_mode(env_id: str, mode: Mode) -> str:
     )
 
 
-def register_environments(name: str, arguments: Mapping[str, Any]) -> list[str]:
-    """Register a task in all three modes, replacing environments that have its IDs.
+def register_environments(
+    name: str, arguments: Mapping[str, Any], modes: Iterable[Mode] = Mode
+) -> list[str]:
+    """Register a task, replacing environments that have its IDs.
 
     Args:
         name: The IDs are ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``.
         arguments: Keyword arguments of :func:`nas_gym.tasks.make_task`.
+        modes: Modes to register the task in; all three by default.
 
     Returns:
         The IDs.
     """
-    for env_id, mode in zip(environment_ids(name), Mode, strict=True):
+    modes = list(modes)
+    for env_id, mode in zip(environment_ids(name, modes), modes, strict=True):
         gym.registry.pop(env_id, None)
         gym.register(
             env_id,
@@ -108,14 +156,15 @@ def register_environments(name: str, arguments: Mapping[str, Any]) -> list[str]:
             disable_env_checker=mode is Mode.SEQUENTIAL,
             kwargs=dict(arguments),
         )
-    return environment_ids(name)
+    return environment_ids(name, modes)
 
 
 def register_task(name: str, task: Task) -> list[str]:
     """Register your own task as environments in all three modes.
 
-    The IDs exist in this process and in the worker processes of comparisons that this process
-    starts. A task that is registered under the name of an earlier task replaces that task.
+    A task with objectives has only sequential mode, ``<name>-v0``. The IDs exist in this process
+    and in the worker processes of comparisons that this process starts. A task that is registered
+    under the name of an earlier task replaces that task.
 
     Args:
         name: The IDs are ``<name>-v0``, ``<name>-alpha-v0`` and ``<name>-population-v0``.
@@ -144,12 +193,13 @@ def register_task(name: str, task: Task) -> list[str]:
     if not isinstance(task, Task):
         raise TypeError(f"register_task takes a nas_gym.Task, got {type(task).__name__}.")
     _check_name(name)
-    if name in BUILT_IN:
+    if name in BUILT_IN or name in MULTI_OBJECTIVE:
         raise ValueError(f"{name!r} is the name of a built-in task. Choose another one.")
     _check_ids_are_free(
         [name], [env_id for env_id in gym.registry if "task" in gym.registry[env_id].kwargs]
     )
-    return register_environments(name, {"task": task})
+    modes = [Mode.SEQUENTIAL] if task.objectives else Mode
+    return register_environments(name, {"task": task}, modes)
 
 
 def _check_name(name: str) -> None:
@@ -222,6 +272,8 @@ def register_all() -> None:
     """Register the IDs of every task of the package and of the user's tables."""
     for name, arguments in environments().items():
         register_environments(name, arguments)
+    for name, arguments in MULTI_OBJECTIVE.items():
+        register_environments(name, arguments, [Mode.SEQUENTIAL])
 
 
 def import_table(
@@ -252,7 +304,7 @@ def import_table(
     from nas_gym.evaluators import COST, PREDICTOR  # not needed by `import nas_gym`
 
     _check_name(name)
-    if name in SOURCES or name in BUILT_IN or name in (COST, PREDICTOR):
+    if name in SOURCES or name in BUILT_IN or name in MULTI_OBJECTIVE or name in (COST, PREDICTOR):
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
     if store.is_stored(name) and not replace:
         raise ValueError(

@@ -19,6 +19,8 @@ class RandomSearch(Agent):
         100
     """
 
+    multi_objective = True
+
     def ask(self) -> NDArray[np.int64]:
         """Return architectures drawn uniformly; see :meth:`Agent.ask`."""
         return self.space.sample(self.num_trials, self.rng)

@@ -98,6 +98,13 @@ _ENVIRONMENT_OPTIONS: dict[str, Any] = {
             "several times."
         ),
     ],
+    "objectives": Annotated[
+        str | None,
+        typer.Option(
+            help="Metrics for vector rewards: signal,help-latency:raspi4,params. In environments "
+            "in sequential mode, with agents for several objectives."
+        ),
+    ],
     "evaluator": Annotated[
         str | None,
         typer.Option(

@@ -246,6 +246,7 @@ class AlphaEnv(SearchEnv):
         **task: Unpack[TaskArguments],
     ) -> None:
         super().__init__(make_task(**task), render_mode)
+        self._refuse_objectives()
         self.observation_space, self.action_space = _spaces(self.task.space)
         self._top_k = top_k
         self._dynamics = AlphaDynamics(self.history, top_k)
@@ -305,6 +306,7 @@ class AlphaVectorEnv(SearchVectorEnv):
         super().__init__(
             make_task(**task), num_envs, render_mode, autoreset_mode, max_episode_steps
         )
+        self._refuse_objectives()
         self.single_observation_space, self.single_action_space = _spaces(self.task.space)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nas_gym.envs.history import SearchHistory
 from nas_gym.envs.lazy_info import LazyInfo
 from nas_gym.envs.query_info import add_presence_masks, first_info, query_info
+from nas_gym.envs.vector_rewards import VectorRewards
 from nas_gym.tasks import Task
 from nas_gym.tasks.noise import next_keys
 
@@ -27,7 +28,7 @@ Seeds = int | Sequence[int | None] | None
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
 
-class SearchBase(ABC):
+class SearchBase(VectorRewards, ABC):
     """Base class of scalar and vector environments: task, search history, info and rendering.
 
     Attributes:
@@ -50,6 +51,7 @@ class SearchBase(ABC):
             )
         self.task = task
         self.render_mode = render_mode
+        self._declare_rewards()
         self._next_keys = task.noise_keys([None] * num_searches)  # noise of the next searches
         self._new_search()
 
@@ -218,8 +220,8 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
         """Make one step of every search.
 
         Returns:
-            Observations; rewards, ``(num_envs,)`` float64, or ``None`` if all are zero; whether the
-            episodes terminate; and infos.
+            Observations; rewards, ``(num_envs,)`` or ``(num_envs, D)`` float64, or ``None`` if all
+            are zero; whether the episodes terminate; and infos.
         """
 
     @abstractmethod
@@ -311,7 +313,7 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
                     "The episodes have ended, and autoreset_mode is DISABLED: call envs.reset()."
                 )
             observations, infos = self._begin_episode()
-            return observations, np.zeros(n), np.zeros(n, bool), np.zeros(n, bool), infos
+            return observations, self._no_rewards(), np.zeros(n, bool), np.zeros(n, bool), infos
         observations, rewards, terminated, infos = self._advance(actions)
         self._steps += 1
         truncated = self._steps == self.max_episode_steps
@@ -325,11 +327,16 @@ class SearchVectorEnv(SearchBase, VectorEnv[Any, Any, Any]):
                 infos = infos | final
         return (
             observations,
-            np.zeros(n) if rewards is None else rewards,
+            self._no_rewards() if rewards is None else rewards,
             self._all_true.copy() if terminated else np.zeros(n, bool),
             self._all_true.copy() if truncated else np.zeros(n, bool),
             infos,
         )
+
+    def _no_rewards(self) -> NDArray[np.float64]:
+        """Return the rewards of a step without queries."""
+        n = self.num_envs
+        return np.zeros((n, self.reward_dim)) if self.task.objectives else np.zeros(n)
 
     def clone_state(self) -> dict[str, NDArray[Any]]:
         """Return copies of the arrays that the next steps depend on, for saving to a file."""

@@ -110,6 +110,13 @@ class SearchHistory:
         self._process(queries)
         return self._progress_after(queries)[1]
 
+    def _is_better(self, new: NDArray[np.float64], old: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return whether new rewards are higher; with objectives, whether they dominate."""
+        if not self._task.objectives:
+            return new > old
+        dominates: NDArray[np.bool_] = np.all(new >= old, axis=-1) & np.any(new > old, axis=-1)
+        return dominates
+
     def _progress_after(self, queries: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return unique queries and incumbents after some queries, each ``(num_searches,)``."""
         block, position = divmod(queries - 1, _BLOCK)
@@ -129,7 +136,7 @@ class SearchHistory:
                 unique[0], incumbents[0] = 1, indices
             else:
                 last_unique, incumbent = self._progress_after(self._num_processed)
-                better = self.reward(indices) > self.reward(incumbent)
+                better = self._is_better(self.reward(indices), self.reward(incumbent))
                 unique[position] = last_unique + is_new
                 incumbents[position] = np.where(better, indices, incumbent)
             self._num_processed += 1

@@ -248,6 +248,7 @@ class PopulationEnv(SearchEnv):
         **task: Unpack[TaskArguments],
     ) -> None:
         super().__init__(make_task(**task), render_mode)
+        self._refuse_objectives()
         self.observation_space, self.action_space = _spaces(
             self.task.space, population_size, num_offspring, survival
         )
@@ -322,6 +323,7 @@ class PopulationVectorEnv(SearchVectorEnv):
         super().__init__(
             make_task(**task), num_envs, render_mode, autoreset_mode, max_episode_steps
         )
+        self._refuse_objectives()
         self.single_observation_space, self.single_action_space = _spaces(
             self.task.space, population_size, num_offspring, survival
         )

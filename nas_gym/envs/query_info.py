@@ -28,13 +28,14 @@ def query_info(
         ``metrics`` (a dictionary of arrays) of the queried architectures; ``queries`` and
         ``unique_queries``; ``incumbent`` (index of the architecture of highest reward so far),
         ``incumbent_reward``, ``incumbent_report`` (:meth:`Task.reported`) and ``regret``
-        (:meth:`Task.regret`); and ``signal`` and ``report``, the names of the columns that rewards
-        and reports come from, as ``table:metric``.
+        (:meth:`Task.regret`), or, in a task with objectives, ``non_dominated`` (whether no earlier
+        query dominates the latest one); and ``signal`` and ``report``, the names of the columns
+        that rewards and reports come from, as ``table:metric``. In a task with constraints, also
+        ``feasible`` and ``violation`` of the queried architectures, and ``incumbent_feasible``.
     """
     rows = genotypes.reshape(-1, genotypes.shape[-1])
     shape = genotypes.shape[:-1]
     indices = task.space.encode(rows)
-    incumbents = history.incumbents(queries)
     infos = {
         "genotype": genotypes,
         "index": indices.reshape(shape),
@@ -42,18 +43,36 @@ def query_info(
         "metrics": {name: values.reshape(shape) for name, values in task.metrics(indices).items()},
         "queries": np.full(len(genotypes), queries),
         "unique_queries": history.unique_queries(queries),
-        "incumbent": incumbents,
-        "incumbent_reward": history.reward(incumbents),
-        "incumbent_report": task.reported(incumbents),
-        "regret": task.regret(incumbents),
+        **(_front_info if task.objectives else _incumbent_info)(task, history, queries),
         "signal": np.full(len(genotypes), str(task.signal), object),
         "report": np.full(len(genotypes), str(task.report), object),
     }
     if task.constraints:
         violations = task.violations(indices).reshape(shape)
         infos |= {"feasible": violations == 0, "violation": violations}
+    return infos
+
+
+def _incumbent_info(task: Task, history: SearchHistory, queries: int) -> dict[str, Any]:
+    """Return the entries of the info about the incumbents."""
+    incumbents = history.incumbents(queries)
+    infos = {
+        "incumbent": incumbents,
+        "incumbent_reward": history.reward(incumbents),
+        "incumbent_report": task.reported(incumbents),
+        "regret": task.regret(incumbents),
+    }
+    if task.constraints:
         infos["incumbent_feasible"] = task.violations(incumbents) == 0
     return infos
+
+
+def _front_info(task: Task, history: SearchHistory, queries: int) -> dict[str, Any]:
+    """Return whether no earlier query dominates the latest query of each search."""
+    vectors = task.reward(history.indices[:queries], history.keys)
+    earlier, latest = vectors[:-1], vectors[-1]
+    dominates = (earlier >= latest).all(axis=-1) & (earlier > latest).any(axis=-1)
+    return {"non_dominated": ~dominates.any(axis=0)}
 
 
 def add_presence_masks(infos: dict[str, Any], present: NDArray[np.bool_]) -> dict[str, Any]:

@@ -184,7 +184,7 @@ class SequentialEnv(_SequentialBase, SearchEnv):
     The reward is 0 until the last decision, which receives the reward of the architecture. By
     default, this is the search signal in the unit of that metric (percent for NAS-Bench-201, a
     fraction of 1 for NAS-Bench-Graph), negated if the metric is minimized. The argument `reward`
-    selects another function of the signal.
+    selects another function of the signal. With the argument `objectives`, rewards are vectors.
 
     ## Starting State
     The observation is all zeros, because no decision has been made.
@@ -208,7 +208,9 @@ class SequentialEnv(_SequentialBase, SearchEnv):
     | `signal`, `report` | names of the columns, such as `analog-nasbench:baseline_accuracy`    |
 
     In a task with constraints, `info` also has `feasible` and `violation` of the architecture, and
-    `incumbent_feasible`.
+    `incumbent_feasible`. In a task with objectives, `info` has `non_dominated` in place of
+    `incumbent`, `incumbent_reward`, `incumbent_report` and `regret`: whether no earlier query of
+    the search has a reward that dominates that of the architecture.
 
     If the reward combines several metrics, such as accuracy and latency, the report is the same
     combination, with the reported metric in place of the signal; `incumbent_report`, `regret` and
@@ -248,6 +250,10 @@ class SequentialEnv(_SequentialBase, SearchEnv):
     * `constraint`: a bound on a metric in its own unit, such as `"help-latency:raspi4 <= 5"` or
       `"params <= 0.5"`; or a list of bounds. Every feasible architecture has a higher reward than
       every infeasible one. The optimum, ranks and regret are those of the feasible architectures.
+    * `objectives`: at least two metrics, such as `["signal", "help-latency:raspi4", "params"]`,
+      where `"signal"` is the search signal. Rewards are then vectors, in the conventions of
+      MO-Gymnasium: one entry per objective in its own unit, negated if the metric is minimized.
+      `env.reward_space` is their space, and `env.pareto_front()` returns the Pareto front.
     * `evaluator`: an object of a subclass of `nas_gym.Evaluator`, which evaluates architectures in
       place of the table; `signal` and `report` are then metrics of this object. Alternatively, the
       string of a network evaluator, such as `"training(epochs=12)"`.
@@ -307,7 +313,7 @@ class SequentialEnv(_SequentialBase, SearchEnv):
         self._depth, self._node = 0, 0
         return self._dynamics.observe(0, 0), {"action_mask": self._mask()}
 
-    def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[NDArray[np.uint8], Any, bool, bool, dict[str, Any]]:
         """Make one decision.
 
         Args:
@@ -333,11 +339,17 @@ class SequentialEnv(_SequentialBase, SearchEnv):
         observation = dynamics.observe(depth, node)
         known = {"action_mask": self._mask()}
         if depth < dynamics.length:
-            return observation, 0.0, False, False, known
+            return observation, self._as_reward(None), False, False, known
         space = dynamics.space
         index = space.leaf_to_index(np.array([node]))
         info = self._record(index, partial(space.decode_prefixes, depth, [node]), known)
-        return observation, float(self.history.reward(index)[0]), True, False, info
+        return observation, self._as_reward(self.history.reward(index)[0]), True, False, info
+
+    def _as_reward(self, value: Any) -> Any:
+        """Return a reward as a float or, with objectives, as an array; ``None`` stands for 0."""
+        if not self.task.objectives:
+            return 0.0 if value is None else float(value)
+        return np.zeros(self.reward_dim) if value is None else value
 
     def _mask(self) -> NDArray[np.int8]:
         if not self.task.space.has_masks:

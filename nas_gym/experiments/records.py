@@ -13,7 +13,8 @@ from nas_gym.recording.curves import Curves
 from nas_gym.tasks import Task
 
 Record = dict[str, NDArray[Any]]
-"""Arrays ``(queries, trials)`` by the names of :data:`RECORDED`."""
+"""Arrays ``(queries, trials)`` by the names of :data:`RECORDED`; rewards have a third axis in tasks
+with objectives."""
 
 RECORDED: dict[str, type] = {
     "indices": np.int64,
@@ -53,7 +54,9 @@ def history_lines(task: Task, curves: Curves, seeds: list[int], start: int) -> s
     ``unique_queries``, ``incumbent`` (an index), ``incumbent_reward``, ``incumbent_report``,
     ``regret``, ``agent_seconds`` (cumulative), and ``training_seconds`` (cumulative) if the
     table holds training times. In a task with constraints, it also has ``feasible`` and
-    ``violation`` of the architecture, and ``incumbent_feasible``.
+    ``violation`` of the architecture, and ``incumbent_feasible``. In a task with objectives,
+    ``reward`` is a list, ``incumbent_report`` is the hypervolume of all architectures queried so
+    far, and ``regret`` is its distance from 1; see :class:`nas_gym.recording.curves.Curves`.
 
     Args:
         task: Task that was searched.
@@ -80,7 +83,8 @@ def history_lines(task: Task, curves: Curves, seeds: list[int], start: int) -> s
         columns |= {"feasible": violations == 0, "violation": violations}
         columns["incumbent_feasible"] = task.violations(curves.incumbents) == 0
     flat: dict[str, list[Any]] = {
-        name: values[start:].reshape(-1).tolist() for name, values in columns.items()
+        name: values[start:].reshape(-1, *values.shape[2:]).tolist()
+        for name, values in columns.items()
     }
     flat["arch"], flat["genotype"] = texts, genotypes.tolist()
     result = []

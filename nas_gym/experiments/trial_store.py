@@ -84,7 +84,7 @@ class TrialStore:
     def _read(self, file: Path, settings: SearchSettings) -> Record:
         record, shape = read_arrays(file), (settings.queries, len(_seeds_of(file)))
         if RECORDED.keys() - record.keys() or any(
-            array.shape != shape for array in record.values()
+            array.shape[:2] != shape for array in record.values()
         ):
             raise DamagedDataError(f"{file} is damaged: expected arrays of shape {shape}.")
         return record
@@ -97,7 +97,7 @@ class TrialStore:
         """
         shape = (settings.queries, settings.seeds)
         for name, array in record.items():
-            if array.shape != shape:
+            if array.shape[:2] != shape:
                 raise ValueError(
                     f"{name} must have shape {shape}, (queries, trials); got {array.shape}."
                 )

@@ -32,11 +32,13 @@ def choice_frequencies(task: Task, curves: Curves, count: int = TOP) -> NDArray[
         trial, the distinct architectures of highest reward that it queried, and then averages the
         trials. In alpha mode, this is the last observation of a trial if ``count`` is ``top_k``.
         Row 1 averages the architectures of lowest regret in the search space; it is missing if the
-        regret of the whole space is unknown.
+        regret of the whole space is unknown. In a task with objectives, the best architectures are
+        those with the largest hypervolume alone.
     """
     space = task.space
     means = []
-    for indices, rewards in zip(curves.indices.T, curves.rewards.T, strict=True):
+    scores = task.reported(curves.indices) if task.objectives else curves.rewards
+    for indices, rewards in zip(curves.indices.T, scores.T, strict=True):
         queried, first = np.unique(indices, return_index=True)
         best = queried[np.argsort(-rewards[first], kind="stable")[:count]]
         means.append(space.one_hot(space.decode(best)).mean(0))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_gym.recording.front_curves import FrontCurves, compute_front_curves
 from nas_gym.tasks import Task
 
 
@@ -16,9 +17,14 @@ from nas_gym.tasks import Task
 class Curves:
     """The progress of searches after each query; arrays have shape ``(queries, trials)``.
 
+    In a task with objectives, reports and regrets are those of the set of all queried
+    architectures: its hypervolume, and the distance of the hypervolume from that of the Pareto
+    front. The incumbent is the architecture with the largest hypervolume alone.
+
     Attributes:
         indices: Indices of the queried architectures.
-        rewards: Rewards of the queried architectures.
+        rewards: Rewards of the queried architectures; with ``D`` objectives, ``(queries, trials,
+            D)``.
         unique: Number of distinct architectures queried so far.
         incumbents: Index of the architecture of highest reward so far; of equal rewards, the
             architecture that was queried first.
@@ -29,6 +35,7 @@ class Curves:
             learning.
         training_seconds: Seconds that it takes to obtain the search signal of all architectures
             queried so far, according to the table; ``None`` if the table has no training times.
+        fronts: Quality of the front found, in a task with objectives.
     """
 
     indices: NDArray[np.int64]
@@ -40,6 +47,7 @@ class Curves:
     regrets: NDArray[np.float64]
     agent_seconds: NDArray[np.float64]
     training_seconds: NDArray[np.float64] | None
+    fronts: FrontCurves | None = None
 
     def first_queries(self, queries: int) -> Curves:
         """Return the curves of the first ``queries`` queries."""
@@ -52,7 +60,10 @@ class Curves:
     def _map(self, part: Callable[[NDArray[Any]], NDArray[Any]]) -> Curves:
         """Return curves with a function applied to every array."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        fronts: FrontCurves | None = arrays.pop("fronts")
         parts: dict[str, Any] = {k: None if v is None else part(v) for k, v in arrays.items()}
+        if fronts is not None:
+            parts["fronts"] = FrontCurves(*(part(v) for v in vars(fronts).values()))
         return Curves(**parts)
 
 
@@ -67,28 +78,32 @@ def compute_curves(
     Args:
         task: The task that was searched.
         indices: Indices of the queried architectures, ``(queries, trials)`` int64.
-        rewards: Rewards that the agent received, ``(queries, trials)`` float64.
+        rewards: Rewards that the agent received, ``(queries, trials)`` or, with ``D`` objectives,
+            ``(queries, trials, D)`` float64.
         agent_seconds: Seconds that the agent had spent before each query, ``(queries, trials)``
             float64; zeros by default.
     """
-    best = np.maximum.accumulate(rewards, axis=0)
+    scalars = task.reported(indices) if task.objectives else rewards
+    best = np.maximum.accumulate(scalars, axis=0)
     # Whether a query improves on the best reward so far.
-    improves = np.ones(rewards.shape, bool)
-    improves[1:] = rewards[1:] > best[:-1]
+    improves = np.ones(scalars.shape, bool)
+    improves[1:] = scalars[1:] > best[:-1]
     # The last row, up to each query, that improved on the best reward.
-    rows = np.maximum.accumulate(np.where(improves, np.arange(len(rewards))[:, None], 0), axis=0)
+    rows = np.maximum.accumulate(np.where(improves, np.arange(len(scalars))[:, None], 0), axis=0)
     incumbents = np.take_along_axis(indices, rows, axis=0)
     seconds = task.training_seconds(indices)
+    fronts = compute_front_curves(task, indices) if task.objectives else None
     return Curves(
         indices,
         rewards,
         np.cumsum(first_occurrences(indices), axis=0),
         incumbents,
         best,
-        task.reported(incumbents),
-        task.regret(incumbents),
+        task.reported(incumbents) if fronts is None else fronts.hypervolumes,
+        task.regret(incumbents) if fronts is None else 1.0 - fronts.hypervolumes,
         np.zeros(indices.shape) if agent_seconds is None else agent_seconds,
         None if seconds is None else np.cumsum(seconds, axis=0),
+        fronts,
     )
 
 

@@ -88,7 +88,8 @@ class Recorder:
         rewards = self.task.reward(indices, self._history.keys)
         trials = indices.shape[1]
         if self._pool:
-            indices, rewards, trials = indices.reshape(-1, 1), rewards.reshape(-1, 1), 1
+            rewards = rewards.reshape(-1, 1, *rewards.shape[2:])
+            indices, trials = indices.reshape(-1, 1), 1
         self._indices.append(indices)
         self._rewards.append(rewards)
         # Trials in lockstep share the time equally.
@@ -102,7 +103,8 @@ class Recorder:
     def curves(self) -> Curves:
         """Return the curves of all recorded queries."""
         indices = np.concatenate(self._indices or [np.empty((0, 1), np.int64)])
-        rewards = np.concatenate(self._rewards or [np.empty((0, 1))])
+        dimensions = (len(self.task.objectives),) if self.task.objectives else ()
+        rewards = np.concatenate(self._rewards or [np.empty((0, 1, *dimensions))])
         return compute_curves(self.task, indices, rewards, self.agent_seconds)
 
     def write_events(self, log: str | Path | None) -> None:

@@ -142,7 +142,9 @@ def check_satisfiable(constraints: Sequence[Constraint], columns: Sequence[Value
         others.append(str(one))
 
 
-def penalize(rewards: Values, violations: Values, floor: Values | float, span: float) -> Values:
+def penalize(
+    rewards: Values, violations: Values, floor: Values | float, span: Values | float
+) -> Values:
     """Return rewards in which every feasible architecture is above every infeasible one.
 
     A feasible architecture keeps its reward, which is raised to ``floor`` if noise made it lower.

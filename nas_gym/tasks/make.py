@@ -30,6 +30,7 @@ class TaskArguments(TypedDict, total=False):
     noise: float
     reward: str | Reward
     constraint: str | Sequence[str] | None
+    objectives: str | Sequence[str] | None
     task: Task | None
     space: str | SearchSpace | None
     evaluator: str | Evaluator | None
@@ -46,6 +47,7 @@ def make_task(
     noise: float = 0.0,
     reward: str | Reward = "signal",
     constraint: str | Sequence[str] | None = None,
+    objectives: str | Sequence[str] | None = None,
     task: Task | None = None,
     space: str | SearchSpace | None = None,
     evaluator: str | Evaluator | None = None,
@@ -62,7 +64,7 @@ def make_task(
         dataset: Data set. For a table, it selects the default signal and report; for networks, it
             names images, or a folder or zip file of images
             (:func:`nas_gym.networks.data.load_images`).
-        signal, report, noise, reward, constraint: See :class:`Task`.
+        signal, report, noise, reward, constraint, objectives: See :class:`Task`.
         task: A task that is returned unchanged.
         space: Search space of networks, ``"NB201"`` or ``"DARTS"``; or a search space object,
             which needs ``evaluator``.
@@ -94,20 +96,25 @@ def make_task(
         # TorchRL recognizes this error by the wording of Python's own message.
         raise TypeError(
             f"make_task() got an unexpected keyword argument {unknown[0]!r}. Every environment "
-            "takes table, dataset, signal, report, noise, reward, constraint, task and "
-            "render_mode; "
+            "takes table, dataset, signal, report, noise, reward, constraint, objectives, task "
+            "and render_mode; "
             "help(nas_gym.make_task) explains all arguments."
         )
-    bounds = tuple(constraint) if isinstance(constraint, list) else constraint  # can be hashed
     objective: dict[str, Any] = {
-        "signal": signal, "report": report, "noise": noise, "reward": reward, "constraint": bounds
-    }  # fmt: skip
+        "signal": signal,
+        "report": report,
+        "noise": noise,
+        "reward": reward,
+        # tuples can be hashed
+        "constraint": tuple(constraint) if isinstance(constraint, list) else constraint,
+        "objectives": tuple(objectives) if isinstance(objectives, list) else objectives,
+    }
     if task is not None:
-        defaults = dict(signal=None, report=None, noise=0.0, reward="signal", constraint=None)
+        defaults = dict.fromkeys(objective) | {"noise": 0.0, "reward": "signal"}
         if network_arguments or evaluator is not None or objective != defaults:
             raise TypeError(
-                "A ready task= has its own signal, report, noise, reward, constraint and "
-                "evaluator: pass these arguments when you make the task."
+                "A ready task= has its own signal, report, noise, reward, constraint, objectives "
+                "and evaluator: pass these arguments when you make the task."
             )
         return task
     if isinstance(evaluator, Evaluator):

@@ -29,6 +29,8 @@ from nas_gym.tasks.constraints import (
     penalize,
     total_violation,
 )
+from nas_gym.tasks.fronts import ParetoFront
+from nas_gym.tasks.objectives import parse_objectives
 from nas_gym.tasks.rewards import ExponentialReward, Reward, parse_reward
 
 Indices = NDArray[np.int64]
@@ -56,6 +58,13 @@ class Task:
     accuracy of 0 % and its distance from the reward of 100 %. The regret of an infeasible
     architecture is higher than the largest regret of the space.
 
+    With objectives, rewards are vectors with one entry per objective, to be maximized: the metrics
+    in their units, negated if they are minimized, with constraints applied to each entry. Reports
+    are hypervolumes: the hypervolume of architectures relative to that of the Pareto front of the
+    feasible architectures, with the nadir as the reference point
+    (:meth:`nas_gym.tasks.fronts.ParetoFront.hypervolume`). For this front, the report takes the
+    place of the signal if the signal is an objective.
+
     Args:
         space: Search space.
         evaluator: Main evaluator. Metrics of this evaluator are written without its name, and all
@@ -77,9 +86,13 @@ class Task:
             noise.
         constraint: Bound on a metric, such as ``"help-latency:raspi4 <= 5"`` (in the unit of the
             metric, which may follow the number) or ``"params <= 0.5"``; or several bounds.
+        objectives: At least two metrics for vector rewards, such as ``["signal",
+            "help-latency:raspi4", "params"]`` or ``"signal,params"``; ``"signal"`` is the search
+            signal. The metrics of the whole search space must be known. ``None`` for scalar
+            rewards.
         dataset: Name of the data set.
-        others: Further evaluators that ``signal``, ``report``, ``reward`` and ``constraint`` may
-            name.
+        others: Further evaluators that ``signal``, ``report``, ``reward``, ``constraint`` and
+            ``objectives`` may name.
 
     Attributes:
         space, evaluator, dataset, noise: The arguments.
@@ -88,11 +101,12 @@ class Task:
         reward_name: String of the reward.
         direction: -1 if rewards are the negated signal, else 1.
         constraints: Bounds that feasible architectures satisfy.
+        objectives: Columns or mixtures that vector rewards consist of; empty for scalar rewards.
         columns: Every column from which rewards and reports are computed.
         origin: Function and arguments that rebuild this task from stored tables; a pickle holds
             these in place of the task. ``None`` if the task is pickled as a whole.
-        rewards: Reward of every architecture without noise, ``(space.size,)`` float64; ``None`` if
-            the space cannot be enumerated.
+        rewards: Reward of every architecture without noise, ``(space.size,)`` or, with objectives,
+            ``(space.size, D)`` float64; ``None`` if the space cannot be enumerated.
 
     Raises:
         KeyError: If there is no such metric or table.
@@ -121,6 +135,7 @@ class Task:
         reward: str | Reward = "signal",
         noise: float = 0.0,
         constraint: str | Constraint | Sequence[str | Constraint] | None = None,
+        objectives: str | Sequence[str | Column] | None = None,
         dataset: str = "",
         others: Sequence[Evaluator] = (),
     ) -> None:
@@ -139,10 +154,12 @@ class Task:
         self.reward_name = str(self._reward)
         self._reward_columns = [Column.parse(text, evaluator) for text in self._reward.columns]
         self.constraints = parse_constraints(constraint, evaluator)
+        self.objectives = parse_objectives(objectives, self.signal, evaluator)
         signal_columns = [column for _, column in weighted_columns(self.signal)]
-        bounded = [each.column for each in self.constraints]
+        others_used = [each.column for each in self.constraints]
+        others_used += [c for each in self.objectives for _, c in weighted_columns(each)]
         self.columns = list(
-            dict.fromkeys([*signal_columns, self.report, *self._reward_columns, *bounded])
+            dict.fromkeys([*signal_columns, self.report, *self._reward_columns, *others_used])
         )
         self._evaluators = {each.name: each for each in (evaluator, *others)}
         _check_rewards_are_raw([*signal_columns, *self._reward_columns, *bounded])
@@ -154,6 +171,7 @@ class Task:
         self._signals = self._all_signals()
         self._whole = self._check_accuracy(self._reward)
         self._check_constraints(signal_columns)
+        self._check_objectives(signal_columns)
         self._unconstrained = self._all_rewards()
         self._floor, self._span = self._penalty_range() if self.constraints else (0.0, 1.0)
         self.rewards = self._all_constrained()
@@ -294,13 +312,17 @@ class Task:
 
     def _signal_of(self, values: Callable[[Column], Values]) -> Values:
         """Return signals to be maximized, given a function that returns the values of a column."""
-        terms = weighted_columns(self.signal)
-        if isinstance(self.signal, Mixture):
-            total = np.sum([weight * values(column) for weight, column in terms], axis=0)
+        return self._oriented(self.signal, values)
+
+    def _oriented(self, column: Signal, values: Callable[[Column], Values]) -> Values:
+        """Return a column to be maximized, given a function that returns the values of a column."""
+        terms = weighted_columns(column)
+        if isinstance(column, Mixture):
+            total = np.sum([weight * values(each) for weight, each in terms], axis=0)
         else:
             total = values(terms[0][1])
-        signals: Values = total * (1.0 if self._maximizes_signal else -1.0)
-        return signals
+        oriented: Values = total * (1.0 if self.metric(terms[0][1]).maximize else -1.0)
+        return oriented
 
     def _all_signals(self) -> Values | None:
         arrays = {column: self._arrays[column] for _, column in weighted_columns(self.signal)}
@@ -312,10 +334,15 @@ class Task:
         known = [array for array in others if array is not None]
         if self._signals is None or len(known) < len(others):
             return None
+        if self.objectives:
+            return self._vectors(self._signals, np.arange(self.space.size))
         return self._reward.apply(self._signals, known, self._whole)
 
     def reward(self, indices: Indices, keys: noises.Keys | None = None) -> Values:
         """Return the rewards of architectures, float64, in the shape of ``indices``.
+
+        With ``D`` objectives, the result has the shape of ``indices`` and a last axis of length
+        ``D``.
 
         Args:
             indices: Indices of architectures, int64, any shape.
@@ -324,7 +351,7 @@ class Task:
         """
         noisy = self.noise and keys is not None
         if self.rewards is not None and not noisy:
-            return self.rewards.take(indices)
+            return self.rewards.take(indices, axis=0)
         if self._signals is not None:
             signals = self._signals.take(indices)
         else:
@@ -332,6 +359,8 @@ class Task:
         if noisy:
             assert keys is not None
             signals = signals + self.noise * noises.standard_normal(keys, indices)
+        if self.objectives:
+            return self._apply_constraints(self._vectors(signals, indices), indices)
         others = [self.column_values(column, indices) for column in self._reward_columns]
         rewards = self._reward.apply(signals, others, self._whole)
         return self._apply_constraints(rewards, indices)
@@ -404,11 +433,15 @@ class Task:
         if known and len(known) == len(columns):
             check_satisfiable(self.constraints, known)
 
-    def _penalty_range(self) -> tuple[float, float]:
-        """Return the lowest reward of feasible architectures, and the span of the penalties."""
+    def _penalty_range(self) -> tuple[Values | float, Values | float]:
+        """Return the lowest reward of feasible architectures, and the span of the penalties.
+
+        With objectives, both have one entry per objective.
+        """
         if self._unconstrained is not None:
-            floor = float(self._unconstrained.min())
-            return floor, float(np.median(self._unconstrained)) - floor or 1.0
+            floor = self._unconstrained.min(axis=0)
+            span = np.median(self._unconstrained, axis=0) - floor
+            return floor, np.where(span > 0, span, 1.0)
         if not self._is_percentage(self.signal) or not self._is_percentage(self.report):
             raise ValueError(
                 f"A constraint needs a search space that can be enumerated, or a signal and a "
@@ -434,7 +467,10 @@ class Task:
     def _apply_constraints(self, rewards: Values, indices: Indices) -> Values:
         if not self.constraints:
             return rewards
-        return penalize(rewards, self.violations(indices), self._floor, self._span)
+        violations = self.violations(indices)
+        if self.objectives:
+            violations = violations[..., None]
+        return penalize(rewards, violations, self._floor, self._span)
 
     def violations(self, indices: Indices) -> Values:
         """Return by how much architectures violate the constraints, in the shape of ``indices``.
@@ -447,6 +483,85 @@ class Task:
         values = [self.column_values(each.column, indices) for each in self.constraints]
         return total_violation(self.constraints, values)
 
+    # -- objectives -----------------------------------------------------------------------------
+
+    def _check_objectives(self, signal_columns: Sequence[Column]) -> None:
+        """Check that the objectives are known and reveal no reported metric."""
+        if not self.objectives:
+            return
+        if self._reward.columns or self._reward.takes_accuracy:
+            raise ValueError(
+                f"A task with objectives has a vector of metrics as its reward, but "
+                f"reward={self.reward_name!r} was given. Leave out reward= or objectives=."
+            )
+        unknown = [column for column, array in self._arrays.items() if array is None]
+        if unknown:
+            raise ValueError(
+                f"Objectives need metrics that are known for the whole search space, such as those "
+                f"of tables; {unknown[0]} is computed when it is asked for."
+            )
+        shown = [c for each in self.objectives for _, c in weighted_columns(each)]
+        if self.report in shown and self.report not in signal_columns:
+            raise ValueError(
+                f"The objective {self.report} is the reported metric, which agents must not see. "
+                "Choose another objective, or another report=."
+            )
+        if self.signal in self.objectives and not self._report_is_like_signal:
+            raise ValueError(
+                f"The report {self.report} differs from the signal {self.signal} in its unit or "
+                "direction. It takes the place of the signal in the reported objectives, so choose "
+                "a report= like the signal."
+            )
+        if self.noise and self.signal not in self.objectives:
+            raise ValueError("noise is noise on the signal, which is not among the objectives.")
+
+    def _vectors(self, signals: Values, indices: Indices) -> Values:
+        """Return the objectives, to be maximized, shape of ``indices`` and ``D``.
+
+        Args:
+            signals: Values of the objective that is the signal, in the shape of ``indices``.
+            indices: Indices of architectures.
+        """
+        parts = [
+            signals
+            if each == self.signal
+            else self._oriented(each, lambda column: self.column_values(column, indices))
+            for each in self.objectives
+        ]
+        return np.stack(parts, axis=-1)
+
+    def reported_objectives(self, indices: Indices) -> Values:
+        """Return the objectives, with the report in place of the signal, to be maximized.
+
+        Args:
+            indices: Indices of architectures, int64, any shape.
+
+        Returns:
+            Vectors without noise, float64, shape of ``indices`` and a last axis of length ``D``.
+        """
+        reports = self._oriented(self.report, lambda column: self.column_values(column, indices))
+        return self._vectors(reports, indices)
+
+    @cached_property
+    def front(self) -> ParetoFront:
+        """Pareto front of the rewards of the feasible architectures."""
+        assert self._unconstrained is not None
+        return ParetoFront.of_space(self._unconstrained, self._feasible)
+
+    @cached_property
+    def reported_front(self) -> ParetoFront:
+        """Pareto front of the reported objectives of the feasible architectures."""
+        vectors = self.reported_objectives(np.arange(self.space.size))
+        return ParetoFront.of_space(vectors, self._feasible)
+
+    @cached_property
+    def _all_hypervolumes(self) -> Values:
+        """Hypervolume of every architecture alone; 0 for infeasible architectures."""
+        front = self.reported_front
+        scaled = front.normalize(self.reported_objectives(np.arange(self.space.size)))
+        alone: Values = np.maximum(scaled, 0.0).prod(axis=1) * self._feasible / front.volume
+        return alone
+
     # -- report, regret and rank ----------------------------------------------------------------
 
     @property
@@ -457,6 +572,9 @@ class Task:
     @property
     def report_metric(self) -> Metric:
         """Description of what :meth:`reported` returns: the reported metric, or the reward."""
+        if self.objectives:
+            names = ", ".join(str(self.report if c == self.signal else c) for c in self.objectives)
+            return Metric("hypervolume", "", True, f"hypervolume of {names}")
         if not self._reports_reward:
             return self.metric(self.report)
         return Metric("reward", "", True, f"{self.reward_name} of {self.report}")
@@ -464,10 +582,13 @@ class Task:
     def reported(self, indices: Indices) -> Values:
         """Return the reported values of architectures, in the shape of ``indices``.
 
-        A reported value is the reported metric in its own unit. If the reward combines several
+        A reported value is the reported metric in its own unit. With objectives, it is the
+        hypervolume of the architecture alone. If the reward combines several
         metrics, it is the same combination, without noise, with the reported metric in place of the
         signal.
         """
+        if self.objectives:
+            return self._all_hypervolumes.take(indices)
         values = self.column_values(self.report, indices)
         if not self._reports_reward:
             return values
@@ -491,7 +612,12 @@ class Task:
 
     @cached_property
     def optimum(self) -> float | None:
-        """Best reported value of all feasible architectures, in its unit; ``None`` if unknown."""
+        """Best reported value of all feasible architectures, in its unit; ``None`` if unknown.
+
+        With objectives, it is 1, the hypervolume of the Pareto front.
+        """
+        if self.objectives:
+            return 1.0
         everything = self._all_reported
         if everything is not None:
             everything = everything[self._feasible]
@@ -532,8 +658,9 @@ class Task:
 
     @cached_property
     def ranked_regrets(self) -> Values | None:
-        """Regret of every feasible architecture, ascending; ``None`` if unknown."""
-        if self._all_reported is None:
+        """Regret of every feasible architecture, ascending; ``None`` if unknown, and with
+        objectives, where a set of architectures is ranked."""
+        if self._all_reported is None or self.objectives:
             return None
         return np.sort(self.regret(np.flatnonzero(self._feasible)))
 
@@ -591,6 +718,7 @@ class Task:
             "noise": self.noise,
             "reward": self.reward_name,
             **({"constraints": constraints} if constraints else {}),
+            **({"objectives": [str(each) for each in self.objectives]} if self.objectives else {}),
             "provenance": provenance,
         }
 

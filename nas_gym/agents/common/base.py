@@ -69,12 +69,14 @@ class Agent(ABC):
         num_queries: Number of architectures that each trial has evaluated.
         num_timesteps: Number of environment steps that each trial has taken.
         best_genotypes: Best architecture of each trial, ``(n, L)`` int64, for ``L`` decisions.
-        best_fitness: Fitness of ``best_genotypes``, ``(n,)`` float64.
+        best_fitness: Fitness of ``best_genotypes``, ``(n,)`` float64. In a task with ``D``
+            objectives, ``(n, D)``; an architecture then replaces the best one if it dominates it.
 
     Raises:
         TypeError: If the environment is not one of this package, or a setting is unknown or has
             the wrong type.
-        ValueError: If a setting is outside its range, or the seed is negative.
+        ValueError: If a setting is outside its range, the seed is negative, or the task has
+            objectives that the agent cannot search for.
 
     Example:
         >>> import nas_gym
@@ -121,6 +123,9 @@ class Agent(ABC):
     searches_in: ClassVar[str] = "every environment"
     """Description of the environments that the agent can search, for ``nas-gym agents``."""
 
+    multi_objective: ClassVar[bool] = False
+    """Whether the agent can search a task with objectives, where fitness is a vector."""
+
     packages: ClassVar[tuple[str, ...]] = ()
     """Further packages whose version affects the agent's proposals; ``config.json`` lists them."""
 
@@ -142,6 +147,12 @@ class Agent(ABC):
         self.task = self._driver.task
         self.space = self.task.space
         self.num_trials = self._driver.num_trials
+        if self.task.objectives and not self.multi_objective:
+            raise ValueError(
+                f"{type(self).__name__} maximizes one reward, but this task has "
+                f"{len(self.task.objectives)} objectives. Use scalarized(agent=NAME), or an agent "
+                "for several objectives; `nas-gym agents` lists them."
+            )
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
         self.seed = seed = operator.index(seed)  # also accepts NumPy's integers
@@ -153,7 +164,8 @@ class Agent(ABC):
         self.num_queries = 0
         self.num_timesteps = 0
         self.best_genotypes = np.zeros((self.num_trials, self.space.num_decisions), np.int64)
-        self.best_fitness = np.full(self.num_trials, -np.inf)
+        dimensions = (len(self.task.objectives),) if self.task.objectives else ()
+        self.best_fitness = np.full((self.num_trials, *dimensions), -np.inf)
         self.setup()
         for name in self._state_names():
             if not hasattr(self, name):
@@ -215,7 +227,8 @@ class Agent(ABC):
 
         Args:
             genotypes: One genotype per trial, ``(num_trials, L)`` int64.
-            fitness: Rewards of the genotypes, ``(num_trials,)`` float64; higher is better.
+            fitness: Rewards of the genotypes, ``(num_trials,)`` float64; higher is better. In a
+                task with ``D`` objectives, ``(num_trials, D)``.
         """
 
     def diagnostics(self) -> dict[str, NDArray[np.float64]]:
@@ -283,6 +296,8 @@ class Agent(ABC):
 
     def _learn_from(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
         better = fitness > self.best_fitness
+        if self.task.objectives:
+            better = np.all(fitness >= self.best_fitness, axis=1) & np.any(better, axis=1)
         self.best_genotypes[better] = genotypes[better]
         self.best_fitness[better] = fitness[better]
         self.tell(genotypes, fitness)
@@ -519,7 +534,10 @@ class Agent(ABC):
                 invalid; subclasses extend this check.
         """
         refuse_nan({"best_fitness": self.best_fitness})
-        self.check_architectures("best_genotypes", self.best_genotypes, self.best_fitness)
+        fitness = self.best_fitness
+        if self.task.objectives:
+            fitness = fitness.min(axis=1)
+        self.check_architectures("best_genotypes", self.best_genotypes, fitness)
 
     def check_architectures(
         self, name: str, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]

@@ -1,0 +1,67 @@
+"""Vector rewards in the conventions of MO-Gymnasium."""
+
+from __future__ import annotations
+
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from nas_gym.tasks import Task
+
+
+class VectorRewards:
+    """Attributes and methods of environments whose task has objectives.
+
+    Attributes:
+        task: The task that is searched.
+        reward_space: Space of the reward of one environment, ``Box`` of shape ``(D,)`` float64.
+            Rewards are maximized, so costs are negated. Missing if rewards are scalars.
+        reward_dim: Number of objectives, ``D``. Missing if rewards are scalars.
+    """
+
+    task: Task
+    reward_space: Box
+    reward_dim: int
+
+    def _declare_rewards(self) -> None:
+        """Set the space of vector rewards, which includes the zeros of unfinished architectures."""
+        if not self.task.objectives:
+            return
+        rewards = self.task.rewards
+        assert rewards is not None
+        low, high = np.minimum(rewards.min(axis=0), 0.0), np.maximum(rewards.max(axis=0), 0.0)
+        if self.task.noise:
+            low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
+        self.reward_space = Box(low, high, dtype=np.float64)
+        self.reward_dim = len(self.task.objectives)
+
+    def _refuse_objectives(self) -> None:
+        """Raise an error if the task has objectives, which this mode cannot use.
+
+        Raises:
+            ValueError: If it has.
+        """
+        if self.task.objectives:
+            raise ValueError(
+                "Objectives are for environments in sequential mode, such as NB201-cifar10-mo-v0. "
+                "The observation of alpha mode and the reward of population mode need one reward."
+            )
+
+    def pareto_front(self, gamma: float = 1.0) -> list[NDArray[np.float64]]:
+        """Return the Pareto front of the returns of single episodes.
+
+        The front is that of the rewards of all feasible architectures of the search space. It is
+        for evaluation; an agent must not learn from it.
+
+        Args:
+            gamma: Discount factor. The reward comes with the last decision of an episode.
+
+        Returns:
+            The distinct vectors of the front, ``(D,)`` float64 each.
+
+        Raises:
+            ValueError: If rewards are scalars.
+        """
+        if not self.task.objectives:
+            raise ValueError("This environment has scalar rewards. Give it objectives=.")
+        return list(self.task.front.vectors * gamma ** (self.task.space.num_decisions - 1))
