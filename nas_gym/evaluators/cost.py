@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from nas_gym.evaluators.base import Evaluator, Genotypes, Values
 from nas_gym.spaces import SearchSpace
-from nas_gym.spaces.darts import DARTSSpace
-from nas_gym.spaces.darts_cost import count_darts_flops, count_darts_parameters
-from nas_gym.spaces.nb201 import NB201Space
-from nas_gym.spaces.nb201_cost import count_nb201_flops, count_nb201_parameters
 from nas_gym.tables import Metric
 
 COST = "cost"
@@ -29,11 +26,18 @@ IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16
 
 _ENUMERATED = 2**20  # larger spaces are counted when architectures are asked for
 
-_Count = Callable[..., Any]
-_COUNTERS: dict[type[SearchSpace], tuple[_Count, _Count, str]] = {
-    NB201Space: (count_nb201_parameters, count_nb201_flops, "16 channels, 5 cells per stage"),
-    DARTSSpace: (count_darts_parameters, count_darts_flops, "36 channels, 20 cells"),
+_NETWORKS = {
+    "NB201Space": ("nb201", "16 channels, 5 cells per stage"),
+    "DARTSSpace": ("darts", "36 channels, 20 cells"),
 }
+"""Name in the counters' module and functions, and size of the networks, by class of space."""
+
+
+def _find_counter(space: str, cost: str) -> Callable[..., Any]:
+    # imported on use, because few tasks count
+    counters = import_module(f"nas_gym.spaces.{space}_cost")
+    counter: Callable[..., Any] = getattr(counters, f"count_{space}_{cost}")
+    return counter
 
 
 class CostEvaluator(Evaluator):
@@ -55,7 +59,8 @@ class CostEvaluator(Evaluator):
     space: SearchSpace
 
     def __init__(self, space: SearchSpace, dataset: str) -> None:
-        if type(space) not in _COUNTERS:
+        kind = type(space)
+        if kind.__name__ not in _NETWORKS or not kind.__module__.startswith("nas_gym.spaces."):
             raise ValueError(
                 "Parameters and FLOPs are counted for the networks of NB201 and DARTS, not of "
                 f"{space.name}. Name a column of a table instead, such as TABLE:METRIC."
@@ -68,7 +73,9 @@ class CostEvaluator(Evaluator):
             )
         self.space = space
         self._num_classes, self._image_size = IMAGES[dataset]
-        self._count_params, self._count_flops, self._network = _COUNTERS[type(space)]
+        name, self._network = _NETWORKS[kind.__name__]
+        self._count_params = _find_counter(name, "parameters")
+        self._count_flops = _find_counter(name, "flops")
 
     def evaluate(self, genotypes: Genotypes) -> dict[str, Values]:
         """See :meth:`Evaluator.evaluate`."""

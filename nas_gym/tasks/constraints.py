@@ -84,7 +84,7 @@ class Constraint:
 
 
 def parse_constraints(
-    given: str | Constraint | Sequence[str | Constraint] | None, default: Evaluator
+    given: str | Constraint | Sequence[str | Constraint], default: Evaluator
 ) -> tuple[Constraint, ...]:
     """Return constraints from the argument ``constraint`` of a task; see :class:`Constraint`.
 
@@ -92,7 +92,7 @@ def parse_constraints(
         TypeError: If the argument is not text, a constraint, or a sequence of these.
         ValueError: If a text is not a constraint.
     """
-    several = () if given is None else (given,) if isinstance(given, str | Constraint) else given
+    several = (given,) if isinstance(given, str | Constraint) else given
     if not isinstance(several, Sequence) or not all(
         isinstance(each, str | Constraint) for each in several
     ):

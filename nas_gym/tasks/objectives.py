@@ -12,7 +12,7 @@ SIGNAL = "signal"
 
 
 def parse_objectives(
-    given: str | Sequence[str | Column] | None, signal: Signal, default: Evaluator
+    given: str | Sequence[str | Column], signal: Signal, default: Evaluator
 ) -> tuple[Signal, ...]:
     """Return the columns of the argument ``objectives`` of a task.
 
@@ -26,8 +26,6 @@ def parse_objectives(
         TypeError: If the argument is neither text nor a sequence of columns.
         ValueError: If there is only one column, or one is listed twice.
     """
-    if given is None or given == ():
-        return ()
     if isinstance(given, str):
         given = [each.strip() for each in given.split(",")]
     if not isinstance(given, Sequence) or not all(isinstance(each, str | Column) for each in given):

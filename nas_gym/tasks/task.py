@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,11 @@ from nas_gym.tables.store import is_stored
 from nas_gym.tables.training_noise import average_classes
 from nas_gym.tasks import noise as noises
 from nas_gym.tasks.columns import Column, Mixture, Signal, parse_signal, weighted_columns
-from nas_gym.tasks.constraints import (
-    Constraint,
-    check_satisfiable,
-    parse_constraints,
-    penalize,
-    total_violation,
-)
-from nas_gym.tasks.fronts import ParetoFront
-from nas_gym.tasks.objectives import parse_objectives
 from nas_gym.tasks.rewards import ExponentialReward, Reward, parse_reward
+
+if TYPE_CHECKING:  # otherwise imported on use, so that the first environment is made quickly
+    from nas_gym.tasks.constraints import Constraint
+    from nas_gym.tasks.fronts import ParetoFront
 
 Indices = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -153,8 +148,8 @@ class Task:
         self._reward = _with_best(parse_reward(reward) if isinstance(reward, str) else reward, self)
         self.reward_name = str(self._reward)
         self._reward_columns = [Column.parse(text, evaluator) for text in self._reward.columns]
-        self.constraints = parse_constraints(constraint, evaluator)
-        self.objectives = parse_objectives(objectives, self.signal, evaluator)
+        self.constraints = self._parse_constraints(constraint)
+        self.objectives = self._parse_objectives(objectives)
         signal_columns = [column for _, column in weighted_columns(self.signal)]
         others_used = [each.column for each in self.constraints]
         others_used += [c for each in self.objectives for _, c in weighted_columns(each)]
@@ -418,8 +413,17 @@ class Task:
 
     # -- constraints ----------------------------------------------------------------------------
 
+    def _parse_constraints(self, given: Any) -> tuple[Constraint, ...]:
+        if given is None:
+            return ()
+        from nas_gym.tasks.constraints import parse_constraints
+
+        return parse_constraints(given, self.evaluator)
+
     def _check_constraints(self, signal_columns: Sequence[Column]) -> None:
         """Check units, and that the constraints reveal no reported metric and can be satisfied."""
+        if not self.constraints:
+            return
         for each in self.constraints:
             each.check_unit(self.metric(each.column))
             measured = dataclasses.replace(self.report, denoised=False)
@@ -428,6 +432,8 @@ class Task:
                     f"A constraint on {self.report}, the reported metric, would show it to agents. "
                     "Choose another column, or another report=."
                 )
+        from nas_gym.tasks.constraints import check_satisfiable
+
         columns = [self._arrays[each.column] for each in self.constraints]
         known = [values for values in columns if values is not None]
         if known and len(known) == len(columns):
@@ -467,6 +473,8 @@ class Task:
     def _apply_constraints(self, rewards: Values, indices: Indices) -> Values:
         if not self.constraints:
             return rewards
+        from nas_gym.tasks.constraints import penalize
+
         violations = self.violations(indices)
         if self.objectives:
             violations = violations[..., None]
@@ -480,10 +488,19 @@ class Task:
         """
         if not self.constraints:
             return np.zeros(np.shape(indices))
+        from nas_gym.tasks.constraints import total_violation
+
         values = [self.column_values(each.column, indices) for each in self.constraints]
         return total_violation(self.constraints, values)
 
     # -- objectives -----------------------------------------------------------------------------
+
+    def _parse_objectives(self, given: Any) -> tuple[Signal, ...]:
+        if given is None:
+            return ()
+        from nas_gym.tasks.objectives import parse_objectives
+
+        return parse_objectives(given, self.signal, self.evaluator)
 
     def _check_objectives(self, signal_columns: Sequence[Column]) -> None:
         """Check that the objectives are known and reveal no reported metric."""
@@ -545,12 +562,16 @@ class Task:
     @cached_property
     def front(self) -> ParetoFront:
         """Pareto front of the rewards of the feasible architectures."""
+        from nas_gym.tasks.fronts import ParetoFront
+
         assert self._unconstrained is not None
         return ParetoFront.of_space(self._unconstrained, self._feasible)
 
     @cached_property
     def reported_front(self) -> ParetoFront:
         """Pareto front of the reported objectives of the feasible architectures."""
+        from nas_gym.tasks.fronts import ParetoFront
+
         vectors = self.reported_objectives(np.arange(self.space.size))
         return ParetoFront.of_space(vectors, self._feasible)
 
