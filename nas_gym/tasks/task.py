@@ -157,7 +157,7 @@ class Task:
             dict.fromkeys([*signal_columns, self.report, *self._reward_columns, *others_used])
         )
         self._evaluators = {each.name: each for each in (evaluator, *others)}
-        _check_rewards_are_raw([*signal_columns, *self._reward_columns, *bounded])
+        _check_rewards_are_raw([*signal_columns, *self._reward_columns, *others_used])
         self._sources = {column: self._find_source(column) for column in self.columns}
         self._arrays = {column: self._whole_column(column) for column in self.columns}
         self._check_mixture()
@@ -518,7 +518,8 @@ class Task:
                 f"of tables; {unknown[0]} is computed when it is asked for."
             )
         shown = [c for each in self.objectives for _, c in weighted_columns(each)]
-        if self.report in shown and self.report not in signal_columns:
+        measured = dataclasses.replace(self.report, denoised=False)
+        if measured in shown and measured not in signal_columns:
             raise ValueError(
                 f"The objective {self.report} is the reported metric, which agents must not see. "
                 "Choose another objective, or another report=."
@@ -777,7 +778,7 @@ def _check_rewards_are_raw(columns: Sequence[Column]) -> None:
         if column.denoised:
             raise ValueError(
                 f"{column} averages trainings of architectures that a search has not queried, so "
-                "it cannot be part of a signal, reward or constraint. Use it in report=."
+                "it cannot be part of a signal, reward, constraint or objective. Use it in report=."
             )
 
 
