@@ -72,6 +72,37 @@ def supernet_files(tmp_path_factory):
     return paths
 
 
+@pytest.fixture(scope="session")
+def few_shot_files(tmp_path_factory):
+    """A folder of 20 classes, and small meta-supernets for 3-way 1-shot tasks on it, by space."""
+    import torch
+    from networks.data.class_folders import write_classes
+
+    from nas_gym.networks.data.few_shot import load_few_shot
+    from nas_gym.networks.few_shot.meta_supernet import train_meta_supernet
+    from nas_gym.networks.few_shot.plans import few_shot_plan
+
+    folder = tmp_path_factory.mktemp("few-shot")
+    write_classes(folder / "signs", [f"c{number:02}" for number in range(20)], images=18)
+    data = load_few_shot(str(folder / "signs"))
+    paths = {}
+    for space in ("NB201", "DARTS"):
+        paths[space] = folder / f"{space}.safetensors"
+        plan = few_shot_plan(space, data, 3, 1).with_settings(
+            epochs=2,
+            updates=2,
+            warmup=1,
+            tasks=1,
+            steps=2,
+            population=4,
+            channels=4,
+            queries=2,
+            fitness_tasks=2,
+        )
+        train_meta_supernet(plan, data, paths[space], torch.device("cpu"))
+    return {"images": folder / "signs", **paths}
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache for one test, and IDs of its own."""

@@ -13,7 +13,11 @@ from nas_gym.utils.expressions import Call, parse_call
 if TYPE_CHECKING:
     from nas_gym.evaluators.network import NetworkEvaluator
 
-_SETTINGS = {"supernet": ("calibration", "images"), "training": ("epochs",)}
+_SETTINGS = {
+    "supernet": ("calibration", "images"),
+    "training": ("epochs",),
+    "few-shot": ("ways", "shots", "tasks", "test_tasks"),
+}
 
 _Settings = tuple[tuple[str, int], ...]
 
@@ -38,8 +42,8 @@ def network_evaluator(
     Args:
         space: ``"NB201"`` or ``"DARTS"``.
         dataset: Images by name, or a folder or zip file of images.
-        text: ``"supernet"`` or ``"training"``, with settings in parentheses.
-        supernet: File of a supernet; by default, the supernet in the cache.
+        text: ``"supernet"``, ``"training"`` or ``"few-shot"``, with settings in parentheses.
+        supernet: File of a supernet or meta-supernet; by default, the one in the cache.
         device: ``"auto"`` or a device name of torch.
         size: Height and width in pixels that the images of a folder are scaled to.
 
@@ -49,12 +53,11 @@ def network_evaluator(
     """
     call = _parse(text)
     given = tuple(call.arguments.items())
-    if call.name == "supernet":
+    if call.name in ("supernet", "few-shot"):
         file = None if supernet is None else Path(supernet)
         written = file.stat().st_mtime_ns if file is not None and os.path.isfile(file) else 0
-        found = _supernet_evaluator(
-            space, dataset, device, size, given, file, written, cache_folder()
-        )
+        make = _supernet_evaluator if call.name == "supernet" else _few_shot_evaluator
+        found = make(space, dataset, device, size, given, file, written, cache_folder())
     elif supernet is not None:
         raise ValueError("supernet= is for evaluator='supernet'; evaluator='training' needs none.")
     else:
@@ -72,8 +75,9 @@ def _parse(text: str) -> Call:
     except (KeyError, ValueError):
         pass
     raise ValueError(
-        "evaluator is 'supernet' or 'training', with optional settings such as "
-        f"'supernet(calibration=1000,images=5000)' and 'training(epochs=12)'; got {text!r}."
+        "evaluator is 'supernet', 'training' or 'few-shot', with optional settings such as "
+        "'supernet(calibration=1000,images=5000)', 'training(epochs=12)' and "
+        f"'few-shot(ways=5,shots=1,tasks=20)'; got {text!r}."
     )
 
 
@@ -100,6 +104,41 @@ def _supernet_evaluator(
     if found.plan["space"] != space:
         raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
     return SupernetEvaluator(found, data, **dict(settings))
+
+
+@cache
+def _few_shot_evaluator(
+    space: str,
+    dataset: str,
+    device: str,
+    size: int | None,
+    settings: _Settings,
+    file: Path | None,
+    written: int,  # as above
+    folder: Path,  # cache folder, which holds meta-supernets and results
+) -> NetworkEvaluator:
+    from nas_gym.evaluators.few_shot import FewShotEvaluator
+    from nas_gym.networks.data.few_shot import load_few_shot
+    from nas_gym.networks.device import find_device
+    from nas_gym.networks.few_shot.cached import find_meta_supernet
+    from nas_gym.networks.few_shot.meta_supernet import load_meta_supernet
+    from nas_gym.networks.plans import check_space
+
+    check_space(space)
+    counts = dict(settings)
+    ways, shots = counts.pop("ways", 5), counts.pop("shots", 1)
+    data, where = load_few_shot(dataset, size), find_device(device)
+    if file is None:
+        found = find_meta_supernet(space, data, ways, shots, where)
+    else:
+        found = load_meta_supernet(file, where)
+        trained = found.plan.space, found.plan.ways, found.plan.shots
+        if trained != (space, ways, shots):
+            raise ValueError(
+                f"{file} is a meta-supernet of {trained[0]} for {trained[1]}-way {trained[2]}-shot "
+                f"tasks, not of {space} for {ways}-way {shots}-shot tasks."
+            )
+    return FewShotEvaluator(found, data, **counts, folder=folder / "few-shot")
 
 
 @cache

@@ -114,7 +114,7 @@ def load_omniglot(size: int = OMNIGLOT_SIZE, *, runs: bool = False) -> FewShotDa
     first, second = (read_class_images(_find(file.name), size) for file in SMALL_SETS)
     known = {_alphabet(name) for name in first.classes} - set(_VALIDATION_ALPHABETS)
     return FewShotData(
-        "omniglot-oneshot" if runs else "omniglot",
+        "omniglot",
         _alphabets(first, "omniglot/train", known),
         _alphabets(first, "omniglot/valid", _VALIDATION_ALPHABETS),
         _alphabets(second, "omniglot/test", _TEST_ALPHABETS),
