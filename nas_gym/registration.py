@@ -38,6 +38,24 @@ BUILT_IN: dict[str, dict[str, str]] = {
         f"NB201-{dataset}-supernet": {"space": "NB201", "dataset": dataset}
         for dataset in ("cifar10", "cifar100", "ImageNet16-120")
     },
+    **{
+        f"{space}-omniglot-{ways}way{shots}shot": {
+            "space": space,
+            "dataset": "omniglot",
+            "evaluator": f"few-shot(ways={ways},shots={shots})",
+        }
+        for space in ("DARTS", "NB201")
+        for ways in (5, 20)
+        for shots in (1, 5)
+    },
+    **{
+        f"{space}-omniglot-oneshot": {
+            "space": space,
+            "dataset": "omniglot-oneshot",
+            "evaluator": "few-shot(ways=20,shots=1)",
+        }
+        for space in ("DARTS", "NB201")
+    },
 }
 """The tasks of this package: ID without mode and version -> arguments of ``make_task``."""
 

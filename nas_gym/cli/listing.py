@@ -19,6 +19,8 @@ def envs_command(as_json: JSONOption = False) -> None:
     for name, arguments in environments().items():
         if "table" in arguments:
             rows.append((name, arguments["table"], _table_state(arguments["table"])))
+        elif "evaluator" in arguments:
+            rows.append((name, arguments["evaluator"], _few_shot_state(**arguments)))
         else:
             rows.append((name, "supernet", _supernet_state(**arguments)))
     if as_json:
@@ -64,6 +66,24 @@ def _supernet_state(space: str, dataset: str) -> str:
     if dataset in supernet.TRAINED_ON_DEMAND:
         return "trained on first use"
     return f"nas-gym train-supernet {space} {dataset}"
+
+
+def _few_shot_state(space: str, dataset: str, evaluator: str) -> str:
+    """Return ``ready``, or how to get the meta-supernet of a space on a few-shot data set."""
+    from nas_gym.networks.few_shot.cached import TRAINED_ON_DEMAND, is_meta_supernet_cached
+    from nas_gym.utils.errors import MissingDataError
+    from nas_gym.utils.expressions import parse_call
+
+    tasks = parse_call(evaluator).arguments
+    try:
+        if is_meta_supernet_cached(space, dataset, **tasks):
+            return "ready"
+    except MissingDataError:
+        return "nas-gym data fetch omniglot-images"
+    ways, shots = tasks["ways"], tasks["shots"]
+    if (space, ways, shots) in TRAINED_ON_DEMAND:
+        return "trained on first use"
+    return f"nas-gym train-supernet {space} {dataset} --ways {ways} --shots {shots}"
 
 
 @app.command("bench")
