@@ -33,7 +33,8 @@ def train_supernet_command(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="digits, cifar10, cifar100, ImageNet16-120, or a folder or zip file of images."
+            help="digits, cifar10, cifar100, ImageNet16-120, omniglot, omniglot-full, or a folder "
+            "or zip file of images."
         ),
     ],
     out: Annotated[
@@ -52,12 +53,27 @@ def train_supernet_command(
             "several times.",
         ),
     ] = None,
+    ways: Annotated[
+        int | None,
+        typer.Option(
+            help="Classes of a few-shot task; trains a meta-supernet. 5 by default on Omniglot."
+        ),
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(help="Images per class of a few-shot task; 1 by default.")
+    ] = None,
     size: SizeOption = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the training.")] = 0,
     device: DeviceOption = None,
 ) -> None:
-    """Train a weight-sharing network of a search space. Resumes from the last saved epoch."""
-    from nas_gym.experiments.train_supernet import run_supernet_training
+    """Train a weight-sharing network of a search space. Resumes from the last saved epoch.
+
+    With --ways or --shots, or on Omniglot, it is trained for few-shot tasks."""
+    from nas_gym.experiments.train_supernet import (
+        run_meta_supernet_training,
+        run_supernet_training,
+    )
+    from nas_gym.networks.data.few_shot import FEW_SHOT_SETS
     from nas_gym.utils.expressions import parse_settings
 
     changed = parse_settings(settings or [])
@@ -65,18 +81,28 @@ def train_supernet_command(
         if "epochs" in changed:
             raise ValueError("The setting 'epochs' is given twice: with --epochs and with --set.")
         changed["epochs"] = epochs
-    with resumable("The same command continues from the last saved epoch."):
-        path, found = run_supernet_training(
-            space, dataset, out, size=size, device=device or "auto", seed=seed, **changed
-        )
-    console.print(f"{path}: best validation accuracy {found.best_accuracy:.2f} %", markup=False)
+    options: dict[str, Any] = {"size": size, "device": device or "auto", "seed": seed, **changed}
+    tasks = given(ways=ways, shots=shots)
     is_default = out is None and not changed and not seed
-    command = _search_command(space, dataset, size, None if is_default else path)
+    with resumable("The same command continues from the last saved epoch."):
+        if tasks or dataset in FEW_SHOT_SETS:
+            path, meta = run_meta_supernet_training(space, dataset, out, **tasks, **options)
+            evaluator = f"few-shot(ways={meta.plan.ways},shots={meta.plan.shots})"
+            what = f"{meta.plan.ways}-way {meta.plan.shots}-shot tasks"
+            if len(meta.fitness):
+                what += f", best validation accuracy {meta.fitness[0]:.2f} %"
+        else:
+            path, found = run_supernet_training(space, dataset, out, **options)
+            evaluator, what = None, f"best validation accuracy {found.best_accuracy:.2f} %"
+    console.print(f"{path}: {what}", markup=False)
+    command = _search_command(space, dataset, size, None if is_default else path, evaluator)
     console.print(f"Search with it: {command}", markup=False, soft_wrap=True)
     print_tensorboard_command(path.with_suffix(""))
 
 
-def _search_command(space: str, dataset: str, size: int | None, supernet: Path | None) -> str:
+def _search_command(
+    space: str, dataset: str, size: int | None, supernet: Path | None, evaluator: str | None
+) -> str:
     """Return the command that searches on a supernet.
 
     Args:
@@ -84,14 +110,22 @@ def _search_command(space: str, dataset: str, size: int | None, supernet: Path |
         dataset: Images that it was trained on, as the user typed them.
         size: Height and width that the images were scaled to.
         supernet: Its file; ``None`` if environments find it in the cache.
+        evaluator: Evaluator of few-shot tasks; ``None`` for a supernet of supervised learning.
     """
     from nas_gym.registration import BUILT_IN
 
-    tasks = {arguments["dataset"]: name for name, arguments in BUILT_IN.items()
-             if arguments.get("space") == space}  # fmt: skip
-    env = tasks.get(dataset, tasks["digits"])
-    images = None if dataset in tasks else dataset
-    options = given(dataset=images, size=size, supernet=supernet)
+    own = [(name, arguments) for name, arguments in BUILT_IN.items()
+           if arguments.get("space") == space and "table" not in arguments]  # fmt: skip
+    same = [each for each in own if each[1].get("evaluator") == evaluator]
+    related = same or [each for each in own if "evaluator" in each[1]]
+    tasks = {arguments["dataset"]: name for name, arguments in related}
+    env = tasks.get(dataset, next(iter(tasks.values())))
+    options = given(
+        evaluator=None if same else evaluator,
+        dataset=None if dataset in tasks else dataset,
+        size=size,
+        supernet=supernet,
+    )
     words = (word for name, value in options.items() for word in (f"--{name}", str(value)))
     return shlex.join(["nas-gym", "search", f"{env}-v0", *words])
 

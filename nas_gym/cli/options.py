@@ -108,14 +108,15 @@ _ENVIRONMENT_OPTIONS: dict[str, Any] = {
     "evaluator": Annotated[
         str | None,
         typer.Option(
-            help="supernet or training(epochs=12), in environments that evaluate neural networks."
+            help="supernet, training(epochs=12) or few-shot(ways=5,shots=1), in environments that "
+            "evaluate neural networks."
         ),
     ],
     "dataset": Annotated[
         str | None,
         typer.Option(
             help="Images of environments that evaluate neural networks: digits, cifar10, cifar100, "
-            "ImageNet16-120, or a folder or zip file of images."
+            "ImageNet16-120, omniglot, or a folder or zip file of images."
         ),
     ],
     "size": SizeOption,

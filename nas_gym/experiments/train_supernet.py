@@ -1,14 +1,21 @@
-"""Training of a supernet with a progress bar, TensorBoard event files and checkpoints."""
+"""Training of supernets with a progress bar, TensorBoard event files and checkpoints."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nas_gym.networks import data as images
+from nas_gym.networks.data.few_shot import load_few_shot
 from nas_gym.networks.device import find_device
+from nas_gym.networks.few_shot.cached import check_task_counts, meta_supernet_path
+from nas_gym.networks.few_shot.meta_supernet import MetaSupernet, train_meta_supernet
+from nas_gym.networks.few_shot.plans import few_shot_plan
+from nas_gym.networks.few_shot.processes import joined_processes
 from nas_gym.networks.plans import supernet_plan
-from nas_gym.networks.progress import progress_bar
+from nas_gym.networks.progress import EpochCallback, progress_bar
 from nas_gym.networks.supernet import Curves, Supernet, supernet_path, train_supernet
 from nas_gym.utils.files import check_writable, explain_write_errors
 
@@ -53,18 +60,90 @@ def run_supernet_training(
     plan = supernet_plan(space, data, seed).with_settings(**settings)
     path = supernet_path(plan, data.name) if out is None else _with_suffix(out)
     _check_output(path)
+    with _recorded(f"{space} on {data.name}", plan.training.epochs, path) as (on_epoch, begin):
+        found = train_supernet(plan, data, path, where, on_epoch, on_resume=begin, wait=False)
+    return path, found
+
+
+def run_meta_supernet_training(
+    space: str,
+    dataset: str,
+    out: Path | None = None,
+    *,
+    ways: int = 5,
+    shots: int = 1,
+    size: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    **settings: Any,
+) -> tuple[Path, MetaSupernet]:
+    """Train the meta-supernet of a search space for few-shot tasks; resume from the last epoch.
+
+    Processes that ``torchrun`` started train it together; the first one shows and records the
+    progress.
+
+    Args:
+        space: ``"NB201"`` or ``"DARTS"``.
+        dataset: Name of few-shot data, or a folder or zip file of images.
+        out: File of the meta-supernet; see :func:`run_supernet_training`.
+        ways: Classes of a task.
+        shots: Support images per class.
+        size: Height and width in pixels that images are scaled to.
+        device: Device to compute on.
+        seed: Seed of the initial weights and of the training.
+        **settings: Values that differ from
+            :func:`nas_gym.networks.few_shot.plans.few_shot_plan`, such as ``epochs``.
+
+    Returns:
+        The file, and the meta-supernet in it.
+
+    Raises:
+        ValueError: If the space, the device or a setting is unknown, the data has too few classes
+            or images for the tasks, or the file was trained with other settings.
+        DataError: If images are missing, a file cannot be read or written, or another process
+            trains the same file.
+        TrainingError: If the training diverges, or another process ended.
+    """
+    if out is not None:
+        _check_output(_with_suffix(out))
+    where = find_device(device)
+    data = load_few_shot(dataset, size)
+    plan = few_shot_plan(space, data, ways, shots, seed).with_settings(**settings)
+    check_task_counts(plan, data)
+    path = meta_supernet_path(plan, data.name) if out is None else _with_suffix(out)
+    _check_output(path)
+    label = f"{space} on {data.name}, {ways}-way {shots}-shot"
+    with joined_processes(where) as processes:
+        if processes.rank:
+            return path, train_meta_supernet(plan, data, path, where, processes=processes)
+        with _recorded(label, plan.training.epochs, path) as (on_epoch, begin):
+            found = train_meta_supernet(
+                plan,
+                data,
+                path,
+                where,
+                on_epoch,
+                on_resume=begin,
+                wait=False,
+                processes=processes,
+            )
+    return path, found
+
+
+@contextmanager
+def _recorded(
+    label: str, epochs: int, path: Path
+) -> Iterator[tuple[EpochCallback, Callable[[Curves | None], None]]]:
+    """Show a progress bar and write an event file; yield ``on_epoch`` and ``on_resume``."""
     events = _EventFile(path.with_suffix(""))
-    with progress_bar(f"{space} on {data.name}", plan.training.epochs) as show:
+    with progress_bar(label, epochs) as show:
 
         def on_epoch(epoch: int, values: dict[str, float]) -> None:
             show(epoch, values)
             events.write(epoch, values)
 
-        found = train_supernet(
-            plan, data, path, where, on_epoch, on_resume=events.begin, wait=False
-        )
+        yield on_epoch, events.begin
     events.close()
-    return path, found
 
 
 class _EventFile:

@@ -80,6 +80,40 @@ def test_a_supernet_in_the_cache_needs_no_file(cli, photos, monkeypatch):
     assert suggested(cli("train-supernet", "NB201", "digits")) == ["NB201-digits-v0"]
 
 
+def test_the_suggested_few_shot_search_works(cli, tmp_path, few_shot_files):
+    images = str(few_shot_files["images"])
+    small = (
+        "epochs=2",
+        "updates=1",
+        "tasks=1",
+        "warmup=1",
+        "population=2",
+        "channels=2",
+        "fitness_tasks=1",
+    )
+    settings = [word for each in (*small, "queries=1") for word in ("--set", each)]
+    command = ("train-supernet", "NB201", images, "--ways", 3, "--out", "mine", *settings)
+    text = cli(*command)
+    assert "3-way 1-shot tasks, best validation accuracy" in text
+    assert list((tmp_path / "mine").glob("events.out.tfevents.*"))
+    env, *options = suggested(text)
+    assert env.startswith("NB201-omniglot-")
+    assert options == [
+        "--evaluator", "few-shot(ways=3,shots=1)", "--dataset", images, "--supernet",
+        "mine.safetensors",
+    ]  # fmt: skip
+    options[1] = "few-shot(ways=3,shots=1,tasks=2,test_tasks=2)"
+    cli("search", env, *options, "--agent", "random", "--queries", 2, "--seeds", 1, "--out", "one")
+    task = json.loads((tmp_path / "one/summary.json").read_text())["task"]
+    assert task["evaluator"] == options[1]
+    message = cli(*command[:3], "--ways", 9, fails=True)
+    assert "signs/valid has 4 classes, too few for 9-way tasks" in message
+    message = cli(*command[:3], "--ways", 3, "--shots", 9, fails=True)
+    assert "fewer than 9 + 15 images" in message
+    message = cli("train-supernet", "NB201", "digits", "--shots", 2, fails=True)
+    assert "neither a few-shot data set" in message
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
