@@ -5,6 +5,7 @@ import gymnasium as gym
 from nas_gym.agents.registry import SAMPLE_BASED, find_agent
 
 QUICK = {
+    "atnas": {"population_size": 8},
     "catch": {"num_candidates": 32, "updates": 1, "hidden": 32},
     "catch-paper": {"num_candidates": 32, "on_policy": 32, "updates": 1, "hidden": 32},
     "l2nas": {"hidden": 32},
@@ -13,8 +14,10 @@ QUICK = {
 }
 
 
-AGENTS = [name for name in SAMPLE_BASED if name not in ("catch-paper", "mpnas-paper")]
-"""Names for tests of every agent; the two presets left out share their code with others."""
+AGENTS = [
+    name for name in SAMPLE_BASED if name not in ("catch-paper", "mpnas-paper", "atnas-paper")
+]
+"""Names for tests of every agent; the presets left out share their code with others."""
 
 
 def make_agent(name, env, seed=0, **settings):

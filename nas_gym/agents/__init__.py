@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nas_gym.agents.atnas import ATNAS, ATNASConfig
     from nas_gym.agents.catch.agent import CATCH
     from nas_gym.agents.catch.config import CATCHConfig
     from nas_gym.agents.common.base import Agent
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from nas_gym.agents.tpe import TPE
 
 _MODULES = {
+    "atnas": ("ATNAS", "ATNASConfig"),
     "catch.agent": ("CATCH",),
     "catch.config": ("CATCHConfig",),
     "common.base": ("Agent",),
@@ -63,6 +65,7 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "ATNAS",
     "CATCH",
     "ENAS",
     "GDAS",
@@ -70,6 +73,7 @@ __all__ = [
     "MPNAS",
     "SETN",
     "TPE",
+    "ATNASConfig",
     "Agent",
     "AgentConfig",
     "BudgetExhausted",

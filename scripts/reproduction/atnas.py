@@ -189,7 +189,8 @@ def evolve(
         genotypes = np.concatenate([following[:parents], children])
         fitness = np.concatenate([fitness[order], evaluate(children)])
         spent += len(children)
-    return genotypes[fitness.argmax()]
+    winner: NDArray[np.int64] = genotypes[fitness.argmax()]
+    return winner
 
 
 def _listed(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> list[Any]:
