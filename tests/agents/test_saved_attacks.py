@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from nas_gym.agents import CATCH, L2NAS, MPNAS, TPE, LocalSearch, RegularizedEvolution, Reinforce
+from nas_gym.agents import (
+    ATNAS,
+    CATCH,
+    L2NAS,
+    MPNAS,
+    TPE,
+    LocalSearch,
+    RegularizedEvolution,
+    Reinforce,
+)
 from nas_gym.agents.common.saved import AgentMismatchError, read_agent
 from nas_gym.experiments.search import run_search
 from nas_gym.experiments.settings import SearchSettings
@@ -27,6 +36,7 @@ SMALL = {
     L2NAS: {"hidden": 32, "num_candidates": 4, "num_random": 2, "top_k": 4},
     CATCH: {"hidden": 32, "num_candidates": 16, "num_random": 2, "updates": 1, "latent": 2},
     MPNAS: {"width": 8, "layers": 2, "num_candidates": 20},
+    ATNAS: {"population_size": 4},
 }
 TEXTS = {
     "agent": ["", "RandomSearch"],
