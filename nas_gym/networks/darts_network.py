@@ -18,13 +18,19 @@ from nas_gym.networks.darts_layers import (
     relu_conv1x1_norm,
 )
 from nas_gym.networks.network import Network
-from nas_gym.spaces.darts import CELLS, EDGES, INPUTS, OPERATIONS, STEPS, DARTSSpace
+from nas_gym.spaces.darts import (
+    EDGES,
+    INPUTS,
+    OPERATIONS,
+    STEPS,
+    DARTSCellsSpace,
+    DARTSSpace,
+    is_reduction_cell,
+)
 
 _STEM_FACTOR = 3  # the stem has three times the channels of the first cells
-_SPACE = DARTSSpace()
-
 _CellChoices = list[dict[int, int]]
-"""Operation of each edge in use, for the normal and the reduction cell."""
+"""Operation of each edge in use, for each cell that the genotype describes."""
 _EdgeFunction = Callable[["_Cell", int, Tensor], Tensor | None]
 """Function that returns the output of an edge of a cell; ``None`` for an unused edge."""
 
@@ -59,15 +65,15 @@ class DARTSNetwork(Network):
         auxiliary: Whether a second head after two thirds of the cells helps training.
         drop_path: Probability of dropping the output of an operation at the end of the training;
             :meth:`set_progress` raises it linearly from 0.
+        own_cells: Whether every cell has an architecture of its own, as in the AT-NAS paper; see
+            :class:`nas_gym.spaces.darts.DARTSCellsSpace`. Otherwise, all normal cells share one,
+            and so do all reduction cells.
         genotype: Architecture, ``(num_decisions,)``; ``None`` builds a supernet.
 
     Raises:
         ValueError: If ``partial`` does not divide ``channels``, or if an argument is outside its
             range.
     """
-
-    alpha_shape = (len(CELLS) * len(EDGES), len(OPERATIONS))
-    scales_shape = (len(CELLS), 2 * STEPS)
 
     def __init__(
         self,
@@ -79,6 +85,7 @@ class DARTSNetwork(Network):
         affine: bool = False,
         auxiliary: bool = False,
         drop_path: float = 0.0,
+        own_cells: bool = False,
         genotype: ArrayLike | None = None,
     ) -> None:
         settings: dict[str, Any] = {
@@ -90,13 +97,17 @@ class DARTSNetwork(Network):
             "affine": affine,
             "auxiliary": auxiliary,
             "drop_path": drop_path,
+            "own_cells": own_cells,
         }
-        super().__init__(_SPACE, genotype, settings)
+        super().__init__(DARTSCellsSpace(layers) if own_cells else DARTSSpace(), genotype, settings)
+        self._kinds = len(self._darts_space.cells)
+        self.alpha_shape = (self._kinds * len(EDGES), len(OPERATIONS))
+        self.scales_shape = (self._kinds, 2 * STEPS)
         if not 0 <= drop_path < 1:
             raise ValueError(f"drop_path is a probability below 1, got {drop_path}.")
         if channels % partial:
             raise ValueError(f"partial={partial} does not divide {channels} channels.")
-        choices = None if self.genotype is None else _cell_choices(self.genotype)
+        choices = None if self.genotype is None else self._cell_choices(self.genotype)
         self.drop_path = drop_path
         self._drop_probability = 0.0
         width = _STEM_FACTOR * channels
@@ -106,11 +117,12 @@ class DARTSNetwork(Network):
         self.cells = nn.ModuleList()
         before, previous, width, halved = width, width, channels, False
         for layer in range(layers):
-            reduction = layer > 0 and layer in (layers // 3, 2 * layers // 3)
+            reduction = is_reduction_cell(layer, layers)
             width *= 2 if reduction else 1
-            own = None if choices is None else choices[int(reduction)]
+            kind = layer if own_cells else int(reduction)
+            own = None if choices is None else choices[kind]
             widths = (before, previous, width)
-            self.cells.append(_Cell(widths, reduction, halved, partial, affine, own))
+            self.cells.append(_Cell(widths, kind, reduction, halved, partial, affine, own))
             before, previous, halved = previous, STEPS * width, reduction
             if auxiliary and layer == 2 * layers // 3:
                 self.auxiliary = AuxiliaryHead(previous, num_classes)
@@ -125,12 +137,12 @@ class DARTSNetwork(Network):
         self, images: Tensor, genotype: ArrayLike | None = None, scales: Tensor | None = None
     ) -> Tensor:
         """Return the logits of one architecture; see :meth:`Network.forward`."""
-        choices = _cell_choices(self.resolve_genotype(genotype))
+        choices = self._cell_choices(self.resolve_genotype(genotype))
         position = [{edge: i for i, edge in enumerate(cell)} for cell in choices]
         path_factors = self._draw_path_factors(images)
 
         def run_edge(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
-            kind = int(cell.reduction)
+            kind = cell.kind
             if edge not in choices[kind]:
                 return None
             result = cell.operate(edge, choices[kind][edge], values, path_factors)
@@ -142,13 +154,13 @@ class DARTSNetwork(Network):
 
     def forward_mixed(self, images: Tensor, alpha: Tensor) -> Tensor:
         """Return the logits of the mixture; see :meth:`Network.forward_mixed`."""
-        weights = self.check_alpha(alpha).reshape(len(CELLS), len(EDGES), len(OPERATIONS))
-        live = [[True] * len(EDGES)] * len(CELLS)
+        weights = self.check_alpha(alpha).reshape(self._kinds, len(EDGES), len(OPERATIONS))
+        live = [[True] * len(EDGES)] * self._kinds
         if not weights.requires_grad:  # a weight of 0 may still need its gradient
             live = weights.any(dim=-1).tolist()
 
         def run_edge(cell: _Cell, edge: int, values: Tensor) -> Tensor | None:
-            kind = int(cell.reduction)
+            kind = cell.kind
             return cell.mix(edge, weights[kind, edge], values) if live[kind][edge] else None
 
         return self._classify(images, run_edge)
@@ -164,6 +176,17 @@ class DARTSNetwork(Network):
         logits: Tensor = self.head(values.mean(dim=(2, 3)))
         return logits
 
+    @property
+    def _darts_space(self) -> DARTSSpace:
+        return cast(DARTSSpace, self.space)
+
+    def _cell_choices(self, genotype: Sequence[int]) -> _CellChoices:
+        rows, operations = self._darts_space.edges([genotype])
+        return [
+            dict(zip(*cell, strict=True))
+            for cell in zip(rows[0].tolist(), operations[0].tolist(), strict=True)
+        ]
+
     def _draw_path_factors(self, images: Tensor) -> Iterator[Tensor] | None:
         """Return the drop-path factors of all operations in order, or ``None`` without drop path.
 
@@ -177,20 +200,13 @@ class DARTSNetwork(Network):
         return iter(torch.unbind((kept / (1 - self._drop_probability)).to(images.device)))
 
 
-def _cell_choices(genotype: Sequence[int]) -> _CellChoices:
-    rows, operations = _SPACE.edges([genotype])
-    return [
-        dict(zip(*cell, strict=True))
-        for cell in zip(rows[0].tolist(), operations[0].tolist(), strict=True)
-    ]
-
-
 class _Cell(nn.Module):
     """Cell of four nodes; a node sums the outputs of its edges.
 
     Args:
         widths: Channels of the cell before the previous one, of the previous cell, and of the nodes
             of this cell.
+        kind: Number of the cell's architecture in a genotype.
         reduction: Whether the cell halves the resolution.
         halved: Whether the previous cell halved the resolution; the input from the cell before the
             previous one must then also be halved.
@@ -202,6 +218,7 @@ class _Cell(nn.Module):
     def __init__(
         self,
         widths: tuple[int, int, int],
+        kind: int,
         reduction: bool,
         halved: bool,
         partial: int,
@@ -210,7 +227,7 @@ class _Cell(nn.Module):
     ) -> None:
         super().__init__()
         before, previous, width = widths
-        self.reduction = reduction
+        self.kind, self.reduction = kind, reduction
         align = FactorizedReduction if halved else relu_conv1x1_norm
         self.inputs = nn.ModuleList(
             [align(before, width, affine), relu_conv1x1_norm(previous, width, affine)]

@@ -182,4 +182,7 @@ def _check_genotype(space: SearchSpace, genotype: ArrayLike) -> tuple[int, ...]:
     found = np.asarray(genotype)
     if found.ndim != 1:
         raise ValueError(f"One genotype has shape ({space.num_decisions},), got {found.shape}.")
-    return tuple(space.decode(space.encode(found))[0].tolist())
+    row = space.check(found)
+    if not space.contains(row)[0]:
+        raise ValueError(f"{found.tolist()} is not an architecture of {space.name}.")
+    return tuple(row[0].tolist())

@@ -42,6 +42,14 @@ _NOTATION = re.compile(
 )
 
 
+def is_reduction_cell(layer: int, layers: int) -> bool:
+    """Return whether a cell of a network halves the resolution: at one and two thirds of the depth.
+
+    The first cell never does, so that a network of two cells has a normal and a reduction cell.
+    """
+    return layer > 0 and layer in (layers // 3, 2 * layers // 3)
+
+
 class Genotype(NamedTuple):
     """An architecture in DARTS' notation: two ``(operation, input)`` per intermediate node."""
 
@@ -72,9 +80,12 @@ class DARTSSpace(SearchSpace):
         1076746950455072400
     """
 
+    cells: tuple[str, ...] = CELLS
+    """Names of the cells that a genotype describes."""
+
     def __init__(self, name: str = "DARTS") -> None:
         operations, choices, names = list(OPERATIONS), [], []
-        for cell in CELLS:
+        for cell in self.cells:
             for step, pairs in enumerate(PAIRS):
                 if len(pairs) > 1:
                     choices.append([f"{a}&{b}" for a, b in pairs])
@@ -82,7 +93,7 @@ class DARTSSpace(SearchSpace):
                 choices += [operations, operations]
                 names += [f"{cell}{step}.first", f"{cell}{step}.second"]
         super().__init__(choices, names, None, name)
-        self.alpha_size = len(CELLS) * len(EDGES) * len(OPERATIONS)
+        self.alpha_size = len(self.cells) * len(EDGES) * len(OPERATIONS)
 
     @property
     def decision_groups(self) -> NDArray[np.int64]:
@@ -110,7 +121,7 @@ class DARTSSpace(SearchSpace):
             the reduction cell, with two edges per node; and operations as indices into
             :data:`OPERATIONS`, in the same shape.
         """
-        array = self.check(genotypes).reshape(-1, len(CELLS), _DECISIONS)
+        array = self.check(genotypes).reshape(-1, len(self.cells), _DECISIONS)
         pairs = np.insert(array[..., 2::3], 0, 0, axis=-1)  # the first node has only one pair
         operations = np.delete(array, np.s_[2::3], axis=-1)
         sources = np.stack(
@@ -120,9 +131,9 @@ class DARTSSpace(SearchSpace):
 
     def _from_edges(self, rows: NDArray[np.int64], operations: NDArray[np.int64]) -> Genotypes:
         """Return the genotypes with these edges and operations, the inverse of :meth:`edges`."""
-        cells = np.empty((len(rows), len(CELLS), _DECISIONS), np.int64)
+        cells = np.empty((len(rows), len(self.cells), _DECISIONS), np.int64)
         cells[..., np.setdiff1d(np.arange(_DECISIONS), np.arange(2, _DECISIONS, 3))] = operations
-        sources = rows.reshape(len(rows), len(CELLS), STEPS, 2) - _FIRST_EDGE[:, None]
+        sources = rows.reshape(len(rows), len(self.cells), STEPS, 2) - _FIRST_EDGE[:, None]
         for step in range(1, STEPS):
             position = np.full((INPUTS + step, INPUTS + step), -1)
             position[tuple(np.array(PAIRS[step]).T)] = np.arange(len(PAIRS[step]))
@@ -136,7 +147,7 @@ class DARTSSpace(SearchSpace):
         """Return alpha with 1 at the operation of each edge and 0 elsewhere, ``(n, 22)`` -> ``(n,
         196)``."""
         rows, operations = self.edges(genotypes)
-        alpha = np.zeros((len(rows), len(CELLS), len(EDGES) * len(OPERATIONS)), np.float32)
+        alpha = np.zeros((len(rows), len(self.cells), len(EDGES) * len(OPERATIONS)), np.float32)
         np.put_along_axis(alpha, rows * len(OPERATIONS) + operations, 1.0, axis=2)
         return alpha.reshape(len(rows), self.alpha_size)
 
@@ -150,7 +161,7 @@ class DARTSSpace(SearchSpace):
         Raises:
             ValueError: If the shape is wrong, or a value is NaN.
         """
-        weights = self.check_alpha(alpha).reshape(-1, len(CELLS), len(EDGES), len(OPERATIONS))
+        weights = self.check_alpha(alpha).reshape(-1, len(self.cells), len(EDGES), len(OPERATIONS))
         best, operations = weights.max(axis=3), weights.argmax(axis=3)
         rows = []
         for first, pairs in zip(_FIRST_EDGE, PAIRS, strict=True):
@@ -185,7 +196,7 @@ class DARTSSpace(SearchSpace):
                 reads the same node twice or a later node.
         """
         read = [[_read_cell(cell) for cell in (each.normal, each.reduce)] for each in notations]
-        array = np.array(read, np.int64).reshape(-1, len(CELLS), 2 * STEPS, 2)
+        array = np.array(read, np.int64).reshape(-1, len(self.cells), 2 * STEPS, 2)
         return self._from_edges(array[..., 0], array[..., 1])
 
     def to_text(self, genotypes: ArrayLike) -> list[str]:
@@ -218,10 +229,10 @@ class DARTSSpace(SearchSpace):
         """
         rows, operations = self.edges(genotypes)
         size = INPUTS + 3 * STEPS + 1
-        adjacency = np.zeros((len(rows), len(CELLS), size, size), np.int8)
-        nodes = np.empty((len(rows), len(CELLS), size), np.int64)
+        adjacency = np.zeros((len(rows), len(self.cells), size, size), np.int8)
+        nodes = np.empty((len(rows), len(self.cells), size), np.int64)
         nodes[..., :INPUTS], nodes[..., -1], nodes[..., 4::3] = 0, 1, 2
-        n, cell = np.ogrid[: len(rows), : len(CELLS)]
+        n, cell = np.ogrid[: len(rows), : len(self.cells)]
         sources = rows - np.repeat(_FIRST_EDGE, 2)
         place = np.where(sources < INPUTS, sources, INPUTS + 3 * (sources - INPUTS) + 2)
         for number in range(2 * STEPS):
@@ -231,7 +242,61 @@ class DARTSSpace(SearchSpace):
             adjacency[n, cell, place[..., number], own] = 1
             adjacency[..., own, total] = 1
             adjacency[..., total, -1] = 1
-        return _block_diagonal(adjacency), nodes.reshape(len(rows), len(CELLS) * size)
+        return _block_diagonal(adjacency), nodes.reshape(len(rows), len(self.cells) * size)
+
+
+class DARTSCellsSpace(DARTSSpace):
+    """The cells of DARTS, with an architecture of its own for every cell of a network (AT-NAS).
+
+    The text of an architecture is the code of the AT-NAS paper (section 3.1): one digit per edge
+    of each cell, 0 for no operation, and otherwise the number of the operation in
+    :data:`OPERATIONS`, counted from 1. A code has ``14 * cells`` digits.
+
+    Networks of three and more cells have too many architectures to be numbered with 64 bits, so no
+    environment can search this space then. Meta-training needs no numbers.
+
+    Args:
+        cells: Number of cells.
+        name: Name of the space in messages.
+
+    Example:
+        >>> space = DARTSCellsSpace(2)
+        >>> space.to_text([[0] * 22])
+        ['1111011001100011110110011000']
+    """
+
+    def __init__(self, cells: int = 2, name: str = "DARTSCells") -> None:
+        self.cells = tuple(f"cell{number}." for number in range(cells))
+        super().__init__(name)
+
+    def to_text(self, genotypes: ArrayLike) -> list[str]:
+        """Return the codes of architectures."""
+        rows, operations = self.edges(genotypes)
+        codes = np.zeros((len(rows), len(self.cells), len(EDGES)), np.int64)
+        np.put_along_axis(codes, rows, operations + 1, axis=2)
+        return ["".join(map(str, code)) for code in codes.reshape(len(rows), -1).tolist()]
+
+    def from_text(self, texts: Sequence[str]) -> Genotypes:
+        """Parse codes and return their genotypes.
+
+        Raises:
+            ValueError: If a code has a wrong length or digit, or a node has not two operations.
+        """
+        size = len(self.cells) * len(EDGES)
+        for text in texts:
+            if re.fullmatch(f"[0-{len(OPERATIONS)}]{{{size}}}", text) is None:
+                raise ValueError(
+                    f"A code of {len(self.cells)} cells has {size} digits from 0 to "
+                    f"{len(OPERATIONS)}, got {text!r:.300}."
+                )
+        codes = np.array([[int(digit) for digit in text] for text in texts], np.int64)
+        codes = codes.reshape(-1, len(self.cells), len(EDGES))
+        used = np.add.reduceat(codes > 0, _FIRST_EDGE, axis=2)
+        if (used != 2).any():
+            text = texts[int(np.argwhere(used != 2)[0, 0])]
+            raise ValueError(f"Each node of a cell has two operations, which {text} violates.")
+        rows = np.nonzero(codes)[2].reshape(len(codes), len(self.cells), 2 * STEPS)
+        return self._from_edges(rows, np.take_along_axis(codes, rows, axis=2) - 1)
 
 
 def _block_diagonal(adjacency: NDArray[np.int8]) -> NDArray[np.int8]:

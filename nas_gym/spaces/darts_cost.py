@@ -12,7 +12,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_gym.spaces.darts import CELLS, EDGES, INPUTS, OPERATIONS, STEPS, DARTSSpace
+from nas_gym.spaces.darts import (
+    CELLS,
+    EDGES,
+    INPUTS,
+    OPERATIONS,
+    STEPS,
+    DARTSSpace,
+    is_reduction_cell,
+)
 
 _SPACE = DARTSSpace()
 _STEM_FACTOR = 3
@@ -99,7 +107,7 @@ def _count(
     total = convolution(3, width, 3, size**2) + norm * width
     before, previous, width = width, width, channels
     for layer in range(layers):
-        reduction = layer in (layers // 3, 2 * layers // 3)
+        reduction = is_reduction_cell(layer, layers)
         width *= 2 if reduction else 1
         for inputs in (before, previous):  # a factorized reduction costs as much as a convolution
             total += convolution(inputs, width, 1, size**2) + norm * width

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas_gym.spaces import DARTSSpace
-from nas_gym.spaces.darts import EDGES, OPERATIONS
+from nas_gym.spaces.darts import EDGES, OPERATIONS, DARTSCellsSpace, is_reduction_cell
 from nas_gym.spaces.graphs import to_graphs
 
 SPACE = DARTSSpace()
@@ -145,3 +145,26 @@ def test_graphs_of_architectures_differ(rng):
     for a, b in product(range(7), repeat=2):
         same = np.array_equal(graphs.nodes[a], graphs.nodes[b])
         assert same == (a == b)
+
+
+def test_codes_of_cells_of_their_own():
+    space = DARTSCellsSpace(8)
+    genotypes = space.sample(20, np.random.default_rng(0))
+    codes = space.to_text(genotypes)
+    assert all(len(code) == 8 * 14 for code in codes)
+    np.testing.assert_array_equal(space.from_text(codes), genotypes)
+    for text, message in (
+        ("0" * 13, "has 112 digits"),
+        ("9" + codes[0][1:], "has 112 digits"),
+        ("0" + codes[0][1:], "has two operations"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            space.from_text([text])
+
+
+def test_two_cells_of_their_own_are_a_normal_and_a_reduction_cell():
+    own, shared = DARTSCellsSpace(2), DARTSSpace()
+    genotypes = shared.sample(20, np.random.default_rng(0))
+    np.testing.assert_array_equal(own.encode(genotypes), shared.encode(genotypes))
+    assert [is_reduction_cell(layer, 2) for layer in range(2)] == [False, True]
+    assert [layer for layer in range(8) if is_reduction_cell(layer, 8)] == [2, 5]

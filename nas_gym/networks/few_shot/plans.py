@@ -214,7 +214,8 @@ def few_shot_plan(
     """Return the plan of the meta-supernet of a search space for n-way k-shot tasks.
 
     - DARTS has two cells, a normal and a reduction cell, and 16 channels ("small" in the AT-NAS
-      paper, section 4.2). Set ``layers=8`` for the large network.
+      paper, section 4.2). Set ``layers=8`` for the large network, and
+      ``own_cells=True`` to give each cell an architecture of its own, as the paper does.
     - NB201 has one cell per stage and 8 channels.
 
     The paper trains for 20 epochs of 5,000 tasks with a population of 128. The plans are for one
@@ -247,7 +248,7 @@ def few_shot_plan(
             ),
         ),
         "DARTS": (
-            {"channels": 16, "layers": 2},
+            {"channels": 16, "layers": 2, "own_cells": False},
             FewShotTrainingConfig(
                 steps=3, meta_rate=0.003, population=32, updates_per_generation=25
             ),

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from networks.few_shot.small_tasks import make_data, make_plan
 from torch.nn.functional import cross_entropy
 
 from nas_gym.networks.darts_network import DARTSNetwork
@@ -14,6 +15,7 @@ from nas_gym.networks.few_shot.adaptation import (
     adapted_weights,
     query_gradients,
 )
+from nas_gym.networks.few_shot.meta_supernet import train_meta_supernet
 from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.utils.errors import DivergedError
 
@@ -123,3 +125,27 @@ def test_divergence_is_an_error():
 def test_a_network_of_two_darts_cells_has_one_reduction():
     network = DARTSNetwork(3, in_channels=1, channels=2, layers=2)
     assert [cell.reduction for cell in network.cells] == [False, True]
+
+
+def test_each_darts_cell_has_its_own_architecture():
+    network = DARTSNetwork(3, in_channels=1, channels=2, layers=4, own_cells=True)
+    use_batch_statistics(network)
+    assert network.space.num_decisions == 4 * 11
+    genotype = network.space.sample(1, np.random.default_rng(0))[0]
+    images = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    logits = network(images, genotype)
+    changed = genotype.copy()
+    changed[0] = (changed[0] + 1) % 7  # an operation of the first cell
+    assert not torch.equal(network(images, changed), logits)
+    alone = DARTSNetwork(3, 1, 2, 4, own_cells=True, genotype=genotype)
+    use_batch_statistics(alone)
+    own = network.state_dict()
+    alone.load_state_dict({name: own[name] for name in alone.state_dict()})
+    torch.testing.assert_close(alone(images), logits)
+
+
+def test_large_supernets_with_their_own_cells_evolve(tmp_path):
+    data = make_data()
+    plan = make_plan(data, "DARTS", layers=8, own_cells=True, epochs=1, warmup=0, updates=1)
+    found = train_meta_supernet(plan, data, tmp_path / "large.safetensors", torch.device("cpu"))
+    assert found.population.shape == (4, 88)
