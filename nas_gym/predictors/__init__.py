@@ -13,5 +13,8 @@ table numbers refer. In reading order:
 - :mod:`~nas_gym.predictors.meta_training` defines :class:`MetaTraining`, the outer loop over the
   metrics of earlier tasks.
 
+The module :mod:`~nas_gym.predictors.code_predictors` has simple regressions on architecture codes,
+from the AT-NAS paper.
+
 The agent that searches with a meta-trained predictor is :class:`nas_gym.agents.mpnas.MPNAS`.
 """

@@ -19,6 +19,7 @@ from nas_gym.networks.few_shot.adaptation import (
 )
 from nas_gym.networks.few_shot.processes import Processes
 from nas_gym.networks.training import tensors_with_prefix
+from nas_gym.predictors.code_predictors import predict_from_codes
 from nas_gym.spaces.evolution import Accept, next_generation, replace_rejected
 from nas_gym.utils.errors import DivergedError
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from nas_gym.networks.few_shot.plans import FewShotTrainingConfig
     from nas_gym.spaces import SearchSpace
 
-_PATHS, _TASKS, _POPULATION, _EVOLUTION, _VALIDATION = range(5)  # purposes of random numbers
+_PATHS, _TASKS, _POPULATION, _EVOLUTION, _VALIDATION, _PREDICTOR = range(
+    6
+)  # purposes of random numbers
 _VALIDATED_ARCHITECTURES = 4  # after each epoch without a population
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # state of Adam
 
@@ -239,7 +242,8 @@ class FewShotTraining:
         """Return the fitness of architectures in %, ``(n, L)`` -> ``(n,)``.
 
         The fitness is the mean accuracy on the query sets of validation tasks after adaptation to
-        their support sets (section 3.3).
+        their support sets (section 3.3). With a predictor, some of the architectures are evaluated,
+        and the fitness of the others is predicted (section 3.4).
 
         Args:
             genotypes: Architectures.
@@ -247,7 +251,29 @@ class FewShotTraining:
         """
         batch = self._tasks(self.valid, self.config.fitness_tasks, self._rng(_VALIDATION, step))
         distinct, inverse = np.unique(genotypes, axis=0, return_inverse=True)
-        return self._accuracies(list(distinct), batch)[inverse.reshape(-1)]
+        return self._fitness(distinct, batch, step)[inverse.reshape(-1)]
+
+    def _fitness(
+        self, genotypes: NDArray[np.int64], batch: FewShotBatch, step: int
+    ) -> NDArray[np.float64]:
+        """Evaluate distinct architectures; with a predictor, evaluate some and predict the rest."""
+        kind, samples = self.config.predictor, self.config.predictor_samples
+        if kind == "none" or samples >= len(genotypes):
+            return self._accuracies(list(genotypes), batch)
+        assert self.space is not None
+        order = self._rng(_PREDICTOR, step).permutation(len(genotypes))
+        evaluated, others = order[:samples], order[samples:]
+        fitness = np.empty(len(genotypes))
+        fitness[evaluated] = self._accuracies(list(genotypes[evaluated]), batch)
+        fitness[others] = predict_from_codes(
+            kind,
+            self.space,
+            genotypes[evaluated],
+            fitness[evaluated],
+            genotypes[others],
+            self.seed,
+        )
+        return fitness
 
     def _validate(self, step: int) -> NDArray[np.float64]:
         rng = self._rng(_VALIDATION, step)

@@ -12,6 +12,7 @@ import torch
 from nas_gym.networks.evaluation import use_batch_statistics
 from nas_gym.networks.network import Network
 from nas_gym.networks.plans import NETWORKS, check_space
+from nas_gym.predictors.code_predictors import CODE_PREDICTORS
 
 if TYPE_CHECKING:
     from nas_gym.networks.data.class_images import FewShotData
@@ -50,6 +51,9 @@ class FewShotTrainingConfig:
         parents: Fraction of the population that survives as parents.
         crossover: Probability that crossover exchanges a node.
         mutation: Probability that mutation draws a node anew.
+        predictor: Regression that predicts the fitness of members, one of ``none``, ``forest``,
+            ``gp`` and ``rbf``; see :mod:`nas_gym.predictors.code_predictors`.
+        predictor_samples: Members of each generation that are evaluated to fit the predictor.
         max_flops: Largest number of multiply-adds of a member per image, in millions; 0 for no
             limit.
 
@@ -72,6 +76,8 @@ class FewShotTrainingConfig:
     parents: float = 0.25
     crossover: float = 0.5
     mutation: float = 0.5
+    predictor: str = "none"
+    predictor_samples: int = 50
     max_flops: float = 0.0
 
     def __post_init__(self) -> None:
@@ -89,6 +95,12 @@ class FewShotTrainingConfig:
             )
         if self.order not in ORDERS:
             raise ValueError(f"order is one of {', '.join(ORDERS)}, got {self.order!r}.")
+        if self.predictor not in ("none", *CODE_PREDICTORS):
+            raise ValueError(
+                f"predictor is one of none, {', '.join(CODE_PREDICTORS)}, got {self.predictor!r}."
+            )
+        if self.predictor_samples < 2:
+            raise ValueError(f"predictor_samples is at least 2, got {self.predictor_samples}.")
         shares = (self.parents, self.crossover, self.mutation)
         if not all(0 <= share <= 1 for share in shares) or not 0 <= self.max_flops < 1e12:
             raise ValueError(
