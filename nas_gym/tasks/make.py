@@ -75,7 +75,9 @@ def make_task(
             ``"supernet(calibration=0,images=500)"``, ``calibration`` is the number of training
             images used to recalibrate batch norm for each architecture (1,000 by default; 0 uses
             the statistics of each evaluation batch), and ``images`` is the number of validation
-            images on which accuracy is measured (all by default).
+            images on which accuracy is measured (all by default). ``"few-shot(ways=5,shots=1)"``
+            adapts networks to few-shot tasks from the weights of a meta-supernet; ``tasks`` and
+            ``test_tasks`` set the numbers of meta-validation and meta-test tasks.
         **network_arguments: ``supernet`` is the file of a supernet that ``nas-gym train-supernet``
             saved (by default, the supernet in the cache). ``device`` is ``"auto"`` (CUDA, MPS or
             the CPU) or a device name of torch. ``size`` is the height and width in pixels to which
