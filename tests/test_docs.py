@@ -202,8 +202,11 @@ def test_extending_compares_an_agent_and_a_function(extending, tmp_path):
 @pytest.mark.long
 def test_extending_commands(extending):
     extending("convnets.py")
-    for _, words in commands(EXTENDING):
-        extending("-m", "nas_gym", *words, *(["--replace"] if "import" in words else []))
+    every = [[*words, *(["--replace"] if "import" in words else [])]
+             for _, words in commands(EXTENDING)]  # fmt: skip
+    # in one process, because each would import PyTorch
+    lines = [f"app({words!r}, standalone_mode=False)" for words in every]
+    extending("-c", "\n".join(["from nas_gym.cli import app", *lines]))
 
 
 # -- command lines -------------------------------------------------------------------------------
@@ -246,14 +249,21 @@ def test_command_lines_name_environments_agents_and_settings(page):
                 find_method(name, settings | parse_settings(given.get("settings") or []))
 
 
-def run_commands(page, folder, monkeypatch, names):
-    """Run the commands of a page that have these names; searches get a small budget."""
+def run_commands(page, folder, monkeypatch, names, small=()):
+    """Run the commands of a page that have these names, with a small budget.
+
+    Comparisons that an earlier page shows are left to that page.
+    """
     from nas_gym.cli import app
 
     monkeypatch.chdir(folder)
+    earlier = [words for each in MANUAL[: MANUAL.index(page)] for _, words in commands(each)]
     for needs, words in commands(page):
-        if words[0] in names and all(map(is_available, needs)):
-            app([*words, *SMALL.get(words[0], [])], standalone_mode=False)
+        is_repeated = words[0] == "compare" and words in earlier
+        if words[0] in names and all(map(is_available, needs)) and not is_repeated:
+            words = [re.sub(r"epochs=\d+", "epochs=1", word) for word in words]
+            more = small if "NB201-digits-v0" in words and "--evaluator" not in words else ()
+            app([*words, *SMALL.get(words[0], []), *more], standalone_mode=False)
 
 
 SMALL = {
@@ -271,8 +281,12 @@ def test_quick_command_lines_run(name, cache, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", listed(page for page in MANUAL if page != EXTENDING))
-def test_command_lines_run(page, cache, tmp_path, monkeypatch):
-    run_commands(page, tmp_path, monkeypatch, [words[0] for _, words in commands(page)])
+def test_command_lines_run(page, cache, tmp_path, monkeypatch, request):
+    small = ()
+    if page.name == "networks.md":  # training the supernet that the page needs takes a minute
+        small = ("--supernet", str(request.getfixturevalue("supernet_files")["NB201"]))
+    names = [words[0] for _, words in commands(page)]
+    run_commands(page, tmp_path, monkeypatch, names, small)
 
 
 def test_settings_of_agents_are_those_of_the_code():
