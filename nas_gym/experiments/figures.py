@@ -34,7 +34,7 @@ FEWEST_TRIALS = 5
 """Minimum number of trials for which an interval is drawn; with fewer trials, the interval would be
 too narrow."""
 
-_MOST_BANDS = 6  # agents whose bands in a performance profile can be told apart
+_MOST_BANDS = 6  # agents whose bands can be told apart
 _HOVER_POINTS = 12  # points of a curve that show their value when the pointer is over them
 _BLACK = "#1b1b1c"  # text on the cells of a matrix; the report does not replace this colour
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)))
@@ -102,8 +102,9 @@ def curves_figure(
 ) -> Figure:
     """Return a figure of the incumbents in one environment over the queries.
 
-    Lines are means over trials. Bands are 95 % intervals of the means; agents with fewer than
-    :data:`FEWEST_TRIALS` trials have no band.
+    Lines are means over trials. Bands are 95 % intervals of the means. They are omitted for agents
+    with fewer than :data:`FEWEST_TRIALS` trials, and if there are many agents, because the bands
+    would overlap.
 
     Args:
         results: Results of each agent in the environment.
@@ -137,8 +138,10 @@ def _draw_curves(
         means.append(mean)
         if len(one.seeds) < FEWEST_TRIALS:
             low, high = mean, mean
-        bounds += [low, high]
-        _draw_line(axes, style[one.agent], points, mean, low, high)
+        has_band = len(results) <= _MOST_BANDS
+        band = (low, high) if has_band else (mean, mean)
+        bounds += band
+        _draw_line(axes, style[one.agent], points, mean, *band)
         _add_hover_points(axes, one, style[one.agent], points, mean, low, high)
     set_log_axis(axes.xaxis, first, queries)
     axes.set_xlabel("queries")
@@ -330,7 +333,8 @@ def _panels(
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    names = [_short(agent, 40) for agent in agents]
+    # many names are shown in two columns
+    names = [_short(agent, 40 if len(agents) <= _MOST_BANDS else 25) for agent in agents]
     longest = max(map(len, names), default=0) + 6
     columns = max(1, min(len(names), panels * _LEGEND_WIDTH // longest))
     rows = -(-len(names) // columns)

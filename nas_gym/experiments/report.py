@@ -85,6 +85,7 @@ def write_report(
         drawings=drawings,
         agents=styles(agents),
         dashes=_dashes,
+        parts=lambda name: re.findall(r"[^(,:_]*[(,:_]*", name)[:-1],
         ink=INK,
         decimals={env: _decimals(found) for env, found in summary["environments"].items()},
         rows={env: _rows(found) for env, found in summary["environments"].items()},

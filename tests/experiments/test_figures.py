@@ -214,5 +214,16 @@ def test_few_trials_have_no_band_and_curves_show_values(nb201):
     assert "hover|" not in svg
 
 
+def test_bands_of_many_agents_are_omitted(nb201):
+    for agents, bands in ((6, 6), (7, 0)):
+        members = made(nb201, NAMES[:agents], queries=12)
+        figure = curves_figure(members, styles(NAMES), ["regrets"])
+        polygons = [each for each in figure.axes[0].collections if "Poly" in type(each).__name__]
+        assert len(polygons) == bands
+    assert re.search(r"12 queries: \S+ \[", to_svg(figure, "a", "b"))  # intervals on hovering
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert max(map(len, names)) <= 25
+
+
 def test_twelve_agents_have_colours_of_their_own():
     assert len({style.color for style in styles(map(str, range(12))).values()}) == 12

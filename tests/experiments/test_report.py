@@ -87,6 +87,12 @@ def test_names_and_errors_are_text(tmp_path, two_environments):
     assert "&lt;script&gt;alert(1)" in text
 
 
+def test_long_names_break_after_punctuation(tmp_path, two_environments):
+    long = [replace(one, agent="my.rea(sample_size=3,x=1.5)") for one in two_environments]
+    text = report(tmp_path, [one for one in long if one.env == long[0].env][:1]).read_text()
+    assert "my.rea(<wbr>sample_<wbr>size=3,<wbr>x=1.5)<wbr>" in text
+
+
 def test_element_ids_are_unique(tmp_path, two_environments):
     ids = re.findall(r'\bid="([^"]+)"', report(tmp_path, two_environments).read_text())
     assert len(ids) == len(set(ids))
