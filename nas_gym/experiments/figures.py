@@ -131,7 +131,8 @@ def _draw_curves(
     # the first few incumbents are random, and their range would compress the rest of the curve
     first = max(1, min(10, queries // 10))
     points = log_spaced_integers(first, queries)
-    means, bounds = [], []
+    means: list[NDArray[np.float64]] = []
+    bounds: list[NDArray[np.float64]] = []
     for one in results:
         values = getattr(one.curves, quantity)[points - 1]
         (low, high), mean = confidence_interval(values, "mean"), values.mean(axis=1)
