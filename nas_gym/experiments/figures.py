@@ -150,7 +150,7 @@ def _draw_curves(
         set_regret_axis(axes.yaxis, np.array(means), float(np.max(bounds)))
         axes.set_ylabel(f"regret{unit}")
         return
-    shown = [np.min(bounds), np.max(bounds)]
+    shown = [float(np.min(bounds)), float(np.max(bounds))]
     if task.optimum is not None:
         shown.append(task.optimum)
         _draw_optimum(axes, task.optimum, above=not metric.maximize)
