@@ -106,8 +106,7 @@ def run_function(
             several environments or a population environment.
     """
     if isinstance(env, str):
-        arguments = {"max_episode_steps": queries, **(env_arguments or {})}
-        env = gym.make_vec(in_mode(env, Mode.ALPHA), num_envs=1, **arguments)
+        env = _make_env(env, queries, env_arguments or {})
     recorder = RecordVectorSearch(env)
     driver = EnvironmentDriver(recorder)
     if driver.num_trials != 1:
@@ -129,3 +128,13 @@ def run_function(
             "function must call task.evaluate until the budget is used up."
         )
     return recorder.curves().first_queries(queries)
+
+
+def _make_env(env_id: str, queries: int, arguments: Mapping[str, Any]) -> VectorEnv[Any, Any, Any]:
+    """Return a vector of one environment: in alpha mode, where a query takes one step, or, for a
+    task with objectives, in sequential mode."""
+    known = {**gym.spec(env_id).kwargs, **arguments}
+    if known.get("objectives") or getattr(known.get("task"), "objectives", ()):
+        return gym.make_vec(in_mode(env_id, Mode.SEQUENTIAL), num_envs=1, **arguments)
+    arguments = {"max_episode_steps": queries, **arguments}
+    return gym.make_vec(in_mode(env_id, Mode.ALPHA), num_envs=1, **arguments)

@@ -38,6 +38,14 @@ SAMPLE_BASED: dict[str, str] = {
 }
 """Built-in agents that learn from the rewards of architectures, for every search space."""
 
+MULTI_OBJECTIVE_AGENTS: dict[str, str] = {
+    "nsga2": "nas_gym.agents.nsga:NSGA2",
+    "nsga3": "nas_gym.agents.nsga:NSGA3",
+    "mo-rea": "nas_gym.agents.multi_objective_evolution:MultiObjectiveEvolution",
+    "scalarized": "nas_gym.agents.scalarized:Scalarized",
+}
+"""Built-in agents for tasks with objectives. Random search also accepts these tasks."""
+
 ONE_SHOT: dict[str, str] = {
     "rsws": "nas_gym.agents.one_shot:RandomSearchWS",
     "darts-v1": "nas_gym.agents.one_shot:DARTSFirstOrder",
@@ -111,7 +119,7 @@ class RegisteredAgent:
 
 def agent_names() -> list[str]:
     """Return the names of all agents: first built-in agents, then entry points."""
-    built_in = [*SAMPLE_BASED, *ONE_SHOT]
+    built_in = [*SAMPLE_BASED, *MULTI_OBJECTIVE_AGENTS, *ONE_SHOT]
     return built_in + [name for name in _entry_points() if name not in built_in]
 
 
@@ -138,7 +146,7 @@ def find_agent(name: str) -> RegisteredAgent:
         >>> find_agent("nas_gym.agents.random_search:RandomSearch").target.__name__
         'RandomSearch'
     """
-    built_in = SAMPLE_BASED | ONE_SHOT
+    built_in = SAMPLE_BASED | MULTI_OBJECTIVE_AGENTS | ONE_SHOT
     if name in built_in:
         target = _import_target(name, built_in[name])
     elif ":" in name:

@@ -128,6 +128,11 @@ def make_model(
     mode_id, arguments = in_mode(env_id, algorithm.mode), env_arguments or {}
     one: Any = gym.make_vec(mode_id, num_envs=1, **arguments)
     space = one.task.space
+    if one.task.objectives:
+        raise ValueError(
+            f"{name} maximizes one reward, but the task has {len(one.task.objectives)} objectives. "
+            "Use nsga2 or scalarized, or wrap the environment in MO-Gymnasium's LinearReward."
+        )
     check_masks(algorithm, space, mode_id)
     settings = read_hyperparams(name, mode_id, space.name) if tuned else {}
     # a deep copy, because SB3 models modify their arguments
