@@ -41,6 +41,7 @@ SAMPLE_BASED: dict[str, str] = {
 MULTI_OBJECTIVE_AGENTS: dict[str, str] = {
     "nsga2": "nas_gym.agents.nsga:NSGA2",
     "nsga3": "nas_gym.agents.nsga:NSGA3",
+    "maximin": "nas_gym.agents.maximin:Maximin",
     "mo-rea": "nas_gym.agents.multi_objective_evolution:MultiObjectiveEvolution",
     "scalarized": "nas_gym.agents.scalarized:Scalarized",
 }

@@ -31,12 +31,20 @@ class ScalarizedConfig(AgentConfig):
         "random",
         "Weight of each objective, such as 0.7/0.3; or random, for new weights in every period.",
     )
-    period: int = setting(50, "Number of queries with the same random weights.", low=1)
+    period: int = setting(
+        50, "Number of queries with the same random weights.", low=1, high=1_000_000
+    )
     num_random: int = setting(
-        20, "Number of random architectures at the start, which scale the objectives.", low=2
+        20,
+        "Number of random architectures at the start, which scale the objectives.",
+        low=2,
+        high=1_000_000,
     )
     num_carried: int = setting(
-        20, "Number of earlier architectures that an agent with new weights is told.", low=0
+        20,
+        "Number of earlier architectures that an agent with new weights is told.",
+        low=0,
+        high=1_000_000,
     )
 
 

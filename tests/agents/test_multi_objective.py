@@ -14,6 +14,7 @@ ENV = "NB201-cifar10-mo-v0"
 SETTINGS = {
     "scalarized": {"num_random": 5, "period": 10, "num_carried": 4},
     "mo-rea": {"population_size": 10, "sample_size": 3},
+    "maximin": {"num_random": 10},
 }
 AGENTS = ["random", *MULTI_OBJECTIVE_AGENTS]
 
