@@ -108,8 +108,8 @@ def test_the_suggested_few_shot_search_works(cli, tmp_path, few_shot_files):
     assert task["evaluator"] == options[1]
     message = cli(*command[:3], "--ways", 9, fails=True)
     assert "signs/valid has 4 classes, too few for 9-way tasks" in message
-    message = cli(*command[:3], "--ways", 3, "--shots", 9, fails=True)
-    assert "fewer than 9 + 15 images" in message
+    message = cli(*command[:3], "--ways", 3, "--shots", 14, fails=True)
+    assert "fewer than 14 + 5 images" in message
     message = cli("train-supernet", "NB201", "digits", "--shots", 2, fails=True)
     assert "neither a few-shot data set" in message
 

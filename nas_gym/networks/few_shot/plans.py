@@ -273,7 +273,7 @@ def few_shot_plan(
         ways,
         shots,
         queries=5,
-        rotations=True,
+        rotations=data.rotations,
         network=network,
         training=training,
         seed=seed,
