@@ -82,7 +82,7 @@ def audit(
             task.space.name,
             dataset or task.dataset,
             signal,
-            supernet if signal.startswith("supernet") else None,
+            None if signal.startswith("training") else supernet,
             device,
             size,
         )

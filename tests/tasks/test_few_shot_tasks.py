@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nas_gym.agents.registry import find_agent
+from nas_gym.experiments.audit import audit
 from nas_gym.registration import BUILT_IN, Mode, environment_ids
 from nas_gym.utils.errors import MissingDataError
 
@@ -73,3 +74,25 @@ def test_environments_without_images_or_a_meta_supernet(cache, monkeypatch, few_
     own = {"dataset": str(few_shot_files["images"]), "evaluator": "few-shot(ways=3,shots=2)"}
     with pytest.raises(MissingDataError, match="train-supernet DARTS FOLDER --ways 3 --shots 2"):
         gym.make("DARTS-omniglot-5way1shot-v0", **own)
+
+
+def test_audit_of_the_number_of_tasks(arguments):
+    own = arguments("NB201")
+    files = {name: own.pop(name) for name in ("dataset", "supernet", "device")}
+    signals = ["few-shot(ways=3,shots=1,tasks=3)", "valid_accuracy"]
+    rows = audit("NB201-omniglot-5way1shot-v0", signals, own, sample=3, **files)
+    assert [row["signal"] for row in rows] == signals
+
+
+@pytest.mark.long
+def test_a_meta_supernet_is_trained_on_first_use(cache):
+    """With the published images; takes two minutes on one core."""
+    try:
+        env = gym.make("NB201-omniglot-5way1shot-v0", device="cpu")
+    except MissingDataError as error:
+        pytest.skip(str(error))
+    evaluator = env.unwrapped.task.evaluator
+    cells = evaluator.space.sample(3, np.random.default_rng(0))
+    accuracy = evaluator.values("valid_accuracy", cells)
+    assert accuracy.mean() > 40  # chance is 20 %
+    assert len(evaluator.population) > 0

@@ -104,8 +104,19 @@ def test_one_image_in_two_splits(folder):
 def test_one_class_in_two_groups(found_in):
     folder = write_classes(found_in / "mine", [f"Greek/{name}" for name in NAMES])
     shutil.copytree(folder / "Greek" / "c03", folder / "Latin" / "c01")
-    with pytest.raises(DamagedDataError, match=r"in Greek/c03|Greek/c03 and Latin/c01|Latin/c01"):
-        FewShotData("mine", *split_classes(read_class_images(folder)))
+    whole = read_class_images(folder)
+    rest = [name for name in whole.classes if name not in ("Greek/c03", "Latin/c01")]
+    both, one, other = (
+        whole.select(split, names)
+        for split, names in (
+            ("train", ["Greek/c03", "Latin/c01"]), ("valid", rest[:4]), ("test", rest[4:])
+        )
+    )  # fmt: skip
+    with pytest.raises(DamagedDataError, match=r"Greek/c03 and Latin/c01 .* have the same images"):
+        FewShotData("mine", both, one, other)
+    first, second = (whole.select(name, [name]) for name in ("Greek/c03", "Latin/c01"))
+    with pytest.raises(DamagedDataError, match=r"Greek/c03 and Latin/c01 .* have the same images"):
+        FewShotData("mine", first, one, second)
 
 
 def test_the_digest_does_not_depend_on_test_classes(folder):

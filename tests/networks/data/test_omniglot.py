@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from networks.data.class_folders import write_classes
 
-from nas_gym.networks.data import omniglot
+from nas_gym.networks.data import fetch_images, omniglot
 from nas_gym.networks.data.few_shot import clear_few_shot_cache, load_few_shot
 from nas_gym.utils.download import find_file
 from nas_gym.utils.errors import DamagedDataError, DataError
+from nas_gym.utils.files import sha256
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,17 @@ def test_the_published_minimal_sets():
         "valid": ["Early_Aramaic"],
         "test": ["Japanese_(katakana)", "Sanskrit", "Tagalog"],
     }
+
+
+def test_the_downloads_are_pinned(monkeypatch):
+    fetched = []
+    monkeypatch.setattr("nas_gym.utils.download.fetch_files", fetched.extend)
+    fetch_images("omniglot")
+    assert [file.name for file in fetched] == [
+        "images_background_small1.zip", "images_background_small2.zip", "all_runs.zip",
+    ]  # fmt: skip
+    for file in fetched:
+        assert sha256(published(file.name)) == file.sha256
 
 
 def test_the_published_sets_overlap():
