@@ -251,8 +251,8 @@ def _group(name: str, images: Pixels, files: list[str]) -> ClassImages:
     folders = [str(PurePosixPath(file).parent) for file in files]
     order = sorted(range(len(files)), key=lambda row: (folders[row], files[row]))
     classes, counts = np.unique(folders, return_counts=True)  # in the same order
-    shared = len(os.path.commonpath(classes.tolist())) + 1 if len(classes) > 1 else 0
-    short = tuple(each[shared:] if shared > 1 else each for each in classes.tolist())
+    shared = os.path.commonpath([str(PurePosixPath(each).parent) for each in classes])
+    short = tuple(each.removeprefix(f"{shared}/") for each in classes.tolist())
     return ClassImages(name, short, images[order], np.cumsum([0, *counts], dtype=np.int64))
 
 

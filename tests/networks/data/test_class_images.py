@@ -52,6 +52,11 @@ def test_classes_of_groups_have_the_name_of_the_group(found_in):
     assert read_class_images(found_in / "b.zip").classes == tuple(names)
 
 
+def test_a_class_folder_within_a_class_folder(found_in):
+    folder = write_classes(found_in / "mine", ["ant", "ant/red", "bee"])
+    assert read_class_images(folder).classes == ("ant", "ant/red", "bee")
+
+
 def test_split_of_classes_is_disjoint_and_complete(folder):
     parts = split_classes(read_class_images(folder))
     assert [len(each) for each in parts] == [6, 2, 2]
