@@ -233,7 +233,7 @@ def test_command_lines_parse(page):
         parse(words)
 
 
-OF_THE_READER = ("MyBench", "ConvNets")  # tables that the reader imports
+OF_THE_READER = ("MyBench", "ConvNets", "mlps:")  # tables and programs of the reader
 
 
 @pytest.mark.parametrize("page", listed(PAGES))

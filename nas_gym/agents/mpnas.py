@@ -364,6 +364,12 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
                 f"{self.config.shots} (shots) and {self.config.validation} (validation) "
                 "architectures of a task."
             )
+        if self.space.size < needed:
+            raise ValueError(
+                f"{self.space.name} has {self.space.size} architectures, and a step of "
+                f"meta-training takes {self.config.shots} (shots) and {self.config.validation} "
+                "(validation) architectures of a task. Set lower values."
+            )
         if self.epochs and self._meta_plan.tolist() != [epochs, queries]:
             raise ValueError(
                 "This agent has started with epochs={} and queries={}; continue with the "

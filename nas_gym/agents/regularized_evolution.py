@@ -23,8 +23,19 @@ class RegularizedEvolutionConfig(AgentConfig):
 
     population_size: int = setting(50, "Number of members of the population.", low=1, high=100_000)
     sample_size: int = setting(
-        10, "Number of members that compete in a tournament.", low=1, high=100_000
+        10,
+        "Number of members that compete in a tournament; at most ``population_size``.",
+        low=1,
+        high=100_000,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sample_size > self.population_size:
+            raise ValueError(
+                f"sample_size must be at most population_size, which is {self.population_size}; "
+                f"got {self.sample_size}. Set both, such as population_size=10 and sample_size=3."
+            )
 
 
 class RegularizedEvolution(Agent):

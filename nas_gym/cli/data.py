@@ -98,6 +98,10 @@ def data_import_command(
     seconds: Annotated[
         str | None, typer.Option(help="Column of training times in seconds.")
     ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option("--unit", help="METRIC=UNIT, such as val_acc=%. May be given several times."),
+    ] = None,
     allow_missing: Annotated[
         bool,
         typer.Option(
@@ -115,13 +119,30 @@ def data_import_command(
     columns: dict[str, Any] = {
         **given(signal=signal, report=report, arch=arch, space=space, seconds=seconds),
         **{option: text.split(",") for option, text in lists.items()},
-        **given(allow_missing=allow_missing or None),
+        **given(units=_parse_units(unit or []) or None, allow_missing=allow_missing or None),
     }
     ids = import_table(path, name, replace=replace, **columns)
     if ids:
         console.print("Registered: " + ", ".join(ids))
     else:
         console.print("Imported. The table has only costs, so no environment is registered.")
+
+
+def _parse_units(texts: list[str]) -> dict[str, str]:
+    """Parse units such as ``val_acc=%``; return them by the name of the metric.
+
+    Raises:
+        ValueError: If a text has another form, or a metric is named twice.
+    """
+    units: dict[str, str] = {}
+    for text in texts:
+        metric, _, unit = text.rpartition("=")
+        if not metric or not unit:
+            raise ValueError(f"--unit takes METRIC=UNIT, such as val_acc=%, got {text!r}.")
+        if metric in units:
+            raise ValueError(f"The unit of {metric!r} is given twice.")
+        units[metric] = unit
+    return units
 
 
 @app.command("info")

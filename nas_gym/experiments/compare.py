@@ -114,11 +114,11 @@ def compare(
         >>> import nas_gym
         >>> folder = tempfile.mkdtemp()
         >>> summary = nas_gym.compare(
-        ...     "NB201-cifar10-v0", ["random", ("rea", {"population_size": 5})],
+        ...     "NB201-cifar10-v0", ["random", ("rea", {"sample_size": 5})],
         ...     queries=20, seeds=2, out=folder, progress_bar=False,
         ... )
         >>> list(summary["environments"]["NB201-cifar10-v0"]["agents"])
-        ['random', 'rea(population_size=5)']
+        ['random', 'rea(sample_size=5)']
     """
     envs = [envs] if isinstance(envs, str) else list(envs)
     comparison = Comparison(envs, agents, queries, seeds, first_seed, env_arguments)

@@ -32,7 +32,8 @@ def check_env_id(env: str) -> None:
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise gym.error.NameNotFound(
         f"There is no environment {env!r:.200}.{hint} `nas-gym envs` lists the "
-        "environments of nas_gym."
+        "environments of nas_gym. For an environment that a module of yours registers, write "
+        "module:ID."
     )
 
 

@@ -12,7 +12,7 @@ import torch
 import nas_gym
 from nas_gym.agents import CATCH, MPNAS, RandomSearch
 from nas_gym.spaces.graphs import to_graphs
-from nas_gym.tasks.task_set import TaskSet
+from nas_gym.tasks.task_set import TaskSet, task_set_of_environments
 from nas_gym.utils.ranks import spearman
 
 torch.set_num_threads(1)
@@ -227,6 +227,14 @@ def test_tables_of_ones_own_are_searched(own_table, tmp_path):
     agent.save(tmp_path / "own")
     again = MPNAS.load(tmp_path / "own", gym.make_vec("Own-alpha-v0", num_envs=4))
     np.testing.assert_array_equal(again.ask(), agent.ask())
+
+
+def test_meta_learning_needs_enough_architectures(cache, write_csv):
+    for name in ("Tiny", "Other"):
+        nas_gym.import_table(write_csv(), name, signal="val", report="test")  # 6 architectures
+    tasks = task_set_of_environments(["Tiny-v0"], ["Other-v0"])
+    with pytest.raises(ValueError, match=r"Tiny has 6 architectures.* 5 \(shots\) and 64"):
+        MPNAS("Tiny-v0", seed=0, width=8).meta_learn(tasks, epochs=1, queries=100)
 
 
 def test_agents_that_have_learned_other_operations_are_refused(own_table, tmp_path):

@@ -135,3 +135,14 @@ def test_a_state_that_setup_does_not_set():
 
     with pytest.raises(AttributeError, match=r"Forgetful\.state_attributes lists 'memory'"):
         Forgetful(ENVS[1])
+
+
+def test_a_state_that_cannot_be_saved():
+    class Listing(Proposing):
+        state_attributes = ("found",)
+
+        def setup(self):
+            self.found = [1, 2]
+
+    with pytest.raises(TypeError, match=r"Listing\.found is in state_attributes.*not to a list"):
+        Listing(ENVS[1])

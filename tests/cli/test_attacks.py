@@ -123,5 +123,10 @@ def test_mpnas_needs_enough_architectures(cli):
     assert "queries must be at least 69, got 3" in cli(*few, fails=True)
 
 
+def test_tournaments_larger_than_the_population_are_refused(cli):
+    text = cli(*SEARCH, "--agent", "rea(population_size=5)", fails=True)
+    assert "sample_size must be at most population_size, which is 5; got 10" in text
+
+
 def test_long_messages_are_shortened(cli):
     assert len(cli(*SEARCH, "--signal", "x" * 100_000, fails=True)) < 5_000

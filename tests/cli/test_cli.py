@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,9 +73,10 @@ def test_search_writes_to_runs_by_default(cli, tmp_path):
 
 def test_search_takes_settings_of_the_agent(cli, tmp_path):
     cli("search", "NB201-cifar10-v0", "--queries", 20, "--seeds", 2, "--out", "a",
-        "--set", "population_size=5", "--report", "analog_accuracy")  # fmt: skip
+        "--set", "population_size=5", "--set", "sample_size=3",
+        "--report", "analog_accuracy")  # fmt: skip
     config = json.loads((tmp_path / "a/config.json").read_text())
-    assert config["agent_settings"] == {"population_size": 5, "sample_size": 10}
+    assert config["agent_settings"] == {"population_size": 5, "sample_size": 3}
     assert config["task"]["report"] == "analog-nasbench:analog_accuracy"
 
 
@@ -147,14 +153,22 @@ def test_import_then_search_then_remove(cli, tmp_path):
     rows = [f"{a}{b}{c},{rng.random()},{rng.random()}" for a in "012" for b in "01" for c in "0123"]
     (tmp_path / "mine.csv").write_text("arch,val,test\n" + "\n".join(rows) + "\n")
     text = cli(
-        "data", "import", "mine.csv", "--name", "Mine", "--signal", "val", "--report", "test"
-    )
+        "data", "import", "mine.csv", "--name", "Mine", "--signal", "val", "--report", "test",
+        "--unit", "val=%", "--unit", "test=m/s",
+    )  # fmt: skip
     assert "Mine-v0, Mine-alpha-v0, Mine-population-v0" in text
     text = cli("data", "import", "mine.csv", "--name", "Other", fails=True)
     assert "with --signal" in text
     assert "signal=" not in text
     assert "Mine" in cli("envs")
     assert "24" in cli("data", "info", "Mine")
+    assert [metric.unit for metric in nas_gym.load_table("Mine").metrics] == ["%", "m/s"]
+    for units, message in (
+        (("--unit", "val"), "--unit takes METRIC=UNIT"),
+        (("--unit", "val=%", "--unit", "val=s"), "'val' is given twice"),
+        (("--unit", "arch=%", "--signal", "val"), "arch"),
+    ):
+        assert message in cli("data", "import", "mine.csv", "--name", "X", *units, fails=True)
     for mode in ("", "-alpha", "-population"):
         cli("search", f"Mine{mode}-v0", "--queries", 30, "--seeds", 2)
     cli("data", "remove", "Mine")
@@ -293,6 +307,21 @@ def test_lists_as_json(cli):
     tables = {each["table"]: each["here"] for each in json.loads(cli("data", "list", "--json"))}
     assert isinstance(tables["analog-nasbench"], bool)
     assert "There is no agent" in cli("agents", "nope", "--json", fails=True)
+
+
+def test_completion_in_bash(here):
+    scripts = Path(sys.executable).parent
+    lines = """
+        eval "$(_NAS_GYM_COMPLETE=source_bash nas-gym)"
+        COMP_WORDS=(nas-gym search NB201-cifar10-a) COMP_CWORD=2
+        _nas_gym_completion nas-gym
+        echo "${COMPREPLY[@]}"
+    """
+    environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    if shutil.which("bash") is None or not (scripts / "nas-gym").exists():
+        pytest.skip("needs bash and an installed package")
+    done = subprocess.run(["bash", "-c", lines], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["NB201-cifar10-alpha-v0"], done.stderr
 
 
 def test_completion_of_environments_agents_and_tables(here):

@@ -12,10 +12,9 @@ BOTH = ("--constraint", "help-latency:raspi4 <= 5", "--constraint", "flops <= 10
 def test_compare(cli, open_table, tmp_path):
     latency = open_table("help-latency").column("raspi4")
     accuracy = open_table("nats-bench").column("cifar10-test")
-    agents = ("--agents", "random,rea(population_size=5)", "--queries", 30, "--seeds", 2)
-    printed = cli(
-        "compare", "NB201-cifar10-v0", "--table", "nats-bench", *agents, "--out", "out", *BOTH
-    )
+    agents = ("--agents", "random,rea(population_size=5,sample_size=3)")
+    more = ("--table", "nats-bench", "--queries", 30, "--seeds", 2, "--out", "out")
+    printed = cli("compare", "NB201-cifar10-v0", *agents, *more, *BOTH)
     assert "subject to help-latency:raspi4 <= 5 and cost:flops <= 100 M" in printed
     assert "feasible" in printed
     config = json.loads((tmp_path / "out/NB201-cifar10-v0/random/config.json").read_text())

@@ -29,8 +29,8 @@ def test_regret_under_a_latency_reward(open_table, tmp_path):
 
     best = max(reward_of(index) for index in range(len(accuracy)))
     summary = nas_gym.search(
-        "NB201-cifar100-v0", "rea(population_size=5)", queries=40, seeds=2, out=tmp_path,
-        reward=LATENCY, progress_bar=False,
+        "NB201-cifar100-v0", "rea(population_size=5,sample_size=3)",
+        queries=40, seeds=2, out=tmp_path, reward=LATENCY, progress_bar=False,
     )  # fmt: skip
     assert summary["optimum"] == pytest.approx(best, abs=1e-9)
     assert summary["task"]["reward"] == LATENCY

@@ -74,7 +74,8 @@ def test_info_and_histories(tmp_path):
         assert info["metrics"]["cost:params"] == PARAMS[info["index"]]
     assert "feasible" not in gym.make("NB201-cifar10-alpha-v0").unwrapped.history.__dict__
     summary = nas_gym.search(
-        "NB201-cifar10-v0", "rea(population_size=5)", queries=30, seeds=2, out=tmp_path,
+        "NB201-cifar10-v0", "rea(population_size=5,sample_size=3)", queries=30, seeds=2,
+        out=tmp_path,
         constraint=[SMALL], progress_bar=False,
     )  # fmt: skip
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").open()]

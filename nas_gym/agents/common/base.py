@@ -173,6 +173,7 @@ class Agent(ABC):
                     f"{type(self).__name__}.state_attributes lists {name!r}, which setup() must "
                     "set."
                 )
+            _check_can_be_saved(getattr(self, name), f"{type(self).__name__}.{name}")
         self._has_begun = False
         self._fresh_state = {name: np.asarray(getattr(self, name)) for name in self._state_names()}
         self._start_from_pretrained()
@@ -570,6 +571,20 @@ class Agent(ABC):
 
     def _choices_text(self) -> str:
         return json.dumps(self.space.choices)
+
+
+def _check_can_be_saved(value: Any, name: str) -> None:
+    """Raise an error if the value of a state attribute is not an array, a number or a string.
+
+    Raises:
+        TypeError: If it is not; the message has its name.
+    """
+    if not isinstance(value, np.ndarray | np.generic | bool | int | float | str):
+        raise TypeError(
+            f"{name} is in state_attributes, so setup() must set it to an array, a number or a "
+            f"string, not to a {type(value).__name__}. Use np.array(...), or save it in "
+            "state_dict() and restore it in load_state_dict()."
+        )
 
 
 def _check_like(array: NDArray[Any], fresh: NDArray[Any], name: str) -> None:
