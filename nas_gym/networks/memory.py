@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.device import move_to_device
+from nas_gym.networks.few_shot.adaptation import adapted_weights
 from nas_gym.networks.network import Network
 from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
 from nas_gym.networks.plans import NetworkPlan
@@ -70,6 +71,36 @@ def measure_step_memory(training: Training, images: int) -> StepMemory:
         optimizer=gradients + copies + sum(each.nbytes for each in training.momentum_buffers()),
         activations=saved.peak_without(own),
         allocated=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
+    )
+
+
+def measure_adaptation_memory(
+    network: Network, genotype: NDArray[np.int64] | None, images: Tensor, labels: Tensor
+) -> StepMemory:
+    """Return the memory of an SGD step of an adaptation to a few-shot task (AT-NAS, Eq. 4).
+
+    ``optimizer`` counts the gradients and the adapted weights, which exist for the architecture's
+    operations only.
+
+    Args:
+        network: Supernet, or network of one architecture, without running batch-norm statistics.
+        genotype: Architecture, ``(num_decisions,)``; ``None`` for the network of one architecture.
+        images: Images of the task, ``(n, channels, height, width)``.
+        labels: Class numbers, ``(n,)`` int64.
+    """
+    cuda = images.device.type == "cuda"
+    if cuda:
+        torch.cuda.reset_peak_memory_stats(images.device)
+    saved = _SavedStorages()
+    with torch.autograd.graph.saved_tensors_hooks(saved.pack, _SavedTensor.unpack):
+        adapted = adapted_weights(network, genotype, images, labels, 1, 0.1)
+    parameters = list(network.parameters())
+    own = {each.untyped_storage().data_ptr() for each in parameters}
+    return StepMemory(
+        weights=sum(each.nbytes for each in (*parameters, *network.buffers())),
+        optimizer=2 * sum(each.nbytes for each in adapted.values()),
+        activations=saved.peak_without(own),
+        allocated=torch.cuda.max_memory_allocated(images.device) if cuda else 0,
     )
 
 

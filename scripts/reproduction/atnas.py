@@ -16,8 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+import nas_gym
+from nas_gym.networks.batches import Augmentation, DeviceImages
+from nas_gym.networks.darts_network import DARTSNetwork
+from nas_gym.networks.data import load_images
 from nas_gym.networks.data.class_images import FewShotData
 from nas_gym.networks.data.few_shot import load_few_shot
+from nas_gym.networks.evaluation import use_batch_statistics
 from nas_gym.networks.few_shot.adaptation import adaptation_accuracies
 from nas_gym.networks.few_shot.conv_network import FourConvNetwork
 from nas_gym.networks.few_shot.meta_supernet import (
@@ -27,9 +32,16 @@ from nas_gym.networks.few_shot.meta_supernet import (
 )
 from nas_gym.networks.few_shot.meta_training import FewShotTraining
 from nas_gym.networks.few_shot.plans import FewShotPlan, few_shot_plan
-from nas_gym.spaces import SearchSpace
+from nas_gym.networks.few_shot.transfer import supernet_for_classes, transfer_by_halving
+from nas_gym.networks.memory import measure_adaptation_memory, measure_step_memory
+from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
+from nas_gym.networks.training import TrainingConfig
+from nas_gym.predictors.code_predictors import CODE_PREDICTORS, predict_from_codes
+from nas_gym.spaces import DARTSSpace, SearchSpace
+from nas_gym.spaces.darts import OPERATIONS
 from nas_gym.spaces.evolution import next_generation
-from reproduction.studies import FIRST_SEED, RUNS, JobStudy
+from nas_gym.utils.ranks import spearman
+from reproduction.studies import FIRST_SEED, RUNS, JobStudy, Measurement
 
 CPU = torch.device("cpu")
 FOLDER = RUNS / "atnas"
@@ -204,4 +216,152 @@ def _listed(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> list[An
 SEEDS = range(FIRST_SEED, FIRST_SEED + 5)
 MAIN = JobStudy(
     "atnas-5way1shot", run_whole_method, [("NB201", 5, 1, seed) for seed in SEEDS], _listed
+)
+
+
+# -- memory ---------------------------------------------------------------------------------------
+
+IMAGE = (3, 224, 224)
+"""Shape of the image in Table 1 of the paper."""
+
+
+def measure_memory() -> dict[str, float]:
+    """Return the memory of a training step of each method in MiB, as in Table 1.
+
+    The network has 8 cells and 16 channels, and one image is processed. AT-NAS takes an inner step
+    on the largest architecture. DARTS (first order) takes a step with all operations; PC-DARTS the
+    same with a quarter of the channels.
+    """
+    image = np.random.default_rng(0).integers(256, size=(1, *IMAGE), dtype=np.uint8)
+    moments = (torch.full((3, 1, 1), 127.0), torch.full((3, 1, 1), 64.0))
+    split = DeviceImages(torch.from_numpy(image), torch.zeros(1, dtype=torch.int64), *moments)
+    images, labels = next(split.in_order(1))
+    config = TrainingConfig(1, 1, 0.01)
+    largest = largest_genotype(DARTSSpace())
+    found = {}
+    for name, genotype in (("AT-NAS, supernet", None), ("largest network", largest)):
+        network = DARTSNetwork(10, 3, 16, 8, genotype=genotype)
+        use_batch_statistics(network)
+        found[name] = measure_adaptation_memory(
+            network, largest if genotype is None else None, images, labels
+        )
+    for name, partial in (("DARTS", 1), ("PC-DARTS", 4)):
+        network = DARTSNetwork(10, 3, 16, 8, partial=partial)
+        search = ONE_SHOT_SEARCHES["darts-v1"](network, split, split, config, 0)
+        search.begin_epoch()
+        found[name] = measure_step_memory(search, 1)
+    return {name: each.total / 2**20 for name, each in found.items()}
+
+
+def largest_genotype(space: DARTSSpace) -> NDArray[np.int64]:
+    """Return the genotype with separable 5x5 convolutions on the two inputs of every node."""
+    largest = OPERATIONS.index("sep_conv_5x5")
+    names = space.decision_names
+    return np.array([0 if name.endswith("inputs") else largest for name in names], np.int64)
+
+
+MEMORY = Measurement("atnas-memory", measure_memory)
+
+
+# -- performance predictors -----------------------------------------------------------------------
+
+SAMPLES = (50, 100, 200, 300)
+NUM_CANDIDATES = 200
+PREDICTOR_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
+PREDICTED = ("cifar10", "cifar100", "ImageNet16-120")
+
+
+def correlate_predictors(dataset: str, seed: int) -> dict[str, list[float]]:
+    """Return Spearman's correlation of each predictor by the number of evaluated cells (Fig. 6).
+
+    The values are NAS-Bench-201's test accuracies after 200 epochs.
+    """
+    table = nas_gym.load_table("nats-bench")
+    values = np.asarray(table.column(dataset), np.float64)
+    rows = np.random.default_rng(seed).permutation(table.space.size)
+    others = rows[max(SAMPLES) : max(SAMPLES) + NUM_CANDIDATES]
+    genotypes = table.space.decode(rows)
+    found: dict[str, list[float]] = {kind: [] for kind in CODE_PREDICTORS}
+    for kind, correlations in found.items():
+        for count in SAMPLES:
+            predicted = predict_from_codes(
+                kind,
+                table.space,
+                genotypes[:count],
+                values[rows[:count]],
+                table.space.decode(others),
+                seed,
+            )
+            correlations.append(spearman(predicted, values[others]))
+    return found
+
+
+PREDICTORS = JobStudy(
+    "atnas-predictors",
+    correlate_predictors,
+    [(dataset, seed) for dataset in PREDICTED for seed in PREDICTOR_SEEDS],
+    lambda arguments, results: [
+        {"dataset": dataset, "seed": seed, **result}
+        for (dataset, seed), result in zip(arguments, results, strict=True)
+    ],
+)
+
+# -- transfer -------------------------------------------------------------------------------------
+
+TRANSFER_TRAINING = TrainingConfig(10, 64, 0.05, 1e-3, augmentation=Augmentation(pad=1))
+TRANSFER_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
+
+
+def transfer_to_digits(seed: int) -> dict[str, list[dict[str, float]]]:
+    """Transfer by halving to digits, from the meta-population and from random weights.
+
+    Returns:
+        For each start, the members, the best validation accuracy in % and the CPU seconds so far,
+        of each generation.
+    """
+    plan, data = make_plan("NB201", 5, 1, seed)
+    meta = train_meta_supernet(plan, data, FOLDER / f"NB201-5-1-{seed}.safetensors", CPU)
+    digits = load_images("digits")
+    train, valid = (
+        DeviceImages.from_split(digits, split, CPU) for split in (digits.train, digits.valid)
+    )
+    classes = len(digits.classes)
+    random = meta.network.space.sample(len(meta.population), np.random.default_rng([seed, 2]))
+    starts = {
+        "meta": (supernet_for_classes(meta, classes), meta.population),
+        "random": (replace(plan, ways=classes).build(), random),
+    }
+    found: dict[str, list[dict[str, float]]] = {}
+    for name, (network, population) in starts.items():
+        curve: list[dict[str, float]] = []
+        began = time.process_time()
+
+        def record(
+            members: int,
+            accuracy: float,
+            curve: list[dict[str, float]] = curve,
+            began: float = began,
+        ) -> None:
+            seconds = time.process_time() - began
+            curve.append({"members": members, "accuracy": accuracy, "seconds": seconds})
+
+        transfer_by_halving(
+            network,
+            population,
+            train,
+            valid,
+            TRANSFER_TRAINING,
+            seed,
+            epochs_per_generation=1,
+            on_generation=record,
+        )
+        found[name] = curve
+    return found
+
+
+TRANSFER = JobStudy(
+    "atnas-transfer",
+    transfer_to_digits,
+    [(seed,) for seed in TRANSFER_SEEDS],
+    lambda arguments, results: results,
 )

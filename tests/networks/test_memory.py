@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from nas_gym.networks import data
 from nas_gym.networks.batches import DeviceImages
-from nas_gym.networks.memory import measure_method_memory, measure_step_memory
+from nas_gym.networks.evaluation import use_batch_statistics
+from nas_gym.networks.memory import (
+    measure_adaptation_memory,
+    measure_method_memory,
+    measure_step_memory,
+)
+from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.networks.network import Network
 from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
 from nas_gym.networks.training import Training, TrainingConfig
@@ -80,3 +86,18 @@ def test_fixed_architecture_is_the_only_one_trained(name):
     search.step(*next(TRAIN.in_order(64)))
     for each in seen:
         np.testing.assert_array_equal(each, genotype)
+
+
+def test_an_adaptation_needs_the_memory_of_one_network():
+    """AT-NAS, Table 1."""
+    network, alone = (
+        NB201Network(5, 1, channels=8, cells=1, genotype=each) for each in (None, [3] * 6)
+    )
+    images, labels = torch.zeros(5, 1, 28, 28), torch.arange(5)
+    found = []
+    for each, genotype in ((network, np.full(6, 3)), (alone, None)):
+        use_batch_statistics(each)
+        found.append(measure_adaptation_memory(each, genotype, images, labels))
+    assert found[0].activations == found[1].activations
+    assert found[0].optimizer == found[1].optimizer  # the adapted weights are those of the path
+    assert found[1].optimizer == 2 * found[1].weights
