@@ -277,7 +277,7 @@ def correlate_predictors(dataset: str, seed: int) -> dict[str, list[float]]:
     The values are NAS-Bench-201's test accuracies after 200 epochs.
     """
     table = nas_gym.load_table("nats-bench")
-    values = np.asarray(table.column(dataset), np.float64)
+    values = np.asarray(table.column(f"{dataset}-test"), np.float64)
     rows = np.random.default_rng(seed).permutation(table.space.size)
     others = rows[max(SAMPLES) : max(SAMPLES) + NUM_CANDIDATES]
     genotypes = table.space.decode(rows)
