@@ -21,7 +21,7 @@ from nas_gym.networks.batches import Augmentation, DeviceImages
 from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.networks.data import load_images
 from nas_gym.networks.data.class_images import FewShotData
-from nas_gym.networks.data.few_shot import load_few_shot
+from nas_gym.networks.data.few_shot import FewShotBatch, load_few_shot
 from nas_gym.networks.evaluation import use_batch_statistics
 from nas_gym.networks.few_shot.adaptation import adaptation_accuracies
 from nas_gym.networks.few_shot.conv_network import FourConvNetwork
@@ -41,7 +41,8 @@ from nas_gym.spaces import DARTSSpace, SearchSpace
 from nas_gym.spaces.darts import OPERATIONS
 from nas_gym.spaces.evolution import next_generation
 from nas_gym.utils.ranks import spearman
-from reproduction.studies import FIRST_SEED, RUNS, JobStudy, Measurement
+from reproduction.pages import Page, markdown_table, mean_with_interval
+from reproduction.studies import FIRST_SEED, RUNS, JobStudy, Measurement, mean_over_seeds
 
 CPU = torch.device("cpu")
 FOLDER = RUNS / "atnas"
@@ -365,3 +366,184 @@ TRANSFER = JobStudy(
     [(seed,) for seed in TRANSFER_SEEDS],
     lambda arguments, results: results,
 )
+
+# -- speed ----------------------------------------------------------------------------------------
+
+SPEED_NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "NB201, 8 channels": ("NB201", {}),
+    "DARTS, 2 cells": ("DARTS", {}),
+    "DARTS, 8 cells": ("DARTS", {"layers": 8, "own_cells": True}),
+}
+SPEED_STEPS, SPEED_QUERIES = 5, 15
+REPETITIONS = 3
+
+
+def measure_speed() -> list[dict[str, Any]]:
+    """Return the CPU seconds of an adaptation on one core, and of its passes alone.
+
+    A task has 5 ways, 1 shot, 75 query images of 28x28 pixels and 5 SGD steps. The passes alone are
+    as many forward and backward passes of the stand-alone network, without any update.
+    """
+    torch.set_num_threads(1)
+    data = load_few_shot("omniglot")
+    rows = []
+    for name, (space, settings) in SPEED_NETWORKS.items():
+        plan = few_shot_plan(space, data, 5, 1, FIRST_SEED)
+        plan = plan.with_settings(**settings, queries=SPEED_QUERIES)
+        network = plan.build()
+        genotype = network.space.sample(1, np.random.default_rng(FIRST_SEED))[0]
+        alone = plan.build(genotype)
+        batch = task_sampler(plan, data, "train", CPU).draw(1, 0)
+        adaptation, passes = [], []
+        for _ in range(REPETITIONS + 1):  # the first repetition warms up
+            times = [time.process_time()]
+            adaptation_accuracies(network, genotype, batch, SPEED_STEPS, 0.1)
+            times.append(time.process_time())
+            run_passes(alone, batch)
+            times.append(time.process_time())
+            adaptation.append(times[1] - times[0])
+            passes.append(times[2] - times[1])
+        rows.append({"network": name, "adaptation": min(adaptation[1:]), "passes": min(passes[1:])})
+    return rows
+
+
+def run_passes(network: nn.Module, batch: FewShotBatch) -> None:
+    """Run the forward and backward passes of an adaptation without updating weights."""
+    parameters = list(network.parameters())
+    for _ in range(SPEED_STEPS):
+        logits = network(batch.support_images[0])
+        torch.autograd.grad(
+            nn.functional.cross_entropy(logits, batch.support_labels[0]),
+            parameters,
+            allow_unused=True,
+        )
+    with torch.no_grad():
+        network(batch.query_images[0])
+
+
+SPEED = Measurement("atnas-speed", measure_speed)
+
+# -- page -----------------------------------------------------------------------------------------
+
+
+def main_rows() -> list[list[str]]:
+    """Return the meta-test accuracies of each seed in %."""
+    return [
+        [
+            str(each["seed"]),
+            f"{each['found']:.1f}",
+            ", ".join(f"{accuracy:.1f}" for accuracy in each["random"]),
+            f"{each['conv']:.1f}",
+            f"{sum(each['seconds'].values()):.0f}",
+            f"`{each['winner']}`",
+        ]
+        for each in MAIN.result
+    ]
+
+
+def summary_rows() -> list[list[str]]:
+    """Return means over seeds with 95 % intervals."""
+    results = MAIN.result
+
+    def column(value: Callable[[Any], float]) -> str:
+        return mean_with_interval(mean_over_seeds(np.array([value(each) for each in results])), 1)
+
+    rows: list[tuple[str, Callable[[Any], float]]] = [
+        ("meta-test accuracy of the winner, %", lambda each: each["found"]),
+        ("of random cells, %", lambda each: np.mean(each["random"])),
+        ("of the network of MAML, %", lambda each: each["conv"]),
+        (
+            "lead of the winner over random cells",
+            lambda each: each["found"] - np.mean(each["random"]),
+        ),
+        ("lead of the winner over the network of MAML", lambda each: each["found"] - each["conv"]),
+        (
+            "lead of the evolved over a random population, on validation tasks",
+            lambda each: each["populations"]["evolved"] - each["populations"]["random"],
+        ),
+        (
+            "lead of evolution over random search, on validation tasks",
+            lambda each: each["searches"]["evolution"] - each["searches"]["random"],
+        ),
+        (
+            "rise of the population's fitness from the first to the last epoch with evolution",
+            lambda each: (
+                each["curves"]["valid_accuracy"][-1]
+                - each["curves"]["valid_accuracy"][BUDGET["warmup"]]
+            ),
+        ),
+    ]
+    return [[name, column(value)] for name, value in rows]
+
+
+def predictor_rows() -> list[list[str]]:
+    """Return the mean correlation of each predictor by the number of evaluated cells."""
+    rows = []
+    for kind in CODE_PREDICTORS:
+        values = np.array([each[kind] for each in PREDICTORS.result])
+        rows.append([kind, *(mean_with_interval(mean_over_seeds(each)) for each in values.T)])
+    return rows
+
+
+def transfer_rows() -> list[list[str]]:
+    """Return accuracy and time of transfer by halving, from both starts."""
+    rows = []
+    for seed, each in zip(TRANSFER_SEEDS, TRANSFER.result, strict=False):
+        goal = max(point["accuracy"] for point in each["random"])
+        reached = [point["seconds"] for point in each["meta"] if point["accuracy"] >= goal]
+        seconds = next(point["seconds"] for point in each["random"] if point["accuracy"] == goal)
+        rows.append(
+            [
+                str(seed),
+                *(", ".join(f"{p['accuracy']:.1f}" for p in each[name]) for name in each),
+                f"{seconds:.0f}",
+                f"{reached[0]:.0f}" if reached else "never",
+            ]
+        )
+    return rows
+
+
+def blocks() -> dict[str, str]:
+    """Return the generated blocks of the page."""
+    memory = MEMORY.result
+    least = memory["largest network"]
+    return {
+        "main": markdown_table(
+            ["seed", "winner", "random cells", "network of MAML", "CPU s", "cell of the winner"],
+            main_rows(),
+        ),
+        "summary": markdown_table(["", "mean over seeds"], summary_rows()),
+        "memory": markdown_table(
+            ["method", "MiB", "relative to the largest network"],
+            [[name, f"{each:.0f}", f"{each / least:.2f}"] for name, each in memory.items()],
+        ),
+        "predictors": markdown_table(
+            ["predictor", *(f"{count} cells" for count in SAMPLES)], predictor_rows()
+        ),
+        "transfer": markdown_table(
+            [
+                "seed",
+                "from the meta-population, %",
+                "from random weights, %",
+                "best of random weights after, CPU s",
+                "reached by the meta-population after, CPU s",
+            ],
+            transfer_rows(),
+        ),
+        "speed": markdown_table(
+            ["network", "adaptation, CPU s", "passes alone, CPU s", "ratio", "tasks per second"],
+            [
+                [
+                    each["network"],
+                    f"{each['adaptation']:.3f}",
+                    f"{each['passes']:.3f}",
+                    f"{each['adaptation'] / each['passes']:.2f}",
+                    f"{1 / each['adaptation']:.1f}",
+                ]
+                for each in SPEED.result
+            ],
+        ),
+    }
+
+
+PAGE = Page("results/atnas.md", [MAIN, MEMORY, PREDICTORS, TRANSFER, SPEED], blocks)
