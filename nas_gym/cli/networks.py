@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,6 +95,8 @@ def train_supernet_command(
         else:
             path, found = run_supernet_training(space, dataset, out, **options)
             evaluator, what = None, f"best validation accuracy {found.best_accuracy:.2f} %"
+    if os.environ.get("RANK", "0") != "0":  # torchrun started several processes; the first reports
+        return
     console.print(f"{path}: {what}", markup=False)
     command = _search_command(space, dataset, size, None if is_default else path, evaluator)
     console.print(f"Search with it: {command}", markup=False, soft_wrap=True)
@@ -118,8 +121,8 @@ def _search_command(
            if arguments.get("space") == space and "table" not in arguments]  # fmt: skip
     same = [each for each in own if each[1].get("evaluator") == evaluator]
     related = same or [each for each in own if "evaluator" in each[1]]
-    tasks = {arguments["dataset"]: name for name, arguments in related}
-    env = tasks.get(dataset, next(iter(tasks.values())))
+    tasks = {arguments["dataset"]: name for name, arguments in reversed(related)}
+    env = tasks.get(dataset, related[0][0])
     options = given(
         evaluator=None if same else evaluator,
         dataset=None if dataset in tasks else dataset,

@@ -97,7 +97,7 @@ def test_the_suggested_few_shot_search_works(cli, tmp_path, few_shot_files):
     assert "3-way 1-shot tasks, best validation accuracy" in text
     assert list((tmp_path / "mine").glob("events.out.tfevents.*"))
     env, *options = suggested(text)
-    assert env.startswith("NB201-omniglot-")
+    assert env == "NB201-omniglot-5way1shot-v0"
     assert options == [
         "--evaluator", "few-shot(ways=3,shots=1)", "--dataset", images, "--supernet",
         "mine.safetensors",
