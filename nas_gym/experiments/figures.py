@@ -114,7 +114,7 @@ def curves_figure(
     """
     shown = [one for one in results if one.seeds]
     agents = [one.agent for one in shown]
-    with _panels(len(quantities), agents, style, title) as (figure, panels):
+    with figure_panels(len(quantities), agents, style, title) as (figure, panels):
         for axes, quantity in zip(panels, quantities, strict=True):
             _draw_curves(axes, shown, style, quantity)
     return figure
@@ -208,7 +208,7 @@ def profile_figure(
         task = members[0].task
         unit = task.report_metric.unit
         label = "regret τ after the last query" + (f" ({unit})" if unit else "")
-    with _panels(1, list(regrets), style, title) as (figure, (axes,)):
+    with figure_panels(1, list(regrets), style, title) as (figure, (axes,)):
         pooled = {agent: np.concatenate(parts) for agent, parts in regrets.items()}
         everything = np.concatenate(list(pooled.values()))
         limit = set_regret_axis(axes.xaxis, everything, float(everything.max()))
@@ -253,7 +253,7 @@ def improvement_figure(improvements: Mapping[str, Mapping[str, Any]], title: str
     row, column = (_LETTER * max(map(len, names)) for names in (rows, columns))
     slanted = count * (column + 0.1) > _SIZE[0] - 0.5 - row
     height = min(1.5 + 0.6 * count, 5.5) + 0.7 * column * slanted
-    with _panels(1, [], {}, title, height=height) as (figure, (axes,)):
+    with figure_panels(1, [], {}, title, height=height) as (figure, (axes,)):
         # the colour map without its darkest ends, on which numbers would be hard to read
         shades = colormaps["PuOr_r"]
         for i, a in enumerate(agents):
@@ -324,7 +324,7 @@ def _draw_line(
 
 
 @contextmanager
-def _panels(
+def figure_panels(
     panels: int, agents: Sequence[str], style: Mapping[str, Style], title: str,
     height: float = _SIZE[1],
 ) -> Iterator[tuple[Figure, list[Axes]]]:  # fmt: skip

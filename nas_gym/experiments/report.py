@@ -23,6 +23,7 @@ from nas_gym.experiments.figures import (
     to_png,
     to_svg,
 )
+from nas_gym.experiments.front_figure import front_figure
 from nas_gym.experiments.records import TrialResults
 from nas_gym.experiments.statistics import BUDGETS, group_by_environment
 from nas_gym.utils.files import write_atomically
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ALL = "all environments"
-FIGURES = ("curves", "profile", "improvement")
+FIGURES = ("curves", "profile", "improvement", "front")
 LABELS = {
     "reports": "Reported metric of the incumbents over the queries",
     "regrets": "Regret of the incumbents over the queries",
+    "front": "Pareto fronts found",
     "profile": "Performance profile",
     "improvement": "Probability of improvement",
 }
@@ -124,6 +126,7 @@ def draw_figures(
         drawings[env] = [
             _drawing(curves_figure(members, style, ["reports"]), "reports", env),
             _drawing(curves_figure(members, style, ["regrets"]), "regrets", env),
+            *_draw_fronts(members, env, style, folder),
             *_draw_distributions([members], improvements, env, style, folder),
         ]
     aggregate = summary["aggregate"]
@@ -133,6 +136,16 @@ def draw_figures(
         improvements = aggregate["probability_of_improvement"]
         drawings[ALL] = _draw_distributions(list(groups.values()), improvements, ALL, style, folder)
     return drawings
+
+
+def _draw_fronts(
+    members: Sequence[TrialResults], env: str, style: dict[str, Style], folder: Path
+) -> list[Drawing]:
+    """Return the figure of the fronts in a task with objectives, else nothing."""
+    if not members[0].task.objectives:
+        return []
+    _write_png(front_figure(members, style, title=env), folder, f"front-{env}")
+    return [_drawing(front_figure(members, style), "front", env)]
 
 
 def _draw_distributions(

@@ -46,7 +46,8 @@ def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
           of the failed trials by seed;
         * ``at_queries``: for each of :data:`BUDGETS` and the last query, ``report`` and
           ``regret`` of the incumbents (see :func:`describe_values`), and the mean of
-          ``unique_queries``, the number of distinct architectures queried;
+          ``unique_queries``, the number of distinct architectures queried; in a task with
+          objectives, also ``igd_plus`` and ``share`` of the fronts (see :func:`describe_fronts`);
         * ``at_unique_queries``: the same statistics for each of :data:`UNIQUE_BUDGETS`, at the
           query in which a trial reaches this number of distinct architectures, or at the trial's
           last query; ``queries`` is the mean number of that query, and ``complete`` is the fraction
@@ -137,8 +138,26 @@ def at_queries(curves: Curves) -> dict[str, Any]:
             "report": describe_values(curves.reports[q - 1]),
             "regret": describe_values(curves.regrets[q - 1]),
             "unique_queries": _mean(curves.unique[q - 1]),
+            **describe_fronts(curves, q),
         }
         for q in budgets
+    }
+
+
+def describe_fronts(curves: Curves, queries: int) -> dict[str, Any]:
+    """Return statistics of the fronts found after a number of queries.
+
+    Returns:
+        ``igd_plus``, the mean distance of the Pareto front from the architectures found, over the
+        trials that have found a feasible one; and ``share``, the fraction of the Pareto front that
+        was found. Empty if the task has no objectives.
+    """
+    if curves.fronts is None:
+        return {}
+    distances = curves.fronts.distances[queries - 1]
+    return {
+        "igd_plus": describe_values(distances[np.isfinite(distances)]),
+        "share": describe_values(curves.fronts.shares[queries - 1]),
     }
 
 

@@ -184,6 +184,10 @@ def _columns(curves: Curves, diagnostics: Diagnostics | None = None) -> dict[str
     }
     if curves.training_seconds is not None:
         columns["search/training_seconds"] = curves.training_seconds
+    if curves.fronts is not None:
+        distances = curves.fronts.distances  # infinite before the first feasible architecture
+        columns["search/igd_plus"] = np.where(np.isfinite(distances), distances, np.nan)
+        columns["search/front_share"] = curves.fronts.shares
     queries = len(curves.rewards)  # an agent may have made more, in its last generation
     for name, values in (diagnostics or {}).items():
         columns[name if "/" in name else f"train/{name}"] = values[:queries]

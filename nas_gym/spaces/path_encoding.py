@@ -1,4 +1,4 @@
-"""_Path encoding of architectures (White et al., BANANAS, AAAI 2021, section 4)."""
+"""Path encoding of architectures (White et al., BANANAS, AAAI 2021, section 4)."""
 
 from __future__ import annotations
 

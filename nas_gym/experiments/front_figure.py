@@ -1,0 +1,83 @@
+"""Figure of the Pareto fronts that agents found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_gym.experiments.figures import INK, Style, figure_panels
+from nas_gym.experiments.records import TrialResults
+from nas_gym.recording.front_curves import found_front
+from nas_gym.tasks import Task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_PANELS = 3
+
+
+def front_figure(
+    results: Sequence[TrialResults], style: Mapping[str, Style], title: str = ""
+) -> Figure:
+    """Return a figure of the fronts in one environment: each objective against the first.
+
+    Circles are the architectures of the search space's Pareto front. Points are the front that an
+    agent found in its trial of median hypervolume; in an SVG file, a point shows the architecture
+    and its objectives under the pointer.
+
+    Args:
+        results: Results of each agent in the environment.
+        style: Style of each agent, see :func:`nas_gym.experiments.figures.styles`.
+        title: Title of the figure.
+    """
+    task, shown = results[0].task, [one for one in results if one.seeds]
+    others = range(1, min(len(task.objectives), _MOST_PANELS + 1))
+    with figure_panels(len(others), [one.agent for one in shown], style, title) as (figure, panels):
+        for axes, other in zip(panels, others, strict=True):
+            every = _values(task, task.reported_front.indices)
+            axes.scatter(
+                every[:, other],
+                every[:, 0],
+                s=34,
+                facecolors="none",
+                edgecolors=INK,
+                linewidths=0.8,
+            )
+            for one in shown:
+                _draw_found(axes, one, style[one.agent], other)
+            axes.set_xlabel(_label(task, other))
+            axes.set_ylabel(_label(task, 0))
+    return figure
+
+
+def _draw_found(axes: Axes, results: TrialResults, style: Style, other: int) -> None:
+    """Draw the front of an agent's trial of median hypervolume."""
+    task, regrets = results.task, results.curves.regrets[-1]
+    trial = int(np.argsort(regrets, kind="stable")[len(regrets) // 2])
+    indices = found_front(task, results.curves.indices[:, trial])
+    values = _values(task, indices)
+    axes.scatter(values[:, other], values[:, 0], s=9, color=style.color, gid=style.gid)
+    texts = task.space.to_text(task.space.decode(indices))
+    for text, row in zip(texts, values, strict=True):
+        listed = ", ".join(f"{_label(task, i)} {value:.5g}" for i, value in enumerate(row))
+        gid = f"hover|{style.number}|{results.agent}: {text}, {listed}"
+        axes.scatter(row[other], row[0], s=81, color=style.color, alpha=0, gid=gid)
+
+
+def _values(task: Task, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the reported objectives of architectures in their own direction, ``(n, D)``."""
+    signs = [1.0 if task.metric(each).maximize else -1.0 for each in task.objectives]
+    values: NDArray[np.float64] = task.reported_objectives(indices) * signs
+    return values
+
+
+def _label(task: Task, objective: int) -> str:
+    """Return the name and the unit of a reported objective."""
+    column = task.objectives[objective]
+    shown = task.report if column == task.signal else column
+    unit = task.metric(shown).unit
+    return f"{shown} ({unit})" if unit else str(shown)
