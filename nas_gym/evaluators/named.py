@@ -17,6 +17,7 @@ _SETTINGS = {
     "supernet": ("calibration", "images"),
     "training": ("epochs",),
     "few-shot": ("ways", "shots", "tasks", "test_tasks"),
+    "latency": ("threads", "batch"),
 }
 
 _Settings = tuple[tuple[str, int], ...]
@@ -42,7 +43,8 @@ def network_evaluator(
     Args:
         space: ``"NB201"`` or ``"DARTS"``.
         dataset: Images by name, or a folder or zip file of images.
-        text: ``"supernet"``, ``"training"`` or ``"few-shot"``, with settings in parentheses.
+        text: ``"supernet"``, ``"training"``, ``"few-shot"`` or ``"latency"``, with settings in
+            parentheses.
         supernet: File of a supernet or meta-supernet; by default, the one in the cache.
         device: ``"auto"`` or a device name of torch.
         size: Height and width in pixels that the images of a folder are scaled to.
@@ -59,7 +61,11 @@ def network_evaluator(
         make = _supernet_evaluator if call.name == "supernet" else _few_shot_evaluator
         found = make(space, dataset, device, size, given, file, written, cache_folder())
     elif supernet is not None:
-        raise ValueError("supernet= is for evaluator='supernet'; evaluator='training' needs none.")
+        raise ValueError(
+            f"supernet= is for evaluator='supernet'; evaluator={call.name!r} needs none."
+        )
+    elif call.name == "latency":
+        found = _latency_evaluator(space, dataset, device, size, given, cache_folder())
     else:
         found = _training_evaluator(space, dataset, device, size, given, cache_folder())
     found.text = str(call)
@@ -75,9 +81,9 @@ def _parse(text: str) -> Call:
     except (KeyError, ValueError):
         pass
     raise ValueError(
-        "evaluator is 'supernet', 'training' or 'few-shot', with optional settings such as "
-        "'supernet(calibration=1000,images=5000)', 'training(epochs=12)' and "
-        f"'few-shot(ways=5,shots=1,tasks=20)'; got {text!r}."
+        "evaluator is 'supernet', 'training', 'few-shot' or 'latency', with optional settings such "
+        "as 'supernet(calibration=1000,images=5000)', 'training(epochs=12)', "
+        f"'few-shot(ways=5,shots=1,tasks=20)' and 'latency(threads=1,batch=1)'; got {text!r}."
     )
 
 
@@ -158,3 +164,20 @@ def _training_evaluator(
     data = load_images(dataset, size)
     plan = training_plan(space, data, **dict(settings))
     return TrainingEvaluator(plan, data, find_device(device), folder / "trainings")
+
+
+@cache
+def _latency_evaluator(
+    space: str,
+    dataset: str,
+    device: str,
+    size: int | None,
+    settings: _Settings,
+    folder: Path,  # cache folder, which holds the measurements
+) -> NetworkEvaluator:
+    from nas_gym.evaluators.latency import LatencyEvaluator
+
+    where = "cpu" if device == "auto" else device
+    return LatencyEvaluator(
+        space, dataset, where, size=size, folder=folder / "latencies", **dict(settings)
+    )

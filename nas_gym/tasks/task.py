@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nas_gym.evaluators.base import Evaluator
 from nas_gym.evaluators.cost import COST, CostEvaluator
+from nas_gym.evaluators.named import network_evaluator
 from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
 from nas_gym.evaluators.table import TableEvaluator, same_rows
 from nas_gym.spaces import SearchSpace
@@ -183,6 +184,9 @@ class Task:
                 found = PredictorEvaluator(self.space, column.metric)
             elif column.source == COST:
                 found = CostEvaluator(self.space, self.dataset)
+            elif column.source.partition("(")[0] == "latency":
+                kind = type(self.space).__name__.removesuffix("Space")
+                found = network_evaluator(kind, self.dataset, column.source, device="cpu")
             else:
                 found = TableEvaluator(load_table(column.source))
         found.check_metric(column.metric)
@@ -626,6 +630,11 @@ class Task:
             return None
         return self.reported(np.arange(self.space.size))
 
+    @property
+    def _knows_feasibility(self) -> bool:
+        """Whether it is known of every architecture of the space if it is feasible."""
+        return all(self._arrays[each.column] is not None for each in self.constraints)
+
     @cached_property
     def _feasible(self) -> NDArray[np.bool_]:
         """Whether each architecture of the space is feasible, ``(space.size,)``."""
@@ -641,11 +650,11 @@ class Task:
         if self.objectives:
             return 1.0
         everything = self._all_reported
-        if everything is not None:
+        if everything is not None and self._knows_feasibility:
             everything = everything[self._feasible]
             best = everything.max() if self.report_metric.maximize else everything.min()
             return float(best)
-        if self._reports_reward:
+        if self._reports_reward or not self._knows_feasibility:
             return None
         return self._sources[self.report].optimum(self.report.metric)
 
@@ -682,7 +691,7 @@ class Task:
     def ranked_regrets(self) -> Values | None:
         """Regret of every feasible architecture, ascending; ``None`` if unknown, and with
         objectives, where a set of architectures is ranked."""
-        if self._all_reported is None or self.objectives:
+        if self._all_reported is None or self.objectives or not self._knows_feasibility:
             return None
         return np.sort(self.regret(np.flatnonzero(self._feasible)))
 
