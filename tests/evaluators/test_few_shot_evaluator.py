@@ -172,7 +172,7 @@ def test_evaluators_by_name(few_shot_files, cache):
         named("few-shot(ways=3)", space="DARTS")
     with pytest.raises(ValueError, match="trained on other classes"):
         named("few-shot(ways=3)", size=4)
-    with pytest.raises(ValueError, match="evaluator is 'supernet', 'training' or 'few-shot'"):
+    with pytest.raises(ValueError, match="evaluator is 'supernet', 'training', 'few-shot'"):
         named("few-shot(ways=three)")
     with pytest.raises(ValueError, match="too few for 9-way tasks"):
         named("few-shot(ways=9)", supernet=None)
