@@ -19,7 +19,19 @@ ENVS = ("NB201-cifar10-v0", "NB201-cifar10-alpha-v0", "NB201-cifar10-population-
 QUERIES = 60
 SETTINGS = {"rea": {"population_size": 20}}  # full after a third of the queries
 every_agent = pytest.mark.parametrize("name", AGENTS, scope="module")
-every_mode = pytest.mark.parametrize("env_id", [*ENVS, "NBGraph-proteins-v0"], scope="module")
+every_mode = pytest.mark.parametrize("env_id", [*ENVS, "NBGraph-proteins-v0"])
+SLOW = ("l2nas", "catch", "mpnas")
+every_agent_in_every_mode = pytest.mark.parametrize(
+    ("name", "env_id"),
+    [
+        pytest.param(
+            name, env_id, marks=pytest.mark.long if name in SLOW and env_id != ENVS[0] else ()
+        )
+        for name in AGENTS
+        for env_id in (*ENVS, "NBGraph-proteins-v0")
+    ],
+    scope="module",
+)
 
 
 def run(name, env, queries, seed=0):
@@ -32,16 +44,14 @@ def reference(name, env_id):
     return queried(run(name, gym.make_vec(env_id, num_envs=2), QUERIES))
 
 
-@every_agent
-@every_mode
+@every_agent_in_every_mode
 def test_same_seed_same_history(name, env_id):
     again = queried(run(name, gym.make_vec(env_id, num_envs=2), 40))
     np.testing.assert_array_equal(again, reference(name, env_id)[: len(again)])
     assert (again[:, 0] != again[:, 1]).any()  # trial i has seed i
 
 
-@every_agent
-@every_mode
+@every_agent_in_every_mode
 def test_a_trial_does_not_depend_on_the_number_of_trials(name, env_id):
     alone = run(name, gym.make(env_id), QUERIES, seed=1)
     np.testing.assert_array_equal(queried(alone)[:, 0], reference(name, env_id)[:, 1])
@@ -60,8 +70,7 @@ def test_same_history_with_either_autoreset(name):
         np.testing.assert_array_equal(queried(run(name, envs, 10)), reference(name, ENVS[0])[:10])
 
 
-@every_agent
-@every_mode
+@every_agent_in_every_mode
 def test_a_loaded_agent_continues_with_the_same_history(name, env_id, tmp_path):
     half = run(name, gym.make_vec(env_id, num_envs=2), QUERIES // 2)
     half.save(tmp_path / "agent")

@@ -128,11 +128,11 @@ def test_number_of_batches_after_a_query():
 @pytest.mark.parametrize("settings", [{}, {"num_critics": 3, "max_batches": 3, "min_batches": 1}])
 def test_a_trial_is_bit_identical_for_every_number_of_trials(settings, env):
     together = make(7, env, **settings)
-    while together.num_queries < 60:
+    while together.num_queries < 40:
         together.query()
     for first, trials in ((2, 1), (4, 3)):
         fewer = make(trials, env, seed=first, **settings)
-        while fewer.num_queries < 60:
+        while fewer.num_queries < 40:
             fewer.query()
         which = slice(first, first + trials)
         np.testing.assert_array_equal(queried(fewer), queried(together)[:, which])

@@ -112,6 +112,7 @@ def test_intervals_between_refits_grow(learned):
     assert due == [4, 8, 12, 16, 20, 25, 31, 38, 47, 58, 72]
 
 
+@pytest.mark.long
 def test_a_metric_to_minimize(learned):
     signal = {"signal": "analog_drift_60_std", "report": "analog_drift_60_std"}
     agent = MPNAS(gym.make_vec(ENV, num_envs=2, **signal), 0, **SMALL)
@@ -141,6 +142,7 @@ def test_transfer_to_another_search_space(learned, tmp_path):
         make().meta_learn("nbgraph/cora", 1, 100)
 
 
+@pytest.mark.long
 def test_a_loaded_search_continues_alike(learned, tmp_path):
     learned.save(tmp_path / "learned")
     begin = {"pretrained": str(tmp_path / "learned")}

@@ -80,6 +80,7 @@ def test_search_takes_settings_of_the_agent(cli, tmp_path):
     assert config["task"]["report"] == "analog-nasbench:analog_accuracy"
 
 
+@pytest.mark.long
 def test_search_from_a_saved_agent_with_noise(cli, tmp_path):
     common = ("search", "NB201-cifar10-v0", "--agent", "l2nas", "--queries", 30, "--seeds", 2)
     cli(*common, "--reward", "rescaled(best=0.94)", "--out", "first")
@@ -224,6 +225,7 @@ def test_missing_table_names_the_command(cli, monkeypatch):
     assert "nas-gym data fetch nats-bench" in cli("search", "NB201-cifar100-v0", fails=True)
 
 
+@pytest.mark.long
 def test_mpnas_from_meta_training_to_an_audit(cli, tmp_path):
     small = ("--agent", "mpnas", "--set", "width=16", "--set", "steps=3")
     train = ("meta-train", "nbgraph/photo", *small, "--queries", 400, "--seeds", 2, "--out", "mp")
@@ -283,9 +285,8 @@ def test_tables_in_a_pipe_are_plain_and_whole(process, monkeypatch):
     assert "TPAMI 2021" in row
 
 
-@pytest.mark.parametrize("width", [20, 50])
-def test_names_are_never_wrapped(cli, monkeypatch, width):
-    monkeypatch.setattr(console, "_width", width)
+def test_names_are_never_wrapped(cli, monkeypatch):
+    monkeypatch.setattr(console, "_width", 20)
     for name in ("reinforce", "maskableppo"):
         assert any(line.split()[:1] == [name] for line in cli("agents").splitlines())
     text = cli("envs")

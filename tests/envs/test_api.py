@@ -42,7 +42,7 @@ def test_stable_baselines3_checker(env_id, make):
 @pytest.mark.parametrize("env_id", IDS)
 def test_same_seed_same_trajectory(env_id, make, assert_same):
     # Environments over networks are slow.
-    steps = 200 if "table" in gym.spec(env_id).kwargs else 20
+    steps = 200 if "table" in gym.spec(env_id).kwargs else 8
 
     def trajectory():
         env = make(env_id, max_episode_steps=steps // 4)

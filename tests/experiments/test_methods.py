@@ -122,10 +122,10 @@ def small(agents, **more):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("agent", ["climbers:Climber", "climbers:climb"])
-def test_a_killed_comparison_resumes_outside_agents(agent, folder):
-    label = f"{agent}(pause=0.01)"
-    command = [sys.executable, "-m", "nas_gym", "compare", ENV, "--agents", f"random,{label}"]
+def test_a_killed_comparison_resumes_outside_agents(folder):
+    agents = ("climbers:Climber", "climbers:climb")
+    labels = [f"{agent}(pause=0.01)" for agent in agents]
+    command = [sys.executable, "-m", "nas_gym", "compare", ENV, "--agents", ",".join(labels)]
     command += ["--queries", "40", "--seeds", "4", "--out"]
     process = subprocess.Popen(
         [*command, "killed"], stdout=subprocess.DEVNULL, start_new_session=True
@@ -141,21 +141,20 @@ def test_a_killed_comparison_resumes_outside_agents(agent, folder):
     done = subprocess.run(
         [*command, "killed"], check=True, capture_output=True, text=True, env=wide
     )
-    assert label in done.stdout
-    subprocess.run([*command, "straight"], check=True, capture_output=True)
-    killed, straight = (
-        without_seconds(json.loads((folder / name / "summary.json").read_text()))
-        for name in ("killed", "straight")
-    )
-    assert killed == straight
-    assert agents_of(killed)[label]["trials"] == 4
-    assert label in (folder / "killed" / "report.html").read_text()
-    name = label.replace(":", "_")
-    assert len(list(folder.glob(f"killed/tensorboard/{ENV}/{name}/events*"))) == 1
-    config = json.loads((folder / "killed" / ENV / name / "config.json").read_text())
-    assert config["agent"] == agent
-    assert config["agent_settings"] == {"pause": 0.01}
-    assert len(config["source_sha256"]) == 64
+    assert all(label in done.stdout for label in labels)
+    killed = without_seconds(json.loads((folder / "killed" / "summary.json").read_text()))
+    straight = small(",".join(labels), queries=40, seeds=4, out="straight")
+    assert killed == without_seconds(straight)
+    report = (folder / "killed" / "report.html").read_text().replace("<wbr>", "")
+    for agent, label in zip(agents, labels, strict=True):
+        assert agents_of(killed)[label]["trials"] == 4
+        assert label in report
+        name = label.replace(":", "_")
+        assert len(list(folder.glob(f"killed/tensorboard/{ENV}/{name}/events*"))) == 1
+        config = json.loads((folder / "killed" / ENV / name / "config.json").read_text())
+        assert config["agent"] == agent
+        assert config["agent_settings"] == {"pause": 0.01}
+        assert len(config["source_sha256"]) == 64
 
 
 SCRIPT = f"""{AGENTS}
