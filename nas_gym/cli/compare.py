@@ -20,6 +20,7 @@ from nas_gym.cli.options import (
 )
 from nas_gym.cli.output import (
     console,
+    describe_ceiling,
     describe_reward,
     format_optimum,
     incumbent_cells,
@@ -31,6 +32,10 @@ from nas_gym.cli.output import (
 )
 
 app = typer.Typer()
+
+_LOWER_REGRETS = (
+    "* marks lower regrets, which would not last if the architectures were trained again."
+)
 
 
 @app.command("compare")
@@ -84,6 +89,8 @@ def compare_command(
 
 def _print_comparison(summary: dict[str, Any], folder: Path) -> None:
     """Print the state of each agent after its last query, and where the report is."""
+    from nas_gym.experiments.statistics import below_ceiling
+
     for env, found in summary["environments"].items():
         metric, queries = found["metric"], str(found["queries"])
         best = format_optimum(found["optimum"], metric["unit"])
@@ -97,16 +104,20 @@ def _print_comparison(summary: dict[str, Any], folder: Path) -> None:
             "agent", "mean ± std", "regret [95 %]", *headers, "best", "unique", "s/trial"
         )
         for agent, entry in found["agents"].items():
-            grid.add_row(agent, *_last_query_cells(entry, queries))
+            lucky = bool(entry["trials"]) and below_ceiling(found, agent)
+            grid.add_row(agent, *_last_query_cells(entry, queries, "*" if lucky else ""))
         print_grid(grid)
+        if found["ceiling"] and found["ceiling"]["regret"]:
+            text = describe_ceiling(**found["ceiling"], unit=metric["unit"])
+            console.print(f"{text} {_LOWER_REGRETS}", markup=False)
         for agent, entry in found["agents"].items():
             print_failures(agent, entry["failures"])
     console.print(f"Report: {folder / 'report.html'}", markup=False)
     print_tensorboard_command(folder / "tensorboard")
 
 
-def _last_query_cells(entry: dict[str, Any], queries: str) -> list[str]:
-    """Return the cells of an agent's row, without its name."""
+def _last_query_cells(entry: dict[str, Any], queries: str, mark: str) -> list[str]:
+    """Return the cells of an agent's row, without its name; ``mark`` follows the regret."""
     if not entry["trials"]:
         return ["failed"]
     at_end = entry["at_queries"][queries]
@@ -114,7 +125,7 @@ def _last_query_cells(entry: dict[str, Any], queries: str) -> list[str]:
     low, high = regret["mean_interval"]
     return [
         f"{report['mean']:.5g} ± {report['std']:.2g}",
-        f"{regret['mean']:.3g} [{low:.3g}, {high:.3g}]",
+        f"{regret['mean']:.3g}{mark} [{low:.3g}, {high:.3g}]",
         *incumbent_cells(entry),
         "-" if entry["reached"]["best"] is None else f"{100 * entry['reached']['best']:.0f} %",
         f"{entry['unique_queries']:.0f}",

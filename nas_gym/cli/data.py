@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas_gym.cli.options import JSONOption, complete_tables, given
-from nas_gym.cli.output import console, make_grid, print_grid, print_json
+from nas_gym.cli.output import (
+    console,
+    describe_ceiling,
+    make_grid,
+    print_grid,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from nas_gym.tables.training_noise import TrainingNoise
 
 app = typer.Typer(help="List, fetch, import, describe and delete tables.", no_args_is_help=True)
 
@@ -147,14 +156,23 @@ def _parse_units(texts: list[str]) -> dict[str, str]:
 
 @app.command("info")
 def data_info_command(table: TableArgument) -> None:
-    """Show a table's search space, metrics, tasks and provenance."""
+    """Show a table's search space, metrics, tasks and provenance.
+
+    The noise is the standard deviation of one value among the best tenth of the architectures (in
+    brackets: among all), estimated from isomorphic architectures or from several training seeds.
+    """
     import numpy as np
 
     from nas_gym.tables import load_table
+    from nas_gym.tables.training_noise import column_noise
+    from nas_gym.tasks import make_task
+    from nas_gym.tasks.ceiling import compute_ceiling
 
     found = load_table(table)
     console.print(f"{found!r} over {found.space!r}", markup=False)
-    headers = ("metric", "unit", "better", "values", "lowest", "mean", "highest", "description")
+    headers = (
+        "metric", "unit", "better", "values", "lowest", "mean", "highest", "noise", "description"
+    )  # fmt: skip
     grid = make_grid(*headers, wrapped=headers[-1:])
     for metric in found.metrics:
         values = found.column(metric.name)
@@ -166,13 +184,24 @@ def data_info_command(table: TableArgument) -> None:
             "higher" if metric.maximize else "lower",
             f"{len(present):,}",
             *(f"{number:.6g}" if number != "-" else "-" for number in numbers),
+            _noise_cell(column_noise(found, metric.name)),
             metric.description,
         )
     print_grid(grid)
     for dataset, objective in found.objectives.items():
         console.print(f"task {dataset}: signal {objective.signal}, report {objective.report}")
+        ceiling = compute_ceiling(make_task(table=table, dataset=dataset))
+        if ceiling and ceiling.regret:
+            unit = found.metric(objective.report).unit
+            text = describe_ceiling(ceiling.regret, ceiling.noise, unit)
+            console.print(f"  {text}", markup=False)
     for key, value in found.provenance.items():
         console.print(f"{key}: {value}", markup=False)
+
+
+def _noise_cell(noise: TrainingNoise | None) -> str:
+    """Return the standard deviation of one value near the best and, in brackets, overall."""
+    return "-" if noise is None else f"{noise.near_best:.3g} ({noise.overall:.3g})"
 
 
 @app.command("remove")

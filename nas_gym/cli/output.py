@@ -83,6 +83,24 @@ def describe_reward(task: Mapping[str, Any]) -> str:
     return f"{task['reward']}" + (f", subject to {' and '.join(constraints)}" * bool(constraints))
 
 
+def describe_ceiling(regret: float, noise: float | None, unit: str) -> str:
+    """Return sentences about the ceiling of a task.
+
+    Args:
+        regret: Regret at the ceiling.
+        noise: Standard deviation of one value near the best; ``None`` if it is unknown.
+        unit: Unit of the reported metric.
+    """
+    ceiling = f"Regret at the ceiling: {regret:.3g} {unit}".rstrip()
+    if noise is None:
+        return f"{ceiling}. This is the regret of the architecture with the highest reward."
+    deviation = f"{noise:.3g} {unit}".rstrip()
+    return (
+        f"{ceiling}. The architecture with the highest reward is expected to have this regret when "
+        f"it is trained again (standard deviation of one value near the best: {deviation})."
+    )
+
+
 def print_tensorboard_command(folder: Path) -> None:
     """Print the command that shows a folder in TensorBoard."""
     command = shlex.join(["tensorboard", "--logdir", str(folder)])

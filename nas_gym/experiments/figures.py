@@ -63,7 +63,7 @@ _RC: dict[Any, Any] = {
     "svg.fonttype": "path",  # looks the same on every machine
 }
 
-Quantity = Literal["reports", "regrets"]
+Quantity = Literal["reports", "regrets", "log_ranks"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def curves_figure(
     Args:
         results: Results of each agent in the environment.
         style: Style of each agent, see :func:`styles`.
-        quantities: Quantities to draw, one panel each: the reported metric, and its regret.
+        quantities: Quantities to draw, one panel each: the reported metric, its regret, and its
+            rank as ``log10(1 + rank)``.
         title: Title of the figure.
     """
     shown = [one for one in results if one.seeds]
@@ -149,6 +150,10 @@ def _draw_curves(
     if quantity == "regrets":
         set_regret_axis(axes.yaxis, np.array(means), float(np.max(bounds)))
         axes.set_ylabel(f"regret{unit}")
+        return
+    if quantity == "log_ranks":
+        axes.set_ylim(-0.04 * np.max(bounds) - 0.01, 1.04 * np.max(bounds) + 0.01)
+        axes.set_ylabel("log₁₀(1 + rank)")
         return
     shown = [float(np.min(bounds)), float(np.max(bounds))]
     if task.optimum is not None:

@@ -15,6 +15,7 @@ import numpy as np
 import nas_gym
 from nas_gym.experiments.figures import (
     INK,
+    Quantity,
     Style,
     curves_figure,
     improvement_figure,
@@ -25,7 +26,7 @@ from nas_gym.experiments.figures import (
 )
 from nas_gym.experiments.front_figure import front_figure
 from nas_gym.experiments.records import TrialResults
-from nas_gym.experiments.statistics import BUDGETS, group_by_environment
+from nas_gym.experiments.statistics import BUDGETS, below_ceiling, group_by_environment
 from nas_gym.utils.files import write_atomically
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ LABELS = {
     "reports": "Reported metric of the incumbents over the queries",
     "regrets": "Regret of the incumbents over the queries",
     "front": "Pareto fronts found",
+    "log_ranks": "Rank of the incumbents over the queries",
     "profile": "Performance profile",
     "improvement": "Probability of improvement",
 }
@@ -121,11 +123,13 @@ def draw_figures(
     for env, members in groups.items():
         if not any(one.seeds for one in members):
             continue
-        _write_png(curves_figure(members, style, title=env), folder, f"curves-{env}")
+        quantities: list[Quantity] = ["reports", "regrets"]
+        if members[0].curves.log_ranks is not None:
+            quantities.append("log_ranks")
+        _write_png(curves_figure(members, style, quantities, env), folder, f"curves-{env}")
         improvements = summary["environments"][env]["probability_of_improvement"]
         drawings[env] = [
-            _drawing(curves_figure(members, style, ["reports"]), "reports", env),
-            _drawing(curves_figure(members, style, ["regrets"]), "regrets", env),
+            *(_drawing(curves_figure(members, style, [each]), each, env) for each in quantities),
             *_draw_fronts(members, env, style, folder),
             *_draw_distributions([members], improvements, env, style, folder),
         ]
@@ -213,6 +217,7 @@ def _rows(environment: dict[str, Any]) -> list[dict[str, Any]]:
         rows.append({"agent": agent, "entry": entry, "at_end": at_end if entry["trials"] else None})
     regrets = [row["at_end"]["regret"] for row in rows if row["at_end"]]
     for row in rows:
+        row["lucky"] = bool(row["at_end"]) and below_ceiling(environment, row["agent"])
         row["best"] = {
             key
             for key in ("mean", "iqm")

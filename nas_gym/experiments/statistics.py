@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from nas_gym.experiments.bootstrap import (
 from nas_gym.experiments.records import TrialResults
 from nas_gym.recording.curves import Curves
 from nas_gym.tasks import Task
+from nas_gym.tasks.ceiling import compute_ceiling
 
 BUDGETS = (50, 100, 150, 500, 1000)
 """Numbers of queries at which summaries describe the incumbents."""
@@ -38,16 +40,19 @@ def summarize_comparison(results: Sequence[TrialResults]) -> dict[str, Any]:
       * ``architectures``: size of the search space;
       * ``optimum``: best value of the reported metric, ``null`` if unknown;
       * ``median_regret``: unit of normalized regret, see :attr:`nas_gym.Task.regret_unit`;
+      * ``ceiling``: ``regret`` and ``noise`` of the :class:`nas_gym.tasks.ceiling.Ceiling`;
+        ``null`` if it is unknown;
       * ``queries``: number of queries of each trial;
       * ``agents``: for each agent
 
         * ``searched_env``: ID of the same task in the mode that the agent searched in;
         * ``trials``: number of finished trials; ``seeds``: their seeds; ``failures``: error texts
           of the failed trials by seed;
-        * ``at_queries``: for each of :data:`BUDGETS` and the last query, ``report`` and
-          ``regret`` of the incumbents (see :func:`describe_values`), and the mean of
-          ``unique_queries``, the number of distinct architectures queried; in a task with
-          objectives, also ``igd_plus`` and ``share`` of the fronts (see :func:`describe_fronts`);
+        * ``at_queries``: for each of :data:`BUDGETS` and the last query, ``report``, ``regret`` and
+          ``log_rank`` (:meth:`nas_gym.Task.log_rank`, ``null`` if unknown) of the incumbents (see
+          :func:`describe_values`), and the mean of ``unique_queries``, the number of distinct
+          architectures queried; in a task with objectives, also ``igd_plus`` and ``share`` of the
+          fronts (see :func:`describe_fronts`);
         * ``at_unique_queries``: the same statistics for each of :data:`UNIQUE_BUDGETS`, at the
           query in which a trial reaches this number of distinct architectures, or at the trial's
           last query; ``queries`` is the mean number of that query, and ``complete`` is the fraction
@@ -100,6 +105,17 @@ def describe_report(task: Task) -> dict[str, Any]:
     }
 
 
+def below_ceiling(found: Mapping[str, Any], agent: str) -> bool:
+    """Return whether an agent's mean regret after the last query is below the ceiling.
+
+    Args:
+        found: Summary of one environment.
+        agent: Agent with at least one finished trial.
+    """
+    ceiling, at_end = found["ceiling"], found["agents"][agent]["at_queries"][str(found["queries"])]
+    return ceiling is not None and at_end["regret"]["mean"] < ceiling["regret"]
+
+
 def group_by_environment(results: Sequence[TrialResults]) -> dict[str, list[TrialResults]]:
     """Return the results of each environment, in order of appearance."""
     result: dict[str, list[TrialResults]] = {}
@@ -137,6 +153,9 @@ def at_queries(curves: Curves) -> dict[str, Any]:
         str(q): {
             "report": describe_values(curves.reports[q - 1]),
             "regret": describe_values(curves.regrets[q - 1]),
+            "log_rank": None
+            if curves.log_ranks is None
+            else describe_values(curves.log_ranks[q - 1]),
             "unique_queries": _mean(curves.unique[q - 1]),
             **describe_fronts(curves, q),
         }
@@ -244,12 +263,14 @@ def normalized_regrets(environments: Sequence[Sequence[TrialResults]]) -> dict[s
 def _environment(members: list[TrialResults]) -> dict[str, Any]:
     """Return the summary of one environment."""
     task = members[0].task
+    ceiling = compute_ceiling(task)
     return {
         "task": task.describe(),
         "metric": describe_report(task),
         "architectures": task.space.size,
         "optimum": task.optimum,
         "median_regret": task.regret_unit,
+        "ceiling": None if ceiling is None else asdict(ceiling),
         "queries": max(len(one.curves.regrets) for one in members),
         "agents": {one.agent: _agent(one) for one in members},
         "probability_of_improvement": _improvements(

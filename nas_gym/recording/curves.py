@@ -31,6 +31,8 @@ class Curves:
         incumbent_rewards: Reward of the incumbent.
         reports: Reported value of the incumbent (:meth:`Task.reported`).
         regrets: Regret of the incumbent (:meth:`Task.regret`).
+        log_ranks: Rank of the incumbent by its regret, as ``log10(1 + rank)``
+            (:meth:`Task.log_rank`); ``None`` if the ranks are unknown.
         agent_seconds: Seconds that the agent has spent so far on proposing architectures and on
             learning.
         training_seconds: Seconds that it takes to obtain the search signal of all architectures
@@ -45,6 +47,7 @@ class Curves:
     incumbent_rewards: NDArray[np.float64]
     reports: NDArray[np.float64]
     regrets: NDArray[np.float64]
+    log_ranks: NDArray[np.float64] | None
     agent_seconds: NDArray[np.float64]
     training_seconds: NDArray[np.float64] | None
     fronts: FrontCurves | None = None
@@ -101,6 +104,7 @@ def compute_curves(
         best,
         task.reported(incumbents) if fronts is None else fronts.hypervolumes,
         task.regret(incumbents) if fronts is None else 1.0 - fronts.hypervolumes,
+        task.log_rank(incumbents) if fronts is None else None,
         np.zeros(indices.shape) if agent_seconds is None else agent_seconds,
         None if seconds is None else np.cumsum(seconds, axis=0),
         fronts,

@@ -104,6 +104,7 @@ class AgentEventWriter:
     """Writer of one TensorBoard run for all trials of an agent, and of runs of single trials.
 
     The curves ``search/incumbent_reward``, ``search/incumbent_report``, ``search/regret``,
+    ``search/log_rank`` (``log10(1 + rank)`` of the incumbent; 0 is the best architecture),
     ``search/unique_queries``, ``search/agent_seconds`` and, if the table has training times,
     ``search/training_seconds`` are means over the trials. An agent adds curves ``train/...``
     (:meth:`nas_gym.agents.Agent.diagnostics`). ``interval/<name>_low`` and ``interval/<name>_high``
@@ -182,6 +183,8 @@ def _columns(curves: Curves, diagnostics: Diagnostics | None = None) -> dict[str
         "search/unique_queries": curves.unique,
         "search/agent_seconds": curves.agent_seconds,
     }
+    if curves.log_ranks is not None:
+        columns["search/log_rank"] = curves.log_ranks
     if curves.training_seconds is not None:
         columns["search/training_seconds"] = curves.training_seconds
     if curves.fronts is not None:

@@ -1,21 +1,183 @@
-"""Noise of single trainings, estimated from architectures that are the same network."""
+"""Noise of single trainings, estimated from architectures that are the same network.
+
+The model of a column of a table is ``value = expected value + noise``. Isomorphic architectures
+share the expected value, which is the mean of infinitely many trainings, and have independent
+normal noise. Where a table has one column per training seed, the seeds are further trainings.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_gym.tables.table import Table
 
-def average_classes(values: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
+Values = NDArray[np.float64]
+Classes = NDArray[np.int64]
+
+_COST_UNITS = ("ms", "ms²", "mJ", "s", "M")  # costs are measured, not trained
+_NEAR_BEST = 0.1  # share of the architectures whose noise is estimated
+_FEWEST_NETWORKS = 10  # networks with several trainings that an estimate needs
+
+_SHARE = 0.5  # share of the networks whose distribution of expected values is estimated
+_PER_DEVIATION = 5  # points of the distribution per standard deviation of the noise
+_MOST_POINTS = 300
+_ITERATIONS = 50
+
+
+@dataclass(frozen=True)
+class TrainingNoise:
+    """Noise of the values of a column.
+
+    Attributes:
+        near_best: Standard deviation among the best tenth of the architectures, in the unit of the
+            column. If these are fewer than ten networks with several trainings, equal to
+            ``overall``.
+        overall: Standard deviation among all architectures.
+        networks: Number of networks with several trainings from which ``near_best`` is estimated.
+    """
+
+    near_best: float
+    overall: float
+    networks: int
+
+
+def average_classes(values: Values, classes: Classes) -> Values:
     """Return the mean of each architecture's isomorphism class.
 
     Args:
         values: Values of a metric, ``(n,)``.
-        classes: Class number of each architecture, ``(n,)``, at least 0.
+        classes: Class number of each architecture, ``(n,)``.
 
     Returns:
         The means, ``(n,)`` float64; equal for the members of a class.
     """
     _, numbers, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-    means: NDArray[np.float64] = (np.bincount(numbers, values) / sizes)[numbers]
+    means: Values = (np.bincount(numbers, values) / sizes)[numbers]
     return means
+
+
+def column_noise(table: Table, metric: str) -> TrainingNoise | None:
+    """Estimate the noise of one value of a column.
+
+    A value is the result of one training, unless the column is a mean over seeds. If the table also
+    has the columns of the seeds, ``<metric>@<seed>``, they are the trainings, and the noise of
+    their mean is that of one training divided by the square root of the mean number of seeds.
+
+    Returns:
+        The noise; ``None`` for latencies and other costs, for incomplete columns, and for tables
+        with too few networks that were trained several times.
+
+    Raises:
+        KeyError: If the table has no such metric.
+    """
+    described, values = table.metric(metric), table.column(metric)
+    if described.unit in _COST_UNITS or np.isnan(values).any():
+        return None
+    classes = table.space.isomorphism_classes()
+    family = metric.partition("@")[0]
+    seeds = [each.name for each in table.metrics if each.name.startswith(f"{family}@")]
+    if not seeds:
+        return estimate_noise(values, classes, described.maximize)
+    trainings = np.stack([table.column(name) for name in seeds])
+    present = ~np.isnan(trainings)
+    repeated = np.broadcast_to(classes, trainings.shape)
+    found = estimate_noise(trainings[present], repeated[present], described.maximize)
+    if found is None or metric in seeds:
+        return found
+    factor = float(present.sum(axis=0).mean() ** -0.5)
+    return TrainingNoise(factor * found.near_best, factor * found.overall, found.networks)
+
+
+def estimate_noise(values: Values, classes: Classes, maximize: bool = True) -> TrainingNoise | None:
+    """Estimate the standard deviation of trainings of one network.
+
+    The estimate is the root of the pooled variance within classes: the sum of squared deviations
+    from the class means, divided by the number of trainings minus the number of classes. Poor
+    networks are often noisier than good ones, so the best tenth is estimated by itself: the classes
+    whose mean is in the best tenth of all trainings. The choice by class means does not bias the
+    estimate, because the mean and the variance of normal samples are independent.
+
+    Args:
+        values: Results of trainings, ``(n,)``.
+        classes: Number of the network of each training, ``(n,)``.
+        maximize: Whether higher values are better.
+
+    Returns:
+        The noise; ``None`` if fewer than ten classes have several trainings, or all trainings of a
+        class have equal results, which are then copies of one training.
+    """
+    signed = values if maximize else -values
+    _, numbers, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    means = np.bincount(numbers, signed) / sizes
+    squares = np.bincount(numbers, (signed - means[numbers]) ** 2)
+    several = sizes > 1
+    if several.sum() < _FEWEST_NETWORKS or not np.ptp(signed) > 0:
+        return None
+    overall = _pooled_deviation(squares[several], sizes[several])
+    if overall <= 1e-9 * float(np.ptp(signed)):
+        return None
+    best = several & (means >= np.quantile(means[numbers], 1 - _NEAR_BEST))
+    if best.sum() < _FEWEST_NETWORKS:
+        return TrainingNoise(overall, overall, int(several.sum()))
+    return TrainingNoise(_pooled_deviation(squares[best], sizes[best]), overall, int(best.sum()))
+
+
+def _pooled_deviation(squares: NDArray[Any], sizes: NDArray[np.int64]) -> float:
+    return float(np.sqrt(squares.sum() / (sizes - 1).sum()))
+
+
+def expected_values(
+    values: Values, classes: Classes, deviation: float, maximize: bool = True
+) -> Values:
+    """Estimate the expected value of each architecture, the mean of infinitely many trainings.
+
+    The result is the posterior mean, which is closer to the bulk of the architectures than the
+    mean of the trainings: the best of many noisy values is high partly by luck. The prior is the
+    distribution of the expected values of the better half of the networks, estimated without
+    further assumptions (nonparametric maximum likelihood: Kiefer and Wolfowitz, 1956; Jiang and
+    Zhang, *General maximum likelihood empirical Bayes estimation of normal means*, Annals of
+    Statistics 2009). The other architectures keep their class means.
+
+    Args:
+        values: Results of trainings, ``(n,)``.
+        classes: Number of the network of each architecture, ``(n,)``.
+        deviation: Standard deviation of one training, > 0.
+        maximize: Whether higher values are better.
+
+    Returns:
+        The expected values, ``(n,)`` float64; equal for the members of a class.
+    """
+    sign = 1.0 if maximize else -1.0
+    _, numbers, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    means = sign * np.bincount(numbers, values) / sizes
+    best = means >= np.quantile(means, 1 - _SHARE)
+    means[best] = _posterior_means(means[best], deviation / np.sqrt(sizes[best]))
+    expected: Values = sign * means[numbers]
+    return expected
+
+
+def _posterior_means(means: Values, deviations: Values) -> Values:
+    """Return the posterior means of networks, with their own distribution as prior.
+
+    Args:
+        means: Observed means, ``(n,)``.
+        deviations: Standard deviation of each observed mean, ``(n,)``.
+    """
+    largest = float(deviations.max())
+    low, high = float(means.min()) - 2 * largest, float(means.max())
+    points = np.linspace(
+        low, high, min(_MOST_POINTS, 2 + int(_PER_DEVIATION * (high - low) / largest))
+    )
+    scaled = (means[:, None] - points) / deviations[:, None]
+    likelihood = np.exp(-0.5 * scaled**2)
+    prior = np.full(len(points), 1 / len(points))
+    for _ in range(_ITERATIONS):  # expectation maximization
+        posterior = likelihood * prior
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        prior = posterior.mean(axis=0)
+    expected: Values = posterior @ points
+    return expected

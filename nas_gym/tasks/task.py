@@ -254,6 +254,16 @@ class Task:
             metric, name=f"{metric.name}:denoised", description=description, seconds=""
         )
 
+    def source(self, column: Column) -> Evaluator:
+        """Return the evaluator of a column.
+
+        Raises:
+            KeyError: If the task does not use this column.
+        """
+        if column not in self._sources:
+            raise KeyError(f"{column} is not a column of this task.")
+        return self._sources[column]
+
     def column_values(self, column: Column, indices: Indices) -> Values:
         """Return the values of one column, in the shape of ``indices`` and the column's unit."""
         array = self._arrays[column]
@@ -694,6 +704,18 @@ class Task:
         if self._all_reported is None or self.objectives or not self._knows_feasibility:
             return None
         return np.sort(self.regret(np.flatnonzero(self._feasible)))
+
+    def log_rank(self, indices: Indices) -> Values | None:
+        """Return ``log10(1 + rank)`` of architectures, in the shape of ``indices``.
+
+        The rank is the number of feasible architectures with less regret: 0 for the best. ``None``
+        if the regrets of the space are unknown.
+        """
+        if self.ranked_regrets is None:
+            return None
+        ranks = np.searchsorted(self.ranked_regrets, self.regret(indices), side="left")
+        logarithms: Values = np.log10(1.0 + ranks)
+        return logarithms
 
     @cached_property
     def regret_unit(self) -> float:
