@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from nas_gym.tables.training_noise import TrainingNoise, column_noise, expected_
 from nas_gym.tasks.task import Task
 
 _SEARCHES = 100  # searches over which the noise of a signal is averaged
+
+_computed: WeakKeyDictionary[Task, Ceiling | None] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ def compute_ceiling(task: Task) -> Ceiling | None:
         The ceiling; ``None`` if the space cannot be enumerated, or the report is a reward that
         combines several metrics.
     """
+    if task not in _computed:
+        _computed[task] = _compute(task)
+    return _computed[task]
+
+
+def _compute(task: Task) -> Ceiling | None:
     if task.rewards is None or task.ranked_regrets is None:
         return None
     if task.report_metric != task.metric(task.report):

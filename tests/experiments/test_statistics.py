@@ -202,6 +202,8 @@ def test_budgets_and_numbers(nb201):
     at = entry["at_queries"]["100"]
     assert at["regret"] == describe_values(one.curves.regrets[99])
     assert at["report"] == describe_values(one.curves.reports[99])
+    assert at["log_rank"] == describe_values(nb201.log_rank(one.curves.incumbents[99]))
+    assert found["ceiling"]["noise"] < found["ceiling"]["regret"] < nb201.regret_unit
     assert at["unique_queries"] == one.curves.unique[99].mean()
     assert entry["trials"] == 6
     assert entry["seeds"] == [0, 1, 2, 3, 4, 5]
