@@ -47,8 +47,8 @@ def compute_ceiling(task: Task) -> Ceiling | None:
     signal does not tell about the report.
 
     Returns:
-        The ceiling; ``None`` if the space cannot be enumerated, or the report is a reward that
-        combines several metrics.
+        The ceiling; ``None`` if the space cannot be enumerated, or regrets refer to several
+        metrics, of objectives or of a combined reward.
     """
     if task not in _computed:
         _computed[task] = _compute(task)
@@ -56,7 +56,7 @@ def compute_ceiling(task: Task) -> Ceiling | None:
 
 
 def _compute(task: Task) -> Ceiling | None:
-    if task.rewards is None or task.ranked_regrets is None:
+    if task.objectives or task.rewards is None or task.ranked_regrets is None:
         return None
     if task.report_metric != task.metric(task.report):
         return None
