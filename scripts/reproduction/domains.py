@@ -155,7 +155,12 @@ def blocks() -> Mapping[str, str]:
             ],
             noise_rows(),
         ),
+        "simulation": markdown_table(
+            ["known table", "noise", "noise, estimate / truth", "luck / noise",
+             "luck, estimate / truth"],
+            simulation_rows(),
+        ),
     }  # fmt: skip
 
 
-PAGE = Page("results/domains.md", [NOISE], blocks)
+PAGE = Page("results/domains.md", [NOISE, SIMULATION], blocks)
