@@ -82,7 +82,8 @@ def find_meta_supernet(
         raise MissingDataError(
             f"The meta-supernet of {space} for {ways}-way {shots}-shot tasks on {data.name} is not "
             f"trained yet. Run `nas-gym train-supernet {space} {images} --ways {ways} --shots "
-            f"{shots}` (about an hour), or give your own file with supernet=."
+            f"{shots}` (minutes for NB201, an hour or more for DARTS), or give your own file "
+            "with supernet=."
         )
     label = f"meta-supernet of {space} on {data.name}, {ways}-way {shots}-shot"
     with progress_bar(label, plan.training.epochs) as on_epoch:
