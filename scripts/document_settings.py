@@ -5,7 +5,12 @@ python scripts/document_settings.py
 
 from __future__ import annotations
 
-from nas_gym.agents.registry import ONE_SHOT, SAMPLE_BASED, find_agent
+from nas_gym.agents.registry import (
+    MULTI_OBJECTIVE_AGENTS,
+    ONE_SHOT,
+    SAMPLE_BASED,
+    find_agent,
+)
 from reproduction.pages import fill_blocks, markdown_table
 from reproduction.studies import DOCS
 
@@ -24,7 +29,7 @@ def settings_table(name: str) -> str:
 def preset_rows() -> list[list[str]]:
     """Return rows of (name of a preset, agent, settings that differ from the default)."""
     rows = []
-    for agent, path in (SAMPLE_BASED | ONE_SHOT).items():
+    for agent, path in (SAMPLE_BASED | MULTI_OBJECTIVE_AGENTS | ONE_SHOT).items():
         for preset, config in find_agent(agent).agent_class.presets.items():
             if preset == agent or SAMPLE_BASED.get(preset) != path:
                 continue
@@ -40,7 +45,7 @@ def preset_rows() -> list[list[str]]:
 def agent_blocks() -> dict[str, str]:
     """Return the generated blocks of the page."""
     agents: dict[str, list[str]] = {}  # agents by their configuration
-    for name in SAMPLE_BASED | ONE_SHOT:
+    for name in SAMPLE_BASED | MULTI_OBJECTIVE_AGENTS | ONE_SHOT:
         if name in find_agent(name).agent_class.presets:
             continue
         agents.setdefault(settings_table(name), []).append(f"`{name}`")
