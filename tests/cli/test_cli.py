@@ -24,10 +24,14 @@ def test_as_a_process_of_its_own(process, tmp_path):
 
 
 def test_envs_lists_every_task_and_how_to_get_its_data(cli, monkeypatch):
+    from nas_gym.networks.data.few_shot import clear_few_shot_cache
+
     monkeypatch.delenv("NAS_GYM_DATA", raising=False)
+    clear_few_shot_cache()
     text = cli("envs")
     assert "NB201-cifar10" in text
     assert "nas-gym data fetch nats-bench" in text
+    assert "nas-gym data fetch omniglot-images" in text
     assert "NBGraph-proteins" in text
 
 
