@@ -11,6 +11,7 @@ QUICK = {
     "l2nas": {"hidden": 32},
     "mpnas": {"width": 8, "layers": 1, "refit_every": 25, "num_candidates": 64},
     "mpnas-paper": {"width": 8, "layers": 1, "refit_every": 25, "num_candidates": 64},
+    "mpnas-mixture": {"width": 8, "layers": 1, "refit_every": 25, "num_candidates": 64},
 }
 
 

@@ -24,7 +24,12 @@ from nas_gym.agents.common.saved import (
     refuse_infinite,
     saved_array,
 )
-from nas_gym.predictors.config import ALGORITHMS, MetaTrainingConfig, PredictorConfig
+from nas_gym.predictors.config import (
+    ALGORITHMS,
+    MIXTURE,
+    MetaTrainingConfig,
+    PredictorConfig,
+)
 from nas_gym.spaces.graphs import NODES, describe_node_types, to_graphs
 from nas_gym.tables import load_table
 from nas_gym.tasks.task_set import TaskSet, dataset_of
@@ -76,9 +81,9 @@ class MPNASConfig(MetaAgentConfig):
     )
     algorithm: str = setting(
         PredictorConfig.algorithm,
-        "Meta-learning algorithm, which determines the parameters that the inner loop adapts "
-        "(boil).",
-        choices=tuple(ALGORITHMS),
+        "Meta-learning algorithm: the parameters that the inner loop adapts, or a mixture of "
+        "earlier tasks (boil).",
+        choices=(*ALGORITHMS, MIXTURE),
     )
     inner_rate: float = setting(
         PredictorConfig.inner_rate,
@@ -175,6 +180,12 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
     ``epochs=400`` in :meth:`meta_learn`. The paper gives neither the number of steps per epoch nor
     the number of tasks per step; these settings keep their defaults.
 
+    **Tasks of other domains.** With ``algorithm="mixture"``, the network has one output per metric
+    of the task set, and observations weight these earlier tasks instead of fine-tuning the network
+    (:mod:`nas_gym.predictors.mixture`). The weights of the task set's domains are balanced. The
+    settings of the inner loop (``inner_rate``, ``inner_steps``, ``shots``, ``tasks``, ``joint`` and
+    ``first_order``) have no effect. The preset ``mpnas-mixture`` has suitable learning rates.
+
     Attributes:
         start: Predictors from which fine-tuning starts, one per trial.
         rewards: Rewards of the queries, ``(n, queries)``, for ``n`` trials.
@@ -192,7 +203,10 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
             joint=0.0,
             num_random=0,
             refit_growth=0.0,
-        )
+        ),
+        "mpnas-mixture": MPNASConfig(
+            algorithm=MIXTURE, steps=50, validation=128, outer_rate=0.01, refit_growth=0.0
+        ),
     }
     uses_torch = True
     checks_state = True
@@ -203,11 +217,15 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
 
     def setup(self) -> None:
         """Build a predictor for each trial; see :meth:`Agent.setup`."""
+        from nas_gym.predictors.mixture import MixturePredictor
         from nas_gym.predictors.predictor import Predictor
 
         config = self.config.predictor
+        predictor_class = MixturePredictor if config.algorithm == MIXTURE else Predictor
         self._node_types = to_graphs(self.space, self.space.decode([0])).node_types
-        self.start = [Predictor(config, seed, self._node_types) for seed in self.rng.seeds]
+        self.start: list[Predictor] = [
+            predictor_class(config, seed, self._node_types) for seed in self.rng.seeds
+        ]
         self._unfinished: dict[str, NDArray[np.float32]] = {}  # state of an unfinished training
         self._meta_epoch = np.array(0)
         self._meta_plan = np.zeros(2, np.int64)  # epochs and queries of meta-training
@@ -379,7 +397,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
     def _make_training(self, tasks: TaskSet, trial: int) -> MetaTraining:
         """Return the meta-training of a trial, in its state after the completed epochs."""
         from nas_gym.predictors.gcn import to_tensors
-        from nas_gym.predictors.meta_training import MetaTraining
+        from nas_gym.predictors.meta_training import MetaTraining, MultiTaskTraining
 
         seed = self.rng.seeds[trial]
         space = tasks.draw(np.random.default_rng(0)).space
@@ -390,9 +408,11 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         epochs, queries = self._meta_plan.tolist()
         known = known_architectures(space.size, seed, queries)
         inputs = to_tensors(to_graphs(space, space.decode(known)))
-        sources = _metric_sources(tasks, inputs, known)
         config = self.config
-        training = MetaTraining(
+        is_mixture = config.algorithm == MIXTURE
+        sources = _metric_sources(tasks, inputs, known, by_table=is_mixture)
+        training_class = MultiTaskTraining if is_mixture else MetaTraining
+        training = training_class(
             config.predictor, config.meta_training(epochs), sources, seed, self._node_types
         )
         if self.epochs:
@@ -457,9 +477,9 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
             raise AgentMismatchError(
                 "The saved agent has decisions of other names than this search space."
             )
+        self._set_networks(part(state, "networks/"), np.arange(self.num_trials))
         self._unfinished = part(state, "training/")
         self._check_unfinished()
-        self._set_networks(part(state, "networks/"), np.arange(self.num_trials))
         self._refit()
 
     def check_state(self) -> None:
@@ -514,26 +534,37 @@ def known_architectures(size: int, seed: int, queries: int) -> NDArray[np.int64]
 
 
 def _metric_sources(
-    tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64]
+    tasks: TaskSet, inputs: tuple[Tensor, ...], known: NDArray[np.int64], *, by_table: bool
 ) -> list[MetricSource]:
-    """Return the training data of a task set, one source per data set.
+    """Return the training data of a task set, with equal weights for its data sets.
 
     Columns that name no data set are grouped by table. Sources with the unit of a test task
     receive two thirds of all draws: before it has seen labels, the predictor ranks architectures as
     most training tasks do, and accuracies rank them differently from latencies.
+
+    Args:
+        tasks: Task set.
+        inputs: Inputs of the predictor, for the known architectures.
+        known: Indices of the known architectures.
+        by_table: Whether the tables of a data set are sources of equal weight; otherwise, all
+            columns of a data set are one source.
     """
     from nas_gym.predictors.meta_training import MetricSource
 
     tested = [tasks.test_task(name) for name in tasks.test]
     wanted = {task.metric(task.signal).unit for task in tested}
-    groups: dict[tuple[bool, str], list[NDArray[np.float64]]] = {}
+    groups: dict[tuple[bool, str], dict[str, list[NDArray[np.float64]]]] = {}
     for column in tasks.columns:
         table_name, _, name = column.partition(":")
         table = load_table(table_name)
         group = table.metric(name).unit in wanted, dataset_of(column) or table_name
-        groups.setdefault(group, []).append(table.column(name)[known])
+        by_source = groups.setdefault(group, {})
+        source = table_name if by_table else ""
+        by_source.setdefault(source, []).append(table.column(name)[known])
     like = sum(is_like for is_like, _ in groups)
     weights = {True: 2 / 3 / max(like, 1), False: 1 / 3 / max(len(groups) - like, 1)}
     return [
-        MetricSource(inputs, np.stack(each), weights[group[0]]) for group, each in groups.items()
+        MetricSource(inputs, np.stack(each), weights[group[0]] / len(by_source))
+        for group, by_source in groups.items()
+        for each in by_source.values()
     ]

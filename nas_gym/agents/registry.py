@@ -33,6 +33,7 @@ SAMPLE_BASED: dict[str, str] = {
     "catch-paper": "nas_gym.agents.catch.agent:CATCH",
     "mpnas": "nas_gym.agents.mpnas:MPNAS",
     "mpnas-paper": "nas_gym.agents.mpnas:MPNAS",
+    "mpnas-mixture": "nas_gym.agents.mpnas:MPNAS",
     "atnas": "nas_gym.agents.atnas:ATNAS",
     "atnas-paper": "nas_gym.agents.atnas:ATNAS",
 }

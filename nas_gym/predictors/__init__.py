@@ -10,6 +10,8 @@ table numbers refer. In reading order:
 - :mod:`~nas_gym.predictors.fine_tuning` adapts a predictor to a new task (section 3.2).
 - :mod:`~nas_gym.predictors.predictor` defines :class:`Predictor` with the methods ``fit``,
   ``predict`` and ``save`` for users.
+- :mod:`~nas_gym.predictors.mixture` defines :class:`MixturePredictor`, an addition to the paper
+  that weights earlier tasks by a few labels.
 - :mod:`~nas_gym.predictors.meta_training` defines :class:`MetaTraining`, the outer loop over the
   metrics of earlier tasks.
 

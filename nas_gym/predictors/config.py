@@ -12,6 +12,9 @@ ALGORITHMS = {"maml": "", "anil": "head.", "boil": "body."}
 MAML changes all parameters (Finn et al., ICML 2017), ANIL the last layer (Raghu et al., ICLR 2020),
 BOIL all layers but the last (Oh et al., ICLR 2021)."""
 
+MIXTURE = "mixture"
+"""Algorithm without an inner loop: labels weight earlier tasks (predictors/mixture.py)."""
+
 
 @dataclass(frozen=True)
 class PredictorConfig:
@@ -21,7 +24,8 @@ class PredictorConfig:
         width: Features per node in each layer; 600 in the MP-NAS paper (Table 9).
         layers: Number of graph convolutions.
         dropout: Dropout rate during meta-training; 0.2 in the MP-NAS paper.
-        algorithm: Key of :data:`ALGORITHMS`, which determines the parameters that are adapted.
+        algorithm: Key of :data:`ALGORITHMS`, which determines the parameters that are adapted, or
+            :data:`MIXTURE`.
         inner_rate: Learning rate of the inner loop; fine-tuning uses half of this value.
 
     Raises:
@@ -35,9 +39,10 @@ class PredictorConfig:
     inner_rate: float = 0.03
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
+        algorithms = (*ALGORITHMS, MIXTURE)
+        if self.algorithm not in algorithms:
             raise ValueError(
-                f"algorithm is one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}."
+                f"algorithm is one of {', '.join(algorithms)}, got {self.algorithm!r}."
             )
         for name in ("width", "layers"):
             if getattr(self, name) < 1:

@@ -57,13 +57,15 @@ class GCN(nn.Module):
 
     def forward(self, gather: Tensor, operations: Tensor) -> Tensor:
         """Return one score per graph, ``(n,)``; :func:`to_tensors` returns the arguments."""
+        scores: Tensor = self.head(self.global_features(gather, operations))[:, 0, 0]
+        return scores
+
+    def global_features(self, gather: Tensor, operations: Tensor) -> Tensor:
+        """Return the features of the global node, which is the last one, ``(n, 1, width)``."""
         features = operations
         for layer in self.body[:-1]:
             features = self._convolve(layer, gather, features)
-        # the head reads only the global node, which is the last one
-        global_features = self._convolve(self.body[-1], gather[:, -1:], features)
-        scores: Tensor = self.head(global_features)[:, 0, 0]
-        return scores
+        return self._convolve(self.body[-1], gather[:, -1:], features)
 
     def _convolve(self, layer: nn.Module, gather: Tensor, features: Tensor) -> Tensor:
         result: Tensor = self.dropout(torch.relu(layer(gather @ features)))

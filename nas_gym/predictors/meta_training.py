@@ -9,6 +9,7 @@ Meta-training then learns parameters from which the inner loop adapts well to a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch.func import functional_call
 
 from nas_gym.predictors.config import MetaTrainingConfig, PredictorConfig
 from nas_gym.predictors.maml import meta_loss
+from nas_gym.predictors.mixture import MixturePredictor
 from nas_gym.predictors.predictor import Predictor
 from nas_gym.spaces.graphs import NODES
 from nas_gym.utils.ranks import rank_scores
@@ -75,10 +77,13 @@ class MetaTraining:
         self._probabilities = weights / weights.sum()
         self.seed = seed
         self.epoch = 0
-        self.predictor = Predictor(predictor_config, seed=seed, node_types=node_types)
+        self.predictor = self._make_predictor(predictor_config, node_types)
         for parameter in self.predictor.parameters.values():
             parameter.requires_grad_()
         self._reset_optimizer()
+
+    def _make_predictor(self, config: PredictorConfig, node_types: tuple[str, ...]) -> Predictor:
+        return Predictor(config, seed=self.seed, node_types=node_types)
 
     def _reset_optimizer(self) -> None:
         self._optimizer = torch.optim.AdamW(self.predictor.parameters.values())
@@ -106,7 +111,7 @@ class MetaTraining:
 
     def _step(self, step: int, rng: np.random.Generator) -> float:
         """Take one step of AdamW; return the loss."""
-        loss = self._joint_loss(rng) if self._is_joint else self._meta_loss(rng)
+        loss = self._loss(rng)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         parameters = list(self.predictor.parameters.values())
@@ -114,6 +119,9 @@ class MetaTraining:
         self._optimizer.param_groups[0]["lr"] = self.learning_rate(step)
         self._optimizer.step()
         return float(loss.detach())
+
+    def _loss(self, rng: np.random.Generator) -> Tensor:
+        return self._joint_loss(rng) if self._is_joint else self._meta_loss(rng)
 
     @property
     def _is_joint(self) -> bool:
@@ -194,3 +202,54 @@ class MetaTraining:
         self._optimizer.load_state_dict(
             self._optimizer.state_dict() | {"state": state if keys else {}}
         )
+
+
+class MultiTaskTraining(MetaTraining):
+    """Meta-training of a :class:`MixturePredictor`: each task trains its own head.
+
+    All epochs are joint pre-training. A step draws ``validation`` architectures, and every head
+    learns their labels in its task. The weight of a source is divided among its tasks. It is both
+    the weight of the tasks in the loss and their prior probability.
+
+    See :class:`MetaTraining`.
+
+    Raises:
+        ValueError: If the sources have different architectures.
+    """
+
+    predictor: MixturePredictor
+
+    def __init__(
+        self,
+        predictor_config: PredictorConfig,
+        config: MetaTrainingConfig,
+        sources: Sequence[MetricSource],
+        seed: int,
+        node_types: tuple[str, ...] = NODES,
+    ) -> None:
+        if any(source.inputs is not sources[0].inputs for source in sources):
+            raise ValueError("The sources of a mixture must have the same architectures.")
+        self._labels = torch.cat([source.labels for source in sources]).T
+        weights = [source.weight / len(source.labels) for source in sources for _ in source.labels]
+        self._weights = torch.tensor(weights) / sum(weights)
+        super().__init__(predictor_config, replace(config, joint=1.0), sources, seed, node_types)
+
+    def _make_predictor(
+        self, config: PredictorConfig, node_types: tuple[str, ...]
+    ) -> MixturePredictor:
+        return MixturePredictor(config, self.seed, node_types, self._weights.numpy())
+
+    @property
+    def current_predictor(self) -> MixturePredictor:
+        """Copy of the predictor with its current parameters; training does not change it."""
+        parameters = self.predictor.parameters
+        copied = {name: each.detach().clone() for name, each in parameters.items()}
+        return self.predictor.with_parameters(copied).with_reference(*self.sources[0].inputs)
+
+    def _loss(self, rng: np.random.Generator) -> Tensor:
+        count = min(self.config.validation, len(self._labels))
+        rows = torch.from_numpy(rng.choice(len(self._labels), count, replace=False))
+        inputs = tuple(each[rows] for each in self.sources[0].inputs)
+        _, scores = functional_call(self.predictor.model, self.predictor.parameters, inputs)
+        errors = torch.square(scores - self._labels[rows]).mean(dim=0)
+        return (self._weights * errors).sum()

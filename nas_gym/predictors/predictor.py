@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -98,10 +99,15 @@ class Predictor:
         Args:
             inputs: The tensors that :func:`~nas_gym.predictors.gcn.to_tensors` returns.
         """
-        parts = zip(*(torch.split(each, _BATCH) for each in inputs), strict=True)
         with torch.no_grad():
-            scores = [functional_call(self.model, self.parameters, part) for part in parts]
+            scores = [
+                functional_call(self.model, self.parameters, part) for part in self.batches(*inputs)
+            ]
         return torch.cat(scores).numpy().astype(np.float64)
+
+    def batches(self, *inputs: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Return parts of the inputs that fit into memory."""
+        return zip(*(torch.split(each, _BATCH) for each in inputs), strict=True)
 
     def fit(self, graphs: Graphs, labels: NDArray[np.float64] | list[float]) -> Self:
         """Return a predictor that is fine-tuned to labelled architectures; ``self`` is unchanged.
@@ -114,6 +120,24 @@ class Predictor:
             ValueError: If there are no labels, the numbers of labels and graphs differ, a label is
                 NaN, or the graphs have other node types than the predictor.
         """
+        scores = torch.from_numpy(self.label_scores(graphs, labels).astype(np.float32))
+        parameters, steps = fine_tune(
+            self.model,
+            self.parameters,
+            (*to_tensors(graphs), scores),
+            algorithm=self.config.algorithm,
+            learning_rate=self.config.inner_rate,
+        )
+        return self.with_parameters(parameters, steps)
+
+    def label_scores(
+        self, graphs: Graphs, labels: NDArray[np.float64] | list[float]
+    ) -> NDArray[np.float64]:
+        """Return the normal scores of the labels of ``k`` architectures, ``(k,)``.
+
+        Raises:
+            ValueError: See :meth:`fit`.
+        """
         self.check_node_types(graphs.node_types)
         values = np.asarray(labels, np.float64)
         if values.shape != (len(graphs.nodes),) or not len(values):
@@ -123,15 +147,8 @@ class Predictor:
             )
         if np.isnan(values).any():
             raise ValueError("A label is NaN. Give one number per graph.")
-        scores = torch.from_numpy(rank_scores(values[None])[0].astype(np.float32))
-        parameters, steps = fine_tune(
-            self.model,
-            self.parameters,
-            (*to_tensors(graphs), scores),
-            algorithm=self.config.algorithm,
-            learning_rate=self.config.inner_rate,
-        )
-        return self.with_parameters(parameters, steps)
+        scores: NDArray[np.float64] = rank_scores(values[None])[0]
+        return scores
 
     def state_arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return the parameters as arrays by name."""

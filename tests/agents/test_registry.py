@@ -48,7 +48,7 @@ def test_presets_are_configurations():
 
 
 def test_meta_learners():
-    assert meta_agent_names() == ["catch", "catch-paper", "mpnas", "mpnas-paper"]
+    assert meta_agent_names() == ["catch", "catch-paper", "mpnas", "mpnas-mixture", "mpnas-paper"]
     assert all(issubclass(find_agent(name).agent_class, MetaAgent) for name in meta_agent_names())
 
 
