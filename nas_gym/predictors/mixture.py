@@ -228,6 +228,11 @@ class MixturePredictor(Predictor):
         """Return the scores of architectures, ``(n,)``; see :meth:`Predictor.predict_tensors`."""
         return self.posterior.mean(self._embed(*inputs))
 
+    def task_scores(self, graphs: Graphs) -> NDArray[np.float64]:
+        """Return the predicted scores of architectures in each earlier task, ``(n, tasks)``."""
+        self.check_node_types(graphs.node_types)
+        return self._embed(*to_tensors(graphs)).scores
+
     def _embed(self, gather: Tensor, operations: Tensor) -> Embedding:
         features, scores = self._features_and_scores(gather, operations)
         normalized = (features - self.reference.center) / self.reference.scale
@@ -237,10 +242,11 @@ class MixturePredictor(Predictor):
         return Embedding(scores.astype(np.float64), normalized.astype(np.float64), structure)
 
     def _features_and_scores(self, *inputs: Tensor) -> tuple[NDArray[np.float32], ...]:
-        found = [
-            functional_call(self.model, self.parameters, part) for part in self.batches(*inputs)
-        ]
-        return tuple(torch.cat(each).detach().numpy() for each in zip(*found, strict=True))
+        with torch.no_grad():
+            found = [
+                functional_call(self.model, self.parameters, part) for part in self.batches(*inputs)
+            ]
+        return tuple(torch.cat(each).numpy() for each in zip(*found, strict=True))
 
     def save(self, path: str | Path, *, maximize: bool = True, description: str = "") -> None:
         """Raise an error: files of predictors hold fine-tuned networks.

@@ -14,7 +14,8 @@ from nas_gym.agents.mpnas import known_architectures
 from nas_gym.spaces.graphs import Graphs, to_graphs
 from nas_gym.tables import load_table
 from nas_gym.utils.ranks import spearman
-from reproduction.studies import MetaTrainingRun
+from reproduction.pages import mean_with_interval
+from reproduction.studies import MetaTrainingRun, mean_over_seeds
 
 if TYPE_CHECKING:
     from nas_gym.predictors.predictor import Predictor
@@ -234,6 +235,31 @@ def meta_trained(
     for _ in range(training.config.epochs):
         training.run_epoch()
     return training.current_predictor
+
+
+def merge_by_column(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> dict[str, Any]:
+    """Merge the results of jobs ``(target, variant, meta-seed)``.
+
+    Returns:
+        ``{column: {variant: {shots: [[correlation of each draw] of each meta-seed]}}}``.
+    """
+    merged: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    for (_, variant, _), found in zip(arguments, results, strict=True):
+        for column, by_shots in found.items():
+            entry = merged.setdefault(column, {}).setdefault(variant, {})
+            for shots, values in by_shots.items():
+                entry.setdefault(shots, []).append(np.round(values, 4).tolist())
+    return merged
+
+
+def seed_means(draws: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Return, for each meta-seed, the mean over its draws."""
+    return np.array([np.mean(each) for each in draws])
+
+
+def seeds_with_interval(values: NDArray[np.float64]) -> str:
+    """Return the mean over meta-seeds and the interval of this mean, as text."""
+    return mean_with_interval(mean_over_seeds(values), 3)
 
 
 def graph_networks(dataset: str, variant: str, index: int) -> Correlations:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.experiments.records import TrialResults
+from reproduction import mpnas_domains
 from reproduction.baselines import SMALL_REA
 from reproduction.few_shot import (
     FIRST_SEED,
@@ -19,8 +20,11 @@ from reproduction.few_shot import (
     VARIANTS,
     Correlations,
     graph_networks,
+    merge_by_column,
     meta_training,
     naive_transfer,
+    seed_means,
+    seeds_with_interval,
     synthetic_tasks,
     transfer,
 )
@@ -87,21 +91,6 @@ PAPER_CORRELATIONS = dict(zip(MAIN_COLUMNS, ("0.92", "0.93", "0.89", "-", "-"), 
 
 PAPER_SEARCHES = dict(zip(IMAGES, (94.37, 73.49, 47.2), strict=True))
 """Test accuracy in % after 30 queries, from the MP-NAS paper."""
-
-
-def merge_by_column(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> dict[str, Any]:
-    """Merge the results of jobs ``(target, variant, meta-seed)``.
-
-    Returns:
-        ``{column: {variant: {shots: [[correlation of each draw] of each meta-seed]}}}``.
-    """
-    merged: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
-    for (_, variant, _), found in zip(arguments, results, strict=True):
-        for column, by_shots in found.items():
-            entry = merged.setdefault(column, {}).setdefault(variant, {})
-            for shots, values in by_shots.items():
-                entry.setdefault(shots, []).append(np.round(values, 4).tolist())
-    return merged
 
 
 def merge_by_source(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> dict[str, Any]:
@@ -200,16 +189,6 @@ SEARCHES = {
     )
     for target in IMAGES
 }  # fmt: skip
-
-
-def seed_means(draws: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Return, for each meta-seed, the mean over its draws."""
-    return np.array([np.mean(each) for each in draws])
-
-
-def seeds_with_interval(values: NDArray[np.float64]) -> str:
-    """Return the mean over meta-seeds and the interval of this mean, as text."""
-    return mean_with_interval(mean_over_seeds(values), 3)
 
 
 def mean_over_targets(
@@ -417,12 +396,13 @@ def blocks() -> Mapping[str, str]:
         ),
         "meta-training-commands": code_block(TRAINING.commands),
         "commands": command_blocks(list(SEARCHES.values())),
+        **mpnas_domains.blocks(),
     }
 
 
 PAGE = Page(
     "results/mpnas.md",
-    [TRAINING, TRANSFER, NAIVE, GRAPHS, SYNTHETIC, *SEARCHES.values()],
+    [TRAINING, TRANSFER, NAIVE, GRAPHS, SYNTHETIC, *SEARCHES.values(), *mpnas_domains.STUDIES],
     blocks,
     figures,
 )

@@ -247,3 +247,52 @@ def test_agents_that_have_learned_other_operations_are_refused(own_table, tmp_pa
     with pytest.raises(ValueError, match="has learned 21 operations of its own"):
         MPNAS("NB201-cifar10-v0", seed=0, width=8, pretrained=str(tmp_path / "own"))
     MPNAS(own_table, seed=1, width=8, pretrained=str(tmp_path / "own"))
+
+
+# -- mixtures of earlier tasks ---------------------------------------------------------------------
+
+MIXTURE = {"algorithm": "mixture", "outer_rate": 0.01, "refit_growth": 0.0}
+
+
+@pytest.fixture(scope="module")
+def learned_mixture(tasks):
+    return make(**MIXTURE).meta_learn(tasks, epochs=6, queries=1000)
+
+
+def test_a_mixture_ranks_new_architectures(learned_mixture):
+    space = learned_mixture.space
+    graphs = to_graphs(space, space.decode(np.arange(space.size)))
+    accuracy = learned_mixture.task.evaluator.column("baseline_accuracy")
+    for start in learned_mixture.start:
+        assert len(start.reference.prior) == 3
+        assert spearman(start.predict(graphs), accuracy) > 0.5
+
+
+@pytest.mark.parametrize("cut", [0, 3])
+def test_meta_training_of_a_mixture_continues_alike(learned_mixture, tasks, cut, tmp_path):
+    agent = make(**MIXTURE)
+    if cut:
+        agent.meta_learn(tasks, 6, 1000, callback=lambda agent: agent.epochs < cut)
+        agent.save(tmp_path / "cut")
+        agent = MPNAS.load(tmp_path / "cut", gym.make_vec(ENV, num_envs=2, **TASK))
+    agent.meta_learn(tasks, epochs=6, queries=1000)
+    for one, other in zip(agent.start, learned_mixture.start, strict=True):
+        for name, each in one.state_arrays().items():
+            np.testing.assert_array_equal(each, other.state_arrays()[name], err_msg=name)
+
+
+def test_a_loaded_search_with_a_mixture_continues_alike(learned_mixture, tmp_path):
+    learned_mixture.save(tmp_path / "learned")
+    settings = MIXTURE | {"pretrained": str(tmp_path / "learned")}
+    straight = searched(make(**settings), 12)
+    agent = searched(make(**settings), 7)
+    agent.save(tmp_path / "cut")
+    agent = searched(MPNAS.load(tmp_path / "cut", gym.make_vec(ENV, num_envs=2, **TASK)), 12)
+    np.testing.assert_array_equal(agent.queried, straight.queried)
+    assert straight.best_fitness.mean() > searched(make(seed=5, **MIXTURE), 12).best_fitness.mean()
+
+
+def test_other_algorithms_do_not_start_from_a_mixture(learned_mixture, tmp_path):
+    learned_mixture.save(tmp_path / "learned")
+    with pytest.raises(ValueError, match="algorithm"):
+        make(pretrained=str(tmp_path / "learned"))
