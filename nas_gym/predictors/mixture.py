@@ -54,6 +54,10 @@ class Embedding:
     features: NDArray[np.float64]
     structure: NDArray[np.float64]
 
+    def select(self, rows: NDArray[np.int64]) -> Embedding:
+        """Return some of the architectures."""
+        return Embedding(self.scores[rows], self.features[rows], self.structure[rows])
+
     def covariance(self, other: Embedding) -> NDArray[np.float64]:
         """Return the prior covariance of the Gaussian process, ``(n, m)``.
 
@@ -220,20 +224,20 @@ class MixturePredictor(Predictor):
         """
         scores = self.label_scores(graphs, labels)
         other = copy.copy(self)
-        shots = self._embed(*to_tensors(graphs))
+        shots = self.embed(*to_tensors(graphs))
         other.posterior = infer_task(self.reference.prior.astype(np.float64), shots, scores)
         return other
 
     def predict_tensors(self, *inputs: Tensor) -> NDArray[np.float64]:
         """Return the scores of architectures, ``(n,)``; see :meth:`Predictor.predict_tensors`."""
-        return self.posterior.mean(self._embed(*inputs))
+        return self.posterior.mean(self.embed(*inputs))
 
-    def task_scores(self, graphs: Graphs) -> NDArray[np.float64]:
-        """Return the predicted scores of architectures in each earlier task, ``(n, tasks)``."""
-        self.check_node_types(graphs.node_types)
-        return self._embed(*to_tensors(graphs)).scores
+    def embed(self, gather: Tensor, operations: Tensor) -> Embedding:
+        """Return architectures as the Gaussian process and the earlier tasks see them.
 
-    def _embed(self, gather: Tensor, operations: Tensor) -> Embedding:
+        Args:
+            gather, operations: The tensors that :func:`~nas_gym.predictors.gcn.to_tensors` returns.
+        """
         features, scores = self._features_and_scores(gather, operations)
         normalized = (features - self.reference.center) / self.reference.scale
         edges = (gather > 0).flatten(1).double()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from nas_gym.agents import MPNAS
 from nas_gym.experiments.records import TrialResults
-from nas_gym.utils.ranks import spearman
+from nas_gym.utils.ranks import rank_scores, spearman
 from reproduction.few_shot import (
     FIRST_SEED,
     META_SEEDS,
+    NUM_DRAWS,
+    Architectures,
     Correlations,
     merge_by_column,
-    rows_of,
     seed_means,
     seeds_with_interval,
     split_nb201,
@@ -33,7 +35,7 @@ from reproduction.studies import (
 )
 
 if TYPE_CHECKING:
-    from nas_gym.predictors.mixture import MixturePredictor
+    from nas_gym.predictors.mixture import Embedding
     from nas_gym.predictors.predictor import Predictor
 
 SHOTS = (5, 10, 50)
@@ -56,12 +58,11 @@ PAPER = {
 }  # fmt: skip
 """Spearman correlation after 5 shots (MP-NAS paper, Table 4)."""
 
-LABELS = {
+VARIANTS = {
     "mixture": "`mpnas-mixture`",
     "joint": "joint pre-training",
     "naive": "naive transfer",
     "random": "random start",
-    "boil": "`mpnas` (BOIL)",
 }
 """Names of the variants in tables."""
 
@@ -101,83 +102,122 @@ def trained_predictor(target: str, variant: str, index: int) -> Predictor:
 
     run = meta_training(target, variant)
     envs = gym.make_vec("NB201-cifar10-v0", num_envs=META_SEEDS)
-    agent = find_agent(run.agent).make_agent(
-        envs, {"pretrained": str(run.checkpoint)}, seed=FIRST_SEED
-    )
+    settings = {"pretrained": str(run.checkpoint)}
+    agent = find_agent(run.agent).make_agent(envs, settings, seed=FIRST_SEED)
     assert isinstance(agent, MPNAS)
     return agent.start[index]
 
 
-def with_one_task(predictor: MixturePredictor, weights: NDArray[np.float64]) -> MixturePredictor:
-    """Return a predictor that knows a single task, the weighted mean of the earlier tasks.
+def transfer_between_domains(target: str, index: int) -> dict[str, dict[str, Correlations]]:
+    """Return how well each variant ranks the column of a target that it has not learned from.
 
-    Args:
-        predictor: Predictor of several tasks.
-        weights: Weight of each task, ``(tasks,)``; the sum is 1.
+    All variants adapt to the labels by the same Gaussian process. They differ in the earlier tasks:
+    ``mixture`` weights all of them, ``joint`` knows their mean, ``naive`` knows the head of one of
+    the other six columns (means over these columns), and ``random`` is an untrained network.
     """
-    arrays = predictor.state_arrays()
-    mean = {
-        name: (weights @ arrays[name])[None].astype(np.float32)
-        for name in ("head.weight", "head.bias")
-    }
-    return predictor.with_state_arrays(arrays | mean | {"prior": np.ones(1, np.float32)})
-
-
-def initial_predictors(
-    target: str, variant: str, index: int, known: NDArray[np.int64]
-) -> Iterator[Predictor]:
-    """Yield the predictors of a variant before they see labels.
-
-    Naive transfer has one predictor per other target, the head that has learned the column of this
-    target; all other variants have one predictor.
-
-    Args:
-        target: Target that the meta-training left out.
-        variant: Key of :data:`LABELS`.
-        index: Number of the meta-seed, from 0.
-        known: Indices of the architectures of meta-training.
-    """
+    from nas_gym.predictors.gcn import to_tensors
     from nas_gym.predictors.mixture import MixturePredictor
 
-    predictor = trained_predictor(target, variant, index)
-    if variant in ("mixture", "boil"):
-        yield predictor
-        return
-    assert isinstance(predictor, MixturePredictor)
-    if variant == "random":
-        yield MixturePredictor(predictor.config, seed=FIRST_SEED + index)
-    elif variant == "joint":
-        yield with_one_task(predictor, predictor.reference.prior.astype(np.float64))
-    else:
-        architectures, _ = split_nb201(FIRST_SEED + index)
-        heads = predictor.task_scores(rows_of(architectures.graphs, known)).T
-        for source in COLUMNS:
-            if source != target:
-                truth = table_column(COLUMNS[source])[known]
-                best = np.argmax([spearman(scores, truth) for scores in heads])
-                yield with_one_task(predictor, np.eye(len(heads))[best])
-
-
-def transfer_between_domains(target: str, variant: str, index: int) -> dict[str, Correlations]:
-    """Return how well a variant ranks the column of a target that it has not learned from."""
     seed = FIRST_SEED + index
     architectures, known = split_nb201(seed)
+    predictor = trained_predictor(target, "mixture", index)
+    assert isinstance(predictor, MixturePredictor)
+    inputs = to_tensors(architectures.graphs)
+    trained = predictor.embed(*inputs)
+    prior = predictor.reference.prior.astype(np.float64)
+    sources = [table_column(column) for name, column in COLUMNS.items() if name != target]
+    heads = [nearest_head(trained.scores[known], truth[known]) for truth in sources]
+    starts = {
+        "mixture": [(trained, prior)],
+        "joint": [(with_one_task(trained, prior), np.ones(1))],
+        "naive": [(with_one_task(trained, head), np.ones(1)) for head in heads],
+        "random": [(MixturePredictor(predictor.config, seed).embed(*inputs), np.ones(1))],
+    }
     values = table_column(COLUMNS[target])
-    found = [
-        architectures.correlations(each, values, seed, SHOTS)
-        for each in initial_predictors(target, variant, index, known)
-    ]
-    means = {shots: np.mean([each[shots] for each in found], axis=0).tolist() for shots in found[0]}
-    return {COLUMNS[target]: means}
+    return {
+        variant: mean_correlations(
+            [correlations(architectures, *start, values, seed) for start in each]
+        )
+        for variant, each in starts.items()
+    }
+
+
+def nearest_head(scores: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the one-hot weights of the head that ranks by ``values``, ``(tasks,)``."""
+    agreement = [spearman(each, values) for each in scores.T]
+    return np.eye(len(agreement))[np.argmax(agreement)]
+
+
+def with_one_task(embedding: Embedding, weights: NDArray[np.float64]) -> Embedding:
+    """Return an embedding that knows a single task, a weighted mean of the earlier tasks."""
+    return replace(embedding, scores=(embedding.scores @ weights)[:, None])
+
+
+def correlations(
+    architectures: Architectures,
+    embedding: Embedding,
+    prior: NDArray[np.float64],
+    values: NDArray[np.float64],
+    seed: int,
+) -> Correlations:
+    """Return Spearman's correlation by number of shots; see :meth:`Architectures.correlations`.
+
+    Args:
+        architectures: Split of the search space.
+        embedding: All architectures of the search space.
+        prior: Prior probability of each task of the embedding.
+        values: Labels of all architectures.
+        seed: Seed of the draws.
+    """
+    from nas_gym.predictors.mixture import Posterior, infer_task
+
+    rng = np.random.default_rng([seed, 3])
+    tested, truth = embedding.select(architectures.tested), values[architectures.tested]
+    found = {"0": [spearman(Posterior(prior).mean(tested), truth)]}
+    for count in SHOTS:
+        found[str(count)] = []
+        for _ in range(NUM_DRAWS):
+            drawn = rng.choice(architectures.pool, count, replace=False)
+            labels = rank_scores(values[drawn][None])[0]
+            posterior = infer_task(prior, embedding.select(drawn), labels)
+            found[str(count)].append(spearman(posterior.mean(tested), truth))
+    return found
+
+
+def mean_correlations(found: Sequence[Correlations]) -> Correlations:
+    """Return the mean of the correlations of several predictors."""
+    return {shots: np.mean([each[shots] for each in found], axis=0).tolist() for shots in found[0]}
+
+
+def merge_by_variant(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> dict[str, Any]:
+    """Merge the results of jobs ``(target, meta-seed)`` as :func:`merge_by_column` does."""
+    named, columns = [], []
+    for (target, index), found in zip(arguments, results, strict=True):
+        for variant, each in found.items():
+            named.append((target, variant, index))
+            columns.append({COLUMNS[target]: each})
+    return merge_by_column(named, columns)
+
+
+def transfer_with_boil(target: str, variant: str, index: int) -> dict[str, Correlations]:
+    """Return how well ``mpnas`` ranks the column of a target after 5 shots."""
+    architectures, _ = split_nb201(FIRST_SEED + index)
+    predictor = trained_predictor(target, variant, index)
+    values = table_column(COLUMNS[target])
+    found = architectures.correlations(predictor, values, FIRST_SEED + index, SHOTS[:1])
+    return {COLUMNS[target]: found}
 
 
 TRANSFER = JobStudy(
     "mpnas-domains-transfer",
     transfer_between_domains,
-    [
-        *product(COLUMNS, ("mixture", "joint", "naive", "random"), range(META_SEEDS)),
-        *product(SEARCHED, ("boil",), range(META_SEEDS)),
-    ],
+    list(product(COLUMNS, range(META_SEEDS))),
+    merge_by_variant,
+)
+BOIL = JobStudy(
+    "mpnas-domains-boil",
+    transfer_with_boil,
+    list(product(SEARCHED, ("boil",), range(META_SEEDS))),
     merge_by_column,
 )
 
@@ -187,16 +227,15 @@ def five_shot_rows() -> list[list[str]]:
     rows, means = [], []
     for target, column in COLUMNS.items():
         found = TRANSFER.result[column]
-        values = {name: seed_means(found[name]["5"]) for name in LABELS if name in found}
-        means.append({name: each for name, each in values.items() if name != "boil"})
-        cells = [seeds_with_interval(values[name]) if name in values else "" for name in LABELS]
-        rows.append([f"`{column}`", f"{PAPER[target]:.2f}", *cells])
-    overall = [
-        seeds_with_interval(np.mean([each[name] for each in means], axis=0))
-        for name in LABELS
-        if name != "boil"
-    ]
-    return [*rows, ["**mean of seven**", f"{np.mean(list(PAPER.values())):.2f}", *overall, ""]]
+        values = {name: seed_means(found[name]["5"]) for name in VARIANTS}
+        means.append(values)
+        cells = [seeds_with_interval(each) for each in values.values()]
+        boil = BOIL.result.get(column, {}).get("boil")
+        last = seeds_with_interval(seed_means(boil["5"])) if boil else ""
+        rows.append([f"`{column}`", f"{PAPER[target]:.2f}", *cells, last])
+    paper = f"{np.mean(list(PAPER.values())):.2f}"
+    overall = [np.mean([each[name] for each in means], axis=0) for name in VARIANTS]
+    return [*rows, ["**mean of seven**", paper, *map(seeds_with_interval, overall), ""]]
 
 
 def shot_rows() -> list[list[str]]:
@@ -205,12 +244,11 @@ def shot_rows() -> list[list[str]]:
     return [
         [
             f"`{column}`",
-            LABELS[name],
+            VARIANTS[name],
             *(f"{seed_means(found[name][count]).mean():.3f}" for count in counts),
         ]
         for column, found in TRANSFER.result.items()
-        for name in LABELS
-        if name in found
+        for name in VARIANTS
     ]
 
 
@@ -252,11 +290,7 @@ SEARCHES = {
     target: ComparisonStudy(
         name=f"mpnas-domains-search-{target}",
         envs=[f"NB201-{target}-v0"],
-        agents=[
-            adapted(target, "mixture"),
-            adapted(target, "boil"),
-            "mpnas-mixture", "mpnas", "random",
-        ],
+        agents=[adapted(target, "mixture"), "mpnas-mixture", "mpnas", "random"],
         queries=50,
         seeds=4 * META_SEEDS,
         first_seed=FIRST_SEED,
@@ -295,14 +329,14 @@ def ninapro_rows() -> list[list[str]]:
     return [
         [
             "`random`" if agent == "random" else label(agent),
-            str(PAPER_NINAPRO) if agent == adapted("ninapro", "boil") else "",
+            str(PAPER_NINAPRO) if agent == adapted("ninapro", "mixture") else "",
             *(mean_with_interval(entries[count]["signal"]) for count in ("30", "50")),
         ]
         for agent, entries in SEARCHES["ninapro"].result["domains"].items()
     ]
 
 
-STUDIES = [TRAINING, TRANSFER, *SEARCHES.values()]
+STUDIES = [TRAINING, TRANSFER, BOIL, *SEARCHES.values()]
 
 
 def blocks() -> dict[str, str]:
@@ -312,7 +346,7 @@ def blocks() -> dict[str, str]:
     regrets = ["agent", *counts, "agent - meta-learned `mpnas-mixture`, 50 queries"]
     return {
         "domains-five-shots": markdown_table(
-            ["column", "paper", *LABELS.values()], five_shot_rows()
+            ["column", "paper", *VARIANTS.values(), "`mpnas` (BOIL)"], five_shot_rows()
         ),
         "domains-shots": markdown_table(["column", "initial predictor", *shots], shot_rows()),
         **{f"domains-{name}": markdown_table(regrets, search_rows(name)) for name in SEARCHED},

@@ -289,7 +289,6 @@ def test_a_loaded_search_with_a_mixture_continues_alike(learned_mixture, tmp_pat
     agent.save(tmp_path / "cut")
     agent = searched(MPNAS.load(tmp_path / "cut", gym.make_vec(ENV, num_envs=2, **TASK)), 12)
     np.testing.assert_array_equal(agent.queried, straight.queried)
-    assert straight.best_fitness.mean() > searched(make(seed=5, **MIXTURE), 12).best_fitness.mean()
 
 
 def test_other_algorithms_do_not_start_from_a_mixture(learned_mixture, tmp_path):

@@ -80,7 +80,7 @@ def test_a_task_without_prior_probability_gets_no_weight():
 
 def test_heads_learn_their_tasks(learned, cells):
     graphs, labels = cells
-    scores = learned.task_scores(graphs)
+    scores = learned.embed(*to_tensors(graphs)).scores
     own = [spearman(scores[:, i], labels[i]) for i in range(2)]
     other = [spearman(scores[:, i], labels[1 - i]) for i in range(2)]
     assert min(own) > 0.6
@@ -90,7 +90,7 @@ def test_heads_learn_their_tasks(learned, cells):
 def test_without_labels_the_prior_weights_the_tasks(learned, cells):
     graphs, _ = cells
     np.testing.assert_allclose(learned.reference.prior, [0.75, 0.25])
-    expected = learned.task_scores(graphs) @ [0.75, 0.25]
+    expected = learned.embed(*to_tensors(graphs)).scores @ [0.75, 0.25]
     np.testing.assert_allclose(learned.predict(graphs), expected, rtol=1e-6)
 
 
