@@ -208,6 +208,9 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
             algorithm=MIXTURE, steps=50, validation=128, outer_rate=0.01, refit_growth=0.0
         ),
     }
+    preset_notes: ClassVar[Mapping[str, str]] = {
+        "mpnas-mixture": "Preset for tasks of other domains: observations weight earlier tasks."
+    }
     uses_torch = True
     checks_state = True
     meta_epochs = MetaTrainingConfig.epochs

@@ -51,7 +51,7 @@ def _print_agents(as_json: bool) -> None:
             rows.append((name, "-", str(error)))
             continue
         where = "every environment" if agent.is_function else agent.agent_class.searches_in
-        preset = "Preset with the settings of the paper. " if agent.config else ""
+        preset = "Preset with the settings of the paper. " if name.endswith("-paper") else ""
         preset += f"{agent.note} " if agent.note else ""
         rows.append((name, where, preset + _summary_of(agent.target)))
     for name, algorithm in ALGORITHMS.items():

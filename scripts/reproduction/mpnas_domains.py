@@ -108,7 +108,7 @@ def trained_predictor(target: str, variant: str, index: int) -> Predictor:
     return agent.start[index]
 
 
-def transfer_between_domains(target: str, index: int) -> dict[str, dict[str, Correlations]]:
+def transfer_between_domains(target: str, index: int) -> dict[str, Correlations]:
     """Return how well each variant ranks the column of a target that it has not learned from.
 
     All variants adapt to the labels by the same Gaussian process. They differ in the earlier tasks:
@@ -145,7 +145,8 @@ def transfer_between_domains(target: str, index: int) -> dict[str, dict[str, Cor
 def nearest_head(scores: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the one-hot weights of the head that ranks by ``values``, ``(tasks,)``."""
     agreement = [spearman(each, values) for each in scores.T]
-    return np.eye(len(agreement))[np.argmax(agreement)]
+    weights: NDArray[np.float64] = np.eye(len(agreement))[np.argmax(agreement)]
+    return weights
 
 
 def with_one_task(embedding: Embedding, weights: NDArray[np.float64]) -> Embedding:

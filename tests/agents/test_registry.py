@@ -35,7 +35,7 @@ def test_every_name_is_an_agent(name):
     found = find_agent(name)
     assert (found.name, found.is_function) == (name, False)
     assert issubclass(found.agent_class, nas_gym.Agent)
-    assert (found.config is not None) == name.endswith("-paper")
+    assert (found.config is not None) == name.endswith(("-paper", "-mixture"))
 
 
 def test_presets_are_configurations():
@@ -48,7 +48,8 @@ def test_presets_are_configurations():
 
 
 def test_meta_learners():
-    assert meta_agent_names() == ["catch", "catch-paper", "mpnas", "mpnas-mixture", "mpnas-paper"]
+    names = ["catch", "catch-paper", "mpnas", "mpnas-paper", "mpnas-mixture"]
+    assert meta_agent_names() == names
     assert all(issubclass(find_agent(name).agent_class, MetaAgent) for name in meta_agent_names())
 
 
