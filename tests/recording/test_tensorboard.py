@@ -44,6 +44,8 @@ def test_curves_are_written_in_parts(task, tmp_path):
         assert [event.step for event in regrets] == list(range(1, 21))
         expected = curves.regrets[:, trial]
         np.testing.assert_allclose([event.value for event in regrets], expected, rtol=1e-6)
+        ranks = [event.value for event in events.Scalars("search/log_rank")]
+        np.testing.assert_allclose(ranks, curves.log_ranks[:, trial], rtol=1e-6)
         written = events.Scalars("train/loss")
         assert [event.value for event in written] == [
             loss for loss in losses[:, trial] if not np.isnan(loss)
