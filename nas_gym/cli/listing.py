@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import typer
 
 from nas_gym.cli.options import JSONOption
@@ -13,7 +16,7 @@ app = typer.Typer()
 @app.command("envs")
 def envs_command(as_json: JSONOption = False) -> None:
     """List the environment IDs and whether their data is on this machine."""
-    from nas_gym.registration import environment_ids, environments
+    from nas_gym.registration import MULTI_OBJECTIVE, environment_ids, environments
 
     rows = []
     for name, arguments in environments().items():
@@ -23,9 +26,15 @@ def envs_command(as_json: JSONOption = False) -> None:
             rows.append((name, arguments["evaluator"], _few_shot_state(**arguments)))
         else:
             rows.append((name, "supernet", _supernet_state(**arguments)))
+    for name, arguments in MULTI_OBJECTIVE.items():
+        rows.append((name, ", ".join(_tables(arguments)), _tables_state(_tables(arguments))))
     if as_json:
         print_json([
-            {"ids": environment_ids(name), "evaluated_by": by, "data": state}
+            {
+                "ids": [f"{name}-v0"] if name in MULTI_OBJECTIVE else environment_ids(name),
+                "evaluated_by": by,
+                "data": state,
+            }
             for name, by, state in rows
         ])  # fmt: skip
         return
@@ -33,7 +42,22 @@ def envs_command(as_json: JSONOption = False) -> None:
     for name, by, state in rows:
         grid.add_row(f"{name}-v0", by, state)
     print_grid(grid)
-    console.print("Each also as NAME-alpha-v0 and NAME-population-v0.")
+    console.print(
+        "Each also as NAME-alpha-v0 and NAME-population-v0, except those with several objectives "
+        "(-mo, -MO1, ...)."
+    )
+
+
+def _tables(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the tables of a task with objectives."""
+    others = [each.partition(":")[0] for each in arguments["objectives"] if ":" in each]
+    return list(dict.fromkeys([arguments["table"], *others]))
+
+
+def _tables_state(tables: Sequence[str]) -> str:
+    """Return ``ready``, or the state of the first table that is not ready."""
+    states = [_table_state(table) for table in tables]
+    return next((state for state in states if state != "ready"), "ready")
 
 
 def _table_state(table: str) -> str:

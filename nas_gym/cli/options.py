@@ -17,9 +17,10 @@ from nas_gym.cli.output import console
 
 def complete_environments(incomplete: str) -> list[str]:
     """Return the environment IDs that begin with a string, for shell completion."""
-    from nas_gym.registration import environment_ids, environments
+    from nas_gym.registration import MULTI_OBJECTIVE, environment_ids, environments
 
-    ids = (env_id for name in environments() for env_id in environment_ids(name))
+    ids = [env_id for name in environments() for env_id in environment_ids(name)]
+    ids += [f"{name}-v0" for name in MULTI_OBJECTIVE]
     return [env_id for env_id in ids if env_id.startswith(incomplete)]
 
 
