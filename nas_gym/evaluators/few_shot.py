@@ -56,8 +56,9 @@ class FewShotEvaluator(NetworkEvaluator):
         folder: Folder of the results; in the cache by default.
 
     Raises:
-        ValueError: If the meta-supernet was trained on other classes, if a number of tasks is below
-            2, or if the data has too few classes or images for the tasks.
+        ValueError: If the meta-supernet was trained on other classes or has too many architectures,
+            if a number of tasks is below 2, or if the data has too few classes or images for the
+            tasks.
     """
 
     name = "few-shot"
@@ -83,6 +84,12 @@ class FewShotEvaluator(NetworkEvaluator):
             _check_runs(self.plan, data)
         self.supernet, self.data = supernet, data
         self.space = supernet.network.space
+        if self.space.size > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"The meta-supernet has {self.space.size:.1e} architectures, too many to number "
+                "with 64 bits. Train one whose cells share architectures: own_cells=False, or "
+                "layers=2."
+            )
         self.population: Genotypes = supernet.population
         """Population that was evolved with the meta-supernet, ``(members, num_decisions)``."""
         self.device = next(supernet.network.parameters()).device

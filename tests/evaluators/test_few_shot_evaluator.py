@@ -15,7 +15,8 @@ from nas_gym.evaluators.named import network_evaluator
 from nas_gym.networks.data.few_shot import TaskSampler, load_few_shot
 from nas_gym.networks.data.omniglot import OneShotRuns
 from nas_gym.networks.few_shot.adaptation import adaptation_accuracies
-from nas_gym.networks.few_shot.meta_supernet import load_meta_supernet
+from nas_gym.networks.few_shot.meta_supernet import MetaSupernet, load_meta_supernet
+from nas_gym.networks.few_shot.plans import few_shot_plan
 from nas_gym.utils.errors import DivergedError, MissingDataError
 
 CPU = torch.device("cpu")
@@ -152,6 +153,24 @@ def test_a_supernet_of_other_classes(make, data):
         make(images=swapped)
     with pytest.raises(ValueError, match="tasks and test_tasks are at least 2"):
         make(tasks=1)
+
+
+@pytest.mark.parametrize("layers", [2, 8])
+def test_cells_with_architectures_of_their_own(layers, data, tmp_path):
+    settings = {"layers": layers, "own_cells": True, "channels": 4, "queries": 2}
+    plan = few_shot_plan("DARTS", data, 3, 1).with_settings(**settings)
+    network = plan.build()
+    genotypes = network.space.sample(2, np.random.default_rng(0))
+    supernet = MetaSupernet(network.eval(), plan, genotypes, np.zeros(2))
+    if layers == 8:
+        with pytest.raises(
+            ValueError, match=r"1\.3e\+72 architectures, too many .*own_cells=False"
+        ):
+            FewShotEvaluator(supernet, data, folder=tmp_path)
+        return
+    evaluator = FewShotEvaluator(supernet, data, tasks=2, folder=tmp_path)
+    accuracy = evaluator.values("valid_accuracy", genotypes)
+    assert ((accuracy >= 0) & (accuracy <= 100)).all()
 
 
 def test_evaluators_by_name(few_shot_files, cache):
