@@ -1,4 +1,4 @@
-"""Search across domains: noise and ceilings of the tables."""
+"""Search across domains: noise and ceilings of the tables, and searches after learning."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from nas_gym.tables.training_noise import (
 )
 from nas_gym.tasks import make_task
 from nas_gym.tasks.ceiling import compute_ceiling
+from reproduction import domain_search
 from reproduction.pages import Page, markdown_table
 from reproduction.studies import Measurement
 
@@ -160,7 +161,8 @@ def blocks() -> Mapping[str, str]:
              "luck, estimate / truth"],
             simulation_rows(),
         ),
+        **domain_search.blocks(),
     }  # fmt: skip
 
 
-PAGE = Page("results/domains.md", [NOISE, SIMULATION], blocks)
+PAGE = Page("results/domains.md", [NOISE, SIMULATION, *domain_search.STUDIES], blocks)
