@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.experiments.records import TrialResults
+from reproduction import mpnas_domains
 from reproduction.baselines import SMALL_REA
 from reproduction.few_shot import (
     FIRST_SEED,
@@ -395,12 +396,13 @@ def blocks() -> Mapping[str, str]:
         ),
         "meta-training-commands": code_block(TRAINING.commands),
         "commands": command_blocks(list(SEARCHES.values())),
+        **mpnas_domains.blocks(),
     }
 
 
 PAGE = Page(
     "results/mpnas.md",
-    [TRAINING, TRANSFER, NAIVE, GRAPHS, SYNTHETIC, *SEARCHES.values()],
+    [TRAINING, TRANSFER, NAIVE, GRAPHS, SYNTHETIC, *SEARCHES.values(), *mpnas_domains.STUDIES],
     blocks,
     figures,
 )

@@ -35,8 +35,7 @@ from reproduction.studies import (
 )
 
 if TYPE_CHECKING:
-    from nas_gym.predictors.mixture import Embedding
-    from nas_gym.predictors.predictor import Predictor
+    from nas_gym.predictors.mixture import Embedding, MixturePredictor
 
 SHOTS = (5, 10, 50)
 """Numbers of labelled architectures."""
@@ -67,7 +66,7 @@ VARIANTS = {
 """Names of the variants in tables."""
 
 SEARCHED = ("darcy", "ninapro")
-"""Targets that are searched, and for which ``mpnas`` is meta-trained with BOIL too."""
+"""Targets that are searched."""
 
 QUERIES = (10, 20, 30, 50)
 """Numbers of queries after which regrets are reported."""
@@ -76,36 +75,41 @@ PAPER_NINAPRO = 92.85
 """Test accuracy in % on NinaPro after 30 queries (MP-NAS paper, Table 5)."""
 
 
-def meta_training(target: str, variant: str) -> MetaTrainingRun:
-    """Return the meta-training of ``mixture`` or ``boil`` without a target."""
-    agent, name = ("mpnas", "mpnas") if variant == "boil" else ("mpnas-mixture", "mixture")
-    task_set = f"nb201-domains/{target}"
-    return MetaTrainingRun(agent, task_set, name, {}, MPNAS.meta_epochs, META_SEEDS, FIRST_SEED)
+def meta_training(target: str) -> MetaTrainingRun:
+    """Return the meta-training of ``mpnas-mixture`` without a target."""
+    return MetaTrainingRun(
+        "mpnas-mixture",
+        f"nb201-domains/{target}",
+        "mixture",
+        {},
+        MPNAS.meta_epochs,
+        META_SEEDS,
+        FIRST_SEED,
+    )
 
 
 TRAINING = MetaTrainingStudy(
-    "mpnas-domains-meta-training",
-    [
-        *(meta_training(target, "mixture") for target in COLUMNS),
-        *(meta_training(target, "boil") for target in SEARCHED),
-    ],
+    "mpnas-domains-meta-training", [meta_training(target) for target in COLUMNS]
 )
 
 # -- few-shot prediction --------------------------------------------------------------------------
 
 
-def trained_predictor(target: str, variant: str, index: int) -> Predictor:
+def trained_predictor(target: str, index: int) -> MixturePredictor:
     """Return the meta-trained predictor of a meta-seed."""
     import gymnasium as gym
 
     from nas_gym.agents.registry import find_agent
+    from nas_gym.predictors.mixture import MixturePredictor
 
-    run = meta_training(target, variant)
+    run = meta_training(target)
     envs = gym.make_vec("NB201-cifar10-v0", num_envs=META_SEEDS)
     settings = {"pretrained": str(run.checkpoint)}
     agent = find_agent(run.agent).make_agent(envs, settings, seed=FIRST_SEED)
     assert isinstance(agent, MPNAS)
-    return agent.start[index]
+    predictor = agent.start[index]
+    assert isinstance(predictor, MixturePredictor)
+    return predictor
 
 
 def transfer_between_domains(target: str, index: int) -> dict[str, Correlations]:
@@ -120,8 +124,7 @@ def transfer_between_domains(target: str, index: int) -> dict[str, Correlations]
 
     seed = FIRST_SEED + index
     architectures, known = split_nb201(seed)
-    predictor = trained_predictor(target, "mixture", index)
-    assert isinstance(predictor, MixturePredictor)
+    predictor = trained_predictor(target, index)
     inputs = to_tensors(architectures.graphs)
     trained = predictor.embed(*inputs)
     prior = predictor.reference.prior.astype(np.float64)
@@ -200,26 +203,11 @@ def merge_by_variant(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -
     return merge_by_column(named, columns)
 
 
-def transfer_with_boil(target: str, variant: str, index: int) -> dict[str, Correlations]:
-    """Return how well ``mpnas`` ranks the column of a target after 5 shots."""
-    architectures, _ = split_nb201(FIRST_SEED + index)
-    predictor = trained_predictor(target, variant, index)
-    values = table_column(COLUMNS[target])
-    found = architectures.correlations(predictor, values, FIRST_SEED + index, SHOTS[:1])
-    return {COLUMNS[target]: found}
-
-
 TRANSFER = JobStudy(
     "mpnas-domains-transfer",
     transfer_between_domains,
     list(product(COLUMNS, range(META_SEEDS))),
     merge_by_variant,
-)
-BOIL = JobStudy(
-    "mpnas-domains-boil",
-    transfer_with_boil,
-    list(product(SEARCHED, ("boil",), range(META_SEEDS))),
-    merge_by_column,
 )
 
 
@@ -231,12 +219,10 @@ def five_shot_rows() -> list[list[str]]:
         values = {name: seed_means(found[name]["5"]) for name in VARIANTS}
         means.append(values)
         cells = [seeds_with_interval(each) for each in values.values()]
-        boil = BOIL.result.get(column, {}).get("boil")
-        last = seeds_with_interval(seed_means(boil["5"])) if boil else ""
-        rows.append([f"`{column}`", f"{PAPER[target]:.2f}", *cells, last])
+        rows.append([f"`{column}`", f"{PAPER[target]:.2f}", *cells])
     paper = f"{np.mean(list(PAPER.values())):.2f}"
     overall = [np.mean([each[name] for each in means], axis=0) for name in VARIANTS]
-    return [*rows, ["**mean of seven**", paper, *map(seeds_with_interval, overall), ""]]
+    return [*rows, ["**mean of seven**", paper, *map(seeds_with_interval, overall)]]
 
 
 def shot_rows() -> list[list[str]]:
@@ -256,9 +242,9 @@ def shot_rows() -> list[list[str]]:
 # -- search ---------------------------------------------------------------------------------------
 
 
-def adapted(target: str, variant: str) -> str:
+def adapted(target: str) -> str:
     """Return the name of a meta-trained agent on the command line."""
-    run = meta_training(target, variant)
+    run = meta_training(target)
     return f"{run.agent}(pretrained={run.checkpoint})"
 
 
@@ -291,7 +277,7 @@ SEARCHES = {
     target: ComparisonStudy(
         name=f"mpnas-domains-search-{target}",
         envs=[f"NB201-{target}-v0"],
-        agents=[adapted(target, "mixture"), "mpnas-mixture", "mpnas", "random"],
+        agents=[adapted(target), "mpnas-mixture", "mpnas", "random"],
         queries=50,
         seeds=4 * META_SEEDS,
         first_seed=FIRST_SEED,
@@ -311,7 +297,7 @@ def label(agent: str) -> str:
 def search_rows(target: str) -> list[list[str]]:
     """Return the regret of each agent, and the regret minus that of ``mpnas-mixture``."""
     found = SEARCHES[target].result["domains"]
-    first = _regrets(found, adapted(target, "mixture"))
+    first = _regrets(found, adapted(target))
     rows = []
     for agent, entries in found.items():
         excess = mean_over_seeds(_regrets(found, agent) - first)
@@ -330,14 +316,14 @@ def ninapro_rows() -> list[list[str]]:
     return [
         [
             "`random`" if agent == "random" else label(agent),
-            str(PAPER_NINAPRO) if agent == adapted("ninapro", "mixture") else "",
+            str(PAPER_NINAPRO) if agent == adapted("ninapro") else "",
             *(mean_with_interval(entries[count]["signal"]) for count in ("30", "50")),
         ]
         for agent, entries in SEARCHES["ninapro"].result["domains"].items()
     ]
 
 
-STUDIES = [TRAINING, TRANSFER, BOIL, *SEARCHES.values()]
+STUDIES = [TRAINING, TRANSFER, *SEARCHES.values()]
 
 
 def blocks() -> dict[str, str]:
@@ -347,7 +333,7 @@ def blocks() -> dict[str, str]:
     regrets = ["agent", *counts, "agent - meta-learned `mpnas-mixture`, 50 queries"]
     return {
         "domains-five-shots": markdown_table(
-            ["column", "paper", *VARIANTS.values(), "`mpnas` (BOIL)"], five_shot_rows()
+            ["column", "paper", *VARIANTS.values()], five_shot_rows()
         ),
         "domains-shots": markdown_table(["column", "initial predictor", *shots], shot_rows()),
         **{f"domains-{name}": markdown_table(regrets, search_rows(name)) for name in SEARCHED},
