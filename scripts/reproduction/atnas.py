@@ -423,6 +423,54 @@ def run_passes(network: nn.Module, batch: FewShotBatch) -> None:
 
 SPEED = Measurement("atnas-speed", measure_speed)
 
+# -- ablations ------------------------------------------------------------------------------------
+
+ABLATION_TASKS = 400
+"""Tasks that each ablation trains on; half of them before the first generation."""
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "k=1": {"updates_per_generation": 1},
+    "k=4": {},
+    "k=8": {"updates_per_generation": 8},
+    "tasks=1": {"tasks": 1},
+    "tasks=2": {"tasks": 2},
+    "forest": {"predictor": "forest", "predictor_samples": 8},
+}
+"""Settings that differ from 4 tasks per update, 4 updates per generation, and no predictor."""
+
+ABLATION_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
+WINNER_TASKS = 100
+
+
+def run_ablation(name: str, seed: int) -> dict[str, float]:
+    """Meta-train with other settings; return the winner's validation accuracy, and CPU seconds."""
+    plan, data = make_plan("NB201", 5, 1, seed)
+    changes = {"tasks": 4, "updates_per_generation": 4, "fitness_tasks": 2} | ABLATIONS[name]
+    updates = ABLATION_TASKS // 4 // changes["tasks"]
+    plan = plan.with_settings(**{**changes, "epochs": 4, "warmup": 2, "updates": updates})
+    path = FOLDER / f"{name}-{seed}.safetensors"
+    path.unlink(missing_ok=True)
+    began = time.process_time()
+    meta = train_meta_supernet(plan, data, path, CPU)
+    seconds = time.process_time() - began
+    batch = task_sampler(plan, data, "valid", CPU).draw(WINNER_TASKS, 4)
+    training = plan.training
+    found = adaptation_accuracies(
+        meta.network, meta.population[0], batch, training.steps, training.inner_rate
+    )
+    return {"accuracy": float(found.mean()), "seconds": seconds}
+
+
+ABLATION = JobStudy(
+    "atnas-ablations",
+    run_ablation,
+    [(name, seed) for seed in ABLATION_SEEDS for name in ABLATIONS],
+    lambda arguments, results: [
+        {"name": name, "seed": seed, **result}
+        for (name, seed), result in zip(arguments, results, strict=True)
+    ],
+)
+
 # -- page -----------------------------------------------------------------------------------------
 
 
@@ -503,6 +551,19 @@ def transfer_rows() -> list[list[str]]:
     return rows
 
 
+def ablation_rows() -> list[list[str]]:
+    """Return accuracy and time of each ablation, with 95 % intervals."""
+    rows = []
+    for name in ABLATIONS:
+        runs = [each for each in ABLATION.result if each["name"] == name]
+        values = [
+            mean_over_seeds(np.array([each[key] for each in runs]))
+            for key in ("accuracy", "seconds")
+        ]
+        rows.append([name, *(mean_with_interval(each, 1) for each in values)])
+    return rows
+
+
 def blocks() -> dict[str, str]:
     """Return the generated blocks of the page."""
     memory = MEMORY.result
@@ -530,6 +591,9 @@ def blocks() -> dict[str, str]:
             ],
             transfer_rows(),
         ),
+        "ablations": markdown_table(
+            ["settings", "validation accuracy of the winner, %", "CPU s"], ablation_rows()
+        ),
         "speed": markdown_table(
             ["network", "adaptation, CPU s", "passes alone, CPU s", "ratio", "tasks per second"],
             [
@@ -546,4 +610,4 @@ def blocks() -> dict[str, str]:
     }
 
 
-PAGE = Page("results/atnas.md", [MAIN, MEMORY, PREDICTORS, TRANSFER, SPEED], blocks)
+PAGE = Page("results/atnas.md", [MAIN, MEMORY, PREDICTORS, TRANSFER, ABLATION, SPEED], blocks)
