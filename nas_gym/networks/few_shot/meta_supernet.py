@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from nas_gym.networks.data.class_images import FewShotData
 from nas_gym.networks.data.few_shot import TaskSampler
 from nas_gym.networks.device import move_to_device
-from nas_gym.networks.few_shot.meta_training import FewShotTraining, flops_limit
+from nas_gym.networks.few_shot.flops import flops_limit
+from nas_gym.networks.few_shot.meta_training import FewShotTraining
 from nas_gym.networks.few_shot.plans import FewShotPlan
 from nas_gym.networks.few_shot.processes import Processes
 from nas_gym.networks.network import Network

@@ -60,14 +60,14 @@ class Processes:
 def joined_processes(device: torch.device) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; a process on its own joins none.
 
-    Uses NCCL on CUDA devices, where each process gets the device of its local rank unless
-    ``device`` has a number, and gloo on others.
+    Uses NCCL on CUDA devices, where ``"cuda"`` becomes the device of the process's local rank, and
+    gloo on others.
     """
     if "WORLD_SIZE" not in os.environ:
         yield Processes()
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    if device.type == "cuda" and device.index is None:
+    if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group(backend, timeout=_TIMEOUT)
     try:

@@ -7,9 +7,8 @@ from networks.few_shot.small_tasks import make_data, make_plan
 from torch.nn.functional import cross_entropy
 
 from nas_gym.networks.data.few_shot import TaskSampler
-from nas_gym.networks.few_shot.meta_training import FewShotTraining, count_flops, flops_limit
+from nas_gym.networks.few_shot.meta_training import FewShotTraining
 from nas_gym.networks.few_shot.plans import FewShotTrainingConfig
-from nas_gym.spaces.nb201_cost import count_nb201_flops
 
 CELL = np.array([3, 1, 2, 0, 4, 3])
 
@@ -105,23 +104,6 @@ def test_evolution_starts_after_the_warmup_and_keeps_the_fittest():
     np.testing.assert_array_equal(training.genotypes[:2], initial[order[:2]])
     training.evaluate_population()
     assert ((training.fitness >= 0) & (training.fitness <= 100)).all()
-
-
-def test_the_population_respects_the_flops_limit():
-    plan = make_plan(make_data())
-    genotypes = plan.build().space.sample(20, np.random.default_rng(0))
-    flops = np.array([count_flops(plan.build, genotype, plan.shape) for genotype in genotypes])
-    accept = flops_limit(plan.build, plan.shape, float(np.median(flops)))
-    np.testing.assert_array_equal(accept(genotypes), flops <= np.median(flops))
-
-
-def test_flops_differ_as_those_of_nas_bench_201():
-    # both count convolutions; NAS-Bench-201's network has three input channels
-    plan = make_plan(make_data())
-    cells = np.array([[3, 3, 3, 3, 3, 3], [2, 3, 3, 3, 3, 3]])
-    found = [count_flops(plan.build, cell, plan.shape) for cell in cells]
-    expected = count_nb201_flops(cells, num_classes=3, image_size=8, channels=2, cells=1) / 1e6
-    assert found[0] - found[1] == pytest.approx(expected[0] - expected[1])
 
 
 @pytest.mark.parametrize(
