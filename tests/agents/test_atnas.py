@@ -2,10 +2,12 @@
 
 import gymnasium as gym
 import numpy as np
+import torch
 from quick import mean_regret, queried, run_agent
 
 import nas_gym
 from nas_gym import Evaluator, Metric, Task
+from nas_gym.networks.few_shot.meta_supernet import load_meta_supernet
 from nas_gym.spaces import NB201Space
 
 
@@ -49,3 +51,16 @@ def test_a_population_environment_brings_its_own_first_generation():
     agent = run_agent("atnas", env, 40)
     assert agent.num_queries == 40
     assert agent.best_fitness[0] == agent.task.reward(queried(agent).reshape(-1)).max()
+
+
+def test_few_shot_environments_bring_their_meta_population(few_shot_files, cache):
+    env = gym.make(
+        "NB201-omniglot-5way1shot-alpha-v0",
+        dataset=str(few_shot_files["images"]),
+        supernet=str(few_shot_files["NB201"]),
+        evaluator="few-shot(ways=3,shots=1,tasks=2,test_tasks=3)",
+        device="cpu",
+    )
+    agent = run_agent("atnas", env, 5, population_size=4)
+    meta = load_meta_supernet(few_shot_files["NB201"], torch.device("cpu"))
+    np.testing.assert_array_equal(queried(agent)[:4, 0], agent.space.encode(meta.population))
