@@ -82,7 +82,7 @@ def make_plan(space: str, ways: int, shots: int, seed: int) -> tuple[FewShotPlan
 def run_whole_method(space: str, ways: int, shots: int, seed: int) -> dict[str, Any]:
     """Meta-train a supernet and its population, and finally train the winner.
 
-    Beside the winner, random architectures are finally trained in the same way, and the network of
+    In addition, random architectures are finally trained in the same way, and the network of
     MAML is trained on as many tasks in total.
 
     Returns:

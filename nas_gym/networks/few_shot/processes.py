@@ -19,7 +19,7 @@ _TIMEOUT = timedelta(minutes=10)  # after which a process that does not answer c
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a training, of which this is one.
+    """Number of this process and of all processes of a distributed training.
 
     Attributes:
         rank: Number of this process, from 0.

@@ -65,7 +65,7 @@ def transfer_by_halving(
     epochs_per_generation: int = 2,
     on_generation: GenerationCallback | None = None,
 ) -> NDArray[np.int64]:
-    """Return the architecture for a data set that is left of a population, ``(L,)``.
+    """Return the member that remains after training, evolving and halving a population, ``(L,)``.
 
     The supernet is trained by the mean gradient of all members. After some epochs, the population
     evolves and is halved, until one member is left (section 3.5). Algorithm 3 keeps the size of the
