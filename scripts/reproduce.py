@@ -19,7 +19,7 @@ from importlib import import_module
 from nas_gym.utils.errors import DataError
 from reproduction.pages import Page
 
-PAGES = ("baselines", "l2nas", "catch", "mpnas", "atnas", "networks", "domains")
+PAGES = ("baselines", "l2nas", "catch", "mpnas", "atnas", "networks", "domains", "objectives")
 
 
 def load_page(name: str) -> Page:
