@@ -48,10 +48,10 @@ class ATNASConfig(AgentConfig):
 class ATNAS(Agent):
     """Across-task NAS (Rong et al., 2022): Algorithm 2, in any environment.
 
-    The first generation is the population of the environment's meta-supernet, or random. In each
-    later generation, the fittest quarter survives as parents. Crossover and mutation, which treat
-    the decisions about one node of a cell as a unit, make a quarter each, and random architectures
-    fill the population. Every new member is one query; the fitness of parents is known.
+    The first generation has the distinct members of the population of the environment's
+    meta-supernet, if it has one, and is random otherwise. In each later generation, the fittest
+    quarter survives as parents. Crossover and mutation, which treat the decisions about one node of
+    a cell as a unit, make a quarter each, and random architectures fill the population. Every new member is one query; the fitness of parents is known.
 
     Algorithm 1 of the paper, in which the weights of the supernet and the population are learned
     together, is the meta-training of a supernet for few-shot tasks: ``nas-gym train-supernet``.
@@ -81,8 +81,9 @@ class ATNAS(Agent):
         size = self.config.population_size
         known = getattr(self.task.evaluator, "population", None)
         start = np.empty((0, self.space.num_decisions), np.int64)
-        if self.config.meta_population and known is not None:
-            start = self.space.check(known)[:size] if len(known) else start
+        if self.config.meta_population and known is not None and len(known):
+            _, first = np.unique(known, axis=0, return_index=True)
+            start = self.space.check(known[np.sort(first)])[:size]  # distinct, fittest first
         self.generation = 0
         self.genotypes = np.stack(
             [

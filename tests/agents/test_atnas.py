@@ -16,7 +16,7 @@ class Convolutions(Evaluator):
 
     name = "convolutions"
     metrics = {"count": Metric("count")}
-    population = np.array([[3, 3, 3, 3, 3, 0], [3, 3, 3, 3, 0, 0]])
+    population = np.array([[3, 3, 3, 3, 3, 0], [3, 3, 3, 3, 0, 0], [3, 3, 3, 3, 3, 0]])
 
     def evaluate(self, genotypes):
         return {"count": (genotypes == 3).sum(axis=1).astype(float)}
@@ -40,7 +40,7 @@ def test_parents_are_not_queried_again():
 
 def test_it_starts_from_the_meta_population():
     agent = run_agent("atnas", "Convolutions-alpha-v0", 8)
-    expected = agent.space.encode(Convolutions.population)
+    expected = agent.space.encode(Convolutions.population[:2])  # the third repeats the first
     np.testing.assert_array_equal(queried(agent)[:2, 0], expected)
     fresh = run_agent("atnas", "Convolutions-alpha-v0", 8, meta_population=False)
     assert (queried(fresh)[:2, 0] != expected).any()
@@ -63,4 +63,4 @@ def test_few_shot_environments_bring_their_meta_population(few_shot_files, cache
     )
     agent = run_agent("atnas", env, 5, population_size=4)
     meta = load_meta_supernet(few_shot_files["NB201"], torch.device("cpu"))
-    np.testing.assert_array_equal(queried(agent)[:4, 0], agent.space.encode(meta.population))
+    assert set(queried(agent)[:4, 0]) >= set(agent.space.encode(meta.population))
