@@ -51,7 +51,8 @@ class ATNAS(Agent):
     The first generation has the distinct members of the population of the environment's
     meta-supernet, if it has one, and is random otherwise. In each later generation, the fittest
     quarter survives as parents. Crossover and mutation, which treat the decisions about one node of
-    a cell as a unit, make a quarter each, and random architectures fill the population. Every new member is one query; the fitness of parents is known.
+    a cell as a unit, make a quarter each, and random architectures fill the population. Every new
+    member is one query; the fitness of parents is known.
 
     Algorithm 1 of the paper, in which the weights of the supernet and the population are learned
     together, is the meta-training of a supernet for few-shot tasks: ``nas-gym train-supernet``.
