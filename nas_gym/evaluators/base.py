@@ -23,6 +23,12 @@ Values = NDArray[np.float64]
 
 _KEPT_SECONDS = 0.02  # an evaluation that is quicker is repeated, because writing takes as long
 
+COST = "cost"
+"""Name of the evaluator of parameters and FLOPs (:mod:`nas_gym.evaluators.cost`)."""
+
+COST_METRICS = ("params", "flops")
+"""Its metrics; a task also knows them without ``cost:``."""
+
 
 class Evaluator(ABC):
     """A method of performance estimation, which maps architectures to named metrics.

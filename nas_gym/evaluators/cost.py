@@ -8,21 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from nas_gym.evaluators.base import Evaluator, Genotypes, Values
+from nas_gym.evaluators.base import COST, Evaluator, Genotypes, Values
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 
-COST = "cost"
-"""Name of the evaluator of parameters and FLOPs: ``cost:params`` and ``cost:flops``."""
+IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16)}
+"""Number of classes and size in pixels of the images of each data set."""
 
-COST_METRICS = {
+_METRICS = {
     "params": Metric("params", "M", False, "trainable parameters of the network"),
     "flops": Metric("flops", "M", False, "multiply-adds of the network for one image"),
 }
-"""Metrics of the evaluator; a task also knows them without ``cost:``."""
-
-IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16)}
-"""Number of classes and size in pixels of the images of each data set."""
 
 _ENUMERATED = 2**20  # larger spaces are counted when architectures are asked for
 
@@ -55,7 +51,7 @@ class CostEvaluator(Evaluator):
     """
 
     name = COST
-    metrics = COST_METRICS
+    metrics = _METRICS
     space: SearchSpace
 
     def __init__(self, space: SearchSpace, dataset: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from nas_gym.evaluators.base import Evaluator
-from nas_gym.evaluators.cost import COST, COST_METRICS
+from nas_gym.evaluators.base import COST, COST_METRICS, Evaluator
 from nas_gym.utils.expressions import parse_weighted_sum
 
 _DENOISED = ":denoised"

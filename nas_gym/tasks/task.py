@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.evaluators.base import Evaluator
-from nas_gym.evaluators.cost import COST, CostEvaluator
+from nas_gym.evaluators.base import COST, Evaluator
 from nas_gym.evaluators.named import network_evaluator
 from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
 from nas_gym.evaluators.table import TableEvaluator, same_rows
@@ -183,6 +182,8 @@ class Task:
             if column.source == PREDICTOR:
                 found = PredictorEvaluator(self.space, column.metric)
             elif column.source == COST:
+                from nas_gym.evaluators.cost import CostEvaluator
+
                 found = CostEvaluator(self.space, self.dataset)
             elif column.source.partition("(")[0] == "latency":
                 kind = type(self.space).__name__.removesuffix("Space")
@@ -223,13 +224,13 @@ class Task:
         """Return whether every column is of a table as it is stored in the cache now."""
         try:
             return all(
-                isinstance(source, CostEvaluator)
+                column.source == COST
                 or (
                     isinstance(source, TableEvaluator)
                     and is_stored(source.name)
                     and load_table(source.name) is source.table
                 )
-                for source in self._sources.values()
+                for column, source in self._sources.items()
             )
         except DataError:
             return False

@@ -8,7 +8,7 @@ import pytest
 
 import nas_gym
 from nas_gym import make_task
-from nas_gym.evaluators import CostEvaluator
+from nas_gym.evaluators.cost import CostEvaluator
 from nas_gym.spaces import DARTSSpace, NB201Space
 from nas_gym.spaces.nb201_cost import count_nb201_flops, count_nb201_parameters
 

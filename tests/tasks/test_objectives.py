@@ -7,7 +7,8 @@ import pytest
 
 import nas_gym
 from nas_gym import Evaluator, Metric, Task, make_task
-from nas_gym.evaluators import CostEvaluator, TableEvaluator
+from nas_gym.evaluators import TableEvaluator
+from nas_gym.evaluators.cost import CostEvaluator
 from nas_gym.spaces import NB201Space
 
 SPACE = NB201Space()
