@@ -498,30 +498,33 @@ def summary_rows() -> list[list[str]]:
 
     rows: list[tuple[str, Callable[[Any], float]]] = [
         ("meta-test accuracy of the winner, %", lambda each: each["found"]),
-        ("of random cells, %", lambda each: np.mean(each["random"])),
-        ("of the network of MAML, %", lambda each: each["conv"]),
+        ("meta-test accuracy of random cells, %", lambda each: np.mean(each["random"])),
+        ("meta-test accuracy of the network of MAML, %", lambda each: each["conv"]),
         (
-            "lead of the winner over random cells",
+            "lead of the winner over random cells, percentage points",
             lambda each: each["found"] - np.mean(each["random"]),
         ),
         (
-            "the same, without random cells at chance level",
+            "lead of the winner over random cells above chance level, percentage points",
             lambda each: (
                 each["found"]
                 - np.mean([value for value in each["random"] if value > 100 / each["ways"]])
             ),
         ),
-        ("lead of the winner over the network of MAML", lambda each: each["found"] - each["conv"]),
         (
-            "lead of the evolved over a random population, on validation tasks",
+            "lead of the winner over the network of MAML, percentage points",
+            lambda each: each["found"] - each["conv"],
+        ),
+        (
+            "lead of the evolved over a random population on validation tasks, percentage points",
             lambda each: each["populations"]["evolved"] - each["populations"]["random"],
         ),
         (
-            "lead of evolution over random search, on validation tasks",
+            "lead of evolution over random search on validation tasks, percentage points",
             lambda each: each["searches"]["evolution"] - each["searches"]["random"],
         ),
         (
-            "rise of the population's fitness from the first to the last epoch with evolution",
+            "rise of the fitness from the first to the last epoch of evolution, percentage points",
             lambda each: (
                 each["curves"]["valid_accuracy"][-1]
                 - each["curves"]["valid_accuracy"][BUDGET["warmup"]]
@@ -577,10 +580,17 @@ def blocks() -> dict[str, str]:
     least = memory["largest network"]
     return {
         "main": markdown_table(
-            ["seed", "winner", "random cells", "network of MAML", "CPU s", "cell of the winner"],
+            [
+                "seed",
+                "winner, %",
+                "random cells, %",
+                "network of MAML, %",
+                "meta-training and final training, CPU s",
+                "cell of the winner",
+            ],
             main_rows(),
         ),
-        "summary": markdown_table(["", "mean over seeds"], summary_rows()),
+        "summary": markdown_table(["quantity", "mean over seeds"], summary_rows()),
         "memory": markdown_table(
             ["method", "MiB", "relative to the largest network"],
             [[name, f"{each:.0f}", f"{each / least:.2f}"] for name, each in memory.items()],
@@ -593,16 +603,23 @@ def blocks() -> dict[str, str]:
                 "seed",
                 "from the meta-population, %",
                 "from random weights, %",
-                "best of random weights after, CPU s",
-                "reached by the meta-population after, CPU s",
+                "CPU s until the best accuracy from random weights",
+                "CPU s until the same accuracy from the meta-population",
             ],
             transfer_rows(),
         ),
         "ablations": markdown_table(
-            ["settings", "validation accuracy of the winner, %", "CPU s"], ablation_rows()
+            ["setting", "validation accuracy of the winner, %", "meta-training, CPU s"],
+            ablation_rows(),
         ),
         "speed": markdown_table(
-            ["network", "adaptation, CPU s", "passes alone, CPU s", "ratio", "tasks per second"],
+            [
+                "network",
+                "adaptation, CPU s",
+                "passes alone, CPU s",
+                "adaptation / passes",
+                "tasks per second",
+            ],
             [
                 [
                     each["network"],

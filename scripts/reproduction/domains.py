@@ -151,13 +151,13 @@ def blocks() -> Mapping[str, str]:
     return {
         "noise": markdown_table(
             [
-                "table", "metric", "best value", "noise near the best", "noise, all cells",
-                "spread of the best tenth", "ceiling",
+                "table", "metric", "best value, %", "noise near the best, %",
+                "noise of all cells, %", "spread of the best tenth, %", "ceiling, points",
             ],
             noise_rows(),
         ),
         "simulation": markdown_table(
-            ["known table", "noise", "noise, estimate / truth", "luck / noise",
+            ["expected values", "noise", "noise, estimate / truth", "luck / noise",
              "luck, estimate / truth"],
             simulation_rows(),
         ),
