@@ -30,8 +30,11 @@ def preset_rows() -> list[list[str]]:
     """Return rows of (name of a preset, agent, settings that differ from the default)."""
     rows = []
     for agent, path in (SAMPLE_BASED | MULTI_OBJECTIVE_AGENTS | ONE_SHOT).items():
-        for preset, config in find_agent(agent).agent_class.presets.items():
-            if preset == agent or SAMPLE_BASED.get(preset) != path:
+        presets = find_agent(agent).agent_class.presets
+        if agent in presets:
+            continue
+        for preset, config in presets.items():
+            if SAMPLE_BASED.get(preset) != path:
                 continue
             changed = [
                 f"`{each.name}={getattr(config, each.name)!r}`"

@@ -35,8 +35,8 @@ class ATNASConfig(AgentConfig):
     )
     refill: bool = setting(
         True,
-        "Whether random architectures fill the population after as many children of crossover, and "
-        "of mutation, as there are parents (Algorithm 2). Otherwise, it has children only.",
+        "Whether crossover and mutation each make as many children as there are parents, and "
+        "random architectures fill the population (Algorithm 2). Otherwise, children fill it.",
     )
     meta_population: bool = setting(
         True,
@@ -67,7 +67,7 @@ class ATNAS(Agent):
     - Algorithm 3 fills the population with random architectures, section 3.5 does not; see
       ``refill``, and :func:`nas_gym.networks.few_shot.transfer.transfer_by_halving`.
 
-    The settings are those of section 4.2, but for a smaller population, which suits budgets of a
+    The settings are those of section 4.2, except for a smaller population, which suits budgets of a
     few hundred queries. ``atnas-paper`` has a population of 128.
     """
 

@@ -31,17 +31,20 @@ class MaximinConfig(AgentConfig):
     )
     num_candidates: int = setting(
         30_000,
-        "Number of architectures to choose from: the whole search space, or a random part of it.",
+        "Largest number of candidates: a random part of the search space if the space is larger.",
         low=10,
         high=1_000_000,
     )
     decay: float = setting(
-        0.5, "Correlation of two architectures per decision that differs.", above=0, below=1
+        0.5,
+        "Factor by which each differing decision lowers the correlation of two architectures.",
+        above=0,
+        below=1,
     )
     path_length_scale: float = setting(
         2.0, "Length scale of the kernel on path encodings.", above=0, high=1_000
     )
-    noise: float = setting(0.02, "Variance of the noise of the objectives.", above=0, high=1_000)
+    noise: float = setting(0.02, "Variance of the noise in normal scores.", above=0, high=1_000)
 
 
 class Maximin(Agent):
@@ -49,12 +52,14 @@ class Maximin(Agent):
 
     Objectives are replaced by normal scores of their ranks. One kernel ridge regression predicts
     all of them. The kernel is the mean of ``decay ** (number of decisions that differ)`` and a
-    Gaussian kernel on path encodings (White et al., BANANAS, AAAI 2021). The improvement of a
-    candidate is the smallest distance, over the architectures of the front found, by which its
-    predictions exceed theirs in some objective (the maximin improvement of Svenson and Santner,
-    CSDA 2016, at the mean of the predictions). Choices alternate between two scales: the normal
-    scores, which spread the architectures near the front, and values scaled to the range of the
-    front. A batch is chosen one by one; each choice joins the front with its predictions.
+    Gaussian kernel on path encodings (White et al., BANANAS, AAAI 2021).
+
+    A candidate's lead over an architecture of the front found so far is the largest amount by which
+    its prediction exceeds the architecture in an objective. The improvement of the candidate is its
+    smallest lead over the whole front (the maximin improvement of Svenson and Santner, CSDA 2016,
+    of the mean prediction). Choices alternate between two scales: the normal scores, which spread
+    the architectures near the front, and values scaled to the range of the front. The architectures
+    of a batch are chosen one after another; each one joins the front with its predictions.
 
     The kernel values of all candidates take 4 bytes per candidate and query of a trial: 60 MB after
     1,000 queries in NAS-Bench-201.
@@ -74,7 +79,9 @@ class Maximin(Agent):
             ValueError: If the task has no objectives.
         """
         if not self.task.objectives:
-            raise ValueError("maximin needs a task with objectives, such as objectives=.")
+            raise ValueError(
+                "maximin needs a task with objectives, such as NB201-cifar10-mo-v0 or objectives=."
+            )
         n, size = self.num_trials, self.space.size
         self.genotypes = np.empty((n, 0, self.space.num_decisions), np.int64)
         self.vectors = np.empty((n, 0, len(self.task.objectives)))
@@ -231,7 +238,7 @@ class _Model:
         return predictions
 
     def choose(self, vectors: NDArray[np.float64], count: int) -> list[int]:
-        """Return the candidates of largest maximin improvement, in turn of scores and of values.
+        """Return the candidates of largest maximin improvement, alternating between both scales.
 
         Args:
             vectors: Objectives of all queries, ``(n, D)``.

@@ -81,8 +81,8 @@ class MPNASConfig(MetaAgentConfig):
     )
     algorithm: str = setting(
         PredictorConfig.algorithm,
-        "Meta-learning algorithm: the parameters that the inner loop adapts, or a mixture of "
-        "earlier tasks (boil).",
+        "Meta-learning algorithm: maml, anil and boil differ in the parameters that the inner loop "
+        "adapts; mixture weights the earlier tasks (boil).",
         choices=(*ALGORITHMS, MIXTURE),
     )
     inner_rate: float = setting(
@@ -209,7 +209,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
         ),
     }
     preset_notes: ClassVar[Mapping[str, str]] = {
-        "mpnas-mixture": "Preset for tasks of other domains: observations weight earlier tasks."
+        "mpnas-mixture": "Preset for earlier tasks of other domains: labels weight these tasks."
     }
     uses_torch = True
     checks_state = True

@@ -153,7 +153,7 @@ class _Trial:
         algorithm.setup(problem, termination=NoTermination(), seed=seed)
         self._generation: Any = None
         self._open: deque[NDArray[np.int64]] = deque()  # members that were not asked for yet
-        self._costs: list[NDArray[np.float64]] = []  # of the members that were
+        self._costs: list[NDArray[np.float64]] = []  # of the members that were asked for
 
     def ask(self) -> NDArray[np.int64]:
         """Return the next member of the generation, ``(L,)``."""

@@ -25,7 +25,9 @@ class ScalarizedConfig(AgentConfig):
 
     agent: str = setting("rea", "Agent for one reward, with settings: rea(sample_size=5).")
     scalarization: str = setting(
-        "chebyshev", "Function that makes one reward of several.", choices=("chebyshev", "linear")
+        "chebyshev",
+        "Function that combines the objectives into one reward.",
+        choices=("chebyshev", "linear"),
     )
     weights: str = setting(
         "random",
@@ -42,7 +44,7 @@ class ScalarizedConfig(AgentConfig):
     )
     num_carried: int = setting(
         20,
-        "Number of earlier architectures that an agent with new weights is told.",
+        "Number of earlier architectures that the new agent is told when the weights change.",
         low=0,
         high=1_000_000,
     )
@@ -51,12 +53,12 @@ class ScalarizedConfig(AgentConfig):
 class Scalarized(Agent):
     """An agent for one reward, which maximizes a weighted function of the objectives.
 
-    Objectives are scaled so that the first ``num_random`` architectures, which are random, have
-    values from 0 to 1. The Chebyshev scalarization of scaled objectives ``f`` is the minimum of
-    ``w * f`` over the objectives, plus 0.05 times their sum, where ``f`` is measured from the best
-    values so far; the linear one is the sum of ``w * f``. With random weights, each trial draws new
-    weights, uniformly from the simplex, after every ``period`` queries. A new agent then continues:
-    it is told the ``num_carried`` architectures so far that are best under the new weights.
+    Objectives are shifted and scaled so that the first ``num_random`` architectures, which are
+    random, have values from -1 to 0. The Chebyshev scalarization of scaled objectives ``f`` is the
+    minimum of ``w * f`` over the objectives, plus 0.05 times their sum; the linear scalarization is
+    the sum of ``w * f``. With random weights, each trial draws new weights, uniformly from the
+    simplex, after every ``period`` queries. A new agent then continues: it is told the
+    ``num_carried`` architectures so far that are best under the new weights.
     """
 
     config_class = ScalarizedConfig
@@ -73,7 +75,10 @@ class Scalarized(Agent):
                 search for one reward, or the weights are wrong.
         """
         if not self.task.objectives:
-            raise ValueError("scalarized needs a task with objectives, such as objectives=.")
+            raise ValueError(
+                "scalarized needs a task with objectives, such as NB201-cifar10-mo-v0 or "
+                "objectives=."
+            )
         call = parse_call(self.config.agent)
         registered = find_agent(call.name)
         if registered.is_function or issubclass(registered.agent_class, Scalarized):
@@ -85,7 +90,7 @@ class Scalarized(Agent):
         self.genotypes = np.empty((n, 0, self.space.num_decisions), np.int64)
         self.vectors = np.empty((n, 0, dimension))
         self.current_weights = np.tile(_parse_weights(self.config.weights, dimension), (n, 1))
-        self.number = 0  # of agents so far
+        self.number = 0  # number of agents so far
         self._inner: Agent | None = None
 
     def ask(self) -> NDArray[np.int64]:

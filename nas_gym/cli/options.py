@@ -55,7 +55,7 @@ TensorBoardTrialsOption = Annotated[
     int,
     typer.Option(
         min=0,
-        help="Single trials of an agent that TensorBoard shows in addition to their mean.",
+        help="Number of single trials that TensorBoard shows in addition to their mean.",
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")]
@@ -102,8 +102,8 @@ _ENVIRONMENT_OPTIONS: dict[str, Any] = {
     "objectives": Annotated[
         str | None,
         typer.Option(
-            help="Metrics for vector rewards: signal,help-latency:raspi4,params. In environments "
-            "in sequential mode, with agents for several objectives."
+            help="Metrics for vector rewards, such as signal,help-latency:raspi4,params. Needs an "
+            "environment in sequential mode and an agent for several objectives."
         ),
     ],
     "evaluator": Annotated[

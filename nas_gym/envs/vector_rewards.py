@@ -39,7 +39,7 @@ class VectorRewards:
         """Raise an error if the task has objectives, which this mode cannot use.
 
         Raises:
-            ValueError: If it has.
+            ValueError: If the task has objectives.
         """
         if self.task.objectives:
             raise ValueError(

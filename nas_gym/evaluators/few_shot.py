@@ -45,8 +45,8 @@ class FewShotEvaluator(NetworkEvaluator):
 
     Metrics: ``valid_accuracy`` and ``test_accuracy`` (%), means over meta-validation and meta-test
     tasks; ``valid_interval`` and ``test_interval`` (%), half-widths of their 95 % intervals over
-    tasks; ``params`` (M) and ``seconds``. Meta-test classes are used only if a metric of theirs is
-    asked for. All processes share the results in files of the cache.
+    tasks; ``params`` (M) and ``seconds``. Meta-test classes are used only if ``test_accuracy`` or
+    ``test_interval`` is requested. All processes share the results in files of the cache.
 
     Args:
         supernet: Meta-supernet.

@@ -41,7 +41,7 @@ class KeptResults:
         identity = [self._metrics, space.name, space.size, space.choices, described]
         text = json.dumps(identity, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        # metrics have any names, columns of SQLite have not
+        # metrics can have any name, unlike columns of SQLite
         self._columns = [f"metric{i}" for i in range(len(self._metrics))]
         path = folder / f"{re.sub(r'[^A-Za-z0-9]', '_', name)}-{digest}.sqlite"
         self._store = ResultsStore(path, self._columns)

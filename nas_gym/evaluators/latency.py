@@ -66,7 +66,7 @@ class LatencyEvaluator(NetworkEvaluator):
     ) -> None:
         check_space(space)
         if dataset not in IMAGES:
-            raise ValueError(f"The images of {', '.join(IMAGES)} are known, not of {dataset!r}.")
+            raise ValueError(f"dataset is one of {', '.join(IMAGES)}, got {dataset!r}.")
         num_classes, image_size = IMAGES[dataset]
         size = image_size if size is None else size
         if min(threads, batch, size) < 1:

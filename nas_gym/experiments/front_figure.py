@@ -69,7 +69,7 @@ def _draw_found(axes: Axes, results: TrialResults, style: Style, other: int) -> 
 
 
 def _values(task: Task, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the reported objectives of architectures in their own direction, ``(n, D)``."""
+    """Return the reported objectives of architectures with their original signs, ``(n, D)``."""
     signs = [1.0 if task.metric(each).maximize else -1.0 for each in task.objectives]
     values: NDArray[np.float64] = task.reported_objectives(indices) * signs
     return values

@@ -41,7 +41,7 @@ _STRUCTURE = 2.0  # number of differing nodes after which the covariance has fal
 
 @dataclass(frozen=True)
 class Embedding:
-    """Architectures as the Gaussian process and the earlier tasks see them.
+    """Inputs of the Gaussian process and of the mixture of earlier tasks.
 
     Attributes:
         scores: Predicted scores in each earlier task, ``(n, tasks)`` float64.
@@ -74,7 +74,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What labels tell about a new task.
+    """Posterior of a new task, given its labels.
 
     Attributes:
         weights: Probability that the new task resembles each earlier task, ``(tasks,)``.
@@ -141,7 +141,7 @@ class MultiTaskGCN(GCN):
 
 @dataclass(frozen=True)
 class Reference:
-    """What a mixture needs to know about meta-training.
+    """Statistics of meta-training that a mixture uses.
 
     Attributes:
         prior: Probability of each earlier task, ``(tasks,)``.
@@ -162,12 +162,12 @@ class Reference:
 
 
 class MixturePredictor(Predictor):
-    """Predictor whose labels weight the heads of earlier tasks; see this module.
+    """Predictor in which labels weight the heads of earlier tasks; see the module's docstring.
 
     Args:
         config: Settings of the network.
         seed: Seed of the initial parameters.
-        node_types: Types of the nodes of the graphs that it reads.
+        node_types: Types of the nodes of the graphs to predict.
         prior: Probability of each earlier task, ``(tasks,)``. A new predictor knows one task, in
             which all architectures are equal.
 
@@ -233,7 +233,7 @@ class MixturePredictor(Predictor):
         return self.posterior.mean(self.embed(*inputs))
 
     def embed(self, gather: Tensor, operations: Tensor) -> Embedding:
-        """Return architectures as the Gaussian process and the earlier tasks see them.
+        """Return the inputs of the Gaussian process and of the mixture of earlier tasks.
 
         Args:
             gather, operations: The tensors that :func:`~nas_gym.predictors.gcn.to_tensors` returns.
@@ -269,7 +269,7 @@ class MixturePredictor(Predictor):
         return super().state_arrays() | reference
 
     def with_state_arrays(self, arrays: dict[str, NDArray[np.float32]]) -> Self:
-        """Return a copy with what :meth:`state_arrays` returned, for any number of tasks.
+        """Return a copy with the state that :meth:`state_arrays` returned, for any number of tasks.
 
         See :meth:`Predictor.with_state_arrays`.
         """

@@ -280,7 +280,8 @@ class DARTSCellsSpace(DARTSSpace):
         """Parse codes and return their genotypes.
 
         Raises:
-            ValueError: If a code has a wrong length or digit, or a node has not two operations.
+            ValueError: If a code has a wrong length, a wrong digit, or a node without two
+                operations.
         """
         size = len(self.cells) * len(EDGES)
         for text in texts:

@@ -45,13 +45,13 @@ class Task:
     (such as accuracy and latency), they refer to the same combination with the reported metric in
     place of the signal.
 
-    With constraints, they refer to the feasible architectures. Every feasible architecture has a
-    higher reward than every infeasible one, and among infeasible architectures, less violation has
-    a higher reward (:func:`nas_gym.tasks.constraints.penalize`). The floor of this rule is the
-    lowest reward of the search space without noise, and the span is the distance of the median
-    reward from the floor. In a space that cannot be enumerated, floor and span are the reward of an
-    accuracy of 0 % and its distance from the reward of 100 %. The regret of an infeasible
-    architecture is higher than the largest regret of the space.
+    With constraints, regret, rank and optimum refer to the feasible architectures. Every feasible
+    architecture has a higher reward than every infeasible one, and among infeasible architectures,
+    less violation gives a higher reward (:func:`nas_gym.tasks.constraints.penalize`). The floor of
+    this rule is the lowest reward of the search space without noise, and the span is the distance
+    of the median reward from the floor. In a space that cannot be enumerated, the floor is the
+    reward of an accuracy of 0 %, and the span is its distance from the reward of 100 %. The regret
+    of an infeasible architecture is higher than the largest regret of the space.
 
     With objectives, rewards are vectors with one entry per objective, to be maximized: the metrics
     in their units, negated if they are minimized, with constraints applied to each entry. Reports
@@ -546,7 +546,10 @@ class Task:
                 "a report= like the signal."
             )
         if self.noise and self.signal not in self.objectives:
-            raise ValueError("noise is noise on the signal, which is not among the objectives.")
+            raise ValueError(
+                "noise= is noise on the signal, which is not among the objectives. Add signal to "
+                "objectives=, or leave out noise=."
+            )
 
     def _vectors(self, signals: Values, indices: Indices) -> Values:
         """Return the objectives, to be maximized, shape of ``indices`` and ``D``.
@@ -643,7 +646,7 @@ class Task:
 
     @property
     def _knows_feasibility(self) -> bool:
-        """Whether it is known of every architecture of the space if it is feasible."""
+        """Whether the feasibility of every architecture of the space is known."""
         return all(self._arrays[each.column] is not None for each in self.constraints)
 
     @cached_property

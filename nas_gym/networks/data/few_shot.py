@@ -132,7 +132,7 @@ class TaskSampler:
         shots: Support images per class.
         queries: Query images per class.
         rotations: Whether each class of a task is rotated by a random multiple of 90 degrees, which
-            makes four classes of each; ``data.rotations`` by default. A task never has one class
+            makes four classes of one; ``data.rotations`` by default. A task never has one class
             in two rotations, because some characters are symmetric.
         device: Device of the tasks; the CPU by default.
 

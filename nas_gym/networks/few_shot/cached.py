@@ -25,8 +25,9 @@ on Omniglot (two or three minutes)."""
 
 
 def check_task_counts(plan: FewShotPlan, data: FewShotData) -> None:
-    """Raise an error if a set of classes cannot have tasks of a plan, also one that only a later
-    evaluation uses.
+    """Raise an error if data has too few classes or images for the tasks of a plan.
+
+    All sets of classes are checked, also the test classes, which only a later evaluation uses.
 
     Raises:
         ValueError: If there are fewer classes than ways, or fewer images than shots and queries.
