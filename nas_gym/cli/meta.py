@@ -28,7 +28,9 @@ def meta_train_command(
         ),
     ],
     out: Annotated[Path, typer.Option(help="File to save the agent to, .safetensors.")],
-    agent: Annotated[str, typer.Option(help="catch, mpnas, or module:Class.")] = "catch",
+    agent: Annotated[
+        str, typer.Option(help="catch, mpnas, mpnas-mixture, or module:Class.")
+    ] = "catch",
     test: Annotated[
         str | None,
         typer.Option(help="IDs of the test environments, if TASK_SET is a list of IDs."),
@@ -70,7 +72,8 @@ def meta_train_command(
             settings=parse_settings(settings or []),
         )
     file = agent_file(out)
-    console.print(f"Learned in {learned.epochs} epochs from {tasks.name}: {file}", markup=False)
+    epochs_learned = f"{learned.epochs} epoch{'s' * (learned.epochs != 1)}"
+    console.print(f"Learned in {epochs_learned} from {tasks.name}: {file}", markup=False)
     console.print(f"Test environments: {', '.join(tasks.test)}", markup=False)
     print_tensorboard_command(file.with_suffix(""))
 
