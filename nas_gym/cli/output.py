@@ -78,9 +78,14 @@ def incumbent_cells(entry: Mapping[str, Any]) -> list[str]:
 
 
 def describe_reward(task: Mapping[str, Any]) -> str:
-    """Return the reward of a task and its constraints, given :meth:`nas_gym.Task.describe`."""
+    """Return the reward, or the objectives, and the constraints of a task.
+
+    Args:
+        task: Description of the task, from :meth:`nas_gym.Task.describe`.
+    """
+    reward = ", ".join(task.get("objectives", [task["reward"]]))
     constraints = task.get("constraints", [])
-    return f"{task['reward']}" + (f", subject to {' and '.join(constraints)}" * bool(constraints))
+    return reward + f", subject to {' and '.join(constraints)}" * bool(constraints)
 
 
 def describe_ceiling(regret: float, noise: float | None, unit: str) -> str:

@@ -14,6 +14,7 @@ FEW = ("--queries", 30, "--seeds", 2)
 def test_compare(cli, tmp_path):
     command = ("compare", "NB201-cifar10-mo-v0", "--agents", "random,nsga2", *FEW, "--out", "out")
     printed = cli(*command)
+    assert "Reward: analog-nasbench:baseline_accuracy, cost:params. Mean" in printed
     assert "hypervolume of analog-nasbench:baseline_accuracy, cost:params" in printed
     summary = json.loads((tmp_path / "out/summary.json").read_text())
     assert cli(*command)  # nothing is left to do
@@ -25,7 +26,9 @@ def test_compare(cli, tmp_path):
     stored = np.load(tmp_path / "out/NB201-cifar10-mo-v0/nsga2/seeds-0-0.npz")
     indices = stored["indices"][:, 0]
     np.testing.assert_array_equal(stored["rewards"][:, 0], task.rewards[indices])
-    assert (tmp_path / "out/report.html").exists()
+    report = (tmp_path / "out/report.html").read_text()
+    assert "Objectives: analog-nasbench:baseline_accuracy, cost:params." in report
+    assert "Reward: the signal" not in report
 
 
 def test_search(cli, tmp_path):
