@@ -103,13 +103,17 @@ def _print_comparison(summary: dict[str, Any], folder: Path) -> None:
         grid = make_grid(
             "agent", "mean ± std", "regret [95 %]", *headers, "best", "unique", "s/trial"
         )
+        lucky = {
+            agent
+            for agent, entry in found["agents"].items()
+            if entry["trials"] and below_ceiling(found, agent)
+        }
         for agent, entry in found["agents"].items():
-            lucky = bool(entry["trials"]) and below_ceiling(found, agent)
-            grid.add_row(agent, *_last_query_cells(entry, queries, "*" if lucky else ""))
+            grid.add_row(agent, *_last_query_cells(entry, queries, "*" * (agent in lucky)))
         print_grid(grid)
         if found["ceiling"] and found["ceiling"]["regret"]:
             text = describe_ceiling(**found["ceiling"], unit=metric["unit"])
-            console.print(f"{text} {_LOWER_REGRETS}", markup=False)
+            console.print(f"{text} {_LOWER_REGRETS}" if lucky else text, markup=False)
         for agent, entry in found["agents"].items():
             print_failures(agent, entry["failures"])
     console.print(f"Report: {folder / 'report.html'}", markup=False)

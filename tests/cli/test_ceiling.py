@@ -1,5 +1,7 @@
 """Noise and ceilings on the terminal."""
 
+from pathlib import Path
+
 
 def test_compare_marks_regrets_below_the_ceiling(cli):
     signal = ("--signal", "analog_accuracy", "--report", "analog_accuracy")
@@ -8,6 +10,15 @@ def test_compare_marks_regrets_below_the_ceiling(cli):
     assert "Regret at the ceiling: 1.57 %" in printed
     assert "* marks lower regrets, which would not last" in printed
     assert "* [" in printed
+    assert "* marks lower mean regrets" in Path("out/report.html").read_text()
+
+
+def test_compare_explains_no_absent_mark(cli):
+    command = ("compare", "NB201-cifar10-v0", "--agents", "random", "--queries", 2, "--seeds", 1)
+    printed = cli(*command, "--signal", "analog_accuracy", "--out", "out")
+    assert "Regret at the ceiling" in printed
+    for shown in (printed, Path("out/report.html").read_text()):
+        assert "* marks" not in shown
 
 
 def test_data_info(cli):
