@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from nas_gym.tasks.columns import Column
 
 Values = NDArray[np.float64]
 
-_PATTERN = re.compile(r"\s*(.+?)\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(\S*)\s*")
+_PATTERN = re.compile(r"\s*(.+?)\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([^\s\d.,_]\S*)?\s*")
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ class Constraint:
             if match is None:
                 raise ValueError
             bound = float(match[3])
+            if not math.isfinite(bound):
+                raise ValueError
         except ValueError:
             raise ValueError(
                 f"constraint is COLUMN <= VALUE or COLUMN >= VALUE, such as "
                 f"'help-latency:raspi4 <= 5' or 'params <= 0.5 M'; got {text!r}."
             ) from None
-        return cls(Column.parse(match[1], default), match[2], bound, match[4])
+        return cls(Column.parse(match[1], default), match[2], bound, match[4] or "")
 
     def check_unit(self, metric: Metric) -> None:
         """Raise an error if the user wrote another unit than that of the metric.
