@@ -33,6 +33,9 @@ class Column:
         Either may end in ``":denoised"``. A metric of the default evaluator may have a colon in its
         name. ``params`` and ``flops`` are those of
         :class:`nas_gym.evaluators.cost.CostEvaluator` if the default evaluator has no such metric.
+
+        Raises:
+            ValueError: If a metric of the default evaluator has another suffix.
         """
         if text.endswith(_DENOISED) and text not in default.metrics:
             return replace(cls.parse(text.removesuffix(_DENOISED), default), denoised=True)
@@ -41,6 +44,11 @@ class Column:
         source, colon, metric = text.partition(":")
         if not colon or text in default.metrics:
             return cls(default.name, text)
+        if source in default.metrics:
+            raise ValueError(
+                f"Metric {source!r} is followed by {colon + metric!r}; the only suffix of a metric "
+                f"is {_DENOISED!r}."
+            )
         return cls(source, metric)
 
     def __str__(self) -> str:

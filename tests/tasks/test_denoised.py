@@ -87,6 +87,8 @@ def test_unknown_metrics(open_table):
     open_table("analog-nasbench")
     with pytest.raises(KeyError, match="no metric 'nope'"):
         make_task(**ANALOG, report="nope:denoised")
+    with pytest.raises(ValueError, match="the only suffix of a metric is ':denoised'"):
+        make_task(**ANALOG, report="analog_accuracy:denoise")
 
 
 def test_a_metric_of_that_name_comes_first(cache):
