@@ -23,13 +23,13 @@ QUERIES = (100, 300, 1000)
 
 RIDGE = "reproduction.objectives:PairRidge"
 AGENTS = {
-    "random": "random search",
-    "nsga2": "NSGA-II",
-    "nsga3": "NSGA-III",
-    "mo-rea": "evolution with ranks and crowding",
-    "scalarized": "regularized evolution, random Chebyshev weights",
-    RIDGE: "ridge regression on pairs of operations, random Chebyshev weights",
-    "maximin": "kernel regression, maximin improvement",
+    "random": "random search (`random`)",
+    "nsga2": "NSGA-II (`nsga2`)",
+    "nsga3": "NSGA-III (`nsga3`)",
+    "mo-rea": "evolution with ranks and crowding (`mo-rea`)",
+    "scalarized": "regularized evolution, random Chebyshev weights (`scalarized`)",
+    RIDGE: "ridge baseline",
+    "maximin": "kernel regression, maximin improvement (`maximin`)",
 }
 
 
