@@ -149,7 +149,7 @@ class LockstepSearch:
             gym.logger.warn(
                 f"{folder} holds this search with {extended['seeds']} seeds. All trials are run "
                 f"again with {settings.seeds} seeds; trials of earlier seeds will be the same. "
-                "Kept evaluations are reused."
+                "Results of slow evaluations are reused."
             )
             checkpoint.unlink(missing_ok=True)
         write_config(folder, self.config(), _EXTENSIBLE)

@@ -46,7 +46,7 @@ class TrialStore:
         if extended:
             gym.logger.warn(
                 f"{self.folder} holds trials of {extended['queries']} queries. They are run again "
-                f"with {self.config['queries']}. Kept evaluations are reused."
+                f"with {self.config['queries']}. Results of slow evaluations are reused."
             )
             for file in self._files():
                 file.unlink()

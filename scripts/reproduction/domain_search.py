@@ -30,7 +30,9 @@ FIRST_SEED = 10_000
 """Seed of the first trial, a multiple of META_SEEDS: the trial of seed ``s`` starts from the agent
 of meta-seed ``s % META_SEEDS``."""
 
-TARGETS = ("darcy", "ninapro")
+TARGETS = {"darcy": "Darcy Flow", "ninapro": "NinaPro"}
+"""Data sets that are searched, and their names in tables."""
+
 BUDGETS = (10, 20, 30, 50)
 """Numbers of queries at which regrets and ranks are computed."""
 
@@ -38,7 +40,7 @@ VARIANTS = ("meta", "zero", "random")
 FROM_SCRATCH = "catch(variant=sfs)"
 CONFLICTING = "nb201-domains-conflicting/darcy"
 CONFLICTING_METRICS = {
-    "darcy-test": "result",
+    "darcy-test": "result on Darcy Flow",
     "darcy-pixel-litert-latency": "low latency",
     "darcy-pi5-onnx-energy": "low energy",
 }
@@ -152,7 +154,7 @@ STUDIES = [TRAINING, L2NAS_PRETRAINING, *ON_TARGETS.values(), *ON_CONFLICTING.va
 def label(agent: str) -> str:
     """Return the name of an agent in tables, without the path of its checkpoint."""
     if "pretrained" in agent and agent.startswith("l2nas"):
-        return "L2NAS, fine-tuned"
+        return "fine-tuned L2NAS"
     if not agent.startswith("catch("):
         return f"`{agent}`"
     variant = next((v for v in (*VARIANTS[1:], "sfs") if f"variant={v}" in agent), "meta")
@@ -190,7 +192,7 @@ def gain_rows() -> list[list[str]]:
             (L2NAS_FINE_TUNED, "l2nas"),
         ):
             differences = [excess(found, agent, base, count, "regret") for count in BUDGETS]
-            rows.append([target, f"{label(agent)} - {label(base)}", *differences])
+            rows.append([TARGETS[target], f"{label(agent)} minus {label(base)}", *differences])
     return rows
 
 
@@ -214,13 +216,13 @@ def conflicting_rows(queries: int) -> list[list[str]]:
     ]
     means = [mean_with_interval(mean_over_seeds(each)) for each in over_tasks]
     leads = [mean_with_interval(mean_over_seeds(over_tasks[0] - each)) for each in over_tasks[1:]]
-    return [*rows, ["**all**", *means], ["CATCH-meta - agent, all", "", *leads]]
+    return [*rows, ["**all**", *means], ["CATCH-meta minus agent, all", "", *leads]]
 
 
 def blocks() -> dict[str, str]:
     """Return the generated blocks of these studies, by name."""
     counts = [f"{count} queries" for count in BUDGETS]
-    headers = ["agent", *counts, "CATCH-meta - agent, 50 queries"]
+    headers = ["agent", *counts, "CATCH-meta minus agent, 50 queries"]
     agents = [label(agent) for agent in ON_CONFLICTING["darcy-test"].agents]
     tables = {
         count: markdown_table(["task", *agents], conflicting_rows(count)) for count in (10, 20)
