@@ -46,7 +46,7 @@ class ATNASConfig(AgentConfig):
 
 
 class ATNAS(Agent):
-    """Across-task NAS (Rong et al., 2022): Algorithm 2, in any environment.
+    """AT-NAS (Rong et al., 2022): evolution from a meta-learned population, Algorithm 2.
 
     The first generation has the distinct members of the population of the environment's
     meta-supernet, if it has one, and is random otherwise. In each later generation, the fittest

@@ -48,7 +48,7 @@ class MaximinConfig(AgentConfig):
 
 
 class Maximin(Agent):
-    """Kernel regression of every objective, and queries of largest maximin improvement.
+    """Kernel regression of every objective, and queries with the largest maximin improvement.
 
     Objectives are replaced by normal scores of their ranks. One kernel ridge regression predicts
     all of them. The kernel is the mean of ``decay ** (number of decisions that differ)`` and a

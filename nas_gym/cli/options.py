@@ -61,7 +61,9 @@ TensorBoardTrialsOption = Annotated[
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")]
 SizeOption = Annotated[
     int | None,
-    typer.Option(help="Height and width in pixels that images of a folder are scaled to."),
+    typer.Option(
+        help="Height and width in pixels that images of a folder or of Omniglot are scaled to."
+    ),
 ]
 SettingsOption = Annotated[
     list[str] | None,

@@ -67,9 +67,9 @@ class Constraint:
             ValueError: If the units differ.
         """
         if self.unit and self.unit != metric.unit:
-            known = repr(metric.unit) if metric.unit else "no unit"
+            known = f"is in {metric.unit!r}" if metric.unit else "has no unit"
             raise ValueError(
-                f"The constraint {str(self)!r} is in {self.unit!r}, but {self.column} has {known}. "
+                f"The constraint {str(self)!r} is in {self.unit!r}, but {self.column} {known}. "
                 "Give the value in the unit of the column, or leave the unit out."
             )
 
@@ -134,7 +134,7 @@ def check_satisfiable(constraints: Sequence[Constraint], columns: Sequence[Value
         if not satisfied.any():
             possible = values[left]
             extreme, word = (
-                (possible.min(), "least") if one.relation == "<=" else (possible.max(), "greatest")
+                (possible.min(), "lowest") if one.relation == "<=" else (possible.max(), "highest")
             )
             among = f" among those with {' and '.join(others)}" if others else ""
             raise ValueError(

@@ -37,4 +37,4 @@ def test_search(cli, open_table, tmp_path):
     message = cli(
         *command, "--constraint", "help-latency:raspi4 <= 0.001", "--out", "no", fails=True
     )
-    assert f"the least value of help-latency:raspi4 is {least:.6g}" in message
+    assert f"the lowest value of help-latency:raspi4 is {least:.6g}" in message

@@ -151,10 +151,10 @@ def test_a_space_that_cannot_be_enumerated():
         ("params <= 1.2.3", "COLUMN <= VALUE"),
         ("params <= 0,3", "COLUMN <= VALUE"),
         ("params <= 1e400", "COLUMN <= VALUE"),
-        ("params <= 5 ms", "has 'M'. Give the value in the unit of the column"),
-        ("params <= 0.01", "the least value of cost:params is 0.073306"),
-        ("params >= 5", "the greatest value of cost:params is 1.53155"),
-        (["flops <= 10", "params >= 1"], "among those with cost:flops <= 10: the greatest"),
+        ("params <= 5 ms", "is in 'M'. Give the value in the unit of the column"),
+        ("params <= 0.01", "the lowest value of cost:params is 0.073306"),
+        ("params >= 5", "the highest value of cost:params is 1.53155"),
+        (["flops <= 10", "params >= 1"], "among those with cost:flops <= 10: the highest"),
     ],
 )
 def test_bad_constraints(constraint, message):
