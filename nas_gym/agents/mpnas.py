@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -543,7 +544,9 @@ def _metric_sources(
 
     Columns that name no data set are grouped by table. Sources with the unit of a test task
     receive two thirds of all draws: before it has seen labels, the predictor ranks architectures as
-    most training tasks do, and accuracies rank them differently from latencies.
+    most training tasks do, and accuracies rank them differently from latencies. If some of these
+    sources are measured on data sets related to the test tasks, they receive two thirds of all
+    draws, and the other sources share the rest by the same rule.
 
     Args:
         tasks: Task set.
@@ -556,18 +559,18 @@ def _metric_sources(
 
     tested = [tasks.test_task(name) for name in tasks.test]
     wanted = {task.metric(task.signal).unit for task in tested}
-    groups: dict[tuple[bool, str], dict[str, list[NDArray[np.float64]]]] = {}
+    groups: dict[tuple[int, str], dict[str, list[NDArray[np.float64]]]] = {}
     for column in tasks.columns:
         table_name, _, name = column.partition(":")
-        table = load_table(table_name)
-        group = table.metric(name).unit in wanted, dataset_of(column) or table_name
-        by_source = groups.setdefault(group, {})
+        table, dataset = load_table(table_name), dataset_of(column)
+        likeness = int(table.metric(name).unit in wanted) * (2 if dataset in tasks.related else 1)
+        by_source = groups.setdefault((likeness, dataset or table_name), {})
         source = table_name if by_table else ""
         by_source.setdefault(source, []).append(table.column(name)[known])
-    like = sum(is_like for is_like, _ in groups)
-    weights = {True: 2 / 3 / max(like, 1), False: 1 / 3 / max(len(groups) - like, 1)}
+    shares = {2: 2 / 3, 1: 2 / 9, 0: 1 / 9} if tasks.related else {1: 2 / 3, 0: 1 / 3}
+    counts = Counter(likeness for likeness, _ in groups)
     return [
-        MetricSource(inputs, np.stack(each), weights[group[0]] / len(by_source))
-        for group, by_source in groups.items()
+        MetricSource(inputs, np.stack(each), shares[likeness] / counts[likeness] / len(by_source))
+        for (likeness, _), by_source in groups.items()
         for each in by_source.values()
     ]

@@ -31,11 +31,13 @@ class TaskSet:
         test: Arguments of each test task, by its name.
         separate_datasets: Whether training tasks must not use any column measured on the data set
             of a test task; otherwise, they must only not use the columns of the test tasks.
+        related: Data sets in ``columns`` with the same kind of data as the test tasks, such as
+            images. An agent may give their metrics more weight.
 
     Raises:
         LeakError: If ``columns`` contains a column of a test task or, with ``separate_datasets``, a
             column measured on the data set of a test task.
-        ValueError: If there is no test task.
+        ValueError: If there is no test task, or no column was measured on a related data set.
 
     Example:
         >>> from nas_gym.tasks.task_set import task_set_of_environments
@@ -49,12 +51,20 @@ class TaskSet:
     draw_arguments: DrawArguments
     test: Mapping[str, TaskArguments]
     separate_datasets: bool = True
+    related: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.test:
             raise ValueError(f"{self.name} needs a test task.")
         for name in self.test:
             self._check_leaks(name)
+        measured = {dataset_of(column) for column in self.columns} if self.related else set()
+        unknown = sorted(set(self.related) - measured)
+        if unknown:
+            raise ValueError(
+                f"{self.name}: no column was measured on {', '.join(unknown)}. Related data sets "
+                f"must be among {', '.join(sorted(measured - {''}))}."
+            )
 
     def _check_leaks(self, name: str) -> None:
         tested = {str(column) for column in self.test_task(name).columns}

@@ -188,7 +188,8 @@ def _nb201_domains(target: str) -> TaskSet:
     latency and energy of the target's networks either. The variances of latencies are left out,
     because they measure the device more than the architecture.
 
-    A draw is balanced: first a domain and a unit (%, ms or mJ), then one of their columns.
+    If the target is images, the other image data sets are related to it. A draw is balanced: first
+    a domain and a unit (%, ms or mJ), then one of their columns.
     """
     columns_of = _domain_columns()
     columns = _columns_without(target, columns_of)
@@ -199,7 +200,9 @@ def _nb201_domains(target: str) -> TaskSet:
     draw = partial(_draw_balanced, list(groups.values()))
     table = _DOMAINS_TABLE if target in _NEW_DOMAINS else "nats-bench"
     test = _test_tasks(target, columns_of[target], table)
-    return TaskSet(f"nb201-domains/{target}", tuple(columns), draw, test)
+    images = tuple(each for each in _IMAGE_DATASETS if each != target)
+    related = images if target in _IMAGE_DATASETS else ()
+    return TaskSet(f"nb201-domains/{target}", tuple(columns), draw, test, related=related)
 
 
 def _domain_columns() -> dict[str, list[str]]:

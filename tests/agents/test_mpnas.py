@@ -268,6 +268,22 @@ def test_a_mixture_ranks_new_architectures(learned_mixture):
         assert spearman(start.predict(graphs), accuracy) > 0.5
 
 
+@pytest.mark.parametrize(
+    ("related", "expected"), [(("cifar100",), [6 / 9, 2 / 9, 1 / 9]), ((), [1 / 3, 1 / 3, 1 / 3])]
+)
+def test_the_prior_prefers_related_data_sets_then_the_unit(related, expected, open_table):
+    columns = (
+        "nats-bench:cifar100-test", "hw-nas-bench-360:ninapro-test", "help-latency:gold_6226",
+    )  # fmt: skip
+    for column in columns:
+        open_table(column.partition(":")[0])
+    arguments = {"table": "nats-bench", "dataset": "cifar100"}
+    test = {"cifar10": {"table": "nats-bench", "dataset": "cifar10"}}
+    tasks = TaskSet("own", columns, lambda rng: arguments, test, related=related)
+    agent = make(**MIXTURE | {"steps": 1}).meta_learn(tasks, epochs=1, queries=100)
+    np.testing.assert_allclose(agent.start[0].reference.prior, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("cut", [0, 3])
 def test_meta_training_of_a_mixture_continues_alike(learned_mixture, tasks, cut, tmp_path):
     agent = make(**MIXTURE)

@@ -78,6 +78,17 @@ def test_domains_leave_out_the_target_with_its_hardware(target, load):
     assert len(hardware) == 7 * (2 if target in ("cifar100", "ninapro", "darcy") else 3)
 
 
+def test_image_data_sets_are_related(load):
+    assert load("nb201-domains/cifar100").related == ("cifar10", "ImageNet16-120")
+    for target in ("ninapro", "darcy", "cpu", "gpu"):
+        assert load(f"nb201-domains/{target}").related == ()
+
+
+def test_related_data_sets_without_a_column_are_refused(load):
+    with pytest.raises(ValueError, match=r"on svhn\. .* among ImageNet16-120, cifar100"):
+        replace(load("nb201-images/cifar10"), related=("cifar100", "svhn"))
+
+
 def _kind(column):
     """The kind of a device of the table help-latency; empty for other columns."""
     if not column.startswith("help-latency:"):
