@@ -183,9 +183,10 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
 
     **Tasks of other domains.** With ``algorithm="mixture"``, the network has one output per metric
     of the task set, and observations weight these earlier tasks instead of fine-tuning the network
-    (:mod:`nas_gym.predictors.mixture`). The weights of the task set's domains are balanced. The
-    settings of the inner loop (``inner_rate``, ``inner_steps``, ``shots``, ``tasks``, ``joint`` and
-    ``first_order``) have no effect. The preset ``mpnas-mixture`` has suitable learning rates.
+    (:mod:`nas_gym.predictors.mixture`). The weights of the task set's domains are balanced, and
+    metrics that resemble the test tasks weigh more. The settings of the inner loop (``inner_rate``,
+    ``inner_steps``, ``shots``, ``tasks``, ``joint`` and ``first_order``) have no effect. The preset
+    ``mpnas-mixture`` has suitable learning rates.
 
     Attributes:
         start: Predictors from which fine-tuning starts, one per trial.

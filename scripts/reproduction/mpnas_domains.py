@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -27,6 +28,7 @@ from reproduction.few_shot import (
 )
 from reproduction.pages import code_block, command_blocks, markdown_table, mean_with_interval
 from reproduction.studies import (
+    RESULTS,
     ComparisonStudy,
     JobStudy,
     MetaTrainingRun,
@@ -211,6 +213,11 @@ TRANSFER = JobStudy(
 )
 
 
+FIRST_CONFIGURATION = RESULTS / "mpnas-domains-first-configuration.json"
+"""Correlations of ``mpnas-mixture`` after 5 shots before task sets had related data sets, in the
+form of the result of :data:`TRANSFER`. Commit bb31663 computes them."""
+
+
 def five_shot_rows() -> list[list[str]]:
     """Return the correlations after 5 shots by target, and their mean over targets."""
     rows, means = [], []
@@ -223,6 +230,22 @@ def five_shot_rows() -> list[list[str]]:
     paper = f"{np.mean(list(PAPER.values())):.2f}"
     overall = [np.mean([each[name] for each in means], axis=0) for name in VARIANTS]
     return [*rows, ["**mean of seven**", paper, *map(seeds_with_interval, overall)]]
+
+
+def configuration_rows() -> list[list[str]]:
+    """Return the correlations of ``mpnas-mixture`` after 5 shots in both configurations."""
+    both = [json.loads(FIRST_CONFIGURATION.read_text()), TRANSFER.result]
+    found = {
+        target: [seed_means(each[column]["mixture"]["5"]) for each in both]
+        for target, column in COLUMNS.items()
+    }
+    rows = [
+        [f"`{COLUMNS[target]}`", f"{PAPER[target]:.2f}", *map(seeds_with_interval, values)]
+        for target, values in found.items()
+    ]
+    paper = f"{np.mean(list(PAPER.values())):.2f}"
+    means = np.mean(list(found.values()), axis=0)
+    return [*rows, ["**mean of seven**", paper, *map(seeds_with_interval, means)]]
 
 
 def shot_rows() -> list[list[str]]:
@@ -334,6 +357,10 @@ def blocks() -> dict[str, str]:
     return {
         "domains-five-shots": markdown_table(
             ["column", "paper", *VARIANTS.values()], five_shot_rows()
+        ),
+        "domains-configurations": markdown_table(
+            ["column", "paper", "first configuration", "second configuration"],
+            configuration_rows(),
         ),
         "domains-shots": markdown_table(["column", "initial predictor", *shots], shot_rows()),
         **{f"domains-{name}": markdown_table(regrets, search_rows(name)) for name in SEARCHED},
