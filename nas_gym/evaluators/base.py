@@ -6,17 +6,19 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from nas_gym.evaluators.kept_results import KeptResults
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 from nas_gym.utils.errors import EvaluationError
 from nas_gym.utils.source_code import source_identity
+
+if TYPE_CHECKING:
+    from nas_gym.evaluators.kept_results import KeptResults
 
 Genotypes = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -116,6 +118,9 @@ class Evaluator(ABC):
             folder: Folder of the results.
             space: Search space of the architectures.
         """
+        # imported on use, so that the first environment is made quickly
+        from nas_gym.evaluators.kept_results import KeptResults
+
         described = {**self.identity(), **self.provenance()}
         metrics = list(self.metrics)
         self.__dict__["_kept"] = KeptResults(folder, self.name, space, metrics, described)

@@ -19,7 +19,6 @@ from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.checks import check_consistency
 from nas_gym.tables import DataError, Metric, load_table
 from nas_gym.tables.store import is_stored
-from nas_gym.tables.training_noise import average_classes
 from nas_gym.tasks import noise as noises
 from nas_gym.tasks.columns import Column, Mixture, Signal, parse_signal, weighted_columns
 from nas_gym.tasks.rewards import ExponentialReward, Reward, parse_reward
@@ -211,6 +210,8 @@ class Task:
 
     def _denoise(self, column: Column, values: Values | None) -> Values:
         """Return the mean of a column over the isomorphic architectures of each architecture."""
+        from nas_gym.tables.training_noise import average_classes
+
         if values is not None:
             classes = self.space.isomorphism_classes()
             if len(np.unique(classes)) < len(values):
