@@ -217,5 +217,5 @@ def test_unwritable_store_is_an_error_before_training(from_scratch, monkeypatch)
     monkeypatch.setattr(training_evaluators, "Training", None)  # any training fails
     from_scratch.store.path.parent.mkdir()
     from_scratch.store.path.with_name(f"{from_scratch.store.path.name}-journal").mkdir()
-    with pytest.raises(DataError, match="results are not lost"):
+    with pytest.raises(DataError, match="They are not lost"):
         values_at(from_scratch, "valid_loss", drawn(SPACE, 1))
