@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,6 +106,23 @@ def train_supernet(
             f"The plan was made for other images, not for {data.name}. Make a plan with "
             "supernet_plan(space, data)."
         )
+    with training_lock(path, wait):
+        # other processes that train the same file wait here, and find it finished
+        return _train(plan, data, path, device, on_epoch, seconds, on_resume)
+
+
+@contextmanager
+def training_lock(path: Path, wait: bool) -> Iterator[None]:
+    """Keep other trainings from writing the same file; make the folder of the file.
+
+    Args:
+        path: File that a training writes.
+        wait: Whether to wait for another process that trains the same file.
+
+    Raises:
+        DataError: If the folder cannot be written to, or if another process trains the file and
+            ``wait`` is false.
+    """
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -114,8 +131,8 @@ def train_supernet(
             raise DataError(
                 f"Another process trains {path}. Wait for it, or choose another file."
             ) from None
-    with lock:  # other processes that train the same file wait here, and find it finished
-        return _train(plan, data, path, device, on_epoch, seconds, on_resume)
+    with lock:
+        yield
 
 
 def _train(

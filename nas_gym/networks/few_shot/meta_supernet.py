@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from nas_gym.networks.data.class_images import FewShotData
@@ -25,9 +24,9 @@ from nas_gym.networks.few_shot.plans import FewShotPlan
 from nas_gym.networks.few_shot.processes import Processes
 from nas_gym.networks.network import Network
 from nas_gym.networks.progress import EpochCallback
-from nas_gym.networks.supernet import Curves, check_weights
+from nas_gym.networks.supernet import Curves, check_weights, training_lock
 from nas_gym.networks.training import tensors_with_prefix
-from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
+from nas_gym.utils.errors import DamagedDataError, MissingDataError
 from nas_gym.utils.files import explain_write_errors, read_tensors, write_tensors
 
 _DAMAGES = (LookupError, TypeError, ValueError, RuntimeError, OverflowError)
@@ -105,7 +104,8 @@ def train_meta_supernet(
             "plan with few_shot_plan(space, data, ways, shots)."
         )
     processes = Processes() if processes is None else processes
-    with _locked(path, wait, processes):
+    # only the first process writes the file
+    with training_lock(path, wait) if processes.rank == 0 else nullcontext():
         training = _make_training(plan, data, device, processes)
         curves = _resume(training, plan, path) if os.path.isfile(path) else {}
         processes.average([torch.zeros(1, device=device)])  # all have read the file
@@ -125,24 +125,6 @@ def train_meta_supernet(
                 _save(path, training, plan, curves)
                 written = time.monotonic()
         return _as_meta_supernet(training.network, plan, training.genotypes, training.fitness)
-
-
-@contextmanager
-def _locked(path: Path, wait: bool, processes: Processes) -> Iterator[None]:
-    """Keep other trainings from writing the same file."""
-    if processes.rank != 0:
-        yield
-        return
-    with explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = FileLock(path.with_suffix(".lock")).acquire(timeout=-1 if wait else 0)
-        except Timeout:
-            raise DataError(
-                f"Another process trains {path}. Wait for it, or choose another file."
-            ) from None
-    with lock:
-        yield
 
 
 def _make_training(
