@@ -64,9 +64,15 @@ class RegularizedEvolution(Agent):
             return self.space.sample(self.num_trials, self.rng)
         size = (self.num_trials, self.config.sample_size)
         members = self.rng.integers(self.config.population_size, size)
-        winner = np.take_along_axis(self.fitness, members, axis=1).argmax(axis=1)
         rows = np.arange(self.num_trials)
-        return self.space.mutate(self.genotypes[rows, members[rows, winner]], self.rng)
+        parents = self.genotypes[rows, members[rows, self._winners(members)]]
+        return self.space.mutate(parents, self.rng)
+
+    def _winners(self, members: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the place of the winner of each trial's tournament among its ``members``."""
+        fitness = np.take_along_axis(self.fitness, members, axis=1)
+        winners: NDArray[np.int64] = fitness.argmax(axis=1)
+        return winners
 
     def tell(self, genotypes: NDArray[np.int64], fitness: NDArray[np.float64]) -> None:
         """Replace the oldest member of the population; see :meth:`Agent.tell`."""
@@ -79,7 +85,9 @@ class RegularizedEvolution(Agent):
         """Raise an error if the population is damaged; see :meth:`Agent.check_state`."""
         super().check_state()
         refuse_nan({"fitness": self.fitness})
-        self.check_architectures("genotypes", self.genotypes, self.fitness)
+        # with several objectives, fitness has one more axis
+        first = self.fitness.reshape(*self.genotypes.shape[:2], -1)[..., 0]
+        self.check_architectures("genotypes", self.genotypes, first)
         empty = np.isneginf(self.fitness[:, : max(self.born, 0)]).any()
         if self.born < 0 or empty:
             raise ValueError("the population is incomplete")
