@@ -294,7 +294,7 @@ class MPNAS(QueryDiagnostics, QueryMemory, MetaAgent):
 
     @cached_property
     def _scores_all(self) -> bool:
-        """Whether the graphs of all architectures are few and small enough to be remembered."""
+        """``True`` if the predictor scores the whole search space, whose graphs fit in memory."""
         numbers = self.space.size * (self.space.num_decisions + 3) * len(self._node_types)
         is_small = self._node_types == NODES or numbers <= _MOST_NUMBERS
         return self.seen.is_enumerable and is_small

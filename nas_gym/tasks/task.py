@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_gym.evaluators.base import COST, Evaluator
-from nas_gym.evaluators.named import network_evaluator
-from nas_gym.evaluators.predictor import PREDICTOR, PredictorEvaluator
-from nas_gym.evaluators.table import TableEvaluator, same_rows
+from nas_gym.evaluators.base import Evaluator
+from nas_gym.evaluators.table import TableEvaluator
 from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.checks import check_consistency
-from nas_gym.tables import DataError, Metric, load_table
-from nas_gym.tables.store import is_stored
+from nas_gym.tables import Metric
 from nas_gym.tasks import noise as noises
 from nas_gym.tasks.columns import Column, Mixture, Signal, parse_signal, weighted_columns
 from nas_gym.tasks.rewards import ExponentialReward, Reward, parse_reward
+from nas_gym.tasks.task_columns import TaskColumns
 
 if TYPE_CHECKING:  # otherwise imported on use, so that the first environment is made quickly
     from nas_gym.tasks.constraints import Constraint
@@ -155,10 +153,8 @@ class Task:
         self.columns = list(
             dict.fromkeys([*signal_columns, self.report, *self._reward_columns, *others_used])
         )
-        self._evaluators = {each.name: each for each in (evaluator, *others)}
         _check_rewards_are_raw([*signal_columns, *self._reward_columns, *others_used])
-        self._sources = {column: self._find_source(column) for column in self.columns}
-        self._arrays = {column: self._whole_column(column) for column in self.columns}
+        self._lookup = TaskColumns(space, (evaluator, *others), self.columns, dataset)
         self._check_mixture()
         negated = not self._reward.takes_accuracy and not self._maximizes_signal
         self.direction = -1.0 if negated else 1.0
@@ -174,67 +170,9 @@ class Task:
 
     # -- evaluators and columns -----------------------------------------------------------------
 
-    def _find_source(self, column: Column) -> Evaluator:
-        """Return the evaluator of a column; all but the task's own are opened by name."""
-        found = self._evaluators.get(column.source)
-        if found is None:
-            if column.source == PREDICTOR:
-                found = PredictorEvaluator(self.space, column.metric)
-            elif column.source == COST:
-                from nas_gym.evaluators.cost import CostEvaluator
-
-                found = CostEvaluator(self.space, self.dataset)
-            elif column.source.partition("(")[0] == "latency":
-                kind = type(self.space).__name__.removesuffix("Space")
-                found = network_evaluator(kind, self.dataset, column.source, device="cpu")
-            else:
-                found = TableEvaluator(load_table(column.source))
-        found.check_metric(column.metric)
-        if found.space is not None and not same_rows(found.space, self.space):
-            raise ValueError(
-                f"{column} covers {found.space.name} ({found.space.size:,} architectures), but "
-                f"this task searches {self.space.name} ({self.space.size:,}): their rows do not "
-                "belong together."
-            )
-        return found
-
-    def _whole_column(self, column: Column) -> Values | None:
-        values = self._sources[column].column(column.metric)
-        missing = 0 if values is None else np.count_nonzero(np.isnan(values))
-        if values is not None and missing:
-            raise ValueError(
-                f"{column} has no value for {missing:,} of {len(values):,} architectures, so it "
-                "cannot be a search signal or a reported metric. Choose a complete column."
-            )
-        return self._denoise(column, values) if column.denoised else values
-
-    def _denoise(self, column: Column, values: Values | None) -> Values:
-        """Return the mean of a column over the isomorphic architectures of each architecture."""
-        from nas_gym.tables.training_noise import average_classes
-
-        if values is not None:
-            classes = self.space.isomorphism_classes()
-            if len(np.unique(classes)) < len(values):
-                return average_classes(values, classes)
-        raise ValueError(
-            f"{column} needs a table over a search space that lists isomorphic architectures "
-            f"separately, such as NB201; {self.space.name} does not. Leave out ':denoised'."
-        )
-
     def is_made_of_stored_tables(self) -> bool:
         """Return whether every column is of a table as it is stored in the cache now."""
-        try:
-            return all(
-                column.source == COST
-                or (
-                    isinstance(source, TableEvaluator)
-                    and is_stored(source.name)
-                    and load_table(source.name) is source.table
-                )
-                for column, source in self._sources.items()
-            )
-        except DataError:
-            return False
+        return self._lookup.are_stored()
 
     def metric(self, column: Signal) -> Metric:
         """Return the description of a column; a mixture has the description of its first column,
@@ -243,18 +181,7 @@ class Task:
         Raises:
             KeyError: If the task does not use this column.
         """
-        if isinstance(column, Mixture):
-            first = self.metric(column.terms[0][1])
-            return dataclasses.replace(first, name=str(column), seconds="")
-        if column not in self._sources:
-            raise KeyError(f"{column} is not a column of this task.")
-        metric = self._sources[column].metrics[column.metric]
-        if not column.denoised:
-            return metric
-        description = f"{metric.description}, mean over isomorphic architectures".lstrip(", ")
-        return dataclasses.replace(
-            metric, name=f"{metric.name}:denoised", description=description, seconds=""
-        )
+        return self._lookup.metric(column)
 
     def source(self, column: Column) -> Evaluator:
         """Return the evaluator of a column.
@@ -262,18 +189,11 @@ class Task:
         Raises:
             KeyError: If the task does not use this column.
         """
-        if column not in self._sources:
-            raise KeyError(f"{column} is not a column of this task.")
-        return self._sources[column]
+        return self._lookup.evaluator(column)
 
     def column_values(self, column: Column, indices: Indices) -> Values:
         """Return the values of one column, in the shape of ``indices`` and the column's unit."""
-        array = self._arrays[column]
-        if array is not None:
-            return array.take(indices)
-        genotypes = self.space.decode(np.ravel(indices))
-        found = self._sources[column].values(column.metric, genotypes)
-        return found.reshape(np.shape(indices))
+        return self._lookup.values(column, indices)
 
     @property
     def side_columns(self) -> list[Column]:
@@ -297,13 +217,13 @@ class Task:
         """
         found = self.evaluator.all_values(self.space.decode(indices))
         for column in self.columns:
-            if self._sources[column] is not self.evaluator or column.denoised:
+            if self.source(column) is not self.evaluator or column.denoised:
                 found[str(column)] = self.column_values(column, indices)
         return found
 
     def keep_results(self, folder: Path) -> None:
         """Keep results of the evaluators in a folder; see :meth:`Evaluator.keep_results`."""
-        for source in {self.evaluator, *self._sources.values()}:
+        for source in {self.evaluator, *self._lookup.evaluators()}:
             if not isinstance(source, TableEvaluator):
                 source.keep_results(folder, self.space)
 
@@ -336,18 +256,19 @@ class Task:
         return oriented
 
     def _all_signals(self) -> Values | None:
-        arrays = {column: self._arrays[column] for _, column in weighted_columns(self.signal)}
-        known = {column: array for column, array in arrays.items() if array is not None}
-        return self._signal_of(known.__getitem__) if len(known) == len(arrays) else None
+        columns = [column for _, column in weighted_columns(self.signal)]
+        arrays = self._lookup.arrays(columns)
+        if arrays is None:
+            return None
+        return self._signal_of(dict(zip(columns, arrays, strict=True)).__getitem__)
 
     def _all_rewards(self) -> Values | None:
-        others = [self._arrays[column] for column in self._reward_columns]
-        known = [array for array in others if array is not None]
-        if self._signals is None or len(known) < len(others):
+        others = self._lookup.arrays(self._reward_columns)
+        if self._signals is None or others is None:
             return None
         if self.objectives:
             return self._vectors(self._signals, np.arange(self.space.size))
-        return self._reward.apply(self._signals, known, self._whole)
+        return self._reward.apply(self._signals, others, self._whole)
 
     def reward(self, indices: Indices, keys: noises.Keys | None = None) -> Values:
         """Return the rewards of architectures, float64, in the shape of ``indices``.
@@ -450,9 +371,8 @@ class Task:
                 )
         from nas_gym.tasks.constraints import check_satisfiable
 
-        columns = [self._arrays[each.column] for each in self.constraints]
-        known = [values for values in columns if values is not None]
-        if known and len(known) == len(columns):
+        known = self._lookup.arrays([each.column for each in self.constraints])
+        if known is not None:
             check_satisfiable(self.constraints, known)
 
     def _penalty_range(self) -> tuple[Values | float, Values | float]:
@@ -482,7 +402,7 @@ class Task:
     def _all_constrained(self) -> Values | None:
         if not self.constraints or self._unconstrained is None:
             return self._unconstrained
-        if any(self._arrays[each.column] is None for each in self.constraints):
+        if not self._knows_feasibility:
             return None
         return self._apply_constraints(self._unconstrained, np.arange(self.space.size))
 
@@ -527,7 +447,7 @@ class Task:
                 f"A task with objectives has a vector of metrics as its reward, but "
                 f"reward={self.reward_name!r} was given. Leave out reward= or objectives=."
             )
-        unknown = [column for column, array in self._arrays.items() if array is None]
+        unknown = [column for column in self.columns if self._lookup.array(column) is None]
         if unknown:
             raise ValueError(
                 f"Objectives need metrics that are known for the whole search space, such as those "
@@ -638,21 +558,19 @@ class Task:
 
     @cached_property
     def _all_reported(self) -> Values | None:
-        arrays = [self._arrays[self.report]]
-        if self._reports_reward:
-            arrays += [self._arrays[column] for column in self._reward_columns]
-        if any(array is None for array in arrays):
+        others = self._reward_columns if self._reports_reward else []
+        if self._lookup.arrays([self.report, *others]) is None:
             return None
         return self.reported(np.arange(self.space.size))
 
     @property
     def _knows_feasibility(self) -> bool:
-        """Whether the feasibility of every architecture of the space is known."""
-        return all(self._arrays[each.column] is not None for each in self.constraints)
+        """``True`` if every column of a constraint is known for the whole search space."""
+        return self._lookup.arrays([each.column for each in self.constraints]) is not None
 
     @cached_property
     def _feasible(self) -> NDArray[np.bool_]:
-        """Whether each architecture of the space is feasible, ``(space.size,)``."""
+        """Mask of the feasible architectures of the search space, ``(space.size,)``."""
         feasible: NDArray[np.bool_] = self.violations(np.arange(self.space.size)) == 0
         return feasible
 
@@ -671,7 +589,7 @@ class Task:
             return float(best)
         if self._reports_reward or not self._knows_feasibility:
             return None
-        return self._sources[self.report].optimum(self.report.metric)
+        return self.source(self.report).optimum(self.report.metric)
 
     def regret(self, indices: Indices) -> Values:
         """Return the distance of reported values from the optimum, >= 0, shape of ``indices``.
@@ -743,28 +661,15 @@ class Task:
         """
         if isinstance(self.signal, Mixture):
             return None
-        source = self._sources[self.signal]
-        seconds = source.metrics[self.signal.metric].seconds
-        if seconds and self._arrays[self.signal] is not None:
-            return self._seconds.take(indices)
-        found = source.cost(self.signal.metric, self.space.decode(np.ravel(indices)))
-        return None if found is None else found.reshape(np.shape(indices))
-
-    @cached_property
-    def _seconds(self) -> Values:
-        assert isinstance(self.signal, Column)
-        source = self._sources[self.signal]
-        column = source.column(source.metrics[self.signal.metric].seconds)
-        assert column is not None
-        return column
+        return self._lookup.training_seconds(self.signal, indices)
 
     # -- description ----------------------------------------------------------------------------
 
     def describe(self) -> dict[str, object]:
         """Return plain values that identify this task exactly, for histories."""
-        sources = dict.fromkeys(self._sources[column] for column in self.columns)
+        others = [each for each in self._lookup.evaluators() if each is not self.evaluator]
         provenance: dict[str, object] = {}
-        for source in [*(each for each in sources if each is not self.evaluator), self.evaluator]:
+        for source in [*others, self.evaluator]:
             provenance |= source.provenance()
         constraints = [str(each) for each in self.constraints]
         return {

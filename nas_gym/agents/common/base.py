@@ -111,20 +111,20 @@ class Agent(ABC):
     """
 
     checks_state: ClassVar[bool] = False
-    """Whether :meth:`load_state_dict` raises an error if an array has another type or shape than
+    """``True`` if :meth:`load_state_dict` is to refuse an array whose type or shape differs from
     the array that :meth:`setup` made.
 
-    An axis of length 0 may have grown.
+    An array that :meth:`setup` made with an axis of length 0 may have grown along this axis.
     """
 
     uses_torch: ClassVar[bool] = False
-    """Whether the agent imports PyTorch."""
+    """``True`` if the agent imports PyTorch."""
 
     searches_in: ClassVar[str] = "every environment"
     """Description of the environments that the agent can search, for ``nas-gym agents``."""
 
     multi_objective: ClassVar[bool] = False
-    """Whether the agent can search a task with objectives, where fitness is a vector."""
+    """``True`` if the agent accepts vector rewards, as tasks with several objectives have."""
 
     packages: ClassVar[tuple[str, ...]] = ()
     """Further packages whose version affects the agent's proposals; ``config.json`` lists them."""
