@@ -16,7 +16,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nas_gym.registration import import_table, register_all, register_task
+from nas_gym.registration import import_images, import_table, register_all, register_task
 
 if TYPE_CHECKING:
     from nas_gym.agents.common.base import Agent
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from nas_gym.evaluators import Evaluator
     from nas_gym.experiments.compare import compare
     from nas_gym.experiments.search import search
+    from nas_gym.experiments.train_network import train_network
+    from nas_gym.networks.trained import load_network
     from nas_gym.recording import RecordSearch, RecordVectorSearch
     from nas_gym.spaces import CategoricalSpace, SearchSpace
     from nas_gym.spaces.registry import register_space
@@ -50,12 +52,14 @@ _MODULES = {
     "Task": "tasks",
     "TaskSet": "tasks.task_set",
     "compare": "experiments.compare",
+    "load_network": "networks.trained",
     "load_table": "tables",
     "load_task_set": "tasks.task_sets",
     "make_task": "tasks",
     "register_space": "spaces.registry",
     "search": "experiments.search",
     "setting": "agents.common.config",
+    "train_network": "experiments.train_network",
 }
 """The module of each name that is imported when it is first used."""
 
@@ -74,7 +78,9 @@ __all__ = [
     "Task",
     "TaskSet",
     "compare",
+    "import_images",
     "import_table",
+    "load_network",
     "load_table",
     "load_task_set",
     "make_task",
@@ -82,6 +88,7 @@ __all__ = [
     "register_task",
     "search",
     "setting",
+    "train_network",
 ]
 
 

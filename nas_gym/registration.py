@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
+from nas_gym.networks.data.imported import imported_images, is_imported
 from nas_gym.tables import SOURCES, DamagedDataError, Table, imported_tables, store
 from nas_gym.tables.catalog import GRAPH_DATASETS
 from nas_gym.tables.store import stored_datasets
@@ -102,6 +103,10 @@ MULTI_OBJECTIVE: dict[str, dict[str, Any]] = {
 }
 """Tasks with objectives: ID without version -> arguments of ``make_task``. They have sequential
 mode only."""
+
+
+IMAGE_SPACES = ("NB201", "DARTS")
+"""Search spaces of the environments of imported images."""
 
 
 class Mode(Enum):
@@ -281,13 +286,26 @@ def _datasets(table: str) -> list[str]:
         return []
 
 
+def image_environments() -> dict[str, dict[str, str]]:
+    """Return the tasks of imported images on this machine: names -> arguments of ``make_task``."""
+    try:
+        found = imported_images()
+    except OSError:  # user_environments() warns of a cache that cannot be read
+        return {}
+    return {task: arguments for name in found for task, arguments in _image_tasks(name).items()}
+
+
+def _image_tasks(name: str) -> dict[str, dict[str, str]]:
+    return {f"{space}-{name}": {"space": space, "dataset": name} for space in IMAGE_SPACES}
+
+
 def environments() -> dict[str, dict[str, str]]:
-    """Return every task that has IDs, built-in or from a user's table: names -> arguments."""
-    return {**user_environments(), **BUILT_IN}
+    """Return every task that has IDs, built-in or of the user: names -> arguments."""
+    return {**user_environments(), **image_environments(), **BUILT_IN}
 
 
 def register_all() -> None:
-    """Register the IDs of every task of the package and of the user's tables."""
+    """Register the IDs of every task of the package, and of the user's tables and images."""
     for name, arguments in environments().items():
         register_environments(name, arguments)
     for name, arguments in MULTI_OBJECTIVE.items():
@@ -324,6 +342,8 @@ def import_table(
     _check_name(name)
     if name in SOURCES or name in BUILT_IN or name in MULTI_OBJECTIVE or name in (COST, PREDICTOR):
         raise ValueError(f"{name!r} is the name of a built-in table or task. Choose another one.")
+    if is_imported(name):
+        raise ValueError(f"{name!r} is the name of imported images. Choose another name.")
     if store.is_stored(name) and not replace:
         raise ValueError(
             f"There is already a table {name!r}. Use replace=True to overwrite it, or "
@@ -371,3 +391,72 @@ def _read(path: Path, name: str, columns: dict[str, Any]) -> Table:
     from nas_gym.tables.sources import nas201_pth
 
     return nas201_pth.read_nas201_pth(path, name)
+
+
+# -- images of users ------------------------------------------------------------------------------
+
+
+def import_images(
+    path: str | Path, name: str, *, size: int | None = None, replace: bool = False
+) -> list[str]:
+    """Convert a folder or zip file of images, and register tasks of networks on these images.
+
+    The IDs, ``NB201-<name>-v0`` and ``DARTS-<name>-v0``, each in all three modes, also exist in
+    every later process that imports ``nas_gym``. Nothing is stored unless all images can be read.
+    If images have the pixels of an image in another split, a warning gives their number.
+
+    Args:
+        path: Folder or zip file; see
+            :func:`nas_gym.networks.data.divided_folder.read_divided_folder`.
+        name: Name of the images and part of their IDs.
+        size: Height and width to which images are scaled, in pixels; by default, images keep their
+            size.
+        replace: Whether existing images of that name are overwritten.
+
+    Returns:
+        The registered IDs.
+
+    Raises:
+        ValueError: If the name is taken or cannot be part of an ID, or if ``size`` is below 1.
+        DataError: If the folder holds no images, images cannot be read or are too large, a split
+            has no images of a class, or the cache cannot be written to.
+
+    Example:
+        >>> import nas_gym
+        >>> nas_gym.import_images("photos/", "photos", size=32)  # doctest: +SKIP
+        ['NB201-photos-v0', 'NB201-photos-alpha-v0', ...]
+    """
+    from nas_gym.networks.data.divided_folder import count_duplicates, read_divided_folder
+    from nas_gym.networks.data.imported import save_imported_images
+    from nas_gym.networks.data.loading import check_image_size
+
+    _check_name(name)
+    _check_image_name(name, replace)
+    check_image_size(size)
+    tasks = _image_tasks(name)
+    own = [env_id for task in tasks for env_id in environment_ids(task)]
+    _check_ids_are_free(tasks, own if is_imported(name) else [])
+    data = read_divided_folder(Path(path), name, size)
+    duplicates = count_duplicates(data)
+    save_imported_images(data, {"source": str(path), "duplicates": duplicates})
+    if any(duplicates.values()):
+        gym.logger.warn(
+            f"Some images are copies of an image in another split (validation: "
+            f"{duplicates['valid']}, test: {duplicates['test']}), so accuracies are too high. "
+            "Delete the copies, and import the images again."
+        )
+    return [env_id for task in tasks.items() for env_id in register_environments(*task)]
+
+
+def _check_image_name(name: str, replace: bool) -> None:
+    """Raise ``ValueError`` if imported images cannot have a name."""
+    from nas_gym.networks.data import DATA_SETS
+    from nas_gym.networks.data.few_shot import FEW_SHOT_SETS
+
+    if name in (*DATA_SETS, *FEW_SHOT_SETS, *SOURCES) or store.is_stored(name):
+        raise ValueError(f"{name!r} is the name of a data set or table. Choose another name.")
+    if is_imported(name) and not replace:
+        raise ValueError(
+            f"There are already images {name!r}. Use replace=True to overwrite them, or delete "
+            f"them with `nas-gym data remove {name}`."
+        )

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_gym.cli import agents, compare, data, listing, meta, networks, search
+from nas_gym.cli import agents, compare, data, listing, meta, networks, search, train
 from nas_gym.cli.options import write_as_options
 
 # Heavy imports are inside the commands that need them, so that `nas-gym --help` is quick.
@@ -25,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (listing, agents, search, compare, meta, networks):
+for group in (listing, agents, search, compare, meta, networks, train):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data")
 

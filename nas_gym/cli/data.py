@@ -1,4 +1,5 @@
-"""``nas-gym data``: list, fetch, import, describe and delete tables, and clean the cache."""
+"""``nas-gym data``: list, fetch, import, describe and delete tables and images, and clean the
+cache."""
 
 from __future__ import annotations
 
@@ -7,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_gym.cli.options import JSONOption, complete_tables, given
+from nas_gym.cli.images import (
+    import_from_command_line,
+    list_imported_images,
+    print_imported_images,
+)
+from nas_gym.cli.options import JSONOption, SizeOption, complete_tables, given
 from nas_gym.cli.output import (
     console,
     describe_ceiling,
@@ -19,16 +25,19 @@ from nas_gym.cli.output import (
 if TYPE_CHECKING:
     from nas_gym.tables.training_noise import TrainingNoise
 
-app = typer.Typer(help="List, fetch, import, describe and delete tables.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, fetch, import, describe and delete tables and images.", no_args_is_help=True
+)
 
 TableArgument = Annotated[
-    str, typer.Argument(help="Name of the table.", autocompletion=complete_tables)
+    str, typer.Argument(help="Name of the table or images.", autocompletion=complete_tables)
 ]
 
 
 @app.command("list")
 def data_list_command(as_json: JSONOption = False) -> None:
-    """List the tables, where they come from, and whether they are on this machine."""
+    """List tables and imported images, where they come from, and whether they are on this
+    machine."""
     from nas_gym.tables import SOURCES, imported_tables, store
 
     rows = [
@@ -38,6 +47,7 @@ def data_list_command(as_json: JSONOption = False) -> None:
     rows += [
         (name, True, "imported by you", str(store.table_folder(name))) for name in imported_tables()
     ]
+    rows += list_imported_images()
     headers = ("table", "here", "content", "source")
     if as_json:
         print_json([dict(zip(headers, row, strict=True)) for row in rows])
@@ -76,10 +86,16 @@ def data_import_command(
     path: Annotated[
         Path,
         typer.Argument(
-            help="CSV, JSON, Parquet or .npz file, NAS-Bench-201 .pth file, or NATS-Bench folder."
+            help="CSV, JSON, Parquet or .npz file, NAS-Bench-201 .pth file, NATS-Bench folder, or "
+            "folder or zip file of images."
         ),
     ],
-    name: Annotated[str, typer.Option(help="Name of the table; its environment IDs begin so.")],
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Name of the table, with which its environment IDs begin, or of the images."
+        ),
+    ],
     signal: Annotated[
         str | None, typer.Option(help="Metric from which rewards are computed.")
     ] = None,
@@ -117,11 +133,13 @@ def data_import_command(
             "--allow-missing", help="Accept missing values in metrics that no task needs."
         ),
     ] = False,
+    size: SizeOption = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite an imported table of the same name.")
+        bool, typer.Option("--replace", help="Overwrite an earlier import of the same name.")
     ] = False,
 ) -> None:
-    """Convert a file into a table and register its environments in all three modes."""
+    """Convert a file into a table, or a folder of images into a data set, and register its
+    environments in all three modes."""
     from nas_gym import import_table
 
     lists = given(decisions=decisions, metrics=metrics, ignore=ignore, minimize=minimize)
@@ -130,6 +148,8 @@ def data_import_command(
         **{option: text.split(",") for option, text in lists.items()},
         **given(units=_parse_units(unit or []) or None, allow_missing=allow_missing or None),
     }
+    if import_from_command_line(path, name, size, replace, columns):
+        return
     ids = import_table(path, name, replace=replace, **columns)
     if ids:
         console.print("Registered: " + ", ".join(ids))
@@ -156,18 +176,22 @@ def _parse_units(texts: list[str]) -> dict[str, str]:
 
 @app.command("info")
 def data_info_command(table: TableArgument) -> None:
-    """Show a table's search space, metrics, tasks and provenance.
+    """Show a table's search space, metrics, tasks and provenance, or the classes of images.
 
     The noise is the standard deviation of one value among the best tenth of the architectures (in
     brackets: among all), estimated from isomorphic architectures or from several training seeds.
     """
     import numpy as np
 
+    from nas_gym.networks.data.imported import is_imported
     from nas_gym.tables import load_table
     from nas_gym.tables.training_noise import column_noise
     from nas_gym.tasks import make_task
     from nas_gym.tasks.ceiling import compute_ceiling
 
+    if is_imported(table):
+        print_imported_images(table)
+        return
     found = load_table(table)
     console.print(f"{found!r} over {found.space!r}", markup=False)
     headers = (
@@ -206,9 +230,19 @@ def _noise_cell(noise: TrainingNoise | None) -> str:
 
 @app.command("remove")
 def data_remove_command(table: TableArgument) -> None:
-    """Delete a converted table from the cache. To restore an imported table, import it again."""
+    """Delete a converted table or imported images from the cache. To restore what you imported,
+    import it again."""
+    from nas_gym.networks.data.imported import (
+        imported_images_path,
+        is_imported,
+        remove_imported_images,
+    )
     from nas_gym.tables import store
 
+    if is_imported(table):
+        remove_imported_images(table)
+        console.print(f"Deleted {imported_images_path(table)}.", markup=False)
+        return
     if not store.is_stored(table):
         raise KeyError(f"There is no table {table!r} in the cache; `nas-gym data list` shows all.")
     store.remove_table(table)

@@ -30,14 +30,20 @@ app = typer.Typer()
 
 @app.command("train-supernet")
 def train_supernet_command(
-    space: Annotated[str, typer.Argument(help="NB201 or DARTS.")],
-    dataset: Annotated[
+    space: Annotated[
         str,
         typer.Argument(
-            help="digits, cifar10, cifar100, ImageNet16-120, omniglot, omniglot-full, or a folder "
-            "or zip file of images."
+            metavar="SPACE_OR_ENV",
+            help="NB201 or DARTS, or the ID of an environment, such as NB201-photos-v0.",
         ),
     ],
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="digits, cifar10, cifar100, ImageNet16-120, omniglot, omniglot-full, imported "
+            "images, or a folder or zip file of images; not after the ID of an environment."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -77,6 +83,8 @@ def train_supernet_command(
     from nas_gym.networks.data.few_shot import FEW_SHOT_SETS
     from nas_gym.utils.expressions import parse_settings
 
+    if dataset is None:
+        space, dataset = _space_and_images(space)
     changed = parse_settings(settings or [])
     if epochs is not None:
         if "epochs" in changed:
@@ -103,6 +111,28 @@ def train_supernet_command(
     print_tensorboard_command(path.with_suffix(""))
 
 
+def _space_and_images(env: str) -> tuple[str, str]:
+    """Return the search space and the images of an environment of networks.
+
+    Raises:
+        ValueError: If the environment has no networks, or is missing.
+    """
+    import nas_gym  # noqa: F401  (registers the environments)
+    from nas_gym.experiments.environments import check_env_id
+    from nas_gym.networks.plans import NETWORKS
+    from nas_gym.tasks import task_arguments
+
+    if env in NETWORKS:
+        raise ValueError(f"Name the images after {env}, such as {env} digits or {env} photos/.")
+    check_env_id(env)
+    arguments = task_arguments(env)
+    space = arguments.get("space")
+    if not isinstance(space, str) or "evaluator" in arguments:
+        raise ValueError(f"{env} has no supernet. Name a search space and images, such as NB201 "
+                         "photos/.")  # fmt: skip
+    return space, arguments["dataset"]
+
+
 def _search_command(
     space: str, dataset: str, size: int | None, supernet: Path | None, evaluator: str | None
 ) -> str:
@@ -115,9 +145,10 @@ def _search_command(
         supernet: Its file; ``None`` if environments find it in the cache.
         evaluator: Evaluator of few-shot tasks; ``None`` for a supernet of supervised learning.
     """
-    from nas_gym.registration import BUILT_IN
+    from nas_gym.registration import BUILT_IN, image_environments
 
-    own = [(name, arguments) for name, arguments in BUILT_IN.items()
+    known = {**BUILT_IN, **image_environments()}
+    own = [(name, arguments) for name, arguments in known.items()
            if arguments.get("space") == space and "table" not in arguments]  # fmt: skip
     same = [each for each in own if each[1].get("evaluator") == evaluator]
     related = same or [each for each in own if "evaluator" in each[1]]

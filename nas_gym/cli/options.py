@@ -35,10 +35,11 @@ def complete_agents(incomplete: str) -> list[str]:
 
 
 def complete_tables(incomplete: str) -> list[str]:
-    """Return the names of tables that begin with a string."""
+    """Return the names of tables and imported images that begin with a string."""
+    from nas_gym.networks.data.imported import imported_images
     from nas_gym.tables import SOURCES, imported_tables
 
-    names = (*SOURCES, *imported_tables())
+    names = (*SOURCES, *imported_tables(), *imported_images())
     return [name for name in names if name.startswith(incomplete)]
 
 

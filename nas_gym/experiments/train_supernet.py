@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nas_gym.experiments.training_events import TrainingEvents
 from nas_gym.networks import data as images
 from nas_gym.networks.data.few_shot import load_few_shot
 from nas_gym.networks.device import find_device
@@ -135,7 +136,7 @@ def _recorded(
     label: str, epochs: int, path: Path
 ) -> Iterator[tuple[EpochCallback, Callable[[Curves | None], None]]]:
     """Show a progress bar and write an event file; yield ``on_epoch`` and ``on_resume``."""
-    events = _EventFile(path.with_suffix(""))
+    events = TrainingEvents(path.with_suffix(""), "supernet")
     with progress_bar(label, epochs) as show:
 
         def on_epoch(epoch: int, values: dict[str, float]) -> None:
@@ -144,48 +145,6 @@ def _recorded(
 
         yield on_epoch, events.begin
     events.close()
-
-
-class _EventFile:
-    """TensorBoard event file of a training.
-
-    The file of a supernet also has the curves. When an interrupted training resumes, the event file
-    is written again from these curves, so the event file is complete and has no epoch twice.
-
-    Args:
-        folder: Folder of the event file.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._logger: Any = None
-
-    def begin(self, curves: Curves | None) -> None:
-        """Open the event file and write the curves of earlier epochs.
-
-        Args:
-            curves: The curves; ``None`` keeps earlier event files, which have them.
-        """
-        from stable_baselines3.common.logger import configure
-
-        with explain_write_errors(self._folder):
-            if curves is not None:
-                for old in self._folder.glob("events.out.tfevents.*"):
-                    old.unlink()
-            self._logger = configure(str(self._folder), ["tensorboard"])
-        epochs = zip(*(curves or {}).values(), strict=True)
-        for epoch, values in enumerate(epochs, 1):
-            self.write(epoch, dict(zip(curves or {}, values, strict=True)))
-
-    def write(self, epoch: int, values: dict[str, float]) -> None:
-        """Write the metrics of an epoch."""
-        for name, value in values.items():
-            self._logger.record(f"supernet/{name}", value)
-        self._logger.dump(epoch)
-
-    def close(self) -> None:
-        """Write everything to disk."""
-        self._logger.close()
 
 
 def _check_output(path: Path) -> None:

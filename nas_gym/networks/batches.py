@@ -11,6 +11,8 @@ from torch import Tensor
 from nas_gym.networks.data import ImageData, Split
 from nas_gym.networks.device import is_out_of_memory
 
+_MOST = 1_000  # pixels
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -21,11 +23,18 @@ class Augmentation:
         flip: Whether to mirror an image horizontally with probability 0.5.
         cutout: Side of a square of zeros at a random place, in pixels (DeVries and Taylor, 2017);
             0 disables it.
+
+    Raises:
+        ValueError: If a number of pixels is outside its range.
     """
 
     pad: int = 0
     flip: bool = False
     cutout: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.pad <= _MOST and 0 <= self.cutout <= _MOST):
+            raise ValueError(f"pad and cutout are 0 to {_MOST} pixels, got {self}.")
 
 
 def default_augmentation(name: str) -> Augmentation:

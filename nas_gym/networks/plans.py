@@ -24,6 +24,12 @@ NETWORKS: dict[str, Callable[..., Network]] = {"NB201": NB201Network, "DARTS": D
 MAX_PARAMETERS = 500_000_000
 """Maximum number of parameters of a network; training needs three times the parameters' memory."""
 
+SMALL_DATA = 5_000
+"""Number of training images below which a data set gets a small supernet."""
+
+_SUPERNET_STEPS = 2_000  # of the training of a small supernet
+_EPOCH_STEPS, _SMALLEST_BATCH = 20, 16
+
 _DATA_ARGUMENTS = ("num_classes", "in_channels")  # arguments that the data set determines
 
 
@@ -96,6 +102,7 @@ class NetworkPlan:
                 range, or if the network would have more than :data:`MAX_PARAMETERS` parameters.
         """
         known = {name: v for name, v in asdict(self.training).items() if isinstance(v, int | float)}
+        known |= asdict(self.training.augmentation)
         known |= {name: v for name, v in self.network.items() if name not in _DATA_ARGUMENTS}
         for name, value in changes.items():
             if name not in known:
@@ -106,8 +113,15 @@ class NetworkPlan:
             kinds = (int, float) if type(known[name]) is float else (type(known[name]),)
             if type(value) not in kinds:
                 raise ValueError(f"{name} is of type {kinds[-1].__name__}, got {value!r:.100}.")
-        training = {k: v for k, v in changes.items() if k not in self.network}
+        augmentation = {k: v for k, v in changes.items() if k in asdict(Augmentation())}
         network = {k: v for k, v in changes.items() if k in self.network}
+        training: dict[str, Any] = {
+            name: value
+            for name, value in changes.items()
+            if name not in augmentation and name not in network
+        }
+        if augmentation:
+            training["augmentation"] = replace(self.training.augmentation, **augmentation)
         plan = replace(
             self,
             training=replace(self.training, **training),
@@ -139,6 +153,9 @@ def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
       cells and 16 channels, batches of 250 images, Cutout and a learning rate of 0.025. The paper
       trains for 10,000 epochs; the default here is 600.
     - On digits, both spaces use a small network that trains in about a minute.
+    - On other data sets of fewer than :data:`SMALL_DATA` training images, both spaces use a small
+      network, which trains for about 2,000 steps.
+    - Small data sets have small batches; see :func:`training_plan`.
 
     Raises:
         ValueError: If the search space has no networks.
@@ -153,6 +170,14 @@ def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
                 TrainingConfig(60, 64, 0.05, 1e-3),
             ),
         }[space]
+    elif len(data.train) < SMALL_DATA:
+        network = {
+            "NB201": {"channels": 8, "cells": 1},
+            "DARTS": {"channels": 8, "layers": 4, "partial": 2},
+        }[space]
+        training = _fit_batches(TrainingConfig(1, 64, 0.05, 1e-3), data)
+        steps = max(len(data.train) // training.batch_size, 1)
+        training = replace(training, epochs=-(-_SUPERNET_STEPS // steps))
     elif space == "NB201":
         network, training = {"channels": 16, "cells": 5}, TrainingConfig(250, 64, 0.025, 1e-3)
     else:
@@ -173,6 +198,8 @@ def training_plan(
       head, drop path, Cutout, batches of 96 images and a learning rate of 0.025 for 1,000 epochs.
     - On digits, both spaces use a small network for 5 epochs. With more channels or epochs, nearly
       all architectures reach the same accuracy.
+    - On small data sets, the batch size and the learning rate are halved until an epoch has 20
+      steps or a batch has 16 images.
 
     Args:
         space: Name of a search space, a key of :data:`NETWORKS`.
@@ -200,8 +227,18 @@ def training_plan(
         }  # fmt: skip
         training = TrainingConfig(1000, 96, 0.025, weight_decay=3e-4)
         augmentation = replace(augmentation, cutout=data.shape[1] // 2)
+    if data.name != "digits":
+        training = _fit_batches(training, data)
     plan = _plan(space, data, network, training, augmentation, seed)
     return plan if epochs is None else plan.with_settings(epochs=epochs)
+
+
+def _fit_batches(training: TrainingConfig, data: ImageData) -> TrainingConfig:
+    """Return settings with smaller batches for a small data set, and a learning rate to match."""
+    batch_size, learning_rate = training.batch_size, training.learning_rate
+    while batch_size >= 2 * _SMALLEST_BATCH and len(data.train) < _EPOCH_STEPS * batch_size:
+        batch_size, learning_rate = batch_size // 2, learning_rate / 2
+    return replace(training, batch_size=batch_size, learning_rate=learning_rate)
 
 
 def check_space(space: str) -> None:

@@ -10,8 +10,14 @@ EpochCallback = Callable[[int, dict[str, float]], None]
 
 
 @contextmanager
-def progress_bar(label: str, epochs: int) -> Iterator[EpochCallback]:
-    """Show a progress bar on the terminal; yield the callback that advances it."""
+def progress_bar(label: str, epochs: int, *, visible: bool = True) -> Iterator[EpochCallback]:
+    """Show a progress bar on the terminal; yield the callback that advances it.
+
+    Args:
+        label: Text before the bar.
+        epochs: Number of epochs.
+        visible: Whether to show the bar.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,7 +27,7 @@ def progress_bar(label: str, epochs: int) -> Iterator[EpochCallback]:
         TextColumn("{task.completed}/{task.total} epochs{task.fields[figures]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not visible) as progress:
         bar = progress.add_task(label, total=epochs, figures="")
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:

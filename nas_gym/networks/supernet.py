@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import DATA_SETS, ImageData, load_images
+from nas_gym.networks.data.imported import imported_images
 from nas_gym.networks.device import move_to_device
 from nas_gym.networks.evaluation import (
     CALIBRATION_IMAGES,
@@ -29,7 +30,7 @@ from nas_gym.networks.evaluation import (
     set_batch_norm_statistics,
 )
 from nas_gym.networks.network import Network
-from nas_gym.networks.plans import NETWORKS, NetworkPlan, supernet_plan
+from nas_gym.networks.plans import NETWORKS, SMALL_DATA, NetworkPlan, supernet_plan
 from nas_gym.networks.progress import EpochCallback, progress_bar
 from nas_gym.networks.training import Training, tensors_with_prefix
 from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
@@ -314,7 +315,8 @@ def load_supernet(path: Path, device: torch.device, data: ImageData | None = Non
         path: File that :func:`train_supernet` wrote.
         device: Device of the network.
         data: Images that the supernet was trained on, which ``network.subnet(genotype)`` needs. By
-            default, ``subnet`` looks for the images among the data sets by name.
+            default, ``subnet`` looks for the images among the data sets by name and imported
+            images.
 
     Raises:
         MissingDataError: If there is no such file, or its training is not finished.
@@ -341,8 +343,9 @@ def load_supernet(path: Path, device: torch.device, data: ImageData | None = Non
 
 
 def _find_images_and_calibrate(digest: str, device: torch.device, network: nn.Module) -> None:
-    """Recalibrate batch norm with the data set that has a digest, one of :data:`DATA_SETS`."""
-    for name in DATA_SETS:
+    """Recalibrate batch norm with the data set that has a digest, one of :data:`DATA_SETS` or
+    imported images."""
+    for name in (*imported_images(), *DATA_SETS):
         with suppress(DataError):
             data = load_images(name)
             if data.digest == digest:
@@ -395,9 +398,10 @@ def find_supernet(space: str, data: ImageData, device: torch.device) -> Supernet
     path = supernet_path(plan, data.name)
     if data.name not in TRAINED_ON_DEMAND:
         if not path.exists():
+            hours = " (hours on a GPU)" * (len(data.train) >= SMALL_DATA)
             raise MissingDataError(
                 f"The supernet of {space} on {data.name} is not trained yet. Run `nas-gym "
-                f"train-supernet {space} {data.name}` (hours on a GPU), or give your own file "
+                f"train-supernet {space} {data.name}`{hours}, or give your own file "
                 "with supernet=."
             )
         return load_supernet(path, device, data)

@@ -332,7 +332,8 @@ def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     from safetensors.numpy import save
 
     texts = {name: each.tolist() for name, each in arrays.items() if each.dtype.kind == "U"}
-    tensors = {name: each for name, each in arrays.items() if name not in texts}
+    # safetensors writes the memory of an array in its own order
+    tensors = {k: np.asarray(v, order="C") for k, v in arrays.items() if k not in texts}
     content = {"texts": texts, "sha256": _digest(tensors, texts)}
     # one entry, because safetensors writes several entries in any order, and files must be equal
     write_atomically(path, save(tensors, {"content": json.dumps(content)}))
@@ -362,6 +363,22 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
         raise DamagedDataError(
             f"{path} is not a safetensors file, or is truncated or altered: {error}."
         ) from error
+
+
+def read_texts(path: Path) -> dict[str, Any]:
+    """Read the texts of a file of :func:`write_tensors`, without its arrays and their sha256.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedDataError: If the file has another format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return _read_metadata(file.metadata() or {})[0]
+    except (SafetensorError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise DamagedDataError(f"{path} is not a safetensors file: {error}.") from error
 
 
 def _read_metadata(metadata: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:

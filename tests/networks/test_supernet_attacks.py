@@ -238,7 +238,7 @@ def test_curves_of_an_interrupted_training_are_complete(tmp_path, monkeypatch):
     run_supernet_training("NB201", "digits", tmp_path / "straight", **settings)
     expected = curves(tmp_path / "straight")
     assert [step for step, _ in expected["supernet/loss"]] == [1, 2, 3]
-    write = experiment._EventFile.write
+    write = experiment.TrainingEvents.write
 
     def stop(events, epoch, values):
         write(events, epoch, values)
@@ -249,10 +249,10 @@ def test_curves_of_an_interrupted_training_are_complete(tmp_path, monkeypatch):
         return train_supernet(*arguments, **options, seconds=-1.0)
 
     monkeypatch.setattr(experiment, "train_supernet", train)
-    monkeypatch.setattr(experiment._EventFile, "write", stop)
+    monkeypatch.setattr(experiment.TrainingEvents, "write", stop)
     with pytest.raises(InterruptedError):
         run_supernet_training("NB201", "digits", tmp_path / "resumed", **settings)
-    monkeypatch.setattr(experiment._EventFile, "write", write)
+    monkeypatch.setattr(experiment.TrainingEvents, "write", write)
     for _ in range(2):  # a finished training is not repeated, and its curves stay
         run_supernet_training("NB201", "digits", tmp_path / "resumed", **settings)
         assert curves(tmp_path / "resumed") == expected

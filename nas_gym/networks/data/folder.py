@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from nas_gym.networks.data.images import Pixels, Split
-from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError
+from nas_gym.utils.errors import DamagedDataError, DataError, MissingDataError, list_names
 from nas_gym.utils.limits import check_pixels, check_unpacked_size
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _FORMATS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".ppm": "PPM",
@@ -68,7 +71,14 @@ class _Zip:
         self._file = file
 
     def names(self) -> list[str]:
-        return self._file.namelist()
+        found = self._file.namelist()
+        for name in found:
+            if name.startswith("/") or ".." in PurePosixPath(name).parts:
+                raise DamagedDataError(
+                    f"{self._file.filename} has a file {name!r:.200}, whose path leaves the zip "
+                    "file. Make the zip file again, from inside the folder of images."
+                )
+        return found
 
     def check_size(self, names: list[str]) -> None:
         members = [self._file.getinfo(name) for name in names]
@@ -134,7 +144,7 @@ def read_named_images(path: Path, size: int | None = None) -> tuple[Pixels, list
     """Return all images ``<class>/<image>`` of a folder or zip file, and their names.
 
     Images are in alphabetical order of their names. Hidden files are ignored. If some images have
-    colours, grey images are converted to colours.
+    colours, grey images are converted to colours. See :func:`to_pixels` for other kinds of images.
 
     Args:
         path: Path of the folder or zip file.
@@ -146,14 +156,14 @@ def read_named_images(path: Path, size: int | None = None) -> tuple[Pixels, list
 
     Raises:
         MissingDataError: If there is no such file, or it holds no images.
-        DamagedDataError: If the file is no zip file, if an image cannot be read, if images differ
-            in size and no ``size`` is given, or if a class folder is empty.
+        DamagedDataError: If the file is no zip file, if images cannot be read (the message lists
+            them), if images differ in size and no ``size`` is given, or if a class folder is empty.
         DataError: If an image has more pixels, or all images together have more bytes, than
             :mod:`nas_gym.utils.limits` allows.
     """
     with open_image_files(path) as files:
         found = files.names()
-        names = sorted(filter(_is_image, found))
+        names = sorted(filter(_is_class_image, found))
         if not names:
             raise MissingDataError(
                 f"{path} holds no images. Put them at <class>/<image>, with one of the endings "
@@ -164,12 +174,18 @@ def read_named_images(path: Path, size: int | None = None) -> tuple[Pixels, list
                 f"{path} has no images of class {', '.join(empty)}. Delete empty folders."
             )
         files.check_size(names)
-        images, total = [], 0
+        images, total, errors = [], 0, []
         for name in names:
-            image = decode_image(files.read(name), f"{name} in {path}", size)
+            try:
+                image = decode_image(files.read(name), f"{name} in {path}", size)
+            except DamagedDataError as error:
+                errors.append(str(error))
+                continue
             total += image.nbytes
             check_unpacked_size(total, f"The images in {path}")
             images.append(image)
+        if errors:
+            raise DamagedDataError(_list_errors(errors))
     if any(len(image) == 3 for image in images):
         images = [np.broadcast_to(image, (3, *image.shape[1:])) for image in images]
     shapes = {image.shape for image in images}
@@ -181,10 +197,21 @@ def read_named_images(path: Path, size: int | None = None) -> tuple[Pixels, list
     return np.stack(images), names
 
 
-def _is_image(name: str) -> bool:
+def _list_errors(errors: list[str]) -> str:
+    """Return one message about images that cannot be read."""
+    if len(errors) == 1:
+        return errors[0]
+    return f"{len(errors):,} images could not be read: {list_names(errors, limit=5)}"
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a name has the ending of an image, and is neither hidden nor a folder."""
     path = PurePosixPath(name)
-    is_file = path.suffix.lower() in _FORMATS and not name.endswith("/")
-    return is_file and bool(path.parent.name) and not _is_hidden(path)
+    return path.suffix.lower() in _FORMATS and not name.endswith("/") and not _is_hidden(path)
+
+
+def _is_class_image(name: str) -> bool:
+    return is_image_name(name) and bool(PurePosixPath(name).parent.name)
 
 
 def _is_hidden(path: PurePosixPath) -> bool:
@@ -213,21 +240,63 @@ def decode_image(content: bytes, name: str, size: int | None) -> Pixels:
         DamagedDataError: If the image cannot be read.
         DataError: If the image has more pixels than :mod:`nas_gym.utils.limits` allows.
     """
-    from PIL import Image, UnidentifiedImageError
+    return to_pixels(open_image(content, name), None if size is None else (size, size))
+
+
+def open_image(content: bytes, name: str) -> Image.Image:
+    """Return an upright image of mode ``L`` or ``RGB``.
+
+    An image is rotated as its EXIF entry demands. Transparent parts become white. The values of
+    16-bit images are scaled to 8 bits.
+
+    Args:
+        content: Bytes of the image file.
+        name: Name of the image, for messages.
+
+    Raises:
+        DamagedDataError: If the image cannot be read.
+        DataError: If the image has more pixels than :mod:`nas_gym.utils.limits` allows.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     formats = tuple(set(_FORMATS.values()))
     try:
         with _without_pixel_limit(), Image.open(BytesIO(content), formats=formats) as file:
             check_pixels(*file.size, name)  # before the pixels are decoded
-            image = file.convert("L" if file.mode in ("1", "L") else "RGB")
+            return to_8_bits(ImageOps.exif_transpose(file))
     except UnidentifiedImageError as error:
         raise DamagedDataError(f"{name} could not be read as an image: no known format.") from error
     except DataError:
         raise
     except Exception as error:  # a damaged image can raise any error
         raise DamagedDataError(f"{name} could not be read as an image: {error}.") from error
+
+
+def to_8_bits(image: Image.Image) -> Image.Image:
+    """Return an image in mode ``L`` if it is grey, else in mode ``RGB``; transparency is white."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits
+        values = np.clip(np.asarray(image), 0, 2**16 - 1) // 257
+        image = Image.fromarray(values.astype(np.uint8))
+    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    if image.has_transparency_data:
+        opaque = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), opaque)
+    return image.convert(mode)
+
+
+def to_pixels(image: Image.Image, size: tuple[int, int] | None) -> Pixels:
+    """Return the pixels of an image of mode ``L`` or ``RGB``, ``(channels, height, width)`` uint8.
+
+    Args:
+        image: Image.
+        size: Width and height to which the image is scaled, in pixels; ``None`` keeps its size.
+    """
+    from PIL import Image
+
     if size is not None:
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
+        image = image.resize(size, Image.Resampling.BILINEAR)
     pixels = np.asarray(image, np.uint8)
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
 

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from nas_gym.networks.data.images import ImageData, from_published_splits, split_by_class
+from nas_gym.networks.data.imported import is_imported, load_imported_images
 from nas_gym.utils.errors import MissingDataError
 from nas_gym.utils.limits import check_pixels
 
@@ -38,6 +39,8 @@ def fetch_images(name: str) -> None:
 def load_images(name: str, size: int | None = None) -> ImageData:
     """Return an image data set by name, or the data set of a folder or zip file of images.
 
+    Images that :func:`nas_gym.import_images` imported are found by their name.
+
     ``digits`` comes with scikit-learn. The other data sets are read from the folders of the
     environment variable ``NAS_GYM_DATA`` and from the downloads of ``nas-gym data fetch``:
 
@@ -50,24 +53,39 @@ def load_images(name: str, size: int | None = None) -> ImageData:
     for validation and a quarter for testing. The splits are the same on every machine.
 
     Args:
-        name: One of :data:`DATA_SETS`, or a path.
+        name: One of :data:`DATA_SETS`, the name of imported images, or a path.
         size: Height and width to which the images of a folder are scaled, in pixels; by default,
             images keep their size.
 
     Raises:
         ValueError: If the name is empty, if ``size`` is below 1, or if ``size`` is given for a data
-            set of :data:`DATA_SETS`.
+            set of :data:`DATA_SETS` or for imported images.
         MissingDataError: If the data set is not on this machine.
         DamagedDataError: If a file cannot be read, or a class has no images.
         DataError: If images are larger than :mod:`nas_gym.utils.limits` allows.
     """
     if not name:
         raise ValueError(f"Name the images: {', '.join(DATA_SETS)}, or a folder or zip file.")
-    if size is not None and name in DATA_SETS:
+    imported = name not in DATA_SETS and is_imported(name)
+    if size is not None and (imported or name in DATA_SETS):
         raise ValueError(
             f"The images of {name} have a fixed size. Leave size out, or give a folder of images."
+            + f" For a folder of this name, write ./{name}." * imported
         )
-    return _load_cached(name, size)
+    return load_imported_images(name) if imported else _load_cached(name, size)
+
+
+def check_image_size(size: int | None) -> None:
+    """Raise an error if images cannot be scaled to a size.
+
+    Raises:
+        ValueError: If the size is below 1.
+        DataError: If an image of this size has more pixels than :mod:`nas_gym.utils.limits` allows.
+    """
+    if size is not None:
+        if size < 1:
+            raise ValueError(f"size is at least 1 pixel, got {size}.")
+        check_pixels(size, size, f"size={size}: a scaled image")
 
 
 def clear_image_cache() -> None:
@@ -131,10 +149,7 @@ def _load_folder(path: Path, size: int | None) -> ImageData:
             f"{str(path)!r} is neither a data set ({', '.join(DATA_SETS)}) nor a folder or zip "
             "file of images."
         )
-    if size is not None:
-        if size < 1:
-            raise ValueError(f"size is at least 1 pixel, got {size}.")
-        check_pixels(size, size, f"size={size}: a scaled image")
+    check_image_size(size)
     whole, classes = read_image_folder(path, size)
     rows = split_by_class(whole.labels, (0.5, 0.25, 0.25))
     train, valid, test = (whole.part(each) for each in rows)
