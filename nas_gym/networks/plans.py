@@ -12,7 +12,7 @@ import torch
 
 from nas_gym.networks.batches import Augmentation, default_augmentation
 from nas_gym.networks.darts_network import DARTSNetwork
-from nas_gym.networks.data import ImageData
+from nas_gym.networks.data import DATA_SETS, ImageData
 from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.networks.network import Network
 from nas_gym.networks.training import TrainingConfig
@@ -25,7 +25,7 @@ MAX_PARAMETERS = 500_000_000
 """Maximum number of parameters of a network; training needs three times the parameters' memory."""
 
 SMALL_DATA = 5_000
-"""Number of training images below which a data set gets a small supernet."""
+"""Number of training images below which images of the user get a small supernet."""
 
 _SUPERNET_STEPS = 2_000  # of the training of a small supernet
 _EPOCH_STEPS, _SMALLEST_BATCH = 20, 16
@@ -153,9 +153,9 @@ def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
       cells and 16 channels, batches of 250 images, Cutout and a learning rate of 0.025. The paper
       trains for 10,000 epochs; the default here is 600.
     - On digits, both spaces use a small network that trains in about a minute.
-    - On other data sets of fewer than :data:`SMALL_DATA` training images, both spaces use a small
-      network, which trains for about 2,000 steps.
-    - Small data sets have small batches; see :func:`training_plan`.
+    - On images of the user, if there are fewer than :data:`SMALL_DATA` training images, both spaces
+      use a small network, which trains for about 2,000 steps, with batches as in
+      :func:`training_plan`.
 
     Raises:
         ValueError: If the search space has no networks.
@@ -170,7 +170,7 @@ def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
                 TrainingConfig(60, 64, 0.05, 1e-3),
             ),
         }[space]
-    elif len(data.train) < SMALL_DATA:
+    elif len(data.train) < SMALL_DATA and data.name not in DATA_SETS:
         network = {
             "NB201": {"channels": 8, "cells": 1},
             "DARTS": {"channels": 8, "layers": 4, "partial": 2},
@@ -198,7 +198,7 @@ def training_plan(
       head, drop path, Cutout, batches of 96 images and a learning rate of 0.025 for 1,000 epochs.
     - On digits, both spaces use a small network for 5 epochs. With more channels or epochs, nearly
       all architectures reach the same accuracy.
-    - On small data sets, the batch size and the learning rate are halved until an epoch has 20
+    - On images of the user, the batch size and the learning rate are halved until an epoch has 20
       steps or a batch has 16 images.
 
     Args:
@@ -227,7 +227,7 @@ def training_plan(
         }  # fmt: skip
         training = TrainingConfig(1000, 96, 0.025, weight_decay=3e-4)
         augmentation = replace(augmentation, cutout=data.shape[1] // 2)
-    if data.name != "digits":
+    if data.name not in DATA_SETS:
         training = _fit_batches(training, data)
     plan = _plan(space, data, network, training, augmentation, seed)
     return plan if epochs is None else plan.with_settings(epochs=epochs)
