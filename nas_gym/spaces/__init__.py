@@ -15,6 +15,7 @@ from nas_gym.spaces.registry import find_space_class, register_space, space_kind
 if TYPE_CHECKING:
     from nas_gym.spaces.categorical import CategoricalSpace
     from nas_gym.spaces.darts import DARTSSpace
+    from nas_gym.spaces.mnasnet import MnasNetSpace
     from nas_gym.spaces.nb101 import NB101Space
     from nas_gym.spaces.nb201 import NB201Space
     from nas_gym.spaces.nbasr import NBASRSpace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CategoricalSpace",
     "DARTSSpace",
+    "MnasNetSpace",
     "NB101Space",
     "NB201Space",
     "NBASRSpace",

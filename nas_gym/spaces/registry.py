@@ -19,6 +19,7 @@ ENTRY_POINTS = "nas_gym.spaces"
 _BUILT_IN = {
     "NB101": "nb101:NB101Space",
     "NB201": "nb201:NB201Space",
+    "MnasNet": "mnasnet:MnasNetSpace",
     "NBASR": "nbasr:NBASRSpace",
     "NBGraph": "nbgraph:NBGraphSpace",
     "TransNAS": "transnas:TransNASSpace",

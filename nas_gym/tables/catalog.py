@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import cast
 
 from nas_gym.tables import store
-from nas_gym.tables.published import HELP_DEVICES, HELP_FILES, HW_NAS_BENCH_360, NATS_CSV
+from nas_gym.tables.published import (
+    ACCEL_NASBENCH,
+    HELP_DEVICES,
+    HELP_FILES,
+    HW_NAS_BENCH_360,
+    NATS_CSV,
+)
 from nas_gym.tables.table import Table
 from nas_gym.utils import download
 from nas_gym.utils.download import RemoteFile
@@ -85,6 +91,13 @@ def _read_hw_nas_bench_360() -> Table:
     return _call("hw_nas_bench_360", "read_hw_nas_bench_360", path)
 
 
+def _read_accel_nasbench() -> Table:
+    path = download.find_file(ACCEL_NASBENCH.name)
+    if path is None:
+        raise _missing("accel-nasbench", ACCEL_NASBENCH.name)
+    return _call("accel_nasbench", "read_accel_nasbench", path)
+
+
 def _missing(table: str, file: str) -> MissingDataError:
     return MissingDataError(
         f"Table {table!r} is not on this machine. Run `nas-gym data fetch {table}`, or set "
@@ -136,6 +149,13 @@ SOURCES: dict[str, TableSource] = {
             "download, 3 MB",
             _read_hw_nas_bench_360,
             (HW_NAS_BENCH_360,),
+        ),
+        TableSource(
+            "accel-nasbench",
+            "5,125 MnasNet-like networks on ImageNet, and on six accelerators",
+            "download, 1 MB",
+            _read_accel_nasbench,
+            (ACCEL_NASBENCH,),
         ),
     )
 }

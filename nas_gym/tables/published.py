@@ -34,3 +34,11 @@ HW_NAS_BENCH_360 = RemoteFile(
     f"{HW_NAS_BENCH_360_COMMIT}/results/dataset.parquet",
     "d3ce4198e31564486b7194ba28507bea3867cb16a2587d68d82e3b62cfff4cce",
 )
+
+ACCEL_NASBENCH_COMMIT = "dcd4d726b33197dd9bc3d74a20393013398600ae"
+ACCEL_NASBENCH = RemoteFile(
+    "anb_dataset_jsons.tar.gz",
+    "https://raw.githubusercontent.com/afzalxo/Accel-NASBench/"
+    f"{ACCEL_NASBENCH_COMMIT}/anb_dataset/anb_dataset_jsons.tar.gz",
+    "3520992d42e368b7c08c99fc3f6612855b5b366bf98668a7f19d49f3131aa4ae",
+)
