@@ -31,6 +31,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         f"NBGraph-{dataset}": {"table": f"nas-bench-graph-{dataset}", "dataset": dataset}
         for dataset in GRAPH_DATASETS
     },
+    "MnasNet-ImageNet": {
+        "table": "accel-nasbench",
+        "dataset": "ImageNet",
+        "evaluator": "surrogate",
+    },
     "NB201-digits": {"space": "NB201", "dataset": "digits"},
     "DARTS-digits": {"space": "DARTS", "dataset": "digits"},
     "DARTS-cifar10": {"space": "DARTS", "dataset": "cifar10"},
@@ -248,19 +253,32 @@ def _check_ids_are_free(names: Iterable[str], own: Iterable[str]) -> None:
 # -- tables of users ------------------------------------------------------------------------------
 
 
-def _table_tasks(table: str, datasets: list[str]) -> dict[str, dict[str, str]]:
-    """Return the tasks of a user's table: names -> arguments of ``make_task``."""
-    return {
+def _table_tasks(
+    table: str, datasets: list[str], *, surrogate: bool = False
+) -> dict[str, dict[str, str]]:
+    """Return the tasks of a user's table: names -> arguments of ``make_task``.
+
+    Args:
+        table: Name of the table.
+        datasets: Data sets of the table.
+        surrogate: Whether to include the tasks of the table's surrogate.
+    """
+    tasks = {
         table if len(datasets) == 1 else f"{table}-{dataset}": {"table": table, "dataset": dataset}
         for dataset in datasets
     }
+    if surrogate:
+        predicted = {"evaluator": "surrogate"}
+        tasks |= {f"{name}-surrogate": own | predicted for name, own in list(tasks.items())}
+    return tasks
 
 
 def user_environments() -> dict[str, dict[str, str]]:
     """Return the tasks of imported tables on this machine: names -> arguments of ``make_task``.
 
     If a table has one task, the task has the name of the table; if it has several tasks, they are
-    named ``<table>-<dataset>``. A table that cannot be read is skipped with a warning, so that
+    named ``<table>-<dataset>``. If the table has a surrogate, there are further tasks whose names
+    end in ``-surrogate``. A table that cannot be read is skipped with a warning, so that
     importing the package never fails.
     """
     try:
@@ -274,7 +292,9 @@ def user_environments() -> dict[str, dict[str, str]]:
     return {
         task: arguments
         for table in tables
-        for task, arguments in _table_tasks(table, _datasets(table)).items()
+        for task, arguments in _table_tasks(
+            table, _datasets(table), surrogate=store.surrogate_path(table).is_file()
+        ).items()
     }
 
 
@@ -313,7 +333,12 @@ def register_all() -> None:
 
 
 def import_table(
-    path: str | Path, name: str, *, replace: bool = False, **columns: Any
+    path: str | Path,
+    name: str,
+    *,
+    replace: bool = False,
+    surrogate: bool = False,
+    **columns: Any,
 ) -> list[str]:
     """Convert your own file into a table, and register its tasks in all three modes.
 
@@ -326,6 +351,9 @@ def import_table(
             or a NATS-Bench topology folder.
         name: Name of the table and beginning of its IDs.
         replace: Whether an existing table of that name is overwritten.
+        surrogate: Whether to fit a surrogate, which predicts the other architectures of the search
+            space, and to register environments ``<name>-surrogate-v0`` and so on that search the
+            whole space.
         **columns: Arguments of :func:`nas_gym.tables.user_file.read_user_file`, such as
             ``signal="val"`` and ``report="test"``.
 
@@ -335,7 +363,8 @@ def import_table(
     Raises:
         ValueError: If the name is taken or cannot be part of an ID, or the file is invalid; the
             message names the place.
-        DataError: If the cache cannot be written to.
+        DataError: If the cache cannot be written to, or a surrogate cannot be fitted because the
+            table has too few architectures or all of them.
     """
     from nas_gym.evaluators import COST, PREDICTOR  # not needed by `import nas_gym`
 
@@ -350,10 +379,21 @@ def import_table(
             f"delete it with `nas-gym data remove {name}`."
         )
     table = _read(Path(path), name, columns)
-    tasks = _table_tasks(name, list(table.objectives))
+    tasks = _table_tasks(name, list(table.objectives), surrogate=surrogate)
+    fitted = None
+    if surrogate:  # before the table is stored, because it may fail
+        from nas_gym.evaluators.surrogate import fit_surrogate
+
+        fitted = fit_surrogate(table)
     old = [env_id for env_id in gym.registry if _belongs_to_table(env_id, name)]
     _check_ids_are_free(tasks, old)
     store.save_table(table, replace=replace)
+    if fitted is not None:
+        from nas_gym.evaluators.surrogate import save_surrogate
+
+        save_surrogate(table, fitted)
+    elif store.surrogate_path(name).exists():
+        store.surrogate_path(name).unlink()  # of the table that was replaced
     for env_id in old:
         del gym.registry[env_id]
     return [env_id for task in tasks.items() for env_id in register_environments(*task)]
@@ -363,10 +403,11 @@ def _belongs_to_table(env_id: str, table: str) -> bool:
     """Return whether an ID was registered by this module for a table, not by the user."""
     spec = gym.registry[env_id]
     names = (table, f"{table}-{spec.kwargs.get('dataset')}")
+    surrogates = tuple(f"{name}-surrogate" for name in names)
     return (
         str(spec.entry_point).startswith("nas_gym.envs.")
         and spec.kwargs.get("table") == table
-        and any(env_id in environment_ids(name) for name in names)
+        and any(env_id in environment_ids(name) for name in names + surrogates)
     )
 
 

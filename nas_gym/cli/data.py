@@ -137,6 +137,14 @@ def data_import_command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite an earlier import of the same name.")
     ] = False,
+    surrogate: Annotated[
+        bool,
+        typer.Option(
+            "--surrogate",
+            help="Predict the architectures of the search space that the file lacks, and register "
+            "NAME-surrogate-v0, which searches the whole space.",
+        ),
+    ] = False,
 ) -> None:
     """Convert a file into a table, or a folder of images into a data set, and register its
     environments in all three modes."""
@@ -147,6 +155,7 @@ def data_import_command(
         **given(signal=signal, report=report, arch=arch, space=space, seconds=seconds),
         **{option: text.split(",") for option, text in lists.items()},
         **given(units=_parse_units(unit or []) or None, allow_missing=allow_missing or None),
+        **given(surrogate=surrogate or None),
     }
     if import_from_command_line(path, name, size, replace, columns):
         return

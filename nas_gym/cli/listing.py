@@ -21,7 +21,8 @@ def envs_command(as_json: JSONOption = False) -> None:
     rows = []
     for name, arguments in environments().items():
         if "table" in arguments:
-            rows.append((name, arguments["table"], _table_state(arguments["table"])))
+            of = "surrogate of " if "evaluator" in arguments else ""
+            rows.append((name, of + arguments["table"], _table_state(arguments["table"])))
         elif "evaluator" in arguments:
             rows.append((name, arguments["evaluator"], _few_shot_state(**arguments)))
         else:

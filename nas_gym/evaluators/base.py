@@ -32,6 +32,10 @@ COST_METRICS = ("params", "flops")
 """Its metrics; a task also knows them without ``cost:``."""
 
 
+SURROGATE = "surrogate"
+"""Name of the evaluator of the surrogate of a table (:mod:`nas_gym.evaluators.surrogate`)."""
+
+
 class Evaluator(ABC):
     """A method of performance estimation, which maps architectures to named metrics.
 

@@ -12,7 +12,12 @@ from nas_gym.evaluators.base import COST, Evaluator, Genotypes, Values
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 
-IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16)}
+IMAGES = {
+    "cifar10": (10, 32),
+    "cifar100": (100, 32),
+    "ImageNet16-120": (120, 16),
+    "ImageNet": (1000, 224),
+}
 """Number of classes and size in pixels of the images of each data set."""
 
 _METRICS = {
@@ -25,6 +30,7 @@ _ENUMERATED = 2**20  # larger spaces are counted when architectures are asked fo
 _NETWORKS = {
     "NB201Space": ("nb201", "16 channels, 5 cells per stage"),
     "DARTSSpace": ("darts", "36 channels, 20 cells"),
+    "MnasNetSpace": ("mnasnet", "32 channels in the first layer"),
 }
 """Name in the counters' module and functions, and size of the networks, by class of space."""
 
@@ -40,10 +46,11 @@ class CostEvaluator(Evaluator):
     """Parameters and FLOPs, in millions, of the networks that are trained from scratch.
 
     The networks are those of the benchmarks: 16 channels and 5 cells per stage for NAS-Bench-201,
-    36 channels and 20 cells for DARTS (without its auxiliary head).
+    36 channels and 20 cells for DARTS (without its auxiliary head), 32 channels in the first layer
+    for MnasNet.
 
     Args:
-        space: Search space, NAS-Bench-201 or DARTS.
+        space: Search space: NAS-Bench-201, DARTS or MnasNet.
         dataset: Data set, a key of :data:`IMAGES`.
 
     Raises:
@@ -58,8 +65,8 @@ class CostEvaluator(Evaluator):
         kind = type(space)
         if kind.__name__ not in _NETWORKS or not kind.__module__.startswith("nas_gym.spaces."):
             raise ValueError(
-                "Parameters and FLOPs are counted for the networks of NB201 and DARTS, not of "
-                f"{space.name}. Name a column of a table instead, such as TABLE:METRIC."
+                "Parameters and FLOPs are counted for the networks of NB201, DARTS and MnasNet, "
+                f"not of {space.name}. Name a column of a table instead, such as TABLE:METRIC."
             )
         if dataset not in IMAGES:
             raise ValueError(

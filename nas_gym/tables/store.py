@@ -51,6 +51,11 @@ def table_folder(name: str) -> Path:
     return cache_folder() / f"tables-v{FORMAT}" / name
 
 
+def surrogate_path(name: str) -> Path:
+    """Return the file of the surrogate of a stored table, which may not exist."""
+    return table_folder(name) / "surrogate.npz"
+
+
 @contextmanager
 def _locked_tables() -> Iterator[Path]:
     """Yield the folder of all tables, which other processes cannot change within the block."""

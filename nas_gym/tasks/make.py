@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 import gymnasium as gym
 
 from nas_gym.evaluators import Evaluator, TableEvaluator
+from nas_gym.evaluators.base import SURROGATE
 from nas_gym.evaluators.named import network_evaluator
 from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.registry import build_whole_space, find_space_class
@@ -77,7 +78,9 @@ def make_task(
             the statistics of each evaluation batch), and ``images`` is the number of validation
             images on which accuracy is measured (all by default). ``"few-shot(ways=5,shots=1)"``
             adapts networks to few-shot tasks from the weights of a meta-supernet; ``tasks`` and
-            ``test_tasks`` set the numbers of meta-validation and meta-test tasks.
+            ``test_tasks`` set the numbers of meta-validation and meta-test tasks. With ``table``,
+            ``"surrogate"`` predicts all architectures of the search space from those of the table
+            (:class:`~nas_gym.evaluators.surrogate.SurrogateEvaluator`).
         **network_arguments: ``supernet`` is the file of a supernet that ``nas-gym train-supernet``
             saved (by default, the supernet in the cache). ``device`` is ``"auto"`` (CUDA, MPS or
             the CPU) or a device name of torch. ``size`` is the height and width in pixels to which
@@ -128,6 +131,12 @@ def make_task(
         named = "supernet" if evaluator is None else evaluator
         found = network_evaluator(space, dataset, named, **network_arguments)
         return Task(found.space, found, dataset=dataset, **objective)
+    if evaluator == SURROGATE and table is not None and not network_arguments:
+        # imported on use, so that the first environment is made quickly
+        from nas_gym.evaluators.surrogate import surrogate_evaluator
+
+        predicted = surrogate_evaluator(table)
+        return Task(predicted.space, predicted, dataset=dataset or "", **objective)
     if evaluator is not None:
         network_arguments["evaluator"] = evaluator
     if network_arguments:

@@ -49,7 +49,7 @@ def test_in_a_reward():
 
 def test_columns_of_a_table_come_first():
     env = gym.make("NBGraph-cora-v0")
-    with pytest.raises(ValueError, match="counted for the networks of NB201 and DARTS"):
+    with pytest.raises(ValueError, match="counted for the networks of NB201, DARTS and MnasNet"):
         gym.make("NBGraph-cora-v0", signal="flops")
     assert "params" not in env.unwrapped.task.evaluator.metrics
 
@@ -65,7 +65,7 @@ def test_a_space_that_cannot_be_enumerated():
 @pytest.mark.parametrize(
     ("space", "dataset", "message"),
     [
-        (SPACE, "mnist", "known for cifar10, cifar100, ImageNet16-120; not for mnist"),
+        (SPACE, "mnist", "known for cifar10, cifar100, ImageNet16-120, ImageNet; not for mnist"),
         (SPACE, "", "not for a task without dataset="),
         (SPACE.subset([[0] * 6, [1] * 6], "Two"), "cifar10", None),
         (nas_gym.CategoricalSpace([("a", "b")], name="Own"), "cifar10", "not of Own"),
