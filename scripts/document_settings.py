@@ -29,12 +29,13 @@ def settings_table(name: str) -> str:
 def preset_rows() -> list[list[str]]:
     """Return rows of (name of a preset, agent, settings that differ from the default)."""
     rows = []
-    for agent, path in (SAMPLE_BASED | MULTI_OBJECTIVE_AGENTS | ONE_SHOT).items():
+    built_in = SAMPLE_BASED | MULTI_OBJECTIVE_AGENTS | ONE_SHOT
+    for agent, path in built_in.items():
         presets = find_agent(agent).agent_class.presets
         if agent in presets:
             continue
         for preset, config in presets.items():
-            if SAMPLE_BASED.get(preset) != path:
+            if built_in.get(preset) != path:
                 continue
             changed = [
                 f"`{each.name}={getattr(config, each.name)!r}`"

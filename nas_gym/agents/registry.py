@@ -55,8 +55,10 @@ ONE_SHOT: dict[str, str] = {
     "gdas": "nas_gym.agents.one_shot:GDAS",
     "setn": "nas_gym.agents.one_shot:SETN",
     "enas": "nas_gym.agents.one_shot:ENAS",
+    "base": "nas_gym.agents.base:BASE",
+    "base-paper": "nas_gym.agents.base:BASE",
 }
-"""Built-in agents that train a supernet, for search spaces that have networks."""
+"""Built-in agents that learn from images, for search spaces that have networks."""
 
 
 class AgentLookupError(ValueError):

@@ -69,18 +69,25 @@ def train_supernet_command(
     shots: Annotated[
         int | None, typer.Option(help="Images per class of a few-shot task; 1 by default.")
     ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="Meta-training on few-shot tasks: atnas; base or base-paper for the agent base."
+        ),
+    ] = "atnas",
     size: SizeOption = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the training.")] = 0,
     device: DeviceOption = None,
 ) -> None:
     """Train a weight-sharing network of a search space. Resumes from the last saved epoch.
 
-    With --ways or --shots, or on Omniglot, it is trained for few-shot tasks."""
+    With --ways, --shots or --method, or on Omniglot, it is trained on few-shot tasks."""
     from nas_gym.experiments.train_supernet import (
         run_meta_supernet_training,
         run_supernet_training,
     )
     from nas_gym.networks.data.few_shot import FEW_SHOT_SETS
+    from nas_gym.networks.few_shot.meta_supernet import MetaSupernet
     from nas_gym.utils.expressions import parse_settings
 
     if dataset is None:
@@ -94,11 +101,13 @@ def train_supernet_command(
     tasks = given(ways=ways, shots=shots)
     is_default = out is None and not changed and not seed
     with resumable("The same command continues from the last saved epoch."):
-        if tasks or dataset in FEW_SHOT_SETS:
-            path, meta = run_meta_supernet_training(space, dataset, out, **tasks, **options)
+        if tasks or method != "atnas" or dataset in FEW_SHOT_SETS:
+            path, meta = run_meta_supernet_training(
+                space, dataset, out, method=method, **tasks, **options
+            )
             evaluator = f"few-shot(ways={meta.plan.ways},shots={meta.plan.shots})"
             what = f"{meta.plan.ways}-way {meta.plan.shots}-shot tasks"
-            if len(meta.fitness):
+            if isinstance(meta, MetaSupernet) and len(meta.fitness):
                 what += f", best validation accuracy {meta.fitness[0]:.2f} %"
         else:
             path, found = run_supernet_training(space, dataset, out, **options)
@@ -106,7 +115,11 @@ def train_supernet_command(
     if os.environ.get("RANK", "0") != "0":  # torchrun started several processes; the first reports
         return
     console.print(f"{path}: {what}", markup=False)
-    command = _search_command(space, dataset, size, None if is_default else path, evaluator)
+    if method == "atnas":
+        command = _search_command(space, dataset, size, None if is_default else path, evaluator)
+    else:
+        words = ["nas-gym", "search", f"{space}-cifar10-v0", "--agent", method]
+        command = shlex.join([*words, "--pretrained", str(path)])
     console.print(f"Search with it: {command}", markup=False, soft_wrap=True)
     print_tensorboard_command(path.with_suffix(""))
 

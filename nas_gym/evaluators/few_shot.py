@@ -21,8 +21,8 @@ from nas_gym.evaluators.results_store import ResultsStore
 from nas_gym.networks.data.class_images import FewShotData
 from nas_gym.networks.data.few_shot import FewShotBatch
 from nas_gym.networks.few_shot.adaptation import adaptation_accuracies
-from nas_gym.networks.few_shot.meta_supernet import MetaSupernet, task_sampler
-from nas_gym.networks.few_shot.plans import FewShotPlan
+from nas_gym.networks.few_shot.meta_supernet import MetaSupernet
+from nas_gym.networks.few_shot.plans import FewShotPlan, task_sampler
 from nas_gym.tables import Metric
 from nas_gym.utils.errors import DivergedError
 

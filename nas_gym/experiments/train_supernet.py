@@ -9,16 +9,21 @@ from typing import Any
 
 from nas_gym.experiments.training_events import TrainingEvents
 from nas_gym.networks import data as images
+from nas_gym.networks.bayesian.meta_network import MetaNetwork, train_meta_network
+from nas_gym.networks.bayesian.plans import BASE_PRESETS, base_plan
 from nas_gym.networks.data.few_shot import load_few_shot
 from nas_gym.networks.device import find_device
 from nas_gym.networks.few_shot.cached import check_task_counts, meta_supernet_path
 from nas_gym.networks.few_shot.meta_supernet import MetaSupernet, train_meta_supernet
-from nas_gym.networks.few_shot.plans import few_shot_plan
+from nas_gym.networks.few_shot.plans import TaskPlan, few_shot_plan
 from nas_gym.networks.few_shot.processes import joined_processes
 from nas_gym.networks.plans import supernet_plan
 from nas_gym.networks.progress import EpochCallback, progress_bar
 from nas_gym.networks.supernet import Curves, Supernet, supernet_path, train_supernet
 from nas_gym.utils.files import check_writable, explain_write_errors
+
+META_METHODS = ("atnas", *BASE_PRESETS)
+"""Methods of meta-training on few-shot tasks."""
 
 
 def run_supernet_training(
@@ -73,12 +78,13 @@ def run_meta_supernet_training(
     *,
     ways: int = 5,
     shots: int = 1,
+    method: str = "atnas",
     size: int | None = None,
     device: str = "auto",
     seed: int = 0,
     **settings: Any,
-) -> tuple[Path, MetaSupernet]:
-    """Train the meta-supernet of a search space for few-shot tasks; resume from the last epoch.
+) -> tuple[Path, MetaSupernet | MetaNetwork]:
+    """Meta-train a network of a search space on few-shot tasks; resume from the last epoch.
 
     Processes that ``torchrun`` started train it together; the first one shows and records the
     progress.
@@ -89,14 +95,17 @@ def run_meta_supernet_training(
         out: File of the meta-supernet; see :func:`run_supernet_training`.
         ways: Classes of a task.
         shots: Support images per class.
+        method: One of :data:`META_METHODS`; ``"base"`` and ``"base-paper"`` train a meta-network
+            for the agent of this name.
         size: Height and width in pixels that images are scaled to.
         device: Device to compute on.
         seed: Seed of the initial weights and of the training.
         **settings: Values that differ from
-            :func:`nas_gym.networks.few_shot.plans.few_shot_plan`, such as ``epochs``.
+            :func:`nas_gym.networks.few_shot.plans.few_shot_plan` or
+            :func:`nas_gym.networks.bayesian.plans.base_plan`, such as ``epochs``.
 
     Returns:
-        The file, and the meta-supernet in it.
+        The file, and the meta-supernet or meta-network in it.
 
     Raises:
         ValueError: If the space, the device or a setting is unknown, the data has too few classes
@@ -109,16 +118,24 @@ def run_meta_supernet_training(
         _check_output(_with_suffix(out))
     where = find_device(device)
     data = load_few_shot(dataset, size)
-    plan = few_shot_plan(space, data, ways, shots, seed).with_settings(**settings)
+    if method not in META_METHODS:
+        raise ValueError(f"method is one of {', '.join(META_METHODS)}, got {method!r}.")
+    plan: TaskPlan[Any]
+    if method == "atnas":
+        plan = few_shot_plan(space, data, ways, shots, seed)
+    else:
+        plan = base_plan(space, data, ways, shots, seed, method)
+    train: Any = train_meta_supernet if method == "atnas" else train_meta_network
+    plan = plan.with_settings(**settings)
     check_task_counts(plan, data)
     path = meta_supernet_path(plan, data.name) if out is None else _with_suffix(out)
     _check_output(path)
     label = f"{space} on {data.name}, {ways}-way {shots}-shot"
     with joined_processes(where) as processes:
         if processes.rank:
-            return path, train_meta_supernet(plan, data, path, where, processes=processes)
+            return path, train(plan, data, path, where, processes=processes)
         with _recorded(label, plan.training.epochs, path) as (on_epoch, begin):
-            found = train_meta_supernet(
+            found = train(
                 plan,
                 data,
                 path,

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.bayesian.distribution import NetworkDistribution
+from nas_gym.networks.bayesian.embedding import optimization_embedding
+from nas_gym.networks.bayesian.plans import BASETrainingConfig
 from nas_gym.networks.device import move_to_device
 from nas_gym.networks.few_shot.adaptation import adapted_weights
 from nas_gym.networks.network import Network
@@ -99,6 +102,45 @@ def measure_adaptation_memory(
     return StepMemory(
         weights=sum(each.nbytes for each in (*parameters, *network.buffers())),
         optimizer=2 * sum(each.nbytes for each in adapted.values()),
+        activations=saved.peak_without(own),
+        allocated=torch.cuda.max_memory_allocated(images.device) if cuda else 0,
+    )
+
+
+def measure_embedding_memory(
+    network: Network,
+    prior: NetworkDistribution,
+    images: Tensor,
+    labels: Tensor,
+    config: BASETrainingConfig,
+) -> StepMemory:
+    """Return the memory of a gradient step of optimization embedding (BASE).
+
+    ``optimizer`` counts the posterior, and the gradients of the parameters that the step reaches.
+
+    Args:
+        network: Supernet without running batch-norm statistics.
+        prior: Meta-parameters.
+        images: Images of the step, ``(n, channels, height, width)``.
+        labels: Class numbers, ``(n,)`` int64.
+        config: Settings of the step.
+    """
+    cuda = images.device.type == "cuda"
+    if cuda:
+        torch.cuda.reset_peak_memory_stats(images.device)
+    saved, batches = _SavedStorages(), [(images, labels)]
+    generator = torch.Generator().manual_seed(0)
+    with torch.autograd.graph.saved_tensors_hooks(saved.pack, _SavedTensor.unpack):
+        posterior = optimization_embedding(
+            network, prior, batches, len(labels), config, 1.0, generator
+        )
+    before = prior.parameters()
+    moved = [each for name, each in posterior.parameters().items()
+             if not torch.equal(each, before[name])]  # fmt: skip
+    own = {each.untyped_storage().data_ptr() for each in before.values()}
+    return StepMemory(
+        weights=sum(each.nbytes for each in before.values()),
+        optimizer=2 * sum(each.nbytes for each in moved),
         activations=saved.peak_without(own),
         allocated=torch.cuda.max_memory_allocated(images.device) if cuda else 0,
     )

@@ -27,11 +27,10 @@ from nas_gym.networks.few_shot.adaptation import adaptation_accuracies
 from nas_gym.networks.few_shot.conv_network import FourConvNetwork
 from nas_gym.networks.few_shot.meta_supernet import (
     MetaSupernet,
-    task_sampler,
     train_meta_supernet,
 )
 from nas_gym.networks.few_shot.meta_training import FewShotTraining
-from nas_gym.networks.few_shot.plans import FewShotPlan, few_shot_plan
+from nas_gym.networks.few_shot.plans import FewShotPlan, few_shot_plan, task_sampler
 from nas_gym.networks.few_shot.transfer import supernet_for_classes, transfer_by_halving
 from nas_gym.networks.memory import measure_adaptation_memory, measure_step_memory
 from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES

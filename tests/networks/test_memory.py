@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,12 @@ from torch import Tensor, nn
 
 from nas_gym.networks import data
 from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.bayesian.distribution import NetworkDistribution
+from nas_gym.networks.bayesian.plans import BASETrainingConfig
 from nas_gym.networks.evaluation import use_batch_statistics
 from nas_gym.networks.memory import (
     measure_adaptation_memory,
+    measure_embedding_memory,
     measure_method_memory,
     measure_step_memory,
 )
@@ -101,3 +106,34 @@ def test_an_adaptation_needs_the_memory_of_one_network():
     assert found[0].activations == found[1].activations
     assert found[0].optimizer == found[1].optimizer  # the adapted weights are those of the path
     assert found[1].optimizer == 2 * found[1].weights
+
+
+def test_an_embedding_step_of_one_path_needs_the_memory_of_a_network():
+    """BASE with point weights: straight-through as one network, soft as DARTS."""
+    largest = [3] * 6
+    network, alone = (
+        NB201Network(5, 1, channels=8, cells=1, genotype=each) for each in (None, largest)
+    )
+    images, labels = torch.zeros(25, 1, 28, 28), torch.arange(5).repeat(5)
+    for each in (network, alone):
+        use_batch_statistics(each)
+    prior = NetworkDistribution.initial(network, None, torch.Generator().manual_seed(0))
+    alpha = 100 * torch.eye(5)[largest]  # every draw is the largest architecture
+    prior = replace(prior, alpha_logits=alpha)
+    single = measure_adaptation_memory(alone, None, images, labels)
+    config = BASETrainingConfig(variational=False, kl_weight=0.0)
+    found = measure_embedding_memory(network, prior, images, labels, config)
+    assert found.activations <= 1.3 * single.activations
+    soft = replace(config, relaxation="soft")
+    mixed = measure_embedding_memory(network, prior, images, labels, soft)
+    darts = mixture_activations(network, images, labels)
+    assert mixed.activations == pytest.approx(darts, rel=0.02)
+    assert mixed.activations > 2 * found.activations
+
+
+def mixture_activations(network: NB201Network, images: Tensor, labels: Tensor) -> int:
+    """Return the bytes saved for the backward pass of the mixture of DARTS."""
+    train = DeviceImages(images.to(torch.uint8), labels, torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
+    search = ONE_SHOT_SEARCHES["darts-v1"](network, train, train, TrainingConfig(1, 25, 0.1), 0)
+    search.begin_epoch()
+    return measure_step_memory(search, 25).activations

@@ -20,7 +20,9 @@ from nas_gym.networks.data.class_images import (
     read_class_images,
     split_classes,
 )
+from nas_gym.networks.data.class_subsets import CLASS_SUBSETS, split_data_classes
 from nas_gym.networks.data.images import Pixels
+from nas_gym.networks.data.loading import load_images
 from nas_gym.utils.errors import MissingDataError, list_names
 from nas_gym.utils.limits import check_pixels
 
@@ -45,9 +47,10 @@ def load_few_shot(name: str, size: int | None = None) -> FewShotData:
     classes is described at :func:`~nas_gym.networks.data.class_images.split_classes`.
 
     Args:
-        name: One of :data:`FEW_SHOT_SETS`, or a path.
+        name: One of :data:`FEW_SHOT_SETS` or
+            :data:`~nas_gym.networks.data.class_subsets.CLASS_SUBSETS`, or a path.
         size: Height and width to which images are scaled, in pixels; by default 28 for Omniglot,
-            and the images' own size for a folder.
+            and the images' own size for others.
 
     Raises:
         ValueError: If the name is empty, or ``size`` is below 1.
@@ -56,7 +59,8 @@ def load_few_shot(name: str, size: int | None = None) -> FewShotData:
         DataError: If images are larger than :mod:`nas_gym.utils.limits` allows.
     """
     if not name:
-        raise ValueError(f"Name the images: {', '.join(FEW_SHOT_SETS)}, or a folder or zip file.")
+        names = ", ".join(FEW_SHOT_SETS + CLASS_SUBSETS)
+        raise ValueError(f"Name the images: {names}, or a folder or zip file.")
     if size is not None:
         if size < 1:
             raise ValueError(f"size is at least 1 pixel, got {size}.")
@@ -77,15 +81,18 @@ def _load_cached(name: str, size: int | None) -> FewShotData:
         return load_full_omniglot(size or OMNIGLOT_SIZE)
     if name in FEW_SHOT_SETS:
         return load_omniglot(size or OMNIGLOT_SIZE, runs=name == "omniglot-oneshot")
+    if name in CLASS_SUBSETS:
+        return split_data_classes(load_images(name), size)
     path = Path(name)
     if not os.path.exists(path):
+        names = ", ".join(FEW_SHOT_SETS + CLASS_SUBSETS)
         raise MissingDataError(
-            f"{name!r} is neither a few-shot data set ({', '.join(FEW_SHOT_SETS)}) nor a folder or "
-            "zip file of images."
+            f"{name!r} is neither a few-shot data set ({names}) nor a folder or zip file of images."
         )
     whole = read_class_images(path, size)
     # a folder called "omniglot" must not be mistaken for the data set of this name
-    stem = f"{path.stem}-folder" if path.stem in FEW_SHOT_SETS else path.stem
+    is_taken = path.stem in FEW_SHOT_SETS + CLASS_SUBSETS
+    stem = f"{path.stem}-folder" if is_taken else path.stem
     train, valid, test = split_classes(whole)
     return FewShotData(stem, train, valid, test)
 

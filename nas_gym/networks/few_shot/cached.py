@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,10 +13,9 @@ from nas_gym.networks.data.few_shot import FEW_SHOT_SETS, load_few_shot
 from nas_gym.networks.few_shot.meta_supernet import (
     MetaSupernet,
     load_meta_supernet,
-    task_sampler,
     train_meta_supernet,
 )
-from nas_gym.networks.few_shot.plans import FewShotPlan, few_shot_plan
+from nas_gym.networks.few_shot.plans import TaskPlan, few_shot_plan, task_sampler
 from nas_gym.networks.progress import progress_bar
 from nas_gym.utils.errors import DataError, MissingDataError
 
@@ -24,7 +24,7 @@ TRAINED_ON_DEMAND = (("NB201", 5, 1), ("NB201", 5, 5))
 on Omniglot (two or three minutes)."""
 
 
-def check_task_counts(plan: FewShotPlan, data: FewShotData) -> None:
+def check_task_counts(plan: TaskPlan[Any], data: FewShotData) -> None:
     """Raise an error if data has too few classes or images for the tasks of a plan.
 
     All sets of classes are checked, also the test classes, which only a later evaluation uses.
@@ -36,7 +36,7 @@ def check_task_counts(plan: FewShotPlan, data: FewShotData) -> None:
         task_sampler(plan, data, split, torch.device("cpu"))
 
 
-def meta_supernet_path(plan: FewShotPlan, dataset: str) -> Path:
+def meta_supernet_path(plan: TaskPlan[Any], dataset: str) -> Path:
     """Return the path in the cache of the meta-supernet of a plan on a data set."""
     from nas_gym.utils.cache import cache_folder
 

@@ -17,6 +17,7 @@ from nas_gym.networks.few_shot.adaptation import (
     query_gradients,
 )
 from nas_gym.networks.few_shot.processes import Processes
+from nas_gym.networks.few_shot.task_training import TaskTraining
 from nas_gym.networks.training import tensors_with_prefix
 from nas_gym.predictors.code_predictors import predict_from_codes
 from nas_gym.spaces.evolution import Accept, next_generation, replace_rejected
@@ -34,8 +35,8 @@ _VALIDATED_ARCHITECTURES = 4  # after each epoch without a population
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # state of Adam
 
 
-class FewShotTraining:
-    """Meta-training, epoch by epoch; it can be saved and resumed between two epochs.
+class FewShotTraining(TaskTraining):
+    """Meta-training of the weights of a supernet, and evolution of a population (Algorithm 1).
 
     Each meta-update draws architectures and tasks, adapts the weights of each architecture to the
     support set of each task, and updates the supernet with the mean gradient on the query sets
@@ -43,10 +44,7 @@ class FewShotTraining:
     afterwards. The population evolves (Algorithm 2) by the accuracy of its members on the query
     sets of validation tasks, after adaptation to their support sets.
 
-    All random numbers depend on the seed and on the number of the meta-update only. With several
-    processes, each one takes its own tasks; gradients and fitness are averaged over processes
-    (Eq. 7), in double precision, so that ``K`` processes with ``B`` tasks compute the same as one
-    process with ``K * B`` tasks.
+    With several processes, gradients and fitness are averaged over processes (Eq. 7).
 
     Args:
         network: Supernet, or network of one architecture, without running batch-norm statistics,
@@ -76,16 +74,13 @@ class FewShotTraining:
         accept: Accept | None = None,
         processes: Processes | None = None,
     ) -> None:
-        self.network, self.train, self.valid, self.config = network, train, valid, config
-        self.seed, self.space, self.accept = seed, space, accept
-        self.processes = Processes() if processes is None else processes
-        self.epoch = 0
-        self._names = [name for name, _ in network.named_parameters()]
+        super().__init__(network, train, valid, seed, processes)
+        self.config, self.space, self.accept = config, space, accept
         self._optimizer = torch.optim.Adam(network.parameters(), lr=config.meta_rate)
         members = 0 if space is None else config.population
         self.genotypes = np.empty((0, 0), np.int64)
         if space is not None:
-            self.genotypes = self._sample(members, self._rng(_POPULATION))
+            self.genotypes = self._sample(members, self._rng(_POPULATION, 0))
         self.fitness = np.full(members, np.nan)
 
     def run_epoch(self) -> dict[str, float]:
@@ -233,8 +228,8 @@ class FewShotTraining:
         self.genotypes, self.fitness = following, np.full(len(following), np.nan)
         return evaluated
 
-    def evaluate_population(self) -> None:
-        """Set the fitness of all members, at the end of the training."""
+    def finish(self) -> None:
+        """Set the fitness of all members."""
         self.fitness = self.evaluate(self.genotypes, self.epoch * self.config.updates)
 
     def evaluate(self, genotypes: NDArray[np.int64], step: int) -> NDArray[np.float64]:
@@ -293,21 +288,6 @@ class FewShotTraining:
         averaged = means.to(device) if device.type == "cuda" else means
         self.processes.average([averaged])
         return averaged.cpu().numpy()
-
-    # -- random draws -----------------------------------------------------------------------------
-
-    def _rng(self, purpose: int, step: int = 0) -> np.random.Generator:
-        return np.random.default_rng([self.seed, purpose, step])
-
-    def _tasks(self, sampler: TaskSampler, count: int, rng: np.random.Generator) -> FewShotBatch:
-        """Draw the tasks of all processes, and return those of this process."""
-        seed = int(rng.integers(2**63))
-        return sampler.draw(count * self.processes.size, seed).part(*self.processes.part(count))
-
-    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
-        device = next(self.network.parameters()).device
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        return torch.zeros(shape, dtype=dtype, device=device)
 
     # -- saving and resuming ----------------------------------------------------------------------
 

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
+from torch import Tensor
+from typing_extensions import Self
 
+from nas_gym.networks.data.class_images import FewShotData
+from nas_gym.networks.data.few_shot import TaskSampler
+from nas_gym.networks.device import move_to_device
 from nas_gym.networks.evaluation import use_batch_statistics
 from nas_gym.networks.network import Network
 from nas_gym.networks.plans import NETWORKS, check_space
 from nas_gym.predictors.code_predictors import CODE_PREDICTORS
 
 if TYPE_CHECKING:
-    from nas_gym.networks.data.class_images import FewShotData
+    from _typeshed import DataclassInstance
 
 ORDERS = ("first", "second", "reptile")
 """Meta-gradients: of first order (AT-NAS paper, Eq. 5), of second order (MAML), and Reptile's."""
 
 _MOST = 1_000_000
+NETWORK_SETTINGS: dict[str, dict[str, Any]] = {
+    "NB201": {"channels": 8, "cells": 1},
+    "DARTS": {"channels": 16, "layers": 2, "own_cells": False},
+}
+"""Default arguments of the network class for few-shot tasks, by search space."""
+
+Config = TypeVar("Config", bound="DataclassInstance")
+Plan = TypeVar("Plan", bound="TaskPlan[Any]")
 
 
 @dataclass(frozen=True)
@@ -108,14 +122,10 @@ class FewShotTrainingConfig:
                 f"{', '.join(map(str, shares))} and {self.max_flops}."
             )
 
-    def describe(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class FewShotPlan:
-    """Everything that determines a meta-supernet.
+class TaskPlan(Generic[Config]):
+    """Everything that determines what a meta-training on few-shot tasks learns.
 
     Attributes:
         space: Name of a search space, a key of :data:`nas_gym.networks.plans.NETWORKS`.
@@ -141,26 +151,29 @@ class FewShotPlan:
     queries: int
     rotations: bool
     network: dict[str, Any]
-    training: FewShotTrainingConfig
+    training: Config
     seed: int = 0
+
+    config_class: ClassVar[type[Any]]
+    """Class of the settings of meta-training."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is 0 to 2^63 - 1, got {self.seed}.")
 
     def describe(self) -> dict[str, Any]:
-        """Return the plan as plain values, as it is stored in files of meta-supernets."""
+        """Return the plan as plain values, as it is stored in the file of the training."""
         return asdict(self) | {"shape": list(self.shape)}
 
     @classmethod
-    def from_description(cls, description: dict[str, Any]) -> FewShotPlan:
+    def from_description(cls, description: dict[str, Any]) -> Self:
         """Return the plan that :meth:`describe` described.
 
         Raises:
             TypeError: If a field is missing or unknown.
             ValueError: If a setting is outside its range.
         """
-        training = FewShotTrainingConfig(**description["training"])
+        training = cls.config_class(**description["training"])
         return cls(**{**description, "shape": tuple(description["shape"]), "training": training})
 
     @property
@@ -185,7 +198,18 @@ class FewShotPlan:
         use_batch_statistics(network)
         return network
 
-    def with_settings(self, **changes: Any) -> FewShotPlan:
+    def build_with(self, genotype: Any, weights: Mapping[str, Tensor]) -> Network:
+        """Return the stand-alone network of an architecture, with copies of a supernet's weights.
+
+        Args:
+            genotype: Architecture, ``(num_decisions,)``.
+            weights: Weights of the supernet, by name.
+        """
+        network = self.build(genotype)
+        network.load_state_dict({name: weights[name] for name in network.state_dict()})
+        return move_to_device(network, next(iter(weights.values())).device)
+
+    def with_settings(self, **changes: Any) -> Self:
         """Return a copy with other settings of the tasks, the training or the network.
 
         Args:
@@ -196,7 +220,7 @@ class FewShotPlan:
                 its range.
         """
         own = {"queries": self.queries, "rotations": self.rotations}
-        known = self.training.describe() | self.network | own
+        known = asdict(self.training) | self.network | own
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(
@@ -218,6 +242,13 @@ class FewShotPlan:
         with torch.device("meta"):  # checks the settings of the network
             plan.build()
         return plan
+
+
+@dataclass(frozen=True)
+class FewShotPlan(TaskPlan[FewShotTrainingConfig]):
+    """Everything that determines a meta-supernet."""
+
+    config_class = FewShotTrainingConfig
 
 
 def few_shot_plan(
@@ -245,28 +276,44 @@ def few_shot_plan(
         ValueError: If the search space has no networks.
     """
     check_space(space)
-    network: dict[str, Any]
-    network, training = {
-        "NB201": (
-            {"channels": 8, "cells": 1},
-            FewShotTrainingConfig(
-                epochs=10,
-                updates=25,
-                warmup=8,
-                steps=3,
-                meta_rate=0.003,
-                population=16,
-                updates_per_generation=10,
-            ),
+    training = {
+        "NB201": FewShotTrainingConfig(
+            epochs=10,
+            updates=25,
+            warmup=8,
+            steps=3,
+            meta_rate=0.003,
+            population=16,
+            updates_per_generation=10,
         ),
-        "DARTS": (
-            {"channels": 16, "layers": 2, "own_cells": False},
-            FewShotTrainingConfig(
-                steps=3, meta_rate=0.003, population=32, updates_per_generation=25
-            ),
+        "DARTS": FewShotTrainingConfig(
+            steps=3, meta_rate=0.003, population=32, updates_per_generation=25
         ),
     }[space]
-    return FewShotPlan(
+    return make_task_plan(FewShotPlan, training, space, data, ways, shots, seed)
+
+
+def make_task_plan(
+    plan_class: type[Plan],
+    training: Any,
+    space: str,
+    data: FewShotData,
+    ways: int,
+    shots: int,
+    seed: int,
+) -> Plan:
+    """Return a plan with the default network of a search space, and 5 query images per class.
+
+    Args:
+        plan_class: Class of the plan.
+        training: Settings of meta-training.
+        space, data, ways, shots, seed: See :func:`few_shot_plan`.
+
+    Raises:
+        ValueError: If the search space has no networks.
+    """
+    check_space(space)
+    return plan_class(
         space,
         data.digest,
         data.shape,
@@ -274,7 +321,24 @@ def few_shot_plan(
         shots,
         queries=5,
         rotations=data.rotations,
-        network=network,
+        network=dict(NETWORK_SETTINGS[space]),
         training=training,
         seed=seed,
     )
+
+
+def task_sampler(
+    plan: TaskPlan[Any], data: FewShotData, split: str, device: torch.device
+) -> TaskSampler:
+    """Return the sampler of a plan's tasks.
+
+    Args:
+        plan: Plan that determines ways, shots, queries and rotations.
+        data: Few-shot data.
+        split: Classes of the tasks: ``train``, ``valid`` or ``test``.
+        device: Device of the tasks.
+
+    Raises:
+        ValueError: If there are fewer classes than ways, or fewer images than shots and queries.
+    """
+    return TaskSampler(data, split, plan.ways, plan.shots, plan.queries, plan.rotations, device)

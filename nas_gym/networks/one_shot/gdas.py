@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from nas_gym.networks.gumbel import gumbel_noise, straight_through_path
 from nas_gym.networks.one_shot.base import Genotype
 from nas_gym.networks.one_shot.differentiable import DifferentiableSearch
 
@@ -39,17 +40,8 @@ class GDASSearch(DifferentiableSearch):
         first, last = self.temperatures
         progress = min(self.epoch / max(self.config.epochs - 1, 1), 1.0)
         temperature = first + (last - first) * progress
-        shape = self.alpha_logits.shape
-        uniform = torch.rand(shape, generator=self._generator).clamp(1e-10, 1 - 1e-7)
-        gumbel = -torch.log(-torch.log(uniform)).to(self.alpha_logits.device)
-        noisy = self.alpha_logits.log_softmax(dim=-1) + gumbel
-        soft = (noisy / temperature).softmax(dim=-1).flatten()
-        # discretize the noisy logits: at low temperature, ``soft`` is exactly 1 on many edges
-        genotype = self.space.alpha_to_genotype(noisy.detach().flatten().cpu().numpy())
-        chosen = torch.from_numpy(self.space.genotype_to_alpha(genotype)[0] > 0)
-        straight_through = 1.0 - soft.detach() + soft  # value 1, gradient of the softmax
-        scales = straight_through[chosen.to(soft.device)].reshape(self.network.scales_shape)
-        return genotype[0], scales
+        noise = gumbel_noise(self.alpha_logits.shape, self._generator)
+        return straight_through_path(self.network, self.alpha_logits, noise, temperature)
 
     def alpha_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of a drawn architecture, as a function of alpha."""

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from networks.bayesian import small_meta
 from networks.few_shot.small_tasks import make_data, make_plan
 
-from nas_gym.networks.few_shot.meta_supernet import task_sampler, train_meta_supernet
+from nas_gym.networks.few_shot.meta_supernet import train_meta_supernet
 from nas_gym.networks.few_shot.meta_training import FewShotTraining
+from nas_gym.networks.few_shot.plans import task_sampler
 from nas_gym.networks.few_shot.processes import joined_processes
 
 CPU = torch.device("cpu")
@@ -23,12 +25,20 @@ def make_training(processes, tasks):
     return FewShotTraining(network, *samplers, plan.training, 0, network.space, processes=processes)
 
 
-def run_steps(processes, tasks, steps):
-    """Return the state after meta-updates, each followed by a generation."""
+def run_steps(processes, tasks=1):
+    """Return the state after 20 meta-updates, each followed by a generation."""
     training = make_training(processes, tasks)
-    for step in range(steps):
+    for step in range(20):
         training.meta_update(step)
         training.evolve(step)
+    return training.state_arrays()
+
+
+def run_base_steps(processes, tasks=1):
+    """Return the state of BASE after five updates."""
+    training = small_meta.make_training(processes, tasks=tasks)
+    for step in range(5):
+        training.update(step)
     return training.state_arrays()
 
 
@@ -49,7 +59,8 @@ def main():
     with joined_processes(CPU) as processes:
         if sys.argv[1] == "end":
             train_until_a_process_ends(sys.argv[2], processes)
-        state = run_steps(processes, 1, 20)
+        run = run_base_steps if sys.argv[1] == "base-steps" else run_steps
+        state = run(processes)
         if processes.rank == 0:
             np.savez(sys.argv[2], **state)
 

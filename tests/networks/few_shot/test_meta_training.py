@@ -102,7 +102,7 @@ def test_evolution_starts_after_the_warmup_and_keeps_the_fittest():
     fitness = training.evolve(7)
     order = np.argsort(-fitness, kind="stable")
     np.testing.assert_array_equal(training.genotypes[:2], initial[order[:2]])
-    training.evaluate_population()
+    training.finish()
     assert ((training.fitness >= 0) & (training.fitness <= 100)).all()
 
 

@@ -29,13 +29,17 @@ def start(command, *arguments, **variables):
     )
 
 
+def start_torchrun(*arguments):
+    """Start the program in two processes that torchrun joins."""
+    return start(["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"], *arguments)
+
+
 @pytest.mark.long
 def test_two_processes_equal_one_with_twice_the_tasks(tmp_path):
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    process = start(torchrun, "steps", tmp_path / "two.npz")
+    process = start_torchrun("steps", tmp_path / "two.npz")
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    expected = run_steps(Processes(), 2, 20)
+    expected = run_steps(Processes(), tasks=2)
     with np.load(tmp_path / "two.npz") as found:
         assert set(found) == expected.keys()
         for name, array in expected.items():
