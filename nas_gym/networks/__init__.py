@@ -20,6 +20,8 @@ The following modules train and evaluate networks:
   :func:`find_supernet`.
 - :mod:`~nas_gym.networks.one_shot` has searches that train a supernet and choose an architecture at
   the same time.
+- :mod:`~nas_gym.networks.few_shot` has few-shot learning with AT-NAS, and
+  :mod:`~nas_gym.networks.bayesian` has BASE.
 - :mod:`~nas_gym.networks.memory` measures the memory of a training step.
 - :mod:`~nas_gym.networks.data` has :func:`load_images` and :func:`fetch_images`.
 - :mod:`~nas_gym.networks.batches`, :mod:`~nas_gym.networks.device` and

@@ -33,7 +33,9 @@ class BASETrainingConfig:
         outer_rate: Step of the meta-parameters towards the mean of the posteriors (lambda).
         variational: Whether weights have a normal distribution. Otherwise, weights are points.
         deviation: Initial standard deviation of the weights.
-        kl_weight: Factor of the KL terms; 1 in the ELBO, 0 in the printed algorithm.
+        kl_weight: Factor of the KL terms; 1 in the ELBO, 0 in the printed algorithm. A step on the
+            KL term of variational weights is stable only if inner_rate * kl_weight / (images *
+            deviation^2) is below 2.
         relaxation: ``straight-through`` computes one architecture, drawn with Gumbel noise, and
             passes the gradient of a softmax to alpha. ``soft`` computes the mixture that is
             weighted by this softmax.
@@ -48,14 +50,14 @@ class BASETrainingConfig:
 
     epochs: int = 10
     updates: int = 25
-    tasks: int = 4
-    steps: int = 5
+    tasks: int = 2
+    steps: int = 8
     batch_size: int = 0
     inner_rate: float = 0.1
-    alpha_rate: float = 1.0
-    outer_rate: float = 0.5
-    variational: bool = True
-    deviation: float = 0.01
+    alpha_rate: float = 10.0
+    outer_rate: float = 1.0
+    variational: bool = False
+    deviation: float = 0.02
     kl_weight: float = 1.0
     relaxation: str = "straight-through"
     temperature: float = 1.0
@@ -95,10 +97,10 @@ class BASETrainingConfig:
 
 BASE_PRESETS = {
     "base": BASETrainingConfig(),
-    "base-paper": BASETrainingConfig(variational=False, kl_weight=0.0),
+    "base-paper": BASETrainingConfig(kl_weight=0.0),
 }
-"""Settings by the name of the method: the full variational objective of the derivation, and the
-algorithm as printed, with point weights and without KL terms."""
+"""Settings by the name of the method: the objective of the derivation with its KL terms, and the
+algorithm as printed, without KL terms."""
 
 
 @dataclass(frozen=True)

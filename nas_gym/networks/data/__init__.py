@@ -7,7 +7,8 @@ set. There is one module per source: :mod:`~nas_gym.networks.data.digits`,
 
 Few-shot learning splits classes instead of images: :mod:`~nas_gym.networks.data.few_shot` loads
 such data sets and draws tasks, :mod:`~nas_gym.networks.data.class_images` has the sets of classes,
-and :mod:`~nas_gym.networks.data.omniglot` reads Omniglot.
+:mod:`~nas_gym.networks.data.omniglot` reads Omniglot, and
+:mod:`~nas_gym.networks.data.class_subsets` splits the classes of a supervised data set.
 """
 
 from nas_gym.networks.data.images import ImageData, Split

@@ -35,7 +35,8 @@ def split_data_classes(data: ImageData, size: int | None = None) -> FewShotData:
     whole = ClassImages(
         data.name, data.classes, images[order], np.cumsum([0, *counts], dtype=np.int64)
     )
-    return FewShotData(data.name, *split_classes(whole))
+    train, valid, test = split_classes(whole)
+    return FewShotData(data.name, train, valid, test)
 
 
 def _scale(images: Pixels, size: int) -> Pixels:

@@ -2,6 +2,8 @@
 
 - :mod:`~nas_gym.networks.few_shot.adaptation` adapts one architecture to few-shot tasks.
 - :mod:`~nas_gym.networks.few_shot.plans` has the settings of a meta-supernet.
+- :mod:`~nas_gym.networks.few_shot.task_training` has the base class of meta-trainings.
+- :mod:`~nas_gym.networks.few_shot.checkpoints` saves and resumes meta-trainings.
 - :mod:`~nas_gym.networks.few_shot.meta_training` trains the weights and evolves the population.
 - :mod:`~nas_gym.networks.few_shot.flops` limits the multiply-adds of the population.
 - :mod:`~nas_gym.networks.few_shot.processes` averages over the processes of a distributed training.

@@ -23,7 +23,9 @@ from nas_gym.networks.network import Network
 from nas_gym.spaces import DARTSSpace, NB201Space
 from nas_gym.utils.errors import DivergedError
 
-CONFIG = BASETrainingConfig(deviation=0.05)
+CONFIG = BASETrainingConfig(
+    variational=True, deviation=0.05, kl_weight=0.5, alpha_rate=1.0, outer_rate=0.5
+)
 IMAGES = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(3))
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 
@@ -100,7 +102,7 @@ def test_steps_follow_the_gradient_of_the_negative_elbo(relaxation):
             genotype, scales = straight_through_path(network, own["alpha_logits"], noise, 1.0)
             logits = functional_call(network, weights, (IMAGES, genotype, scales))
         divergence = kl_divergence(NetworkDistribution.from_parameters(own), prior)
-        loss = nn.functional.cross_entropy(logits, LABELS) + divergence / 6
+        loss = nn.functional.cross_entropy(logits, LABELS) + 0.5 * divergence / 6
         loss.backward()
         rates = {"alpha_logits": config.alpha_rate}
         moved = {
