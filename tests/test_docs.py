@@ -233,7 +233,12 @@ def test_command_lines_parse(page):
         parse(words)
 
 
-OF_THE_READER = ("MyBench", "ConvNets", "mlps:")  # tables and programs of the reader
+OF_THE_READER = (
+    "MyBench",
+    "ConvNets",
+    "mlps:",
+    "NB201-photos",
+)  # tables and programs of the reader
 
 
 @pytest.mark.parametrize("page", listed(PAGES))

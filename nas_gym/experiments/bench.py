@@ -18,6 +18,7 @@ import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import CATCH
 from nas_gym.agents.registry import find_agent
 from nas_gym.experiments.runners import available_cores
+from nas_gym.experiments.training_bench import measure_training
 from nas_gym.spaces import NB201Space
 from nas_gym.tables import MissingDataError, load_table
 from nas_gym.tasks import task_sets
@@ -60,6 +61,7 @@ def measure_speed() -> Iterator[Row]:
         yield (what, f"{_search(agent, trials):.2f} s")
     yield from _catch()
     yield from _mpnas()
+    yield from measure_training()
     yield ("import nas_gym, beyond gymnasium", f"{_import_time() * 1e3:.0f} ms")
     yield (f"gym.make({ENV!r}) + reset, warm cache", f"{_make_time() * 1e3:.0f} ms")
 

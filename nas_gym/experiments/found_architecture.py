@@ -11,13 +11,12 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 
-from nas_gym.evaluators.network import image_metrics
 from nas_gym.experiments.environments import check_env_id
 from nas_gym.networks.plans import check_space
 from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.registry import build_whole_space, find_space_class
 from nas_gym.tables import load_table
-from nas_gym.tasks import make_task, task_arguments
+from nas_gym.tasks import task_arguments
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import read_json
 
@@ -123,7 +122,7 @@ def _best_of_search(folder: Path, task: str | None) -> FoundArchitecture:
             f"{folder} has several objectives, so no architecture is the best. Choose one of the "
             "architectures in its history.jsonl, and give it as text."
         )
-    record = _best_record(files["history.jsonl"], _direction(own))
+    record = _best_record(files["history.jsonl"])
     index = int(record["incumbent"])
     genotype = _whole_space(searched).decode([index])[0].tolist()
     origin = {"run": str(folder), "seed": record["seed"], "reward": record["incumbent_reward"]}
@@ -141,16 +140,7 @@ def _best_of_search(folder: Path, task: str | None) -> FoundArchitecture:
     return _found(env_id, searched, genotype, arguments, origin)
 
 
-def _direction(arguments: dict[str, Any]) -> float:
-    """Return 1 if higher rewards are better, else -1."""
-    if "space" not in arguments:
-        return float(make_task(**arguments).direction)
-    metric = image_metrics("").get(arguments.get("signal") or "")
-    lower = metric is not None and not metric.maximize
-    return -1.0 if lower and arguments.get("reward", "signal") == "signal" else 1.0
-
-
-def _best_record(history: Path, direction: float) -> dict[str, Any]:
+def _best_record(history: Path) -> dict[str, Any]:
     """Return the last record of the trial with the best incumbent."""
     try:
         last = {}
@@ -163,7 +153,7 @@ def _best_record(history: Path, direction: float) -> dict[str, Any]:
                 last.values(),
                 key=lambda each: (
                     each.get("incumbent_feasible", True),
-                    direction * float(np.nan_to_num(each["incumbent_reward"], nan=-np.inf)),
+                    float(np.nan_to_num(each["incumbent_reward"], nan=-np.inf)),
                 ),
             ),
         )

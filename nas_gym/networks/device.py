@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -13,6 +14,9 @@ from nas_gym.utils.errors import TrainingError
 
 _Module = TypeVar("_Module", bound=nn.Module)
 _T = TypeVar("_T")
+_LARGE_IMAGE = 256
+"""Number of pixels from which layout and precision matter on a CPU; results on smaller images, such
+as digits, are the same on every CPU."""
 _OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAILED")
 
 
@@ -49,6 +53,31 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def training_precision(images: Tensor) -> AbstractContextManager[object]:
+    """Return a context manager that enables bfloat16 autocasting where it makes training faster.
+
+    This is on CUDA, and on CPUs with AVX512-BF16 for images of at least 256 pixels.
+
+    Args:
+        images: Batch of images, ``(n, channels, height, width)``.
+    """
+    if is_large_on_cpu(images) and has_fast_bfloat16():
+        return torch.autocast("cpu", torch.bfloat16)
+    return mixed_precision(images.device)
+
+
+def is_large_on_cpu(images: Tensor) -> bool:
+    """Return whether images are on the CPU and have at least 256 pixels each."""
+    return images.device.type == "cpu" and images.shape[-2:].numel() >= _LARGE_IMAGE
+
+
+@cache
+def has_fast_bfloat16() -> bool:
+    """Return whether the CPU multiplies bfloat16 numbers, with AVX512-BF16 or AMX."""
+    find_capabilities = getattr(torch.cpu, "get_capabilities", None)  # since PyTorch 2.9
+    return find_capabilities is not None and bool(find_capabilities().get("avx512_bf16", False))
+
+
 @contextmanager
 def without_tf32() -> Iterator[None]:
     """Disable TensorFloat-32 on CUDA within a context: finite differences need full float32."""
@@ -71,8 +100,9 @@ def move_to_device(network: _Module, device: torch.device) -> _Module:
 
 
 def to_fast_layout(images: Tensor) -> Tensor:
-    """Return images in the fastest layout for convolutions: channels last on CUDA."""
-    if images.device.type == "cuda":
+    """Return images in the fastest layout for convolutions: channels last on CUDA and, for images
+    of at least 256 pixels, on CPUs."""
+    if images.device.type == "cuda" or is_large_on_cpu(images):
         return images.contiguous(memory_format=torch.channels_last)
     return images.contiguous()
 

@@ -85,7 +85,7 @@ class Preprocessing:
             torch.tensor(each, dtype=torch.float32)[:, None, None]
             for each in (self.mean, self.deviation)
         )
-        return (torch.from_numpy(np.ascontiguousarray(pixels)).float() - mean) / deviation
+        return (torch.from_numpy(np.array(pixels, order="C")).float() - mean) / deviation
 
 
 class TrainedNetwork(nn.Module):

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas_gym.networks.batches import Augmentation, DeviceImages
-from nas_gym.networks.device import is_out_of_memory, mixed_precision, to_fast_layout
+from nas_gym.networks.device import (
+    is_out_of_memory,
+    to_fast_layout,
+    training_precision,
+)
 from nas_gym.networks.network import Network
 from nas_gym.utils.errors import DivergedError, TrainingError
 
@@ -208,7 +212,7 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=images.device)
         for part, part_labels, share in self.chunks(images, labels):
-            with mixed_precision(images.device):
+            with training_precision(images):
                 loss = self.loss(part, part_labels, genotype) * share
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()

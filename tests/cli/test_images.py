@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from nas_gym.networks.data import load_images
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
 SMALL = ("--set", "channels=4", "--set", "cells=1", "--set", "batch_size=8")
 NAMES = ("ant", "bee")
+GUIDE = Path(__file__).parents[2] / "docs" / "images.md"
 
 
 @pytest.fixture
@@ -41,23 +44,28 @@ def accuracies(text):
     return [float(each) for each in re.findall(r"accuracy (\d+\.\d+) %", text)]
 
 
-def test_from_a_folder_to_predictions(cli, tmp_path, photos, small_supernets):
-    text = cli("data", "import", "photos/", "--name", "photos", "--size", 8)
-    assert "NB201-photos-v0" in text
-    assert "Search with it: nas-gym search NB201-photos-v0" in re.sub(
-        r"\s+", " ", cli("train-supernet", "NB201-photos-v0")
-    )
+def commands_of_the_guide():
+    """Return the words of the five commands that docs/images.md shows first."""
+    block = re.search(r"```bash\n(.*?)```", GUIDE.read_text(), re.DOTALL)[1]
+    return [shlex.split(line)[1:] for line in block.splitlines()]
+
+
+def test_the_five_commands_of_the_guide(cli, tmp_path, photos, small_supernets):
+    shutil.copytree(photos, tmp_path / "new-photos")
+    imports, supernets, searches, trains, classifies = commands_of_the_guide()
+    assert "NB201-photos-v0" in cli(*imports)
+    text = re.sub(r"\s+", " ", cli(*supernets))
+    assert "Search with it: nas-gym search NB201-photos-v0 " in text
     few = ("--queries", 6, "--seeds", 2)
-    cli("search", "NB201-photos-v0", "--agent", "rea(population_size=4,sample_size=2)", *few,
-        "--out", "run")  # fmt: skip
-    text = cli("train", "run", "--task", "NB201-photos", "--epochs", 3, *SMALL, "--out", "model")
+    cli(*searches, *few, "--set", "population_size=4", "--set", "sample_size=2")
+    text = cli(*trains, "--epochs", 3, *SMALL)
     (printed,) = accuracies(text)
     description = json.loads((tmp_path / "model/model.json").read_text())
     assert description["metrics"]["test_accuracy"] == pytest.approx(printed, abs=0.01)
-    history = [json.loads(line) for line in (tmp_path / "run/history.jsonl").open()]
+    history = [json.loads(line) for line in (tmp_path / "runs/photos/history.jsonl").open()]
     best = max(each["reward"] for each in history)
     assert description["arch"] in {each["arch"] for each in history if each["reward"] == best}
-    text = cli("classify", "model", "photos")
+    text = cli(*classifies)
     assert "32 images classified" in text
     rows = list(csv.DictReader((tmp_path / "predictions.csv").open()))
     assert [row["image"] for row in rows][:2] == ["ant/0.png", "ant/1.png"]
@@ -71,7 +79,7 @@ def test_from_a_folder_to_predictions(cli, tmp_path, photos, small_supernets):
     assert "Over 3 architectures" in cli(
         "audit", "NB201-photos-v0", "supernet", "valid_accuracy", "--sample", 3
     )
-    cli("train", "run", "--epochs", 1, "--fine-tune", "--out", "tuned")
+    cli("train", "runs/photos", "--epochs", 1, "--fine-tune", "--out", "tuned")
     tuned = json.loads((tmp_path / "tuned/model.json").read_text())
     assert tuned["training"]["start"].startswith("supernet")
     assert tuned["network"]["channels"] == 4
