@@ -32,7 +32,8 @@ def next_generation(
 
     The fittest members are the parents. Crossover and mutation treat the decisions of one node of a
     cell as a unit (:attr:`SearchSpace.decision_groups`), so that every node keeps a valid
-    description.
+    description. A child may equal a parent or another child, as in the paper: section 3.3 allows
+    that mutation leaves a copy as it was.
 
     Args:
         space: Search space of the population.

@@ -1,10 +1,9 @@
 """Adaptation of a network to few-shot tasks by a few SGD steps (AT-NAS paper, Eq. 4).
 
-Tasks are adapted one after another. A loop over tasks takes 1.07 to 1.19 times as long as the
-forward and backward passes alone. ``torch.func.vmap`` over tasks, which becomes grouped
-convolutions, was measured on one CPU core with 5-way 1-shot tasks: it is 1.4 times slower for DARTS
-cells on 28x28 images, equally fast for NAS-Bench-201 cells, and faster only for networks so small
-that the overhead of function calls dominates.
+Tasks are adapted one after another. This loop takes 1.07 to 1.19 times as long as the forward and
+backward passes alone. Narrow networks for small images, in which the overhead of function calls
+dominates, are evaluated on several tasks at once; see :mod:`nas_gym.networks.few_shot.stacked`.
+Meta-training keeps the loop: its gradients must not depend on how many tasks a process has.
 """
 
 from __future__ import annotations
@@ -15,6 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nas_gym.networks.few_shot.stacked import (
+    is_faster_stacked,
+    stacked_logits,
+    stacked_weights,
+)
 from nas_gym.utils.errors import DivergedError
 
 if TYPE_CHECKING:
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 Weights = dict[str, Tensor]
 """Parameters of a network by their names; only those that an architecture uses."""
+
+_TASKS_AT_ONCE = 20  # limits memory
 
 
 def adaptation_accuracies(
@@ -46,25 +52,41 @@ def adaptation_accuracies(
     Raises:
         DivergedError: If logits become NaN or infinite.
     """
-    found = torch.empty(len(batch))
-    for task in range(len(batch)):
-        weights = adapted_weights(
-            network,
-            genotype,
-            batch.support_images[task],
-            batch.support_labels[task],
-            steps,
-            learning_rate,
-        )
-        with torch.no_grad():
-            logits = functional_call(network, weights, (batch.query_images[task], genotype))
+    adapt = _stacked_query_logits if is_faster_stacked(network, batch) else _query_logits
+    found = []
+    for start in range(0, len(batch), _TASKS_AT_ONCE):
+        part = batch.part(start, start + _TASKS_AT_ONCE)
+        logits = adapt(network, genotype, part, steps, learning_rate)
         if not torch.isfinite(logits).all():
             raise DivergedError(
                 f"An adaptation with {steps} steps diverged. Lower its learning rate "
                 f"({learning_rate:g})."
             )
-        found[task] = 100 * (logits.argmax(dim=1) == batch.query_labels[task]).float().mean().cpu()
-    return found
+        found.append((logits.argmax(dim=2) == part.query_labels).float().mean(dim=1).cpu())
+    return 100 * torch.cat(found)
+
+
+def _query_logits(
+    network: nn.Module, genotype: Any, batch: FewShotBatch, steps: int, learning_rate: float
+) -> Tensor:
+    """Return logits for the query images after adaptation, ``(tasks, n, ways)``."""
+    logits = []
+    for images, labels, queries in zip(
+        batch.support_images, batch.support_labels, batch.query_images, strict=True
+    ):
+        weights = adapted_weights(network, genotype, images, labels, steps, learning_rate)
+        with torch.no_grad():
+            logits.append(functional_call(network, weights, (queries, genotype)))
+    return torch.stack(logits)
+
+
+def _stacked_query_logits(
+    network: nn.Module, genotype: Any, batch: FewShotBatch, steps: int, learning_rate: float
+) -> Tensor:
+    """Return the same as :func:`_query_logits`, computed for all tasks at once."""
+    weights = stacked_weights(network, genotype, batch, steps, learning_rate)
+    with torch.no_grad():
+        return stacked_logits(network, genotype, weights, batch.query_images)
 
 
 def adapted_weights(

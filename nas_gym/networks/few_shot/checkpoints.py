@@ -141,7 +141,7 @@ def run_meta_training(
             metrics = training.run_epoch()
             finished = training.epoch == plan.training.epochs
             if finished:
-                training.finish()
+                metrics |= training.finish()
             for name, value in metrics.items():
                 curves.setdefault(name, []).append(value)
             if options.on_epoch is not None:

@@ -77,7 +77,7 @@ def train_meta_supernet(
             the complete state. It is replaced atomically.
         device: Device of the training.
         on_epoch: Callback that receives the metrics of :meth:`FewShotTraining.run_epoch` after each
-            epoch.
+            epoch. The accuracies of the last epoch are those of the final population.
         seconds: Minimum time between two checkpoints.
         on_resume: Callback that receives the curves of the epochs in the file, once, before further
             epochs are trained.

@@ -104,12 +104,7 @@ class FewShotTraining(TaskTraining):
         self.epoch += 1
         if latest is None:
             latest = self._validate(first)
-        loss = float(np.mean(losses))
-        return {
-            "loss": loss,
-            "valid_accuracy": float(latest.mean()),
-            "best_accuracy": float(latest.max()),
-        }
+        return {"loss": float(np.mean(losses)), **_accuracy_metrics(latest)}
 
     @property
     def _evolves(self) -> bool:
@@ -228,9 +223,17 @@ class FewShotTraining(TaskTraining):
         self.genotypes, self.fitness = following, np.full(len(following), np.nan)
         return evaluated
 
-    def finish(self) -> None:
-        """Set the fitness of all members."""
+    def finish(self) -> dict[str, float]:
+        """Set the fitness of all members.
+
+        Returns:
+            ``valid_accuracy`` and ``best_accuracy`` of the population; see :meth:`run_epoch`. Empty
+            if there is no population.
+        """
+        if not len(self.genotypes):
+            return {}
         self.fitness = self.evaluate(self.genotypes, self.epoch * self.config.updates)
+        return _accuracy_metrics(self.fitness)
 
     def evaluate(self, genotypes: NDArray[np.int64], step: int) -> NDArray[np.float64]:
         """Return the fitness of architectures in %, ``(n, L)`` -> ``(n,)``.
@@ -328,3 +331,10 @@ class FewShotTraining(TaskTraining):
             self.space.check(genotypes)
         self.genotypes, self.fitness = genotypes.copy(), fitness.copy()
         self.epoch = int(arrays["epoch"])
+
+
+def _accuracy_metrics(accuracies: NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "valid_accuracy": float(accuracies.mean()),
+        "best_accuracy": float(accuracies.max()),
+    }

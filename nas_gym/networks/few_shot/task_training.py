@@ -49,8 +49,13 @@ class TaskTraining(ABC):
     def run_epoch(self) -> dict[str, float]:
         """Run the meta-updates of one epoch; return metrics of the epoch by name."""
 
-    def finish(self) -> None:  # noqa: B027
-        """Complete the training after its last epoch; subclasses may override this."""
+    def finish(self) -> dict[str, float]:
+        """Complete the training after its last epoch; subclasses may override this.
+
+        Returns:
+            Metrics that replace those of the last epoch.
+        """
+        return {}
 
     @abstractmethod
     def state_arrays(self) -> dict[str, NDArray[Any]]:

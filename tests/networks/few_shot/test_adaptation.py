@@ -1,7 +1,5 @@
 """Adaptation to few-shot tasks: equal to SGD by PyTorch, one task at a time, from fixed weights."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -9,16 +7,21 @@ from networks.few_shot.small_tasks import make_data, make_plan
 from torch.nn.functional import cross_entropy
 
 from nas_gym.networks.darts_network import DARTSNetwork
+from nas_gym.networks.data.few_shot import FewShotBatch
 from nas_gym.networks.evaluation import use_batch_statistics
+from nas_gym.networks.few_shot import adaptation
 from nas_gym.networks.few_shot.adaptation import (
     adaptation_accuracies,
     adapted_weights,
     query_gradients,
 )
 from nas_gym.networks.few_shot.meta_supernet import train_meta_supernet
+from nas_gym.networks.few_shot.plans import task_sampler
+from nas_gym.networks.few_shot.stacked import is_faster_stacked, stacked_weights
 from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.utils.errors import DivergedError
 
+CPU = torch.device("cpu")
 CELL = [3, 1, 2, 0, 4, 3]
 
 
@@ -32,17 +35,12 @@ def make_supernet(seed=0):
 def make_batch(tasks=2, ways=3, queries=2, size=8, seed=0):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(ways).repeat(tasks, 1)
-    return SimpleNamespaceBatch(
+    return FewShotBatch(
         support_images=torch.randn(tasks, ways, 1, size, size, generator=generator),
         support_labels=labels,
         query_images=torch.randn(tasks, ways * queries, 1, size, size, generator=generator),
         query_labels=labels.repeat(1, queries),
     )
-
-
-class SimpleNamespaceBatch(SimpleNamespace):
-    def __len__(self):
-        return len(self.support_labels)
 
 
 def sgd(network, genotype, images, labels, steps, rate):
@@ -147,5 +145,26 @@ def test_each_darts_cell_has_its_own_architecture():
 def test_large_supernets_with_their_own_cells_evolve(tmp_path):
     data = make_data()
     plan = make_plan(data, "DARTS", layers=8, own_cells=True, epochs=1, warmup=0, updates=1)
-    found = train_meta_supernet(plan, data, tmp_path / "large.safetensors", torch.device("cpu"))
+    found = train_meta_supernet(plan, data, tmp_path / "large.safetensors", CPU)
     assert found.population.shape == (4, 88)
+
+
+@pytest.mark.parametrize("space", ["NB201", "DARTS"])
+def test_tasks_adapted_together_equal_tasks_in_a_loop(space, monkeypatch):
+    data = make_data()
+    plan = make_plan(data, space)
+    network = plan.build()
+    batch = task_sampler(plan, data, "train", CPU).draw(3, seed=0)
+    genotype = network.space.sample(1, np.random.default_rng(0))[0]
+    weights = stacked_weights(network, genotype, batch, 2, 0.1)
+    for task in range(3):
+        expected = adapted_weights(
+            network, genotype, batch.support_images[task], batch.support_labels[task], 2, 0.1
+        )
+        assert weights.keys() == expected.keys()
+        for name, weight in expected.items():
+            torch.testing.assert_close(weights[name][task], weight, rtol=1e-3, atol=1e-4)
+    assert is_faster_stacked(network, batch)
+    together = adaptation_accuracies(network, genotype, batch, 2, 0.1)
+    monkeypatch.setattr(adaptation, "is_faster_stacked", lambda *_: False)
+    torch.testing.assert_close(adaptation_accuracies(network, genotype, batch, 2, 0.1), together)

@@ -54,6 +54,20 @@ def test_interrupted_training_equals_uninterrupted(data, tmp_path):
     assert_equal_files(cut, tmp_path / "whole.safetensors")
 
 
+def test_the_last_epoch_reports_the_final_population(data, tmp_path):
+    path, metrics = tmp_path / "meta.safetensors", {}
+
+    def record(epoch, found):
+        metrics[epoch] = found
+
+    meta = train_meta_supernet(make_plan(data), data, path, CPU, record)
+    last = metrics[meta.plan.training.epochs]
+    assert last["best_accuracy"] == meta.fitness[0]
+    assert last["valid_accuracy"] == pytest.approx(meta.fitness.mean())
+    none = make_plan(data, population=0)
+    assert not len(train_meta_supernet(none, data, tmp_path / "none.safetensors", CPU).fitness)
+
+
 def test_loading(data, tmp_path):
     plan, path = make_plan(data, "DARTS"), tmp_path / "darts.safetensors"
     trained = train_meta_supernet(plan, data, path, CPU)
