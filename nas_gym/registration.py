@@ -38,6 +38,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "NB201-digits": {"space": "NB201", "dataset": "digits"},
     "DARTS-digits": {"space": "DARTS", "dataset": "digits"},
+    "MnasNet-digits": {"space": "MnasNet", "dataset": "digits"},
     "DARTS-cifar10": {"space": "DARTS", "dataset": "cifar10"},
     "DARTS-cifar100": {"space": "DARTS", "dataset": "cifar100"},
     **{

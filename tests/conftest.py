@@ -65,9 +65,9 @@ def supernet_files(tmp_path_factory):
     from nas_gym.networks.supernet import train_supernet
 
     folder = tmp_path_factory.mktemp("supernets")
-    paths = {space: folder / f"{space}.safetensors" for space in ("NB201", "DARTS")}
+    paths = {space: folder / f"{space}.safetensors" for space in ("NB201", "DARTS", "MnasNet")}
     for space, path in paths.items():
-        plan = small_supernet(space, {"NB201": 20, "DARTS": 2}[space])
+        plan = small_supernet(space, {"NB201": 20, "DARTS": 2, "MnasNet": 2}[space])
         train_supernet(plan, data.load_images("digits"), path, torch.device("cpu"))
     return paths
 

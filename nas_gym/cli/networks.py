@@ -34,7 +34,7 @@ def train_supernet_command(
         str,
         typer.Argument(
             metavar="SPACE_OR_ENV",
-            help="NB201 or DARTS, or the ID of an environment, such as NB201-photos-v0.",
+            help="NB201, DARTS or MnasNet, or the ID of an environment, such as NB201-photos-v0.",
         ),
     ],
     dataset: Annotated[

@@ -25,6 +25,7 @@ from nas_gym.utils.cache import cache_folder
 _NETWORK_SIZES: dict[str, dict[str, Any]] = {
     "NB201": {"channels": 16, "cells": 5},
     "DARTS": {"channels": 36, "layers": 20, "affine": True},
+    "MnasNet": {"channels": 32},
 }
 _WARM_UP = 3  # forward passes before the measurement
 _SECONDS = 0.2  # shortest measurement of a network
@@ -39,7 +40,7 @@ class LatencyEvaluator(NetworkEvaluator):
     idle machine.
 
     Args:
-        space: ``"NB201"`` or ``"DARTS"``.
+        space: ``"NB201"``, ``"DARTS"`` or ``"MnasNet"``.
         dataset: Data set, a key of :data:`nas_gym.evaluators.cost.IMAGES`, for the number of
             classes and the image size.
         device: ``"auto"`` or a device name of torch.

@@ -41,7 +41,7 @@ def network_evaluator(
     All environments of a process share the evaluator and its results.
 
     Args:
-        space: ``"NB201"`` or ``"DARTS"``.
+        space: ``"NB201"``, ``"DARTS"`` or ``"MnasNet"``.
         dataset: Images by name, or a folder or zip file of images.
         text: ``"supernet"``, ``"training"``, ``"few-shot"`` or ``"latency"``, with settings in
             parentheses.

@@ -39,7 +39,7 @@ def run_supernet_training(
     """Train the supernet of a search space on a data set; resume from the last saved epoch.
 
     Args:
-        space: ``"NB201"`` or ``"DARTS"``.
+        space: ``"NB201"``, ``"DARTS"`` or ``"MnasNet"``.
         dataset: Name of images, or a folder or zip file of images.
         out: File of the supernet, ``.safetensors``; by default the cached one, which environments
             find. A folder of the same name, without the suffix, receives TensorBoard event files.

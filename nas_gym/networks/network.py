@@ -168,6 +168,15 @@ class Network(nn.Module, ABC):
         Raises:
             ValueError: If alpha has another size, or if the network has a single architecture.
         """
+        self.check_supernet_alpha(alpha)
+        return alpha.reshape(self.alpha_shape)
+
+    def check_supernet_alpha(self, alpha: Tensor) -> None:
+        """Raise an error if alpha has a wrong size, or the network has a single architecture.
+
+        Raises:
+            ValueError: If alpha has another size, or if the network has a single architecture.
+        """
         if self.genotype is not None:
             raise ValueError("The network of one architecture has no operations to mix.")
         if alpha.shape != (self.space.alpha_size,):
@@ -175,7 +184,6 @@ class Network(nn.Module, ABC):
                 f"Alpha of {self.space.name} has shape ({self.space.alpha_size},), "
                 f"got {tuple(alpha.shape)}."
             )
-        return alpha.reshape(self.alpha_shape)
 
 
 def _check_genotype(space: SearchSpace, genotype: ArrayLike) -> tuple[int, ...]:

@@ -13,12 +13,17 @@ import torch
 from nas_gym.networks.batches import Augmentation, default_augmentation
 from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.networks.data import DATA_SETS, ImageData
+from nas_gym.networks.mnasnet_network import MnasNetNetwork
 from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.networks.network import Network
 from nas_gym.networks.training import TrainingConfig
 from nas_gym.spaces import SearchSpace
 
-NETWORKS: dict[str, Callable[..., Network]] = {"NB201": NB201Network, "DARTS": DARTSNetwork}
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "NB201": NB201Network,
+    "DARTS": DARTSNetwork,
+    "MnasNet": MnasNetNetwork,
+}
 """Network classes by the name of their search space."""
 
 MAX_PARAMETERS = 500_000_000
@@ -152,8 +157,10 @@ def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
     - DARTS has the settings in section 3.2 of the L2NAS paper: the supernet of PC-DARTS with 8
       cells and 16 channels, batches of 250 images, Cutout and a learning rate of 0.025. The paper
       trains for 10,000 epochs; the default here is 600.
-    - On digits, both spaces use a small network that trains in about a minute.
-    - On images of the user, if there are fewer than :data:`SMALL_DATA` training images, both spaces
+    - MnasNet has 32 channels in the first layer, as in EfficientNet-B0, and trains for 250 epochs
+      with batches of 128 images.
+    - On digits, all spaces use a small network that trains in a few minutes.
+    - On images of the user, if there are fewer than :data:`SMALL_DATA` training images, all spaces
       use a small network, which trains for about 2,000 steps, with batches as in
       :func:`training_plan`.
 
@@ -169,17 +176,21 @@ def supernet_plan(space: str, data: ImageData, seed: int = 0) -> NetworkPlan:
                 {"channels": 8, "layers": 4, "partial": 2},
                 TrainingConfig(60, 64, 0.05, 1e-3),
             ),
+            "MnasNet": ({"channels": 8}, TrainingConfig(60, 64, 0.05, 1e-3)),
         }[space]
     elif len(data.train) < SMALL_DATA and data.name not in DATA_SETS:
         network = {
             "NB201": {"channels": 8, "cells": 1},
             "DARTS": {"channels": 8, "layers": 4, "partial": 2},
+            "MnasNet": {"channels": 8},
         }[space]
         training = _fit_batches(TrainingConfig(1, 64, 0.05, 1e-3), data)
         steps = max(len(data.train) // training.batch_size, 1)
         training = replace(training, epochs=-(-_SUPERNET_STEPS // steps))
     elif space == "NB201":
         network, training = {"channels": 16, "cells": 5}, TrainingConfig(250, 64, 0.025, 1e-3)
+    elif space == "MnasNet":
+        network, training = {"channels": 32}, TrainingConfig(250, 128, 0.05, weight_decay=4e-5)
     else:
         network = {"channels": 16, "layers": 8, "partial": 4}
         training = TrainingConfig(600, 250, 0.025, weight_decay=3e-4)
@@ -196,7 +207,9 @@ def training_plan(
       in the reward of the CATCH paper: batches of 256 images and a learning rate of 0.1.
     - DARTS has the settings in section 3.2 of the L2NAS paper: 20 cells, 36 channels, an auxiliary
       head, drop path, Cutout, batches of 96 images and a learning rate of 0.025 for 1,000 epochs.
-    - On digits, both spaces use a small network for 5 epochs. With more channels or epochs, nearly
+    - MnasNet has 32 channels in the first layer, batches of 128 images and a learning rate of 0.05
+      for 100 epochs.
+    - On digits, all spaces use a small network for 5 epochs. With more channels or epochs, nearly
       all architectures reach the same accuracy.
     - On images of the user, the batch size and the learning rate are halved until an epoch has 20
       steps or a batch has 16 images.
@@ -217,10 +230,13 @@ def training_plan(
         network = {
             "NB201": {"channels": 8, "cells": 1},
             "DARTS": {"channels": 8, "layers": 4, "affine": True},
+            "MnasNet": {"channels": 8},
         }[space]
         training = TrainingConfig(5, 64, 0.05)
     elif space == "NB201":
         network, training = {"channels": 16, "cells": 5}, TrainingConfig(12, 256, 0.1)
+    elif space == "MnasNet":
+        network, training = {"channels": 32}, TrainingConfig(100, 128, 0.05, weight_decay=4e-5)
     else:
         network = {
             "channels": 36, "layers": 20, "affine": True, "auxiliary": True, "drop_path": 0.2,
@@ -248,7 +264,8 @@ def check_space(space: str) -> None:
         ValueError: If ``space`` is not a key of :data:`NETWORKS`.
     """
     if space not in NETWORKS:
-        raise ValueError(f"There are networks of {' and '.join(NETWORKS)}, not of {space!r}.")
+        *first, last = NETWORKS
+        raise ValueError(f"There are networks of {', '.join(first)} and {last}, not of {space!r}.")
 
 
 def _plan(

@@ -67,8 +67,8 @@ def make_task(
             (:func:`nas_gym.networks.data.load_images`).
         signal, report, noise, reward, constraint, objectives: See :class:`Task`.
         task: A task that is returned unchanged.
-        space: Search space of networks, ``"NB201"`` or ``"DARTS"``; or a search space object,
-            which needs ``evaluator``.
+        space: Search space of networks, ``"NB201"``, ``"DARTS"`` or ``"MnasNet"``; or a search
+            space object, which needs ``evaluator``.
         evaluator: An :class:`~nas_gym.evaluators.Evaluator`, which replaces the table's look-up;
             or a string for an evaluator of networks. ``"supernet"`` (the default for networks)
             evaluates networks with weights inherited from a supernet. ``"training"`` trains

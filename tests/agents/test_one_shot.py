@@ -51,7 +51,7 @@ def test_save_and_load(tmp_path):
 
 
 def test_bad_spaces_and_settings():
-    with pytest.raises(ValueError, match="networks of NB201 and DARTS, not of 'NBGraph'"):
+    with pytest.raises(ValueError, match="networks of NB201, DARTS and MnasNet, not of 'NBGraph'"):
         find_agent("gdas").agent_class(gym.make_vec("NBGraph-cora-v0", num_envs=1), seed=0)
     with pytest.raises(ValueError, match="channels must be an integer that is at least 0"):
         find_agent("gdas").agent_class(

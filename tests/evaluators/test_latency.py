@@ -71,7 +71,7 @@ def test_the_model():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"space": "NB101"}, "networks of NB201 and DARTS"),
+        ({"space": "NB101"}, "networks of NB201, DARTS and MnasNet"),
         ({"space": "NB201", "dataset": "mnist"}, "got 'mnist'"),
         ({"space": "NB201", "threads": 0}, "at least 1"),
         ({"space": "NB201", "device": "toaster"}, "There is no device"),

@@ -14,6 +14,7 @@ _RNG = np.random.default_rng(0)
 NETWORKS = {
     "NB201": {"channels": 8, "cells": 1},
     "DARTS": {"channels": 4, "layers": 3, "partial": 2},
+    "MnasNet": {"channels": 4},
 }
 
 

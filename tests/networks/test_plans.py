@@ -33,7 +33,7 @@ def test_digests_and_settings():
         plans[0].with_settings(epochs=1.5)
     with pytest.raises(ValueError, match="no setting 'num_classes'"):
         plans[0].with_settings(num_classes=3)
-    with pytest.raises(ValueError, match="networks of NB201 and DARTS, not of 'OFA'"):
+    with pytest.raises(ValueError, match="networks of NB201, DARTS and MnasNet, not of 'OFA'"):
         supernet_plan("OFA", DIGITS)
 
 

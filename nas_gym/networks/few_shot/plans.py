@@ -275,7 +275,7 @@ def few_shot_plan(
     Raises:
         ValueError: If the search space has no networks.
     """
-    check_space(space)
+    _check_few_shot_space(space)
     training = {
         "NB201": FewShotTrainingConfig(
             epochs=10,
@@ -312,7 +312,7 @@ def make_task_plan(
     Raises:
         ValueError: If the search space has no networks.
     """
-    check_space(space)
+    _check_few_shot_space(space)
     return plan_class(
         space,
         data.digest,
@@ -325,6 +325,13 @@ def make_task_plan(
         training=training,
         seed=seed,
     )
+
+
+def _check_few_shot_space(space: str) -> None:
+    check_space(space)
+    if space not in NETWORK_SETTINGS:
+        known = " and ".join(NETWORK_SETTINGS)
+        raise ValueError(f"There are few-shot networks of {known}, not of {space!r}.")
 
 
 def task_sampler(

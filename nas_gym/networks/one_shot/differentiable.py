@@ -40,6 +40,12 @@ class DifferentiableSearch(OneShotSearch):
         seed: int,
     ) -> None:
         super().__init__(network, train, valid, config, seed)
+        if network.alpha_shape[0] * network.alpha_shape[1] != self.space.alpha_size:
+            raise ValueError(
+                "DARTS, GDAS and SETN learn the operation of each edge, but alpha of "
+                f"{self.space.name} has several matrices. Use rsws or enas, or an agent that "
+                "searches with a supernet, such as l2nas."
+            )
         start = 1e-3 * torch.randn(network.alpha_shape, generator=self._generator)
         self.alpha_logits = nn.Parameter(start.to(train.device))
         self.alpha_optimizer = torch.optim.Adam(
