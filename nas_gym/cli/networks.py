@@ -14,6 +14,7 @@ from nas_gym.cli.options import (
     DeviceOption,
     EnvArgument,
     SizeOption,
+    ThreadsOption,
     environment_options,
     given,
     resumable,
@@ -78,10 +79,12 @@ def train_supernet_command(
     size: SizeOption = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the training.")] = 0,
     device: DeviceOption = None,
+    threads: ThreadsOption = 1,
 ) -> None:
     """Train a weight-sharing network of a search space. Resumes from the last saved epoch.
 
     With --ways, --shots or --method, or on Omniglot, it is trained on few-shot tasks."""
+    from nas_gym.experiments.settings import use_torch_threads
     from nas_gym.experiments.train_supernet import (
         run_meta_supernet_training,
         run_supernet_training,
@@ -90,6 +93,7 @@ def train_supernet_command(
     from nas_gym.networks.few_shot.meta_supernet import MetaSupernet
     from nas_gym.utils.expressions import parse_settings
 
+    use_torch_threads(threads)
     if dataset is None:
         space, dataset = _space_and_images(space)
     changed = parse_settings(settings or [])

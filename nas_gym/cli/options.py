@@ -66,6 +66,14 @@ SizeOption = Annotated[
         help="Height and width in pixels that images of a folder or of Omniglot are scaled to."
     ),
 ]
+ThreadsOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=1024,
+        help="Threads on a CPU. More than one is slow if another program is running.",
+    ),
+]
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="NAME=VALUE, a setting of the agent. May be given several times."),

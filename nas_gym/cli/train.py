@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from nas_gym.cli.options import DeviceOption, complete_environments, given, resumable
+from nas_gym.cli.options import (
+    DeviceOption,
+    ThreadsOption,
+    complete_environments,
+    given,
+    resumable,
+)
 from nas_gym.cli.output import console, print_tensorboard_command
 
 app = typer.Typer()
@@ -68,13 +74,7 @@ def train_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the training.")] = 0,
     device: DeviceOption = None,
-    threads: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Threads on a CPU. More than one is slow if another program is running.",
-        ),
-    ] = 1,
+    threads: ThreadsOption = 1,
 ) -> None:
     """Train the network of the best architecture of a search, or of a given architecture.
 

@@ -148,9 +148,23 @@ class SearchSettings:
 
 def use_one_torch_thread() -> None:
     """Let PyTorch use one core in this process: small neural networks gain nothing from more."""
+    use_torch_threads(1)
+
+
+def use_torch_threads(threads: int) -> None:
+    """Let PyTorch use a number of cores in this process.
+
+    If another program needs one of the cores, a step of several threads takes many times as long as
+    a step of one thread, because threads wait for each other.
+
+    Raises:
+        ValueError: If the number is not 1 to 1,024.
+    """
     import torch
 
-    torch.set_num_threads(1)
+    if not 1 <= threads <= 1024:
+        raise ValueError(f"threads is 1 to 1,024, got {threads}.")
+    torch.set_num_threads(threads)
 
 
 def _describe_argument(value: Any) -> Any:

@@ -19,6 +19,7 @@ import nas_gym
 from nas_gym.evaluators.network import parameter_count
 from nas_gym.experiments.found_architecture import FoundArchitecture, find_architecture
 from nas_gym.experiments.outputs import locked_folder
+from nas_gym.experiments.settings import use_torch_threads
 from nas_gym.experiments.training_events import TrainingEvents
 from nas_gym.experiments.training_figures import write_training_figures
 from nas_gym.networks.batches import DeviceImages
@@ -108,16 +109,15 @@ def train_network(
         The trained network, as :func:`nas_gym.load_network` loads it.
 
     Raises:
-        ValueError: If the source, the task, the device or a setting cannot be used, or the folder
-            holds another training.
+        ValueError: If the source, the task, the device, the number of threads or a setting cannot
+            be used, or the folder holds another training.
         DataError: If images, the supernet or a package are missing, or a file cannot be read or
             written.
         TrainingError: If the training diverges, there is too little memory, or the outputs of ONNX
             Runtime differ.
         gymnasium.error.Error: If there is no such environment.
     """
-    if not 1 <= threads <= 1024:
-        raise ValueError(f"threads is 1 to 1,024, got {threads}.")
+    use_torch_threads(threads)
     if supernet is not None and not fine_tune:
         raise ValueError(
             "supernet= is for a training that starts from it: add --fine-tune (fine_tune=True)."
@@ -139,7 +139,6 @@ def train_network(
         "images": "train" if validate else "train, valid",
         "plan": plan.describe(),
     }
-    torch.set_num_threads(threads)
     with locked_folder(folder):
         run = _Run(folder, network, plan, data, where, json.loads(json.dumps(described)), validate)
         if not run.is_finished():

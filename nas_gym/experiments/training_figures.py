@@ -55,12 +55,14 @@ def write_training_figures(
 def _curves_figure(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Return one panel per metric, over the epochs."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     for axes, (name, values), color in zip(panels, curves.items(), COLORS, strict=False):
         axes.plot(range(1, len(values) + 1), values, color=color)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(_LABELS.get(name, name))
     return figure
 
