@@ -244,10 +244,7 @@ def decode_image(content: bytes, name: str, size: int | None) -> Pixels:
 
 
 def open_image(content: bytes, name: str) -> Image.Image:
-    """Return an upright image of mode ``L`` or ``RGB``.
-
-    An image is rotated as its EXIF entry demands. Transparent parts become white. The values of
-    16-bit images are scaled to 8 bits.
+    """Return an encoded image, converted by :func:`to_8_bits`.
 
     Args:
         content: Bytes of the image file.
@@ -257,13 +254,13 @@ def open_image(content: bytes, name: str) -> Image.Image:
         DamagedDataError: If the image cannot be read.
         DataError: If the image has more pixels than :mod:`nas_gym.utils.limits` allows.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     formats = tuple(set(_FORMATS.values()))
     try:
         with _without_pixel_limit(), Image.open(BytesIO(content), formats=formats) as file:
             check_pixels(*file.size, name)  # before the pixels are decoded
-            return to_8_bits(ImageOps.exif_transpose(file))
+            return to_8_bits(file)
     except UnidentifiedImageError as error:
         raise DamagedDataError(f"{name} could not be read as an image: no known format.") from error
     except DataError:
@@ -273,9 +270,14 @@ def open_image(content: bytes, name: str) -> Image.Image:
 
 
 def to_8_bits(image: Image.Image) -> Image.Image:
-    """Return an image in mode ``L`` if it is grey, else in mode ``RGB``; transparency is white."""
-    from PIL import Image
+    """Return an upright image, in mode ``L`` if it is grey, else in mode ``RGB``.
 
+    An image is rotated as its EXIF entry demands. Transparent parts become white. The values of
+    16-bit images are scaled to 8 bits.
+    """
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 bits
         values = np.clip(np.asarray(image), 0, 2**16 - 1) // 257
         image = Image.fromarray(values.astype(np.uint8))

@@ -166,6 +166,26 @@ def test_damaged_files_of_imported_images(photos, cache):
         data.load_images("photos")
 
 
+def test_an_interrupted_import_leaves_nothing(photos, cache, monkeypatch):
+    nas_gym.import_images(photos, "photos")
+    before = data.load_images("photos").digest
+    write_classes(photos, ["cat"], images=8, seed=1)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", stop)
+        for name in ("photos", "other"):
+            with pytest.raises(KeyboardInterrupt):
+                nas_gym.import_images(photos, name, replace=True)
+    assert imported.imported_images() == ["photos"]
+    assert data.load_images("photos").digest == before
+    assert [each.name for each in (cache / "images-v1").iterdir()] == ["photos.safetensors"]
+    nas_gym.import_images(photos, "photos", replace=True)
+    assert data.load_images("photos").digest == read_divided_folder(photos, "photos").digest
+
+
 def test_an_unwritable_cache(photos, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / "file"))
