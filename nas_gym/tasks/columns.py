@@ -35,10 +35,14 @@ class Column:
         :class:`nas_gym.evaluators.cost.CostEvaluator` if the default evaluator has no such metric.
 
         Raises:
-            ValueError: If a metric of the default evaluator has another suffix.
+            ValueError: If ``":denoised"`` is repeated, or a metric of the default evaluator has
+                another suffix.
         """
         if text.endswith(_DENOISED) and text not in default.metrics:
-            return replace(cls.parse(text.removesuffix(_DENOISED), default), denoised=True)
+            measured = cls.parse(text.removesuffix(_DENOISED), default)
+            if measured.denoised:
+                raise ValueError(f"{text!r} ends in {_DENOISED!r} twice. Give {str(measured)!r}.")
+            return replace(measured, denoised=True)
         if text in COST_METRICS and text not in default.metrics:
             return cls(COST, text)
         source, colon, metric = text.partition(":")

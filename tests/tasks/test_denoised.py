@@ -89,6 +89,9 @@ def test_unknown_metrics(open_table):
         make_task(**ANALOG, report="nope:denoised")
     with pytest.raises(ValueError, match="the only suffix of a metric is ':denoised'"):
         make_task(**ANALOG, report="analog_accuracy:denoise")
+    twice = "analog_accuracy:denoised:denoised"
+    with pytest.raises(ValueError, match=f"'{twice}' ends in ':denoised' twice. Give .*denoised'"):
+        make_task(**ANALOG, report=twice)
 
 
 def test_a_metric_of_that_name_comes_first(cache):
