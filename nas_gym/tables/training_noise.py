@@ -19,6 +19,7 @@ Values = NDArray[np.float64]
 Classes = NDArray[np.int64]
 
 _COST_UNITS = ("ms", "ms²", "mJ", "s", "M")  # costs are measured, not trained
+_SPREAD = "_std"  # ends the name of a column with the standard deviations of another one
 _NEAR_BEST = 0.1  # share of the architectures whose noise is estimated
 _FEWEST_NETWORKS = 10  # networks with several trainings that an estimate needs
 
@@ -68,18 +69,21 @@ def column_noise(table: Table, metric: str) -> TrainingNoise | None:
     their mean is that of one training divided by the square root of the mean number of seeds.
 
     Returns:
-        The noise; ``None`` for latencies and other costs, for incomplete columns, and for tables
-        with too few networks that were trained several times.
+        The noise; ``None`` for latencies and other costs, for the standard deviations
+        ``<metric>_std`` of another metric, for incomplete columns, and for tables with too few
+        networks that were trained several times.
 
     Raises:
         KeyError: If the table has no such metric.
     """
     described, values = table.metric(metric), table.column(metric)
-    if described.unit in _COST_UNITS or np.isnan(values).any():
+    names = [each.name for each in table.metrics]
+    is_spread = metric.endswith(_SPREAD) and metric.removesuffix(_SPREAD) in names
+    if described.unit in _COST_UNITS or is_spread or np.isnan(values).any():
         return None
     classes = table.space.isomorphism_classes()
     family = metric.partition("@")[0]
-    seeds = [each.name for each in table.metrics if each.name.startswith(f"{family}@")]
+    seeds = [name for name in names if name.startswith(f"{family}@")]
     if not seeds:
         return estimate_noise(values, classes, described.maximize)
     trainings = np.stack([table.column(name) for name in seeds])

@@ -25,4 +25,6 @@ def test_data_info(cli):
     printed = cli("data", "info", "analog-nasbench")
     assert "0.195 (0.338)" in printed  # noise of baseline_accuracy: near the best, and overall
     assert "Regret at the ceiling: 0.405 %" in printed
+    (spread,) = (line for line in printed.splitlines() if "analog_drift_60_std" in line)
+    assert "(" not in spread  # the standard deviations of a metric have no noise of trainings
     assert "Regret at the ceiling: 0.0" in cli("data", "info", "nas-bench-graph-cora")
