@@ -23,10 +23,13 @@ _SPREAD = "_std"  # ends the name of a column with the standard deviations of an
 _NEAR_BEST = 0.1  # share of the architectures whose noise is estimated
 _FEWEST_NETWORKS = 10  # networks with several trainings that an estimate needs
 
-_SHARE = 0.5  # share of the networks whose distribution of expected values is estimated
-_PER_DEVIATION = 5  # points of the distribution per standard deviation of the noise
-_MOST_POINTS = 300
-_ITERATIONS = 50
+# numbers of standard deviations of one training
+_WINDOW = 8.0  # distance from the best class mean up to which expected values are estimated
+_SPACING = 0.2  # distance of the points of the distribution of expected values
+_BIN = 0.05  # class means are rounded to its multiples
+
+_ITERATIONS = 200  # of expectation maximization
+_SIMULATIONS = 20  # tables from which the error at the best value is estimated
 
 
 @dataclass(frozen=True)
@@ -141,10 +144,16 @@ def expected_values(
 
     The result is the posterior mean, which is closer to the bulk of the architectures than the
     mean of the trainings: the best of many noisy values is high partly by luck. The prior is the
-    distribution of the expected values of the better half of the networks, estimated without
-    further assumptions (nonparametric maximum likelihood: Kiefer and Wolfowitz, 1956; Jiang and
-    Zhang, *General maximum likelihood empirical Bayes estimation of normal means*, Annals of
-    Statistics 2009). The other architectures keep their class means.
+    distribution of the expected values of the networks near the best, estimated without further
+    assumptions (nonparametric maximum likelihood: Kiefer and Wolfowitz, 1956; Jiang and Zhang,
+    *General maximum likelihood empirical Bayes estimation of normal means*, Annals of Statistics
+    2009). Architectures whose class mean is more than eight standard deviations below the best one
+    keep it.
+
+    The prior is fitted to the values, the best value included, so the posterior mean of the network
+    with the best value is still too close to that value. Its mean error in tables that are
+    simulated from the estimated distribution is subtracted (parametric bootstrap: Efron and
+    Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 10).
 
     Args:
         values: Results of trainings, ``(n,)``.
@@ -158,30 +167,78 @@ def expected_values(
     sign = 1.0 if maximize else -1.0
     _, numbers, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     means = sign * np.bincount(numbers, values) / sizes
-    best = means >= np.quantile(means, 1 - _SHARE)
-    means[best] = _posterior_means(means[best], deviation / np.sqrt(sizes[best]))
+    near_best = means >= means.max() - _WINDOW * deviation
+    scaled, counts = means[near_best] / deviation, sizes[near_best]
+    prior = _fit_prior(scaled, counts)
+    means[near_best] = deviation * prior.posterior_means(scaled, counts)
+    means[numbers[np.argmax(sign * values)]] -= deviation * _mean_error_of_best(prior, counts)
     expected: Values = sign * means[numbers]
     return expected
 
 
-def _posterior_means(means: Values, deviations: Values) -> Values:
-    """Return the posterior means of networks, with their own distribution as prior.
+@dataclass(frozen=True)
+class _Prior:
+    """Distribution of expected values, in standard deviations of one training.
+
+    Attributes:
+        points: Possible expected values, ``(points,)``.
+        weights: Probabilities of the points, ``(points,)``.
+    """
+
+    points: Values
+    weights: Values
+
+    def posterior_means(self, means: Values, sizes: Classes) -> Values:
+        """Return the posterior mean of each network; see :func:`_likelihood` for the arguments."""
+        posterior = _likelihood(means, sizes, self.points) * self.weights
+        found: Values = posterior @ self.points / posterior.sum(axis=1)
+        return found
+
+
+def _likelihood(means: Values, sizes: Classes, points: Values) -> Values:
+    """Return the likelihood of points, ``(n, points)``.
 
     Args:
-        means: Observed means, ``(n,)``.
-        deviations: Standard deviation of each observed mean, ``(n,)``.
+        means: Observed means of networks, in standard deviations of one training, ``(n,)``.
+        sizes: Number of trainings of each network, ``(n,)``.
+        points: Expected values, ``(points,)``.
     """
-    largest = float(deviations.max())
-    low, high = float(means.min()) - 2 * largest, float(means.max())
-    points = np.linspace(
-        low, high, min(_MOST_POINTS, 2 + int(_PER_DEVIATION * (high - low) / largest))
+    deviations = np.maximum(sizes**-0.5, _SPACING / 2)  # so that no mean falls between two points
+    likelihood: Values = np.exp(-0.5 * ((means[:, None] - points) / deviations[:, None]) ** 2)
+    return likelihood
+
+
+def _fit_prior(means: Values, sizes: Classes) -> _Prior:
+    """Estimate the distribution of expected values; see :func:`_likelihood` for the arguments."""
+    points = means.max() - np.arange(0, np.ptp(means) + 2, _SPACING)
+    # the likelihood is computed once for networks that are equal up to the bins
+    factor = sizes.max() + 1
+    kinds, counts = np.unique(
+        np.rint(means / _BIN).astype(int) * factor + sizes, return_counts=True
     )
-    scaled = (means[:, None] - points) / deviations[:, None]
-    likelihood = np.exp(-0.5 * scaled**2)
-    prior = np.full(len(points), 1 / len(points))
+    bins, size_of_kind = np.divmod(kinds, factor)
+    likelihood = _likelihood(_BIN * bins, size_of_kind, points)
+    weights = np.full(len(points), 1 / len(points))
     for _ in range(_ITERATIONS):  # expectation maximization
-        posterior = likelihood * prior
-        posterior /= posterior.sum(axis=1, keepdims=True)
-        prior = posterior.mean(axis=0)
-    expected: Values = posterior @ points
-    return expected
+        weights *= (counts / len(means) / (likelihood @ weights)) @ likelihood
+    return _Prior(points, weights / weights.sum())
+
+
+def _mean_error_of_best(prior: _Prior, sizes: Classes) -> float:
+    """Return the mean error of the posterior mean of the network with the best value.
+
+    Args:
+        prior: Distribution from which tables are simulated.
+        sizes: Number of trainings of each network, ``(n,)``.
+    """
+    rng = np.random.default_rng(0)
+    networks = np.repeat(np.arange(len(sizes)), sizes)
+    errors = []
+    for _ in range(_SIMULATIONS):
+        expected = rng.choice(prior.points, len(sizes), p=prior.weights)
+        values = expected[networks] + rng.normal(size=len(networks))
+        means = np.bincount(networks, values) / sizes
+        best = networks[[values.argmax()]]
+        estimate = _fit_prior(means, sizes).posterior_means(means[best], sizes[best])
+        errors.append(estimate - expected[best])
+    return float(np.mean(errors))

@@ -53,16 +53,17 @@ def draw_networks(shape, rng):
     return expected[classes], classes
 
 
-@pytest.mark.parametrize(
-    ("shape", "deviation", "lowest"),
-    # where the best networks are equally good, the estimate of luck is too low
-    [("normal", 0.3, 0.9), ("normal", 1.0, 0.9), ("skewed", 0.3, 0.8), ("skewed", 1.0, 0.8)],
-)
-def test_known_noise_on_a_known_table(shape, deviation, lowest):
-    """The noise, and how much of the best value is luck, as means over 60 tables."""
+@pytest.mark.parametrize("deviation", [0.3, 1.0])
+@pytest.mark.parametrize("shape", ["normal", "skewed"])
+def test_known_noise_on_a_known_table(shape, deviation):
+    """The noise, and how much of the best value is luck: as means, within 3 and 10 %.
+
+    The luck of one table varies by up to three quarters of its mean, so that three standard errors
+    of the mean over 30 tables are added to the 10 %.
+    """
     rng = np.random.default_rng(0)
     noises, lucks, estimates = [], [], []
-    for _ in range(60):
+    for _ in range(30):
         expected, classes = draw_networks(shape, rng)
         values = expected + deviation * rng.normal(size=len(expected))
         best = values.argmax()
@@ -71,7 +72,18 @@ def test_known_noise_on_a_known_table(shape, deviation, lowest):
         lucks.append(values[best] - expected[best])
         estimates.append(values[best] - expected_values(values, classes, noise)[best])
     assert np.mean(noises) == pytest.approx(deviation, rel=0.03)
-    assert lowest < np.mean(estimates) / np.mean(lucks) < 1.1
+    differences = np.subtract(estimates, lucks)
+    margin = 3 * differences.std(ddof=1) / len(differences) ** 0.5
+    assert abs(differences.mean()) < 0.1 * np.mean(lucks) + margin
+
+
+def test_luck_in_the_best_value_alone():
+    """If all networks are equally good, the whole lead of the best value is luck."""
+    rng = np.random.default_rng(0)
+    classes = np.concatenate([np.arange(3000), np.arange(500)])
+    values = 80 + 0.5 * rng.normal(size=3500)
+    expected = expected_values(values, classes, 0.5)
+    np.testing.assert_allclose(expected, 80, atol=0.15)
 
 
 def test_direction_of_expected_values():
