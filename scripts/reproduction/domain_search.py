@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,12 @@ BUDGETS = (10, 20, 30, 50)
 
 VARIANTS = ("meta", "zero", "random")
 FROM_SCRATCH = "catch(variant=sfs)"
-CONFLICTING = "nb201-domains-conflicting/darcy"
-CONFLICTING_METRICS = {
-    "darcy-test": "result on Darcy Flow",
-    "darcy-pixel-litert-latency": "low latency",
-    "darcy-pi5-onnx-energy": "low energy",
+CONFLICTING = {
+    "test": "result",
+    "pixel-litert-latency": "low latency",
+    "pi5-onnx-energy": "low energy",
 }
+"""Metrics of a target that ``nb201-domains-conflicting`` tests on, and their names in tables."""
 
 
 def meta_training(task_set: str, variant: str, epochs: int) -> MetaTrainingRun:
@@ -53,7 +54,10 @@ def meta_training(task_set: str, variant: str, epochs: int) -> MetaTrainingRun:
 
 
 ON_RESULTS = {target: meta_training(f"nb201-results/{target}", "meta", 25) for target in TARGETS}
-ON_EVERYTHING = {variant: meta_training(CONFLICTING, variant, 40) for variant in VARIANTS}
+ON_EVERYTHING = {
+    (target, variant): meta_training(f"nb201-domains-conflicting/{target}", variant, 40)
+    for target, variant in product(TARGETS, VARIANTS)
+}
 TRAINING = MetaTrainingStudy(
     "domains-meta-training", [*ON_RESULTS.values(), *ON_EVERYTHING.values()]
 )
@@ -132,21 +136,26 @@ ON_TARGETS = {
     )
     for target in TARGETS
 }  # fmt: skip
+
+
+def conflicting_agents(target: str) -> list[str]:
+    """Return the variants of CATCH that learned from conflicting tasks."""
+    runs = [ON_EVERYTHING[target, variant] for variant in VARIANTS]
+    return [*map(adapted, runs), adapted(runs[0], NO_SECOND_OPINION)]
+
+
 ON_CONFLICTING = {
-    metric: ComparisonStudy(
-        name=f"domains-conflicting-{metric}",
-        envs=["NB201-darcy-v0"],
-        agents=[
-            *(adapted(run) for run in ON_EVERYTHING.values()),
-            adapted(ON_EVERYTHING["meta"], NO_SECOND_OPINION),
-        ],
+    (target, metric): ComparisonStudy(
+        name=f"domains-conflicting-{target}-{metric}",
+        envs=[f"NB201-{target}-v0"],
+        agents=conflicting_agents(target),
         queries=20,
         seeds=50,
         first_seed=FIRST_SEED,
-        env_arguments={"signal": metric, "report": metric},
+        env_arguments={"signal": f"{target}-{metric}", "report": f"{target}-{metric}"},
         statistics=statistics_by_agent,
     )
-    for metric in CONFLICTING_METRICS
+    for target, metric in product(TARGETS, CONFLICTING)
 }
 STUDIES = [TRAINING, L2NAS_PRETRAINING, *ON_TARGETS.values(), *ON_CONFLICTING.values()]
 
@@ -197,33 +206,38 @@ def gain_rows() -> list[list[str]]:
 
 
 def conflicting_rows(queries: int) -> list[list[str]]:
-    """Return the mean log10(1 + rank) on each conflicting task, and over all of these tasks."""
-    results = {metric: study.result["domains"] for metric, study in ON_CONFLICTING.items()}
-    agents = ON_CONFLICTING["darcy-test"].agents
-    rows = [
-        [
-            CONFLICTING_METRICS[metric],
-            *(mean_with_interval(found[agent][str(queries)]["log10_rank"]) for agent in agents),
-        ]
-        for metric, found in results.items()
-    ]
-    over_tasks = [
-        np.mean(
-            [found[agent][str(queries)]["log10_rank_by_meta_seed"] for found in results.values()],
-            axis=0,
-        )
-        for agent in agents
-    ]
-    means = [mean_with_interval(mean_over_seeds(each)) for each in over_tasks]
-    leads = [mean_with_interval(mean_over_seeds(over_tasks[0] - each)) for each in over_tasks[1:]]
-    return [*rows, ["**all**", *means], ["CATCH-meta minus agent, all", "", *leads]]
+    """Return the mean log10(1 + rank) on each conflicting task, by target, and over all tasks."""
+    rows = []
+    by_target = {}
+    for target, name in TARGETS.items():
+        by_metric = {metric: log10_ranks(target, metric, queries) for metric in CONFLICTING}
+        for metric, ranks in by_metric.items():
+            rows.append([f"{name}, {CONFLICTING[metric]}", *mean_cells(ranks)])
+        by_target[target] = np.mean(list(by_metric.values()), axis=0)
+    overall = np.mean(list(by_target.values()), axis=0)
+    for name, ranks in zip([*TARGETS.values(), "all"], [*by_target.values(), overall], strict=True):
+        rows.append([f"**{name}**", *mean_cells(ranks)])
+        rows.append([f"{name}, CATCH-meta minus agent", "", *mean_cells(ranks[0] - ranks[1:])])
+    return rows
+
+
+def log10_ranks(target: str, metric: str, queries: int) -> NDArray[np.float64]:
+    """Return the mean log10(1 + rank) on a conflicting task, ``(agents, META_SEEDS)``."""
+    found = ON_CONFLICTING[target, metric].result["domains"]
+    agents = conflicting_agents(target)
+    return np.array([found[each][str(queries)]["log10_rank_by_meta_seed"] for each in agents])
+
+
+def mean_cells(values: NDArray[np.float64]) -> list[str]:
+    """Return the mean of each row, with its interval over meta-seeds, as cells of a table."""
+    return [mean_with_interval(mean_over_seeds(row)) for row in values]
 
 
 def blocks() -> dict[str, str]:
     """Return the generated blocks of these studies, by name."""
     counts = [f"{count} queries" for count in BUDGETS]
     headers = ["agent", *counts, "CATCH-meta minus agent, 50 queries"]
-    agents = [label(agent) for agent in ON_CONFLICTING["darcy-test"].agents]
+    agents = [label(agent) for agent in conflicting_agents("darcy")]
     tables = {
         count: markdown_table(["task", *agents], conflicting_rows(count)) for count in (10, 20)
     }
