@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -211,8 +212,9 @@ def training_plan(
       for 100 epochs.
     - On digits, all spaces use a small network for 5 epochs. With more channels or epochs, nearly
       all architectures reach the same accuracy.
-    - On images of the user, the batch size and the learning rate are halved until an epoch has 20
-      steps or a batch has 16 images.
+    - On images of the user, the batch size is halved until an epoch has 20 steps or a batch has 16
+      images. The learning rate is multiplied by the square root of the factor, as for equal noise
+      of the gradients (Krizhevsky, 2014, section 5).
 
     Args:
         space: Name of a search space, a key of :data:`NETWORKS`.
@@ -253,7 +255,7 @@ def _fit_batches(training: TrainingConfig, data: ImageData) -> TrainingConfig:
     """Return settings with smaller batches for a small data set, and a learning rate to match."""
     batch_size, learning_rate = training.batch_size, training.learning_rate
     while batch_size >= 2 * _SMALLEST_BATCH and len(data.train) < _EPOCH_STEPS * batch_size:
-        batch_size, learning_rate = batch_size // 2, learning_rate / 2
+        batch_size, learning_rate = batch_size // 2, learning_rate / math.sqrt(2)
     return replace(training, batch_size=batch_size, learning_rate=learning_rate)
 
 
