@@ -31,8 +31,9 @@ bench: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/nas-gym bench
 
 # every study behind docs/results/*.md; continues where it was interrupted
+# on a Ray cluster: make reproduce RAY=auto
 reproduce: $(VENV)/installed
-	$(BIN)/python scripts/reproduce.py
+	$(BIN)/python scripts/reproduce.py $(if $(RAY),--ray $(RAY))
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

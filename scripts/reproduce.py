@@ -4,6 +4,7 @@
     python scripts/reproduce.py l2nas                     # run the studies of a page, fill the page
     python scripts/reproduce.py l2nas --only l2nas-graphs # run one study, fill the page
     python scripts/reproduce.py --pages-only              # fill all pages from the saved results
+    python scripts/reproduce.py --ray auto                # run all studies on a Ray cluster
 
 An interrupted study continues where it stopped. Results are saved as docs/results/<study>.json,
 figures in docs/figures/. scripts/README.md lists the tables and the time that each page needs.
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from nas_gym.cli.options import ray_runner
 from nas_gym.utils.errors import DataError
 from reproduction.pages import Page
 
@@ -45,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--pages-only", action="store_true", help="fill the pages without running a study"
     )
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="run the studies on a Ray cluster: its address, or auto"
+    )
     options = parser.parse_args(arguments)
     unknown = [name for name in options.pages if name not in PAGES]
     if unknown:
@@ -72,9 +77,11 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         if not studies:
             names = ", ".join(study.name for page in pages for study in page.studies)
             parser.error(f"unknown study {options.only!r}; choose from {names}")
-    for study in () if options.pages_only else studies:
-        print(study.name, flush=True)
-        study.run()
+    if not options.pages_only:
+        with ray_runner(options.ray, None) as runner:
+            for study in studies:
+                print(study.name, flush=True)
+                study.run(runner)
     for page in pages:
         if page.missing_results:
             print(f"docs/{page.path} is unchanged: run {', '.join(page.missing_results)} first.")

@@ -12,10 +12,13 @@ import typer
 from nas_gym.cli.options import (
     FirstSeedOption,
     QueriesOption,
+    RayGPUsOption,
+    RayOption,
     TensorBoardTrialsOption,
     complete_agents,
     complete_environments,
     environment_options,
+    ray_runner,
     resumable,
 )
 from nas_gym.cli.output import (
@@ -62,10 +65,12 @@ def compare_command(
     first_seed: FirstSeedOption = 0,
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("runs/compare"),
     tensorboard_trials: TensorBoardTrialsOption = 0,
+    ray: RayOption = None,
+    ray_gpus: RayGPUsOption = None,
     *,
     env_arguments: dict[str, Any],
 ) -> None:
-    """Compare agents on equal budgets and seeds, over all cores.
+    """Compare agents on equal budgets and seeds, over all cores or on a Ray cluster.
 
     Resumes if OUT holds the same comparison; agents and seeds can be added. With more queries, the
     trials are run again.
@@ -74,11 +79,12 @@ def compare_command(
     from nas_gym.experiments.compare import Comparison, run_comparison
 
     comparison = Comparison(envs, agents, queries, seeds, first_seed, env_arguments)
-    with resumable():
+    with resumable(), ray_runner(ray, ray_gpus) as runner:
         summary = run_comparison(
             comparison,
             out,
             command=shlex.join(["nas-gym", *sys.argv[1:]]),
+            runner=runner,
             tensorboard_trials=tensorboard_trials,
         )
     _print_comparison(summary, out)

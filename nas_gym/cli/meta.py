@@ -10,8 +10,10 @@ import typer
 from nas_gym.cli.options import (
     EnvArgument,
     FirstSeedOption,
+    RayOption,
     SettingsOption,
     environment_options,
+    ray_runner,
     resumable,
 )
 from nas_gym.cli.output import console, make_grid, print_grid, print_tensorboard_command
@@ -52,6 +54,7 @@ def meta_train_command(
     seeds: Annotated[int, typer.Option(help="Number of agents, each trained independently.")] = 1,
     first_seed: FirstSeedOption = 0,
     settings: SettingsOption = None,
+    ray: RayOption = None,
 ) -> None:
     """Meta-train an agent for `search --pretrained`. Resumes if OUT holds fewer epochs."""
     import nas_gym  # noqa: F401  (registers the environments)
@@ -60,7 +63,7 @@ def meta_train_command(
     from nas_gym.utils.expressions import parse_settings
 
     tasks = find_task_set(task_set, test)
-    with resumable():
+    with resumable(), ray_runner(ray, None) as runner:
         learned = meta_train(
             tasks,
             agent,
@@ -70,6 +73,7 @@ def meta_train_command(
             seeds=seeds,
             first_seed=first_seed,
             settings=parse_settings(settings or []),
+            runner=runner,
         )
     file = agent_file(out)
     epochs_learned = f"{learned.epochs} epoch{'s' * (learned.epochs != 1)}"

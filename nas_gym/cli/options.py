@@ -8,11 +8,14 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas_gym.cli.output import console
+
+if TYPE_CHECKING:
+    from nas_gym.experiments.runners import Runner
 
 
 def complete_environments(incomplete: str) -> list[str]:
@@ -57,6 +60,23 @@ TensorBoardTrialsOption = Annotated[
     typer.Option(
         min=0,
         help="Number of single trials that TensorBoard shows in addition to their mean.",
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Ray cluster that runs the work: its address, `auto` for the cluster of this machine, "
+        "or `local` to start Ray on this machine.",
+    ),
+]
+RayGPUsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--ray-gpus",
+        metavar="SHARE",
+        help="Share of a GPU of the cluster for each job that computes with PyTorch, such as 0.25.",
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")]
@@ -209,6 +229,28 @@ def given(**values: Any) -> dict[str, Any]:
     """Return the values that are not ``None`` or an empty list, paths as text."""
     texts = {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
     return {name: value for name, value in texts.items() if value is not None and value != []}
+
+
+@contextmanager
+def ray_runner(address: str | None, gpus: float | None) -> Iterator[Runner | None]:
+    """Yield the runner of a Ray cluster, and disconnect at the end; ``None`` without an address.
+
+    Args:
+        address: Value of ``--ray``.
+        gpus: Value of ``--ray-gpus``.
+
+    Raises:
+        ValueError: If there is a share of a GPU without an address.
+    """
+    if address is None:
+        if gpus is not None:
+            raise ValueError("--ray-gpus needs a cluster: give --ray ADDRESS.")
+        yield None
+        return
+    from nas_gym.experiments.ray_runner import RayRunner
+
+    with RayRunner(address, gpus=gpus) as runner:
+        yield runner
 
 
 @contextmanager

@@ -11,10 +11,13 @@ from nas_gym.cli.options import (
     EnvArgument,
     FirstSeedOption,
     QueriesOption,
+    RayGPUsOption,
+    RayOption,
     SettingsOption,
     TensorBoardTrialsOption,
     complete_agents,
     environment_options,
+    ray_runner,
     resumable,
 )
 from nas_gym.cli.output import (
@@ -58,6 +61,8 @@ def search_command(
         typer.Option(help="Saved agent to start from: a file, or the built-in catch-nb201."),
     ] = None,
     tensorboard_trials: TensorBoardTrialsOption = 0,
+    ray: RayOption = None,
+    ray_gpus: RayGPUsOption = None,
     *,
     env_arguments: dict[str, Any],
 ) -> None:
@@ -76,8 +81,8 @@ def search_command(
     agent_settings = merge_settings(agent_settings, parse_settings(more))
     search = SearchSettings(env, name, queries, seeds, first_seed, env_arguments, agent_settings)
     folder = out or Path("runs") / env / folder_name(label)
-    with resumable():
-        summary = run_search(search, folder, tensorboard_trials=tensorboard_trials)
+    with resumable(), ray_runner(ray, ray_gpus) as runner:
+        summary = run_search(search, folder, runner=runner, tensorboard_trials=tensorboard_trials)
     _print_summary(label, summary)
     files = [each.name for each in sorted(folder.iterdir()) if each.suffix in _SHOWN]
     console.print(f"{folder}: {', '.join(files)}", markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from nas_gym.evaluators.elsewhere import evaluate_elsewhere, is_evaluating_elsewhere
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 from nas_gym.utils.errors import EvaluationError
@@ -19,6 +20,7 @@ from nas_gym.utils.source_code import source_identity
 
 if TYPE_CHECKING:
     from nas_gym.evaluators.kept_results import KeptResults
+    from nas_gym.evaluators.results_store import ResultsStore
 
 Genotypes = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -103,7 +105,7 @@ class Evaluator(ABC):
         keys = [row.tobytes() for row in genotypes]
         new = {key: row for row, key in enumerate(keys) if key not in remembered}
         if new:
-            found = self._find_results(genotypes[list(new.values())])
+            found = self._find_results(metric, genotypes[list(new.values())])
             remembered |= zip(new, found, strict=True)
         return np.array([remembered[key][metric] for key in keys], np.float64)
 
@@ -128,6 +130,11 @@ class Evaluator(ABC):
         described = {**self.identity(), **self.provenance()}
         metrics = list(self.metrics)
         self.__dict__["_kept"] = KeptResults(folder, self.name, space, metrics, described)
+
+    def results_stores(self) -> Sequence[ResultsStore]:
+        """Return the files that hold results of this evaluator."""
+        kept: KeptResults | None = self.__dict__.get("_kept")
+        return [] if kept is None else [kept.store]
 
     def column(self, metric: str) -> Values | None:
         """Return one metric of every architecture of :attr:`space`, in the order of its indices.
@@ -191,11 +198,16 @@ class Evaluator(ABC):
         arguments, share what it has computed."""
         return self
 
-    def _find_results(self, genotypes: Genotypes) -> list[dict[str, float]]:
+    def _find_results(self, metric: str, genotypes: Genotypes) -> list[dict[str, float]]:
         """Return the metrics of each architecture, by name; evaluate those without kept results."""
         kept: KeptResults | None = self.__dict__.get("_kept")
-        found: list[dict[str, float] | None]
-        found = [None] * len(genotypes) if kept is None else kept.get(genotypes)
+        found: list[dict[str, float] | None] = [None] * len(genotypes)
+        if kept is not None:
+            found = kept.get(genotypes)
+            if is_evaluating_elsewhere():
+                without = [row for row, result in enumerate(found) if result is None]
+                evaluate_elsewhere(self, metric, genotypes[without])
+                found = kept.get(genotypes)
         missing = [row for row, result in enumerate(found) if result is None]
         if missing:
             started = time.perf_counter()

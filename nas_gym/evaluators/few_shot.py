@@ -114,6 +114,17 @@ class FewShotEvaluator(NetworkEvaluator):
             found = [self._row(split, index)[metric] for index in indices.tolist()]
         return np.array(found, np.float64)
 
+    def _without_results(self, metric: str, indices: Indices) -> Indices:
+        if metric == "params":
+            return indices[:0]
+        store = self._stores["test" if metric.startswith("test_") else "valid"]
+        missing = [i for i in np.unique(indices).tolist() if store.get(i) is None]
+        return np.array(missing, np.int64)
+
+    def results_stores(self) -> list[ResultsStore]:
+        """See :meth:`Evaluator.results_stores`."""
+        return list(self._stores.values())
+
     def _count(self, index: int) -> float:
         network = self.supernet.network
         return parameter_count(type(network), network.settings, self.space.decode([index])[0])

@@ -44,7 +44,7 @@ class KeptResults:
         # metrics can have any name, unlike columns of SQLite
         self._columns = [f"metric{i}" for i in range(len(self._metrics))]
         path = folder / f"{re.sub(r'[^A-Za-z0-9]', '_', name)}-{digest}.sqlite"
-        self._store = ResultsStore(path, self._columns)
+        self.store = ResultsStore(path, self._columns)
 
     def get(self, genotypes: NDArray[np.int64]) -> list[dict[str, float] | None]:
         """Return the metrics of each architecture by name, ``None`` for those without results.
@@ -52,7 +52,7 @@ class KeptResults:
         Args:
             genotypes: Architectures, ``(n, num_decisions)`` int64.
         """
-        rows = [self._store.get(index) for index in self._space.encode(genotypes).tolist()]
+        rows = [self.store.get(index) for index in self._space.encode(genotypes).tolist()]
         return [
             None if row is None else dict(zip(self._metrics, row.values(), strict=True))
             for row in rows
@@ -67,4 +67,4 @@ class KeptResults:
         """
         for index, result in zip(self._space.encode(genotypes).tolist(), results, strict=True):
             values = (result[metric] for metric in self._metrics)
-            self._store.add(index, dict(zip(self._columns, values, strict=True)))
+            self.store.add(index, dict(zip(self._columns, values, strict=True)))

@@ -108,6 +108,10 @@ class LatencyEvaluator(NetworkEvaluator):
             self._rows[index] = found
         return self._rows[index]
 
+    def results_stores(self) -> list[ResultsStore]:
+        """See :meth:`Evaluator.results_stores`."""
+        return [self.store]
+
     def measure(self, genotype: Any) -> dict[str, float]:
         """Measure an architecture, ``(L,)``, without the cache; return its metrics."""
         from torch.utils.benchmark import Timer

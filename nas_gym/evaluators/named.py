@@ -101,15 +101,18 @@ def _supernet_evaluator(
     from nas_gym.evaluators.supernet import SupernetEvaluator
     from nas_gym.networks.data import load_images
     from nas_gym.networks.device import find_device
-    from nas_gym.networks.plans import check_space
-    from nas_gym.networks.supernet import find_supernet, load_supernet
+    from nas_gym.networks.plans import check_space, supernet_plan
+    from nas_gym.networks.supernet import find_supernet, load_supernet, supernet_path
 
     check_space(space)
     data, where = load_images(dataset, size), find_device(device)
     found = find_supernet(space, data, where) if file is None else load_supernet(file, where, data)
     if found.plan["space"] != space:
         raise ValueError(f"{file} is a supernet of {found.plan['space']}, not of {space}.")
-    return SupernetEvaluator(found, data, **dict(settings))
+    evaluator = SupernetEvaluator(found, data, **dict(settings))
+    if file is None:
+        evaluator.files = [supernet_path(supernet_plan(space, data), data.name)]
+    return evaluator
 
 
 @cache
@@ -126,7 +129,7 @@ def _few_shot_evaluator(
     from nas_gym.evaluators.few_shot import FewShotEvaluator
     from nas_gym.networks.data.few_shot import load_few_shot
     from nas_gym.networks.device import find_device
-    from nas_gym.networks.few_shot.cached import find_meta_supernet
+    from nas_gym.networks.few_shot.cached import find_meta_supernet, meta_supernet_path
     from nas_gym.networks.few_shot.meta_supernet import load_meta_supernet
     from nas_gym.networks.plans import check_space
 
@@ -144,7 +147,10 @@ def _few_shot_evaluator(
                 f"{file} is a meta-supernet of {trained[0]} for {trained[1]}-way {trained[2]}-shot "
                 f"tasks, not of {space} for {ways}-way {shots}-shot tasks."
             )
-    return FewShotEvaluator(found, data, **counts, folder=folder / "few-shot")
+    evaluator = FewShotEvaluator(found, data, **counts, folder=folder / "few-shot")
+    if file is None:
+        evaluator.files = [meta_supernet_path(found.plan, data.name)]
+    return evaluator
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_gym.evaluators.base import Evaluator, Genotypes, Values
+from nas_gym.evaluators.elsewhere import evaluate_elsewhere, is_evaluating_elsewhere
 from nas_gym.spaces import SearchSpace
 from nas_gym.tables import Metric
 
@@ -32,11 +33,13 @@ class NetworkEvaluator(Evaluator):
         text: Text that names the evaluator in arguments, such as ``training(epochs=12)``; its name
             by default.
         device: Device of the networks.
+        files: Files in the cache that the evaluator was made from.
     """
 
     space: SearchSpace
     text: str = ""
     device: torch.device
+    files: Sequence[Path] = ()
 
     def evaluate(self, genotypes: Genotypes) -> dict[str, Values]:
         """See :meth:`Evaluator.evaluate`."""
@@ -49,13 +52,21 @@ class NetworkEvaluator(Evaluator):
             KeyError: If there is no such metric.
         """
         self.check_metric(metric)
-        return self._compute(metric, self.space.encode(genotypes))
+        indices = self.space.encode(genotypes)
+        if is_evaluating_elsewhere():
+            missing = self._without_results(metric, indices)
+            evaluate_elsewhere(self, metric, self.space.decode(missing))
+        return self._compute(metric, indices)
 
     def keep_results(self, folder: Path, space: SearchSpace) -> None:
         """Do nothing, because metrics are computed separately; see :meth:`Evaluator.keep_results`.
 
         The results of trainings are in the cache.
         """
+
+    def _without_results(self, metric: str, indices: Indices) -> Indices:
+        """Return the different architectures whose metric has to be evaluated, as indices."""
+        return indices[:0]
 
     @abstractmethod
     def _compute(self, metric: str, indices: Indices) -> Values:

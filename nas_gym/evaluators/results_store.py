@@ -10,6 +10,26 @@ from pathlib import Path
 from nas_gym.utils.errors import DamagedDataError, DataError
 from nas_gym.utils.files import explain_write_errors
 
+Rows = dict[int, dict[str, float]]
+"""Rows of a store, by architecture index."""
+
+_recordings: list[dict[Path, Rows]] = []
+
+
+@contextmanager
+def record_results() -> Iterator[dict[Path, Rows]]:
+    """Record the rows that this process looks up in stores, or adds, while the block runs.
+
+    Yields:
+        The rows, by the path of their store.
+    """
+    recording: dict[Path, Rows] = {}
+    _recordings.append(recording)
+    try:
+        yield recording
+    finally:
+        _recordings.remove(recording)
+
 
 class ResultsStore:
     """SQLite file with one row of numbers per architecture index; rows are written atomically.
@@ -46,7 +66,10 @@ class ResultsStore:
             DataError: If the file cannot be read.
             DamagedDataError: If the file is not a results store.
         """
-        return self._read("WHERE id = ?", index).get(index)
+        row = self._read("WHERE id = ?", index).get(index)
+        if row is not None:
+            self._record(index, row)
+        return row
 
     def add(self, index: int, row: dict[str, float]) -> None:
         """Write the row of an index; an earlier row of this index is replaced.
@@ -60,8 +83,25 @@ class ResultsStore:
         values = (index, *(row[name] for name in self.columns))
         with self._open() as connection, connection:
             connection.execute(f"INSERT OR REPLACE INTO results VALUES ({marks})", values)
+        self._record(index, row)
 
-    def rows(self) -> dict[int, dict[str, float]]:
+    def _record(self, index: int, row: dict[str, float]) -> None:
+        for recording in _recordings:
+            recording.setdefault(self.path, {})[index] = row
+
+    def add_missing(self, rows: Rows) -> None:
+        """Write the rows of several indices; earlier rows of these indices are kept.
+
+        Raises:
+            DataError: If the file cannot be written.
+            DamagedDataError: If the file is not a results store.
+        """
+        known = self.rows()
+        for index, row in rows.items():
+            if index not in known:
+                self.add(index, row)
+
+    def rows(self) -> Rows:
         """Return all rows by index, in ascending order.
 
         Raises:
@@ -70,7 +110,7 @@ class ResultsStore:
         """
         return self._read("ORDER BY id")
 
-    def _read(self, clause: str, *values: int) -> dict[int, dict[str, float]]:
+    def _read(self, clause: str, *values: int) -> Rows:
         if not self.path.exists():
             return {}
         with self._open() as connection:

@@ -18,6 +18,7 @@ from nas_gym.evaluators.network import (
     image_metrics,
     parameter_count,
 )
+from nas_gym.evaluators.results_store import ResultsStore
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData
 from nas_gym.networks.evaluation import (
@@ -141,6 +142,18 @@ class SupernetEvaluator(NetworkEvaluator):
             )
             for split in self._splits
         }
+
+    def _without_results(self, metric: str, indices: Indices) -> Indices:
+        kept = self._kept.get("test" if metric == "test_accuracy" else "valid")
+        if metric == "params" or kept is None:
+            return indices[:0]
+        different = np.unique(indices)
+        found = kept.get(self.space.decode(different))
+        return different[[row is None for row in found]]
+
+    def results_stores(self) -> list[ResultsStore]:
+        """See :meth:`Evaluator.results_stores`."""
+        return [kept.store for kept in self._kept.values()]
 
     def _count(self, index: int) -> float:
         if index not in self._params:

@@ -92,6 +92,17 @@ class TrainingEvaluator(NetworkEvaluator):
             found = [self._row(index)[metric] for index in self._representatives(indices).tolist()]
         return np.array(found, np.float64)
 
+    def _without_results(self, metric: str, indices: Indices) -> Indices:
+        if metric == "params":
+            return indices[:0]
+        different = np.unique(self._representatives(indices)).tolist()
+        missing = [i for i in different if i not in self._rows and self.store.get(i) is None]
+        return np.array(missing, np.int64)
+
+    def results_stores(self) -> list[ResultsStore]:
+        """See :meth:`Evaluator.results_stores`."""
+        return [self.store]
+
     def _count(self, index: int) -> float:
         if index not in self._params:
             genotype = self.space.decode([index])[0]

@@ -17,7 +17,7 @@ import numpy as np
 import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import CATCH
 from nas_gym.agents.registry import find_agent
-from nas_gym.experiments.runners import available_cores
+from nas_gym.experiments.local_runner import available_cores
 from nas_gym.experiments.training_bench import measure_training
 from nas_gym.spaces import NB201Space
 from nas_gym.tables import MissingDataError, load_table

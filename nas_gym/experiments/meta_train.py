@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.meta_agent import MetaAgent, TaskEmbeddings
 from nas_gym.agents.common.saved import agent_file
+from nas_gym.agents.common.search_log import track
 from nas_gym.agents.registry import RegisteredAgent, find_agent, meta_agent_names
-from nas_gym.envs.sequential import SequentialVectorEnv
+from nas_gym.experiments.inputs import find_meta_training_inputs
+from nas_gym.experiments.meta_training_job import MetaTrainingJob, make_copies, train_copies
 from nas_gym.experiments.outputs import locked_folder
+from nas_gym.experiments.runners import Runner
 from nas_gym.experiments.settings import check_seeds
 from nas_gym.tasks import task_sets
 from nas_gym.tasks.task_set import TaskSet, task_set_of_environments
 from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import check_writable, explain_write_errors, read_json, write_atomically
+
+_CHECKPOINTS = 10  # times that a meta-training in jobs is saved
 
 
 def find_task_set(name: str, test: str | None = None) -> TaskSet:
@@ -59,6 +62,7 @@ def meta_train(
     first_seed: int = 0,
     settings: Mapping[str, Any],
     progress_bar: bool = True,
+    runner: Runner | None = None,
 ) -> MetaAgent:
     """Meta-train an agent and save it after each epoch; resume if the file holds fewer epochs.
 
@@ -77,6 +81,8 @@ def meta_train(
         first_seed: Seed of the first copy; copy ``i`` has seed ``first_seed + i``.
         settings: Settings of the agent that differ from its defaults.
         progress_bar: Whether to show a progress bar on the terminal.
+        runner: Runner that trains each copy in a job of its own; by default, this process trains
+            all copies together.
 
     Returns:
         The meta-trained agent, with one copy per seed.
@@ -96,8 +102,7 @@ def meta_train(
         )
     path = agent_file(path)
     check_writable(path)
-    practice = SequentialVectorEnv(seeds, task=tasks.draw(np.random.default_rng(first_seed)))
-    agent: Any = registered.make_agent(practice, settings, seed=first_seed)
+    agent: Any = make_copies(registered, tasks, settings, first_seed, seeds, first_seed)
     epochs = agent.meta_epochs if epochs is None else epochs
     queries = agent.meta_queries if queries is None else queries
     agent.check_tasks(tasks, epochs, queries)  # before a folder is made
@@ -105,7 +110,14 @@ def meta_train(
         if path.exists():
             _resume(agent, path)
             agent.check_tasks(tasks, epochs, queries)
-        _learn(agent, tasks, path, epochs, queries, progress_bar)
+        if runner is None:
+            _learn(agent, tasks, path, epochs, queries, progress_bar)
+        else:
+            files = find_meta_training_inputs(tasks, registered.agent_class)
+            job = MetaTrainingJob(
+                registered, tasks, settings, first_seed, first_seed, epochs, queries, files
+            )
+            _learn_in_jobs(agent, job, runner, path, progress_bar)
         _write_embeddings(agent, tasks, path.with_suffix(""))
     found: MetaAgent = agent
     return found
@@ -147,6 +159,26 @@ def _learn(
     if agent.epochs < epochs:
         agent.meta_learn(tasks, epochs, queries, after_epoch, None if progress_bar else False)
     curves.close()
+
+
+def _learn_in_jobs(
+    agent: MetaAgent, job: MetaTrainingJob, runner: Runner, path: Path, progress_bar: bool
+) -> None:
+    """Meta-train each copy in jobs of some epochs; log and then save when all copies are there."""
+    curves = _MetaCurves(path.with_suffix(""), agent.epochs)
+    size = -(-job.epochs // _CHECKPOINTS)
+    ends = _ends(agent.epochs, job.epochs, size)
+    for end in track(ends, "parts of meta-training", enabled=None if progress_bar else False):
+        before = agent.epochs
+        for epoch, values in enumerate(train_copies(job, agent, runner, end), before + 1):
+            curves.add(epoch, values)
+        agent.save(path)
+    curves.close()
+
+
+def _ends(completed: int, epochs: int, size: int) -> Sequence[int]:
+    """Return the numbers of epochs after which the agent is saved."""
+    return [min(start + size, epochs) for start in range(completed, epochs, size)]
 
 
 class _MetaCurves:

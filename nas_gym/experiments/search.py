@@ -20,6 +20,8 @@ from nas_gym.experiments.events import make_event_writer
 from nas_gym.experiments.methods import AgentWithSettings, parse_agents
 from nas_gym.experiments.outputs import folder_name, locked_folder, make_progress
 from nas_gym.experiments.records import TrialResults, history_lines
+from nas_gym.experiments.remote_evaluation import evaluating_on
+from nas_gym.experiments.runners import Runner
 from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
 from nas_gym.experiments.statistics import at_queries, describe_incumbents, describe_report
 from nas_gym.experiments.stored_search import StoredSearch, run_missing
@@ -44,6 +46,7 @@ def search(
     first_seed: int = 0,
     out: str | Path | None = None,
     progress_bar: bool = True,
+    runner: Runner | None = None,
     tensorboard_trials: int = 0,
     **env_arguments: Any,
 ) -> dict[str, Any]:
@@ -81,6 +84,9 @@ def search(
         first_seed: Seed of the first trial; trial ``i`` has seed ``first_seed + i``.
         out: Output folder; ``runs/<env>/<agent>`` by default.
         progress_bar: Whether to show a progress bar on the terminal.
+        runner: Runner of trials that run in separate processes, and of slow evaluations; by
+            default one process per core of this machine, and this process. See
+            :class:`nas_gym.experiments.runners.Runner`.
         tensorboard_trials: Number of trials that get a TensorBoard run of their own.
         **env_arguments: Arguments of the environment, such as ``report="analog_accuracy"``,
             ``noise=0.3`` or ``evaluator=my_evaluator``.
@@ -111,7 +117,11 @@ def search(
     folder = Path("runs") / env / folder_name(label) if out is None else Path(out)
     wanted = SearchSettings(env, found, queries, seeds, first_seed, env_arguments, settings)
     return run_search(
-        wanted, folder, progress_bar=progress_bar, tensorboard_trials=tensorboard_trials
+        wanted,
+        folder,
+        progress_bar=progress_bar,
+        runner=runner,
+        tensorboard_trials=tensorboard_trials,
     )
 
 
@@ -153,7 +163,7 @@ class LockstepSearch:
             )
             checkpoint.unlink(missing_ok=True)
         write_config(folder, self.config(), _EXTENSIBLE)
-        self.task.keep_results(folder / "evaluations")
+        self.task.keep_results(self.evaluations)
         state = read_arrays(checkpoint) if checkpoint.exists() else {}
         if state:
             if self.envs.max_episode_steps is not None and int(state["queries"]) < settings.queries:
@@ -168,6 +178,11 @@ class LockstepSearch:
         self._digest = hashlib.sha256()  # of the history
         if state:
             self._restore(state)
+
+    @property
+    def evaluations(self) -> Path:
+        """Folder of the results of slow evaluators."""
+        return self.folder / "evaluations"
 
     @property
     def history_file(self) -> Path:
@@ -261,6 +276,7 @@ def run_search(
     folder: Path,
     *,
     progress_bar: bool = True,
+    runner: Runner | None = None,
     tensorboard_trials: int = 0,
 ) -> dict[str, Any]:
     """Run a search, or the rest of an interrupted one, and write its results; see :func:`search`.
@@ -269,6 +285,7 @@ def run_search(
         settings: Settings of the search.
         folder: Output folder.
         progress_bar: Whether to show a progress bar on the terminal.
+        runner: Runner of trials in separate processes, and of slow evaluations.
         tensorboard_trials: Number of trials that get a TensorBoard run of their own.
 
     Returns:
@@ -281,18 +298,22 @@ def run_search(
     """
     check_env_id(settings.env)  # before a folder is made
     with locked_folder(folder):
-        return _run_locked(settings, folder, progress_bar, tensorboard_trials)
+        return _run_locked(settings, folder, progress_bar, runner, tensorboard_trials)
 
 
 def _run_locked(
-    settings: SearchSettings, folder: Path, progress_bar: bool, tensorboard_trials: int
+    settings: SearchSettings,
+    folder: Path,
+    progress_bar: bool,
+    runner: Runner | None,
+    tensorboard_trials: int,
 ) -> dict[str, Any]:
     """Run a search in a folder that no other command writes to; see :func:`run_search`."""
     from nas_gym.experiments.figures import FEWEST_TRIALS, curves_figure, styles, to_png
 
-    run: Callable[[SearchSettings, Path, bool, list[int]], TrialResults]
+    run: Callable[[SearchSettings, Path, bool, Runner | None, list[int]], TrialResults]
     run = _search_in_lockstep if settings.method.runs_in_lockstep else _search_trial_by_trial
-    results = run(settings, folder, progress_bar, settings.seed_list[:tensorboard_trials])
+    results = run(settings, folder, progress_bar, runner, settings.seed_list[:tensorboard_trials])
     summary = summarize_search(settings, results, json.loads((folder / "config.json").read_text()))
     write_atomically(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     seeds, band = len(results.seeds), "mean and its 95 % interval"
@@ -306,10 +327,23 @@ def _run_locked(
 
 
 def _search_in_lockstep(
-    settings: SearchSettings, folder: Path, progress_bar: bool, shown_seeds: list[int]
+    settings: SearchSettings,
+    folder: Path,
+    progress_bar: bool,
+    runner: Runner | None,
+    shown_seeds: list[int],
 ) -> TrialResults:
     """Search with an agent whose trials run in lockstep, with a checkpoint after each chunk."""
     run = LockstepSearch(settings, folder)
+    description = run.config()["task"]
+    with evaluating_on(runner, settings, run.task, description, run.evaluations):
+        return _advance_to_the_end(run, progress_bar, shown_seeds)
+
+
+def _advance_to_the_end(
+    run: LockstepSearch, progress_bar: bool, shown_seeds: list[int]
+) -> TrialResults:
+    settings, folder = run.settings, run.folder
     if settings.uses_torch(run.task):
         use_one_torch_thread()
     name, config = settings.method.name, run.config()
@@ -357,12 +391,16 @@ def _advance_or_explain(run: LockstepSearch, queries: int) -> Curves:
 
 
 def _search_trial_by_trial(
-    settings: SearchSettings, folder: Path, progress_bar: bool, shown_seeds: list[int]
+    settings: SearchSettings,
+    folder: Path,
+    progress_bar: bool,
+    runner: Runner | None,
+    shown_seeds: list[int],
 ) -> TrialResults:
     """Search with a method whose trials run one by one, each in a separate process."""
     search = StoredSearch(settings.method.name, settings, folder)
     search.check()
-    (results,) = run_missing([search], progress_bar=progress_bar)
+    (results,) = run_missing([search], runner=runner, progress_bar=progress_bar)
     if results.failures:
         seed, error = next(iter(results.failures.items()))
         raise ValueError(

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gymnasium.envs.registration import EnvSpec
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-from nas_gym.experiments.environments import (
-    environment_specs,
-    networks_device,
-    register_specs,
-)
+from nas_gym.experiments.local_runner import LocalRunner
 from nas_gym.experiments.outputs import make_progress
-from nas_gym.experiments.records import TrialResults
-from nas_gym.experiments.runners import LocalRunner, Runner
-from nas_gym.experiments.settings import SearchSettings, use_one_torch_thread
+from nas_gym.experiments.records import Record, TrialResults
+from nas_gym.experiments.remote_evaluation import evaluating_on
+from nas_gym.experiments.results_exchange import ResultsExchange, StoredResults
+from nas_gym.experiments.runners import Outcome, Runner
+from nas_gym.experiments.settings import SearchSettings
+from nas_gym.experiments.task_job import TaskJob, make_context, uses_gpu
 from nas_gym.experiments.trial_store import TrialStore
 from nas_gym.recording.curves import compute_curves
 
 _MAX_LOCKSTEP_TRIALS = 50  # trials in one process
+_JOBS_PER_WORKER = 4
 
 
 class StoredSearch:
@@ -58,46 +56,48 @@ class StoredSearch:
 
     def check(self) -> None:
         """Raise an error if trials are missing and the agent cannot search the environment."""
-        if self.store.missing_seeds(self.settings):
+        if self.missing_seeds():
             self.method.check_environment(self.settings.env, self.settings.env_arguments)
 
-    @property
-    def uses_gpu(self) -> bool:
-        """Whether the agent or the environment computes neural networks on a GPU."""
-        device = networks_device(self.task)
-        return self.method.uses_gpu() or (device is not None and device.type != "cpu")
+    def missing_seeds(self) -> list[int]:
+        """Return the seeds of trials that are not stored."""
+        return self.store.missing_seeds(self.settings)
 
-    def jobs(self, workers: int) -> list[TrialJob]:
-        """Return jobs that run the missing trials, in blocks of neighbouring seeds.
+    def jobs(self, missing: Sequence[int], size: int) -> list[TrialJob]:
+        """Return jobs that run missing trials, in blocks of neighbouring seeds.
 
         Args:
-            workers: Number of processes that the trials are divided among.
+            missing: Seeds of the trials.
+            size: Highest number of trials in a job; methods whose trials do not run in lockstep
+                have one trial in a job. The results do not depend on it.
         """
-        missing = self.store.missing_seeds(self.settings)
-        uses_gpu, specs = self.uses_gpu, environment_specs(self.settings.env)
-        # the results do not depend on the division
-        share = -(-len(missing) // (1 if uses_gpu else workers))
-        size = min(share, _MAX_LOCKSTEP_TRIALS) if self.method.runs_in_lockstep else 1
+        if not missing:
+            return []
+        largest = size if self.method.runs_in_lockstep else 1
         blocks: list[list[int]] = []
         for seed in missing:
-            if blocks and blocks[-1][-1] + 1 == seed and len(blocks[-1]) < size:
+            if blocks and blocks[-1][-1] + 1 == seed and len(blocks[-1]) < largest:
                 blocks[-1].append(seed)
             else:
                 blocks.append([seed])
-        return [
-            TrialJob(
-                replace(self.settings, first_seed=block[0], seeds=len(block)),
-                self.store,
-                self.evaluations,
-                specs,
-                uses_gpu,
-                self.settings.uses_torch(self.task),
-            )
-            for block in blocks
-        ]
+        one = TrialJob(
+            self.settings,
+            make_context(self.settings, self.task, self.config["task"], self.evaluations),
+            self.store,
+        )
+        return [one.with_seeds(block[0], len(block)) for block in blocks]
 
-    def results(self) -> TrialResults:
-        """Return the finished trials, and the errors of the failed ones."""
+    def results(self, runner: Runner | None = None) -> TrialResults:
+        """Return the finished trials, and the errors of the failed ones.
+
+        Args:
+            runner: Runner of evaluations of the reported metric; by default, this process
+                evaluates.
+        """
+        with evaluating_on(runner, self.settings, self.task, self.config["task"], self.evaluations):
+            return self._read_results()
+
+    def _read_results(self) -> TrialResults:
         seeds, record, failures = self.store.read(self.settings)
         return TrialResults(
             env=self.settings.env,
@@ -110,62 +110,44 @@ class StoredSearch:
         )
 
 
+TrialResult = tuple[Record, StoredResults]
+"""Recorded trials, and the results of slow evaluators that they used."""
+
+
 @dataclass(frozen=True)
-class TrialJob:
+class TrialJob(TaskJob):
     """Some trials of one agent in one environment, to be run in one process.
 
+    The seeds of these trials are in the settings.
+
     Attributes:
-        settings: Settings of the search, with the seeds of these trials.
-        store: Store that the trials are written to.
-        evaluations: Folder of the results of slow evaluators.
-        specs: Registrations of the environment.
-        uses_gpu: Whether neural networks are computed on a GPU.
-        uses_torch: Whether the trials compute with PyTorch.
+        store: Store that the process with the runner writes the trials to.
     """
 
-    settings: SearchSettings
     store: TrialStore
-    evaluations: Path
-    specs: Sequence[EnvSpec]
-    uses_gpu: bool
-    uses_torch: bool
 
-    @property
-    def modules(self) -> list[str]:
-        """Modules that the job imports."""
-        return [__name__, *(["torch"] if self.uses_torch else []), *self.settings.method.modules]
+    def with_seeds(self, first_seed: int, seeds: int) -> TrialJob:
+        """Return the job of other trials."""
+        return replace(self, settings=replace(self.settings, first_seed=first_seed, seeds=seeds))
 
-    def run(self) -> None:
-        """Run the trials and store them; the error of a single failed trial is stored."""
-        register_specs(self.specs)
+    def run(self) -> TrialResult:
+        """Run the trials."""
         settings = self.settings
-        try:
-            if self.uses_torch:
-                use_one_torch_thread()
-            settings.make_task().keep_results(self.evaluations)
+        with self.open_task() as (_, results):
             record = settings.method.run_trials(
                 settings.env, settings.queries, settings.seed_list, settings.env_arguments
             )
-            self.store.add(settings, record)
-        except Exception as error:
-            if settings.seeds > 1:
-                raise SystemExit(3) from None
-            message = " ".join(f"{type(error).__name__}: {error}".split())
-            text = f"{message}\n\n{traceback.format_exc()}"
-            self.store.add_failure(settings.first_seed, text)
+        return record, results
 
     def split(self) -> list[TrialJob]:
         """Return one job per trial."""
-        return [
-            replace(self, settings=replace(self.settings, first_seed=seed, seeds=1))
-            for seed in self.settings.seed_list
-        ]
+        return [self.with_seeds(seed, 1) for seed in self.settings.seed_list]
 
 
 def run_missing(
     searches: Sequence[StoredSearch], *, runner: Runner | None = None, progress_bar: bool = True
 ) -> list[TrialResults]:
-    """Run the trials that are not stored yet, and return the results of all searches.
+    """Run the trials that are not stored yet, store them, and return the results of all searches.
 
     If jobs of several trials fail, their trials are run again one by one, so that only the
     failing trials are lost.
@@ -175,26 +157,44 @@ def run_missing(
         runner: Runner of the jobs; :class:`LocalRunner` by default.
         progress_bar: Whether to show a progress bar on the terminal.
     """
-    runner = LocalRunner() if runner is None else runner
+    given, runner = runner, LocalRunner() if runner is None else runner
     for search in searches:
         search.store.write_config()
         search.store.delete_failures()
-    jobs = [job for search in searches for job in search.jobs(runner.workers)]
+    jobs = _divide(searches, runner.workers)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with make_progress(*columns, TimeElapsedColumn(), wanted=progress_bar) as progress:
         total = sum(search.settings.seeds for search in searches)
         missing = sum(job.settings.seeds for job in jobs)
         bar = progress.add_task("trials", total=total, completed=total - missing)
 
-        def handle_end(job: TrialJob, exit_code: int) -> list[TrialJob]:
-            seed, failed = job.settings.first_seed, not job.store.holds(job.settings)
-            if failed and job.settings.seeds > 1:
+        def handle_end(job: TrialJob, outcome: Outcome) -> list[TrialJob]:
+            if outcome.error and job.settings.seeds > 1:
                 return job.split()
-            if failed and not job.store.has_failed(seed):
-                job.store.add_failure(seed, f"Its process ended with exit code {exit_code}.")
+            if outcome.error:
+                job.store.add_failure(job.settings.first_seed, outcome.error)
+            else:
+                record, results = outcome.result
+                job.store.add(job.settings, record)
+                ResultsExchange(job.context.evaluations).add(results)
             progress.advance(bar, job.settings.seeds)
             return []
 
         if jobs:
             runner.run(jobs, handle_end)
-    return [search.results() for search in searches]
+    return [search.results(given) for search in searches]
+
+
+def _divide(searches: Sequence[StoredSearch], workers: int) -> list[TrialJob]:
+    """Return the jobs of the missing trials.
+
+    The trials of each search are divided among the workers. With many searches, jobs are larger,
+    because trials in lockstep are quicker together, but there are several jobs for each worker.
+    """
+    missing = [search.missing_seeds() for search in searches]
+    of_all = -(-sum(map(len, missing)) // (_JOBS_PER_WORKER * workers))
+    jobs = []
+    for search, seeds in zip(searches, missing, strict=True):
+        of_search = -(-len(seeds) // (1 if uses_gpu(search.settings, search.task) else workers))
+        jobs += search.jobs(seeds, min(max(of_search, of_all), _MAX_LOCKSTEP_TRIALS))
+    return jobs

@@ -221,9 +221,15 @@ class Task:
                 found[str(column)] = self.column_values(column, indices)
         return found
 
+    @property
+    def sources(self) -> list[Evaluator]:
+        """Evaluators of the task's columns, the main evaluator first."""
+        found = [self.evaluator, *self._lookup.evaluators()]
+        return list({id(each): each for each in found}.values())
+
     def keep_results(self, folder: Path) -> None:
         """Keep results of the evaluators in a folder; see :meth:`Evaluator.keep_results`."""
-        for source in {self.evaluator, *self._lookup.evaluators()}:
+        for source in self.sources:
             if not isinstance(source, TableEvaluator):
                 source.keep_results(folder, self.space)
 

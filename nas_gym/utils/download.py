@@ -42,6 +42,14 @@ def downloads_folder() -> Path:
     return cache_folder() / "downloads"
 
 
+_found: dict[str, Path] = {}
+
+
+def found_files() -> dict[str, Path]:
+    """Return the files that :func:`find_file` has found in this process, by name."""
+    return dict(_found)
+
+
 def find_file(name: str) -> Path | None:
     """Find a file in the folders of ``NAS_GYM_DATA`` (up to two levels deep) or the downloads.
 
@@ -54,9 +62,13 @@ def find_file(name: str) -> Path | None:
     for folder in data_folders():
         for pattern in (name, f"*/{name}", f"*/*/{name}"):
             for path in sorted(folder.glob(pattern)):
+                _found[name] = path
                 return path
     path = downloads_folder() / name
-    return path if path.exists() else None
+    if not path.exists():
+        return None
+    _found[name] = path
+    return path
 
 
 def fetch_files(files: Iterable[RemoteFile], *, again: bool = False) -> None:

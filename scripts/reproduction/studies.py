@@ -19,9 +19,11 @@ import nas_gym
 from nas_gym.experiments.bootstrap import confidence_interval
 from nas_gym.experiments.compare import Comparison, find_searches, run_comparison
 from nas_gym.experiments.figures import to_png
+from nas_gym.experiments.inputs import find_function_inputs
+from nas_gym.experiments.local_runner import LocalRunner, available_cores
 from nas_gym.experiments.meta_train import meta_train
 from nas_gym.experiments.records import TrialResults
-from nas_gym.experiments.runners import available_cores
+from nas_gym.experiments.runners import Outcome, Runner
 from nas_gym.tasks import task_sets
 from nas_gym.utils.files import write_atomically
 
@@ -75,8 +77,12 @@ class Study(ABC):
         return ()
 
     @abstractmethod
-    def run(self) -> None:
-        """Run the missing parts of the study, and save the result."""
+    def run(self, runner: Runner | None = None) -> None:
+        """Run the missing parts of the study, and save the result.
+
+        Args:
+            runner: Runner of the study's searches and calls; all cores of this machine by default.
+        """
 
     def save_result(self, result: Any, indent: int | None = 1) -> None:
         """Write the result file."""
@@ -155,13 +161,13 @@ class ComparisonStudy(TrialsStudy):
     statistics: Callable[[Sequence[TrialResults]], Mapping[str, Any]] | None = None
     draw: Callable[[Sequence[TrialResults]], Mapping[str, Figure]] | None = None
 
-    def run(self) -> None:
+    def run(self, runner: Runner | None = None) -> None:
         """Run the missing trials, and save the summary and the figures."""
         comparison = Comparison(
             list(self.envs), list(self.agents), self.queries, self.seeds, self.first_seed,
             dict(self.env_arguments),
         )  # fmt: skip
-        summary = run_comparison(comparison, self.folder, command=self.command)
+        summary = run_comparison(comparison, self.folder, command=self.command, runner=runner)
         for env in summary["environments"].values():
             for agent in env["agents"].values():
                 del agent["seeds"]  # the command gives them
@@ -192,7 +198,7 @@ class SearchStudy(TrialsStudy):
     verb: ClassVar[str] = "search"
     agent_option: ClassVar[str] = "--agent"
 
-    def run(self) -> None:
+    def run(self, runner: Runner | None = None) -> None:
         """Run the missing queries, and save the summary and the figures."""
         (env,), (agent,) = self.envs, self.agents
         summary = nas_gym.search(
@@ -202,6 +208,7 @@ class SearchStudy(TrialsStudy):
             seeds=self.seeds,
             first_seed=self.first_seed,
             out=self.folder,
+            runner=runner,
             **self.env_arguments,
         )
         del summary["trials"]
@@ -248,8 +255,12 @@ class MetaTrainingRun:
             words += ["--set", f"{name}={text}"]
         return shlex.join([*words, "--out", str(self.checkpoint)])
 
-    def run(self) -> None:
-        """Train the agents, or continue the training from the checkpoint."""
+    def run(self, runner: Runner | None = None) -> None:
+        """Train the agents, or continue the training from the checkpoint.
+
+        Args:
+            runner: Runner that trains each agent in a job; this process by default.
+        """
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         meta_train(
             task_sets.load_task_set(self.task_set),
@@ -260,6 +271,7 @@ class MetaTrainingRun:
             first_seed=self.first_seed,
             settings=dict(self.settings),
             progress_bar=False,
+            runner=runner,
         )
 
 
@@ -278,9 +290,13 @@ class MetaTrainingStudy(Study):
         """Command lines that train the agents."""
         return [run.command for run in self.runs]
 
-    def run(self) -> None:
+    def run(self, runner: Runner | None = None) -> None:
         """Train the missing agents."""
-        map_over_cores(MetaTrainingRun.run, self.runs)
+        if runner is None:
+            map_over_cores(MetaTrainingRun.run, self.runs)
+        else:
+            for run in self.runs:
+                run.run(runner)
         self.save_result({"commands": self.commands})
 
 
@@ -294,8 +310,8 @@ class Measurement(Study):
 
     measure: Callable[[], Any]
 
-    def run(self) -> None:
-        """Call the function, and save the returned value."""
+    def run(self, runner: Runner | None = None) -> None:
+        """Call the function in this process, and save the returned value."""
         self.save_result(self.measure())
 
 
@@ -314,23 +330,60 @@ class JobStudy(Study):
     arguments: Sequence[tuple[Any, ...]]
     merge: Callable[[Sequence[tuple[Any, ...]], list[Any]], Any] = field(repr=False)
 
-    def run(self) -> None:
+    def run(self, runner: Runner | None = None) -> None:
         """Run the missing calls, and save the merged result."""
         folder = RUNS / self.name
-        calls = [
-            (self.job, each, folder / ("-".join(map(str, each)) + ".json"))
-            for each in self.arguments
+        files = [folder / ("-".join(map(str, each)) + ".json") for each in self.arguments]
+        inputs = find_function_inputs(self.job.__module__)
+        jobs = [
+            FunctionCall(self.job, each, file, inputs)
+            for each, file in zip(self.arguments, files, strict=True)
+            if not file.exists()
         ]
-        results = map_over_cores(_call_once, calls)
+        if jobs:
+            (LocalRunner() if runner is None else runner).run(jobs, _save_or_stop)
+        results = [json.loads(file.read_text()) for file in files]
         self.save_result(self.merge(self.arguments, results), indent=None)
 
 
-def _call_once(call: tuple[Callable[..., Any], tuple[Any, ...], Path]) -> Any:
-    """Return the result in a file, or call a function and save its result there."""
-    function, arguments, file = call
-    if not file.exists():
-        write_atomically(file, json.dumps(function(*arguments)).encode())
-    return json.loads(file.read_text())
+@dataclass(frozen=True)
+class FunctionCall:
+    """One call of a function; see :class:`nas_gym.experiments.runners.Job`.
+
+    Attributes:
+        function: Module-level function that returns JSON data.
+        arguments: Arguments of the call.
+        result_file: File that the process with the runner writes the result to.
+        files: Files that the function may read.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    result_file: Path
+    files: Mapping[str, Path]
+    uses_gpu: ClassVar[bool] = False
+    modules: ClassVar[Sequence[str]] = ("torch",)
+
+    def moved_to(self, folder: Path) -> FunctionCall:
+        """Return the call itself: no argument names a file."""
+        return self
+
+    def run(self) -> Any:
+        """Return the result of the function, which uses one thread."""
+        _use_one_thread()
+        return self.function(*self.arguments)
+
+
+def _save_or_stop(call: FunctionCall, outcome: Outcome) -> list[FunctionCall]:
+    """Save the result of a call.
+
+    Raises:
+        RuntimeError: If the function raised an error.
+    """
+    if outcome.error:
+        raise RuntimeError(f"{call.function.__name__}{call.arguments}: {outcome.error}")
+    write_atomically(call.result_file, json.dumps(outcome.result).encode())
+    return []
 
 
 def map_over_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas_gym.agents.common.batched_networks import BatchedMLP, sigmoid
+from nas_gym.agents.common.batched_networks import BatchedMLP, join_trials, sigmoid, split_trials
 from nas_gym.agents.common.random_streams import RandomStreams
 
 SIZES = [30, 128, 128, 128, 1]
@@ -140,3 +140,18 @@ def test_weights_are_copied_modulo_the_number_of_trials():
     for mine, theirs in zip(fresh.parameters, saved.parameters, strict=True):
         assert torch.equal(mine, theirs[[1, 0, 1]])  # seeds 5, 6 and 7
     assert "exp_avg" not in fresh.arrays()  # moments are not copied
+
+
+def test_the_arrays_of_trials_can_be_split_and_joined():
+    x = inputs(3)
+    together = BatchedMLP(SIZES, 1e-3, RandomStreams([4, 5, 6]))
+    learn(together, x)
+    apart = split_trials(together.arrays(), 3)
+    for trial, seed in enumerate((4, 5, 6)):
+        alone = make([seed])
+        learn(alone, x[trial : trial + 1])
+        for name, array in alone.arrays().items():
+            np.testing.assert_array_equal(apart[trial][name], array, err_msg=name)
+    joined = join_trials(apart)
+    for name, array in together.arrays().items():
+        np.testing.assert_array_equal(joined[name], array, err_msg=name)

@@ -18,6 +18,7 @@ from nas_gym.agents.random_search import RandomSearch
 from nas_gym.agents.regularized_evolution import RegularizedEvolution
 from nas_gym.experiments.compare import Comparison, find_searches, run_comparison
 from nas_gym.experiments.methods import find_method
+from nas_gym.experiments.runners import run_job
 from nas_gym.experiments.stored_search import run_missing
 
 ENV = "NB201-cifar10-v0"
@@ -120,12 +121,8 @@ class InProcess:
     def run(self, jobs, ended):
         waiting = list(jobs)
         while waiting:
-            job, code = waiting.pop(0), 0
-            try:
-                job.run()
-            except SystemExit as error:
-                code = error.code
-            waiting[:0] = ended(job, code)
+            job = waiting.pop(0)
+            waiting[:0] = ended(job, run_job(job))
 
 
 class Failing(RandomSearch):

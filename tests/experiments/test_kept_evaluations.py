@@ -13,6 +13,7 @@ import nas_gym
 from nas_gym import Evaluator, Metric, Task
 from nas_gym.evaluators import base
 from nas_gym.experiments.compare import Comparison, find_searches
+from nas_gym.experiments.runners import run_job
 from nas_gym.experiments.stored_search import run_missing
 from nas_gym.spaces import NB201Space
 
@@ -49,8 +50,7 @@ class InProcess:
         waiting = list(jobs)
         while waiting:
             job = waiting.pop(0)
-            job.run()
-            waiting[:0] = ended(job, 0)
+            waiting[:0] = ended(job, run_job(job))
 
 
 @pytest.fixture(autouse=True)

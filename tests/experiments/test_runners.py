@@ -10,14 +10,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas_gym.experiments.runners import LocalRunner, available_cores
+import pytest
+
+from nas_gym.experiments.local_runner import LocalRunner, available_cores
 
 
 @dataclass(frozen=True)
-class Writer:
-    """A job that writes a text to a file, or fails."""
+class Work:
+    """A job that returns a text, or fails."""
 
-    path: str
     text: str
     uses_gpu = False
     modules = ()
@@ -29,25 +30,44 @@ class Writer:
             raise SystemExit(5)
         if self.text == "error":
             raise ValueError("an error")
-        Path(self.path).write_text(self.text)
+        if self.text == "unpicklable":
+            return (line for line in self.text)
+        return self.text * 200_000
 
 
-def test_a_crash_takes_no_other_job_with_it(tmp_path):
-    texts = ["a", "crash", "b", "exit", "c", "error"]
-    jobs = [Writer(str(tmp_path / str(i)), text) for i, text in enumerate(texts)]
-    codes = {}
+def test_a_crash_takes_no_other_job_with_it():
+    jobs = [Work(text) for text in ("a", "crash", "b", "exit", "c", "error", "unpicklable")]
+    outcomes = {}
 
-    def ended(job, code):
-        codes[job.text] = code
-        return [Writer(job.path, "again")] if job.text == "exit" else []
+    def ended(job, outcome):
+        outcomes[job.text] = outcome
+        return [Work("again")] if job.text == "exit" else []
 
     run_by_value(LocalRunner(), jobs, ended)
-    assert codes == {
-        "a": 0, "b": 0, "c": 0, "crash": -signal.SIGKILL, "exit": 5, "again": 0,
-        "error": 3,
+    assert {text: len(each.result) for text, each in outcomes.items() if not each.error} == {
+        "a": 200_000, "b": 200_000, "c": 200_000, "again": 1_000_000,
     }  # fmt: skip
-    assert (tmp_path / "3").read_text() == "again"
-    assert not (tmp_path / "1").exists()
+    assert outcomes["crash"].error == "Its process ended with exit code -9."
+    assert outcomes["exit"].error == "Its code called exit with 5."
+    assert outcomes["error"].error.startswith("ValueError: an error\n\nTraceback")
+    assert outcomes["unpicklable"].error.startswith("TypeError: cannot pickle 'generator'")
+
+
+def test_an_error_in_the_caller_ends_the_other_jobs(tmp_path):
+    @dataclass(frozen=True)
+    class Sleeper(Work):
+        def run(self):
+            if self.text == "sleep":
+                (tmp_path / "pid").write_text(str(os.getpid()))
+                time.sleep(60)
+
+    def ended(job, outcome):
+        assert wait_for(lambda: (tmp_path / "pid").exists())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_by_value(LocalRunner(workers=2), [Sleeper("sleep"), Sleeper("quick")], ended)
+    assert gone(int((tmp_path / "pid").read_text()))
 
 
 def run_by_value(runner, jobs, ended):
@@ -69,52 +89,51 @@ def test_workers_have_the_folder_the_path_and_the_variables_of_the_parent(tmp_pa
         "class Job:\n"
         "    uses_gpu, modules = False, ()\n"
         "    def run(self):\n"
-        "        open('found', 'w').write(os.environ['OUTSIDE_VARIABLE'])\n"
+        "        return os.environ['OUTSIDE_VARIABLE'], os.getcwd()\n"
     )
-    LocalRunner().run([], lambda job, code: [])
+    LocalRunner().run([], lambda job, outcome: [])
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(module.parent)
     monkeypatch.setenv("OUTSIDE_VARIABLE", "value")
     from outside_module import Job
 
-    codes = []
-    LocalRunner().run([Job()], lambda job, code: codes.append(code) or [])
-    assert codes == [0]
-    assert (tmp_path / "found").read_text() == "value"
+    results = []
+    LocalRunner().run([Job()], lambda job, outcome: results.append(outcome.result) or [])
+    assert results == [("value", str(tmp_path))]
 
 
 def test_jobs_on_a_gpu_run_one_after_the_other(tmp_path):
     @dataclass(frozen=True)
-    class OnGpu(Writer):
+    class OnGpu(Work):
         uses_gpu = True
 
         def run(self):
-            marker = Path(self.path).parent / "running"
+            marker = tmp_path / "running"
             marker.touch(exist_ok=False)  # fails if another job is running
             time.sleep(0.1)
             marker.unlink()
 
-    codes = []
-    jobs = [OnGpu(str(tmp_path / name), name) for name in "abc"]
-    run_by_value(LocalRunner(workers=3), jobs, lambda job, code: codes.append(code) or [])
-    assert codes == [0, 0, 0]
+    errors = []
+    jobs = [OnGpu(name) for name in "abc"]
+    run_by_value(LocalRunner(workers=3), jobs, lambda job, end: errors.append(end.error) or [])
+    assert errors == ["", "", ""]
 
 
 def test_no_jobs_and_at_least_one_core():
-    LocalRunner().run([], lambda job, code: [])
+    LocalRunner().run([], lambda job, outcome: [])
     assert LocalRunner().workers == available_cores() >= 1
 
 
 SLEEPERS = """
 import os, sys, time
-from nas_gym.experiments.runners import LocalRunner
+from nas_gym.experiments.local_runner import LocalRunner
 class Sleeper:
     uses_gpu, modules = False, ()
     def run(self):
         open(sys.argv[1], "w").write(str(os.getpid()))
         time.sleep(60)
 if __name__ == "__main__":
-    LocalRunner(workers=1).run([Sleeper()], lambda job, code: [])
+    LocalRunner(workers=1).run([Sleeper()], lambda job, outcome: [])
 """
 
 

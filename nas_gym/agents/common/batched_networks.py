@@ -36,6 +36,9 @@ def sigmoid(x: Tensor) -> Tensor:
     return pad_vectors(x).sigmoid()[..., : x.shape[-1]]
 
 
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
 class BatchedMLP:
     """Multi-layer perceptrons of many trials, with ReLU between layers, trained by Adam.
 
@@ -206,3 +209,47 @@ class BatchedMLP:
         groups = self._adam.state_dict()["param_groups"]
         state = {0: tensors} if tensors else {}
         self._adam.load_state_dict({"state": state, "param_groups": groups})
+
+
+def split_trials(arrays: Arrays, trials: int) -> list[Arrays]:
+    """Return the arrays of each trial, given the arrays of :meth:`BatchedMLP.arrays`.
+
+    Args:
+        arrays: Arrays of all trials.
+        trials: Number of trials.
+    """
+    found: list[Arrays] = [{} for _ in range(trials)]
+    sizes = [each.size for each in _parameters(arrays)]
+    for name, array in arrays.items():
+        for row, own in enumerate(found):
+            if name in _MOMENTS:
+                sections = np.split(array[: sum(sizes)], np.cumsum(sizes)[:-1])
+                own[name] = _padded([np.split(each, trials)[row] for each in sections])
+            else:
+                own[name] = np.split(array, trials)[row] if array.ndim else array
+    return found
+
+
+def join_trials(trials: Sequence[Arrays]) -> Arrays:
+    """Return the arrays of all trials, given the arrays of each; see :func:`split_trials`."""
+    ends = np.cumsum([each.size for each in _parameters(trials[0])])
+    joined: Arrays = {}
+    for name, first in trials[0].items():
+        every = [each[name] for each in trials]
+        if name in _MOMENTS:
+            sections = zip(*(np.split(each[: ends[-1]], ends[:-1]) for each in every), strict=True)
+            joined[name] = _padded([part for parts in sections for part in parts])
+        else:
+            joined[name] = np.concatenate(every) if first.ndim else first
+    return joined
+
+
+def _parameters(arrays: Arrays) -> list[NDArray[Any]]:
+    """Return the parameters in the order in which Adam's moments are stored."""
+    count = sum(name.startswith("parameter.") for name in arrays)
+    return [arrays[f"parameter.{i}"] for i in range(count)]
+
+
+def _padded(sections: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return Adam's moments of all parameters as it stores them, see :func:`pad_vectors`."""
+    return pad_vectors(torch.from_numpy(np.concatenate(sections))).numpy()
