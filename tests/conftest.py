@@ -103,6 +103,22 @@ def few_shot_files(tmp_path_factory):
     return {"images": folder / "signs", **paths}
 
 
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A small Ray cluster on this machine, which the tests of a process share; its address."""
+    ray = pytest.importorskip("ray")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # the lowest priority by default
+    ray.init(
+        address="local",
+        num_cpus=2,
+        object_store_memory=80 * 2**20,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache for one test, and IDs of its own."""

@@ -28,3 +28,8 @@ from nas_gym.cli.options import write_as_options
 )
 def test_arguments_of_python_become_options(message, expected):
     assert write_as_options(message) == expected
+
+
+def test_a_share_of_a_gpu_needs_a_cluster(cli):
+    arguments = ("compare", "NB201-cifar10-v0", "--queries", "2", "--ray-gpus", "0.5")
+    assert "--ray-gpus needs a cluster: give --ray ADDRESS" in cli(*arguments, fails=True)
