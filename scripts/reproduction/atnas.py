@@ -7,8 +7,7 @@ meta-test class was evaluated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,207 +16,96 @@ from numpy.typing import NDArray
 from torch import nn
 
 import nas_gym
-from nas_gym.networks.batches import Augmentation, DeviceImages
+from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.darts_network import DARTSNetwork
-from nas_gym.networks.data import load_images
-from nas_gym.networks.data.class_images import FewShotData
 from nas_gym.networks.data.few_shot import FewShotBatch, load_few_shot
 from nas_gym.networks.evaluation import use_batch_statistics
 from nas_gym.networks.few_shot.adaptation import adaptation_accuracies
-from nas_gym.networks.few_shot.conv_network import FourConvNetwork
-from nas_gym.networks.few_shot.meta_supernet import (
-    MetaSupernet,
-    train_meta_supernet,
-)
-from nas_gym.networks.few_shot.meta_training import FewShotTraining
-from nas_gym.networks.few_shot.plans import FewShotPlan, few_shot_plan, task_sampler
-from nas_gym.networks.few_shot.transfer import supernet_for_classes, transfer_by_halving
+from nas_gym.networks.few_shot.meta_supernet import train_meta_supernet
+from nas_gym.networks.few_shot.plans import few_shot_plan, task_sampler
 from nas_gym.networks.memory import measure_adaptation_memory, measure_step_memory
 from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
 from nas_gym.networks.training import TrainingConfig
 from nas_gym.predictors.code_predictors import CODE_PREDICTORS, predict_from_codes
-from nas_gym.spaces import DARTSSpace, SearchSpace
+from nas_gym.spaces import DARTSSpace
 from nas_gym.spaces.darts import OPERATIONS
-from nas_gym.spaces.evolution import next_generation
 from nas_gym.utils.ranks import spearman
+from reproduction.atnas_method import (
+    CPU,
+    FOLDER,
+    SIZE,
+    make_plan,
+    meta_supernet_path,
+    run_whole_method,
+)
+from reproduction.atnas_transfer import EPOCHS, transfer
 from reproduction.pages import Page, markdown_table, mean_with_interval
-from reproduction.studies import FIRST_SEED, RUNS, JobStudy, Measurement, mean_over_seeds
+from reproduction.studies import (
+    FIRST_SEED,
+    ComparisonStudy,
+    JobStudy,
+    Measurement,
+    mean_over_seeds,
+)
 
-CPU = torch.device("cpu")
-FOLDER = RUNS / "atnas"
-SIZE = 14
-"""Height and width of the images; the paper has 28."""
-
-BUDGET = {"epochs": 10, "updates": 25, "warmup": 5, "tasks": 4, "population": 16}
-"""Meta-training: 1,000 tasks, half of them before the first generation."""
-
-SETTINGS = {
-    "steps": 3,
-    "inner_rate": 0.1,
-    "meta_rate": 0.003,
-    "queries": 5,
-    "updates_per_generation": 10,
-}
-FINAL_EPOCHS = 5
-"""Epochs of the final training of an architecture, from the supernet's weights: 500 tasks."""
-
-TEST_TASKS = 600
-EVALUATIONS = 64
-"""Architectures that evolution and random search evaluate in a trained meta-supernet."""
-
-COMPARED_TASKS = 20
-"""Validation tasks that compare populations, and the winners of the searches."""
-
-NUM_RANDOM = 2
-"""Random architectures per seed that are finally trained."""
-
-
-def make_plan(space: str, ways: int, shots: int, seed: int) -> tuple[FewShotPlan, FewShotData]:
-    """Return the plan of a meta-supernet of this study, and its data."""
-    data = load_few_shot("omniglot", SIZE)
-    return few_shot_plan(space, data, ways, shots, seed).with_settings(**BUDGET, **SETTINGS), data
-
-
-def run_whole_method(space: str, ways: int, shots: int, seed: int) -> dict[str, Any]:
-    """Meta-train a supernet and its population, and finally train the winner.
-
-    In addition, random architectures are finally trained in the same way, and the network of
-    MAML is trained on as many tasks in total.
-
-    Returns:
-        Meta-test accuracies in %, fitness of populations and searches, curves, and seconds.
-    """
-    plan, data = make_plan(space, ways, shots, seed)
-    curves: dict[str, list[float]] = {}
-
-    def record(_: int, metrics: Mapping[str, float]) -> None:
-        for name, value in metrics.items():
-            curves.setdefault(name, []).append(value)
-
-    times = [time.process_time()]
-    path = FOLDER / f"{space}-{ways}-{shots}-{seed}.safetensors"
-    path.unlink(missing_ok=True)  # so that the curves are complete
-    meta = train_meta_supernet(plan, data, path, CPU, record)
-    times.append(time.process_time())
-    found = final_accuracy(meta.subnet(meta.population[0]), plan, data, FINAL_EPOCHS)
-    times.append(time.process_time())
-    rng = np.random.default_rng([seed, 1])
-    sample = meta.network.space.sample(NUM_RANDOM, rng)
-    random = [final_accuracy(meta.subnet(each), plan, data, FINAL_EPOCHS) for each in sample]
-    torch.manual_seed(seed)
-    conv = FourConvNetwork(ways, data.shape[0])
-    return {
-        "found": found,
-        "random": random,
-        "conv": final_accuracy(conv, plan, data, plan.training.epochs + FINAL_EPOCHS),
-        "winner": meta.network.space.to_text(meta.population[:1])[0],
-        "curves": curves,
-        "populations": compare_populations(meta, data, rng),
-        "searches": compare_searches(meta, data, rng),
-        "seconds": {"meta-training": times[1] - times[0], "final training": times[2] - times[1]},
-    }
-
-
-def final_accuracy(network: nn.Module, plan: FewShotPlan, data: FewShotData, epochs: int) -> float:
-    """Meta-train a network on further tasks; return its mean accuracy on meta-test tasks in %."""
-    config = replace(plan.training, epochs=epochs)
-    train, valid, test = (task_sampler(plan, data, split, CPU) for split in data.splits)
-    # another seed than that of the supernet, which would draw the same tasks again
-    training = FewShotTraining(network, train, valid, config, plan.seed + 10_000)
-    for _ in range(epochs):
-        training.run_epoch()
-    batch = test.draw(TEST_TASKS, 0)
-    found = adaptation_accuracies(network, None, batch, config.steps, config.inner_rate)
-    return float(found.mean())
-
-
-def compared_fitness(
-    meta: MetaSupernet, genotypes: NDArray[np.int64], data: FewShotData, seed: int
-) -> NDArray[np.float64]:
-    """Return the accuracy of architectures on validation tasks that no search has seen, in %."""
-    training = meta.plan.training
-    batch = task_sampler(meta.plan, data, "valid", CPU).draw(COMPARED_TASKS, seed)
-    return np.array(
-        [
-            float(
-                adaptation_accuracies(
-                    meta.network, genotype, batch, training.steps, training.inner_rate
-                ).mean()
-            )
-            for genotype in genotypes
-        ]
-    )
-
-
-def compare_populations(
-    meta: MetaSupernet, data: FewShotData, rng: np.random.Generator
-) -> dict[str, float]:
-    """Return the mean fitness of a random population and of the evolved one, with final weights."""
-    random = meta.network.space.sample(len(meta.population), rng)
-    return {
-        name: float(compared_fitness(meta, genotypes, data, 1).mean())
-        for name, genotypes in (("random", random), ("evolved", meta.population))
-    }
-
-
-def compare_searches(
-    meta: MetaSupernet, data: FewShotData, rng: np.random.Generator
-) -> dict[str, float]:
-    """Return the fitness of the winners of evolution and of random search in the same supernet.
-
-    Both evaluate :data:`EVALUATIONS` architectures on the same validation tasks. Evolution starts
-    from random architectures. The winners are compared on other validation tasks.
-    """
-    space, config = meta.network.space, meta.plan.training
-    batch = task_sampler(meta.plan, data, "valid", CPU).draw(config.fitness_tasks, 2)
-
-    def evaluate(genotypes: NDArray[np.int64]) -> NDArray[np.float64]:
-        found = [
-            adaptation_accuracies(meta.network, each, batch, config.steps, config.inner_rate)
-            for each in genotypes
-        ]
-        return torch.stack(found).mean(dim=1).double().numpy()
-
-    drawn = space.sample(EVALUATIONS, rng)
-    winners = [drawn[evaluate(drawn).argmax()], evolve(space, evaluate, rng)]
-    values = compared_fitness(meta, np.stack(winners), data, 3)
-    return dict(zip(("random", "evolution"), values.tolist(), strict=True))
-
-
-def evolve(
-    space: SearchSpace,
-    evaluate: Callable[[NDArray[np.int64]], NDArray[np.float64]],
-    rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Return the winner of Algorithm 2 after :data:`EVALUATIONS` evaluations."""
-    genotypes = space.sample(BUDGET["population"], rng)
-    fitness = evaluate(genotypes)
-    spent = len(genotypes)
-    while spent < EVALUATIONS:
-        following = next_generation(space, genotypes, fitness, rng)
-        parents = len(genotypes) // 4  # their fitness is known
-        order = np.argsort(-fitness, kind="stable")[:parents]
-        children = following[parents:][: EVALUATIONS - spent]
-        genotypes = np.concatenate([following[:parents], children])
-        fitness = np.concatenate([fitness[order], evaluate(children)])
-        spent += len(children)
-    winner: NDArray[np.int64] = genotypes[fitness.argmax()]
-    return winner
+# -- the whole method -----------------------------------------------------------------------------
 
 
 def _listed(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> list[Any]:
-    names = ("space", "ways", "shots", "seed")
+    names = ("budget", "ways", "shots", "seed")
     return [
         dict(zip(names, each, strict=True)) | result
         for each, result in zip(arguments, results, strict=True)
     ]
 
 
-SEEDS = range(FIRST_SEED, FIRST_SEED + 5)
+FIRST = JobStudy(
+    "atnas-5way1shot",
+    run_whole_method,
+    [("first", 5, 1, seed) for seed in range(FIRST_SEED, FIRST_SEED + 5)],
+    _listed,
+)
+SEEDS = range(1100, 1105)
+"""Seeds of the second budget. No result with these seeds was seen before the budget was fixed."""
+
 MAIN = JobStudy(
-    "atnas-5way1shot", run_whole_method, [("NB201", 5, 1, seed) for seed in SEEDS], _listed
+    "atnas-5way1shot-second", run_whole_method, [("second", 5, 1, seed) for seed in SEEDS], _listed
+)
+FIVE_SHOT = JobStudy(
+    "atnas-5way5shot", run_whole_method, [("short", 5, 5, seed) for seed in SEEDS[:3]], _listed
+)
+TWENTY_WAY = JobStudy("atnas-20way1shot", run_whole_method, [("short", 20, 1, SEEDS[0])], _listed)
+
+MAIN_COLUMNS = (
+    "seed",
+    "winner, %",
+    "random cells, %",
+    "best cell on CIFAR-10, %",
+    "network of MAML, %",
+    "meta-training and final training, CPU s",
+    "cell of the winner",
 )
 
+# -- agents in the environment --------------------------------------------------------------------
+
+SEARCH_QUERIES = (50, 100)
+SEARCHES = ComparisonStudy(
+    name="atnas-searches",
+    envs=["NB201-omniglot-5way1shot-v0"],
+    agents=[
+        "random",
+        "rea(population_size=16,sample_size=5)",
+        "l2nas",
+        "atnas(population_size=16)",
+    ],
+    queries=100,
+    seeds=5,
+    env_arguments={
+        "size": SIZE,
+        "supernet": str(meta_supernet_path("second", 5, 1, SEEDS[0])),
+        "evaluator": "few-shot(ways=5,shots=1,test_tasks=200)",
+    },
+)
 
 # -- memory ---------------------------------------------------------------------------------------
 
@@ -308,62 +196,14 @@ PREDICTORS = JobStudy(
 
 # -- transfer -------------------------------------------------------------------------------------
 
-TRANSFER_TRAINING = TrainingConfig(10, 64, 0.05, 1e-3, augmentation=Augmentation(pad=1))
-TRANSFER_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
-
-
-def transfer_to_digits(seed: int) -> dict[str, list[dict[str, float]]]:
-    """Transfer by halving to digits, from the meta-population and from random weights.
-
-    Returns:
-        For each start, the members, the best validation accuracy in % and the CPU seconds so far,
-        of each generation.
-    """
-    plan, data = make_plan("NB201", 5, 1, seed)
-    meta = train_meta_supernet(plan, data, FOLDER / f"NB201-5-1-{seed}.safetensors", CPU)
-    digits = load_images("digits")
-    train, valid = (
-        DeviceImages.from_split(digits, split, CPU) for split in (digits.train, digits.valid)
-    )
-    classes = len(digits.classes)
-    random = meta.network.space.sample(len(meta.population), np.random.default_rng([seed, 2]))
-    starts = {
-        "meta": (supernet_for_classes(meta, classes), meta.population),
-        "random": (replace(plan, ways=classes).build(), random),
-    }
-    found: dict[str, list[dict[str, float]]] = {}
-    for name, (network, population) in starts.items():
-        curve: list[dict[str, float]] = []
-        began = time.process_time()
-
-        def record(
-            members: int,
-            accuracy: float,
-            curve: list[dict[str, float]] = curve,
-            began: float = began,
-        ) -> None:
-            seconds = time.process_time() - began
-            curve.append({"members": members, "accuracy": accuracy, "seconds": seconds})
-
-        transfer_by_halving(
-            network,
-            population,
-            train,
-            valid,
-            TRANSFER_TRAINING,
-            seed,
-            epochs_per_generation=1,
-            on_generation=record,
-        )
-        found[name] = curve
-    return found
-
-
 TRANSFER = JobStudy(
     "atnas-transfer",
-    transfer_to_digits,
-    [(seed,) for seed in TRANSFER_SEEDS],
-    lambda arguments, results: results,
+    transfer,
+    [(dataset, seed) for dataset in ("digits", "cifar10") for seed in SEEDS[:3]],
+    lambda arguments, results: [
+        {"dataset": dataset, "seed": seed, "runs": runs}
+        for (dataset, seed), runs in zip(arguments, results, strict=True)
+    ],
 )
 
 # -- speed ----------------------------------------------------------------------------------------
@@ -443,7 +283,7 @@ WINNER_TASKS = 100
 
 def run_ablation(name: str, seed: int) -> dict[str, float]:
     """Meta-train with other settings; return the winner's validation accuracy, and CPU seconds."""
-    plan, data = make_plan("NB201", 5, 1, seed)
+    plan, data = make_plan("first", 5, 1, seed)
     changes = {"tasks": 4, "updates_per_generation": 4, "fitness_tasks": 2} | ABLATIONS[name]
     updates = ABLATION_TASKS // 4 // changes["tasks"]
     plan = plan.with_settings(**{**changes, "epochs": 4, "warmup": 2, "updates": updates})
@@ -472,65 +312,78 @@ ABLATION = JobStudy(
 
 # -- page -----------------------------------------------------------------------------------------
 
+Value = Callable[[Any], float]
 
-def main_rows() -> list[list[str]]:
+
+def main_rows(results: Sequence[Any]) -> list[list[str]]:
     """Return the meta-test accuracies of each seed in %."""
     return [
         [
             str(each["seed"]),
             f"{each['found']:.1f}",
             ", ".join(f"{accuracy:.1f}" for accuracy in each["random"]),
+            f"{each['best cell']:.1f}" if "best cell" in each else "not run",
             f"{each['conv']:.1f}",
             f"{sum(each['seconds'].values()):.0f}",
             f"`{each['winner']}`",
         ]
-        for each in MAIN.result
+        for each in results
     ]
+
+
+def above_chance(run: Any) -> list[float]:
+    """Return the accuracies of the random cells that learn at all."""
+    return [value for value in run["random"] if value > 150 / run["ways"]]
+
+
+SUMMARY: list[tuple[str, Value]] = [
+    ("meta-test accuracy of the winner, %", lambda each: each["found"]),
+    ("meta-test accuracy of random cells, %", lambda each: np.mean(each["random"])),
+    ("meta-test accuracy of the network of MAML, %", lambda each: each["conv"]),
+    (
+        "lead of the winner over random cells, percentage points",
+        lambda each: each["found"] - np.mean(each["random"]),
+    ),
+    (
+        "lead of the winner over random cells above chance level, percentage points",
+        lambda each: each["found"] - np.mean(above_chance(each)),
+    ),
+    (
+        "lead of the winner over the network of MAML, percentage points",
+        lambda each: each["found"] - each["conv"],
+    ),
+    (
+        "lead of the final over a random population on validation tasks, percentage points",
+        lambda each: each["populations"][-1] - each["populations"][0],
+    ),
+    (
+        "lead of evolution over random search on validation tasks, percentage points",
+        lambda each: each["searches"]["evolution"] - each["searches"]["random"],
+    ),
+]
+
+
+def over_seeds(value: Value, results: Sequence[Any]) -> str:
+    """Return the mean of a value over seeds with its 95 % interval."""
+    values = np.array([value(each) for each in results])
+    return mean_with_interval(mean_over_seeds(values), 1)
 
 
 def summary_rows() -> list[list[str]]:
-    """Return means over seeds with 95 % intervals."""
+    """Return the means over seeds with both budgets."""
+    budgets = FIRST.result, MAIN.result
+    return [[name, *(over_seeds(value, each) for each in budgets)] for name, value in SUMMARY]
+
+
+def population_rows() -> list[list[str]]:
+    """Return the mean fitness of the populations of the second budget, with final weights."""
     results = MAIN.result
-
-    def column(value: Callable[[Any], float]) -> str:
-        return mean_with_interval(mean_over_seeds(np.array([value(each) for each in results])), 1)
-
-    rows: list[tuple[str, Callable[[Any], float]]] = [
-        ("meta-test accuracy of the winner, %", lambda each: each["found"]),
-        ("meta-test accuracy of random cells, %", lambda each: np.mean(each["random"])),
-        ("meta-test accuracy of the network of MAML, %", lambda each: each["conv"]),
-        (
-            "lead of the winner over random cells, percentage points",
-            lambda each: each["found"] - np.mean(each["random"]),
-        ),
-        (
-            "lead of the winner over random cells above chance level, percentage points",
-            lambda each: (
-                each["found"]
-                - np.mean([value for value in each["random"] if value > 100 / each["ways"]])
-            ),
-        ),
-        (
-            "lead of the winner over the network of MAML, percentage points",
-            lambda each: each["found"] - each["conv"],
-        ),
-        (
-            "lead of the evolved over a random population on validation tasks, percentage points",
-            lambda each: each["populations"]["evolved"] - each["populations"]["random"],
-        ),
-        (
-            "lead of evolution over random search on validation tasks, percentage points",
-            lambda each: each["searches"]["evolution"] - each["searches"]["random"],
-        ),
-        (
-            "rise of the fitness from the first to the last epoch of evolution, percentage points",
-            lambda each: (
-                each["curves"]["valid_accuracy"][-1]
-                - each["curves"]["valid_accuracy"][BUDGET["warmup"]]
-            ),
-        ),
+    values = np.array([each["populations"] for each in results])
+    names = ["random", *(f"after {number} generations" for number in range(values.shape[1] - 1))]
+    return [
+        [name, mean_with_interval(mean_over_seeds(each), 1)]
+        for name, each in zip(names, values.T, strict=True)
     ]
-    return [[name, column(value)] for name, value in rows]
 
 
 def predictor_rows() -> list[list[str]]:
@@ -543,21 +396,26 @@ def predictor_rows() -> list[list[str]]:
 
 
 def transfer_rows() -> list[list[str]]:
-    """Return accuracy and time of transfer by halving, from both starts."""
-    rows = []
-    for seed, each in zip(TRANSFER_SEEDS, TRANSFER.result, strict=False):
-        goal = max(point["accuracy"] for point in each["random"])
-        reached = [point["seconds"] for point in each["meta"] if point["accuracy"] >= goal]
-        seconds = next(point["seconds"] for point in each["random"] if point["accuracy"] == goal)
-        rows.append(
-            [
-                str(seed),
-                *(", ".join(f"{p['accuracy']:.1f}" for p in each[name]) for name in each),
-                f"{seconds:.1f}",
-                f"{reached[0]:.1f}" if reached else "never",
-            ]
-        )
-    return rows
+    """Return the final accuracy and the time of transfers by halving."""
+    return [
+        [each["dataset"], str(each["seed"])]
+        + [f"{run['accuracies'][-1]:.1f} ({run['seconds'][-1]:.1f})" for run in each["runs"]]
+        for each in TRANSFER.result
+    ]
+
+
+def search_rows() -> list[list[str]]:
+    """Return the accuracies that agents reach in the environment of a meta-supernet."""
+    (env,) = SEARCHES.envs
+    return [
+        [agent, *(_mean_report(SEARCHES.at(env, agent, queries)) for queries in SEARCH_QUERIES)]
+        for agent in SEARCHES.agents
+    ]
+
+
+def _mean_report(found: dict[str, Any]) -> str:
+    low, high = found["report"]["mean_interval"]
+    return f"{found['report']['mean']:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def ablation_rows() -> list[list[str]]:
@@ -578,18 +436,20 @@ def blocks() -> dict[str, str]:
     memory = MEMORY.result
     least = memory["largest network"]
     return {
-        "main": markdown_table(
+        "main": markdown_table(MAIN_COLUMNS, main_rows(MAIN.result)),
+        "summary": markdown_table(["quantity", "first budget", "second budget"], summary_rows()),
+        "populations": markdown_table(["population", "mean fitness, %"], population_rows()),
+        "others": markdown_table(
+            ["tasks", *MAIN_COLUMNS],
             [
-                "seed",
-                "winner, %",
-                "random cells, %",
-                "network of MAML, %",
-                "meta-training and final training, CPU s",
-                "cell of the winner",
+                [f"{study.result[0]['ways']}-way {study.result[0]['shots']}-shot", *row]
+                for study in (FIVE_SHOT, TWENTY_WAY)
+                for row in main_rows(study.result)
             ],
-            main_rows(),
         ),
-        "summary": markdown_table(["quantity", "mean over seeds"], summary_rows()),
+        "searches": markdown_table(
+            ["agent", *(f"{queries} queries" for queries in SEARCH_QUERIES)], search_rows()
+        ),
         "memory": markdown_table(
             ["method", "MiB", "relative to the largest network"],
             [[name, f"{each:.0f}", f"{each / least:.2f}"] for name, each in memory.items()],
@@ -599,11 +459,13 @@ def blocks() -> dict[str, str]:
         ),
         "transfer": markdown_table(
             [
+                "images",
                 "seed",
-                "from the meta-population, %",
-                "from random weights, %",
-                "CPU s until the best accuracy from random weights",
-                "CPU s until the same accuracy from the meta-population",
+                *(
+                    f"{start}, {epochs} epochs per generation"
+                    for start, numbers in EPOCHS.items()
+                    for epochs in numbers
+                ),
             ],
             transfer_rows(),
         ),
@@ -633,4 +495,19 @@ def blocks() -> dict[str, str]:
     }
 
 
-PAGE = Page("results/atnas.md", [MAIN, MEMORY, PREDICTORS, TRANSFER, ABLATION, SPEED], blocks)
+PAGE = Page(
+    "results/atnas.md",
+    [
+        FIRST,
+        MAIN,
+        FIVE_SHOT,
+        TWENTY_WAY,
+        SEARCHES,
+        MEMORY,
+        PREDICTORS,
+        TRANSFER,
+        ABLATION,
+        SPEED,
+    ],
+    blocks,
+)

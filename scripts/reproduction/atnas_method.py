@@ -50,7 +50,7 @@ class Budget:
         final_epochs: Epochs of the final training of an architecture, from the supernet's weights.
         random: Number of random architectures that are finally trained.
         evaluations: Distinct architectures that evolution and random search evaluate in the
-            meta-supernet.
+            meta-supernet; 0 compares neither searches nor populations.
         compared_tasks: Validation tasks that compare populations.
         winner_tasks: Validation tasks that compare the winners of the searches.
         best_cell: Whether NAS-Bench-201's best cell on CIFAR-10 is finally trained, too.
@@ -60,8 +60,8 @@ class Budget:
     final_epochs: int
     random: int
     evaluations: int
-    compared_tasks: int
-    winner_tasks: int
+    compared_tasks: int = 0
+    winner_tasks: int = 0
     best_cell: bool = True
 
 
@@ -100,7 +100,13 @@ BUDGETS = {
         best_cell=False,
     ),
     "second": _SECOND,
-    "short": replace(_SECOND, final_epochs=8, random=1, evaluations=50, best_cell=False),
+    "short": Budget(
+        training={**_SECOND.training, "epochs": 6, "warmup": 3},
+        final_epochs=4,
+        random=1,
+        evaluations=0,
+        best_cell=False,
+    ),
 }
 """Budgets by name. An epoch has 100 tasks, in the final training as well."""
 
@@ -159,6 +165,8 @@ def run_whole_method(budget: str, ways: int, shots: int, seed: int) -> dict[str,
     conv = FourConvNetwork(ways, data.shape[0])
     final_training(conv, plan, data, plan.training.epochs + chosen.final_epochs)
     result["conv"] = test_accuracy(conv, plan, data)
+    if not chosen.evaluations:
+        return result
     random = meta.network.space.sample(len(meta.population), rng)
     result["populations"] = [
         mean_fitness(meta, genotypes, data, chosen.compared_tasks, 1)
