@@ -25,11 +25,10 @@ from nas_gym.networks.few_shot.conv_network import FourConvNetwork
 from nas_gym.networks.few_shot.meta_supernet import (
     MetaSupernet,
     load_meta_supernet,
-    task_sampler,
     train_meta_supernet,
 )
 from nas_gym.networks.few_shot.meta_training import FewShotTraining
-from nas_gym.networks.few_shot.plans import FewShotPlan, few_shot_plan
+from nas_gym.networks.few_shot.plans import FewShotPlan, few_shot_plan, task_sampler
 from nas_gym.spaces.evolution import next_generation
 from nas_gym.utils.files import read_tensors
 from reproduction.studies import RUNS
