@@ -35,6 +35,7 @@ from reproduction.atnas_method import (
     FOLDER,
     SIZE,
     make_plan,
+    measure_noise,
     meta_supernet_path,
     run_whole_method,
     train_best_cell,
@@ -84,6 +85,10 @@ BEST_CELL = JobStudy(
     _listed,
 )
 
+NOISE = JobStudy(
+    "atnas-noise", measure_noise, [("second", 5, 1, seed) for seed in SEEDS[:2]], _listed
+)
+
 MAIN_COLUMNS = (
     "seed",
     "winner, %",
@@ -95,7 +100,7 @@ MAIN_COLUMNS = (
 
 # -- agents in the environment --------------------------------------------------------------------
 
-SEARCH_QUERIES = (50, 100)
+SEARCH_QUERIES = (50, 64)
 SEARCHES = ComparisonStudy(
     name="atnas-searches",
     envs=["NB201-omniglot-5way1shot-v0"],
@@ -105,12 +110,12 @@ SEARCHES = ComparisonStudy(
         "l2nas",
         "atnas(population_size=16)",
     ],
-    queries=100,
-    seeds=5,
+    queries=64,
+    seeds=3,
     env_arguments={
         "size": SIZE,
         "supernet": str(meta_supernet_path("second", 5, 1, SEEDS[0])),
-        "evaluator": "few-shot(ways=5,shots=1,test_tasks=200)",
+        "evaluator": "few-shot(ways=5,shots=1,test_tasks=100)",
     },
 )
 
@@ -392,6 +397,28 @@ def population_rows() -> list[list[str]]:
     ]
 
 
+def noise_rows() -> list[list[str]]:
+    """Return spread and noise of the fitness of each seed in percentage points."""
+    rows = []
+    for each in NOISE.result:
+        ratios = [each["spread"] / (each["noise"] / tasks**0.5) for tasks in (4, 20)]
+        rows.append(
+            [str(each["seed"])]
+            + [f"{each[name]:.1f}" for name in ("spread", "better_spread", "noise")]
+            + [f"{ratio:.1f}" for ratio in ratios]
+        )
+    return rows
+
+
+def best_cell_rows() -> list[list[str]]:
+    """Return the meta-test accuracies of the winner and of NAS-Bench-201's best cell."""
+    winners = {each["seed"]: each["found"] for each in MAIN.result}
+    return [
+        [str(each["seed"]), f"{winners[each['seed']]:.1f}", f"{each['accuracy']:.1f}"]
+        for each in BEST_CELL.result
+    ]
+
+
 def predictor_rows() -> list[list[str]]:
     """Return the mean correlation of each predictor by the number of evaluated cells."""
     rows = []
@@ -453,6 +480,20 @@ def blocks() -> dict[str, str]:
                 for row in main_rows(study.result)
             ],
         ),
+        "best-cell": markdown_table(
+            ["seed", "winner, %", "best cell on CIFAR-10, %"], best_cell_rows()
+        ),
+        "noise": markdown_table(
+            [
+                "seed",
+                "spread of cells",
+                "spread of the better half",
+                "noise on one task",
+                "spread / noise with 4 tasks",
+                "spread / noise with 20 tasks",
+            ],
+            noise_rows(),
+        ),
         "searches": markdown_table(
             ["agent", *(f"{queries} queries" for queries in SEARCH_QUERIES)], search_rows()
         ),
@@ -509,6 +550,7 @@ PAGE = Page(
         FIVE_SHOT,
         TWENTY_WAY,
         BEST_CELL,
+        NOISE,
         SEARCHES,
         MEMORY,
         PREDICTORS,

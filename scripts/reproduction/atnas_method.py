@@ -309,3 +309,46 @@ def search(
             return np.array(max(known, key=lambda key: known[key]), np.int64)
         fitness = np.array([known[tuple(each.tolist())] for each in genotypes])
         genotypes = propose(genotypes, fitness)
+
+
+NOISE_CELLS, NOISE_TASKS = 24, 60
+
+
+def measure_noise(budget: str, ways: int, shots: int, seed: int) -> dict[str, float]:
+    """Return the spread of the fitness over architectures, and its noise, in percentage points.
+
+    Random architectures are evaluated on the same validation tasks, with the weights of a
+    meta-supernet. The accuracy of an architecture on a task is modelled as the sum of an effect of
+    the architecture, an effect of the task, and noise.
+
+    Returns:
+        ``spread``, the standard deviation of the effects of architectures; ``noise``, the standard
+        deviation of the noise on one task; and ``better_spread`` and ``better_noise``, the same
+        among the better half of the architectures.
+    """
+    plan, data = make_plan(budget, ways, shots, seed)
+    meta = load_meta_supernet(meta_supernet_path(budget, ways, shots, seed), CPU)
+    batch = task_sampler(plan, data, "valid", CPU).draw(NOISE_TASKS, 4)
+    steps, rate = plan.training.steps, plan.training.inner_rate
+    sample = meta.network.space.sample(NOISE_CELLS, np.random.default_rng([seed, 3]))
+    found = [adaptation_accuracies(meta.network, each, batch, steps, rate) for each in sample]
+    accuracies = torch.stack(found).double().numpy()
+    means = accuracies.mean(axis=1)
+    spread, noise = _decompose(accuracies)
+    better_spread, better_noise = _decompose(accuracies[means > np.median(means)])
+    return {
+        "spread": spread,
+        "noise": noise,
+        "better_spread": better_spread,
+        "better_noise": better_noise,
+    }
+
+
+def _decompose(accuracies: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the standard deviations of architectures and of noise, ``(architectures, tasks)``."""
+    rows, columns = accuracies.shape
+    by_row, by_column = accuracies.mean(axis=1, keepdims=True), accuracies.mean(axis=0)
+    residuals = accuracies - by_row - by_column + accuracies.mean()
+    noise = float((residuals**2).sum() / ((rows - 1) * (columns - 1)))
+    spread = float(by_row.var(ddof=1)) - noise / columns
+    return max(spread, 0.0) ** 0.5, noise**0.5
