@@ -31,20 +31,17 @@ from nas_gym.spaces import DARTSSpace
 from nas_gym.spaces.darts import OPERATIONS
 from nas_gym.utils.ranks import spearman
 from reproduction.atnas_method import (
+    BUDGETS,
     CPU,
     FOLDER,
-    SIZE,
     make_plan,
     measure_noise,
-    meta_supernet_path,
     run_whole_method,
-    train_best_cell,
 )
 from reproduction.atnas_transfer import EPOCHS, transfer
 from reproduction.pages import Page, markdown_table, mean_with_interval
 from reproduction.studies import (
     FIRST_SEED,
-    ComparisonStudy,
     JobStudy,
     Measurement,
     mean_over_seeds,
@@ -76,15 +73,6 @@ MAIN = JobStudy(
 FIVE_SHOT = JobStudy(
     "atnas-5way5shot", run_whole_method, [("short", 5, 5, seed) for seed in SEEDS[:3]], _listed
 )
-TWENTY_WAY = JobStudy("atnas-20way1shot", run_whole_method, [("short", 20, 1, SEEDS[0])], _listed)
-
-BEST_CELL = JobStudy(
-    "atnas-best-cell",
-    train_best_cell,
-    [("second", 5, 1, seed) for seed in SEEDS],
-    _listed,
-)
-
 NOISE = JobStudy(
     "atnas-noise", measure_noise, [("second", 5, 1, seed) for seed in SEEDS[:2]], _listed
 )
@@ -96,27 +84,6 @@ MAIN_COLUMNS = (
     "network of MAML, %",
     "meta-training and final training, CPU s",
     "cell of the winner",
-)
-
-# -- agents in the environment --------------------------------------------------------------------
-
-SEARCH_QUERIES = (50, 64)
-SEARCHES = ComparisonStudy(
-    name="atnas-searches",
-    envs=["NB201-omniglot-5way1shot-v0"],
-    agents=[
-        "random",
-        "rea(population_size=16,sample_size=5)",
-        "l2nas",
-        "atnas(population_size=16)",
-    ],
-    queries=64,
-    seeds=3,
-    env_arguments={
-        "size": SIZE,
-        "supernet": str(meta_supernet_path("second", 5, 1, SEEDS[0])),
-        "evaluator": "few-shot(ways=5,shots=1,test_tasks=100)",
-    },
 )
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -211,7 +178,7 @@ PREDICTORS = JobStudy(
 TRANSFER = JobStudy(
     "atnas-transfer",
     transfer,
-    [(dataset, seed) for dataset in ("digits", "cifar10") for seed in SEEDS[:3]],
+    [("digits", seed) for seed in SEEDS[:3]],
     lambda arguments, results: [
         {"dataset": dataset, "seed": seed, "runs": runs}
         for (dataset, seed), runs in zip(arguments, results, strict=True)
@@ -371,6 +338,13 @@ SUMMARY: list[tuple[str, Value]] = [
         "lead of evolution over random search on validation tasks, percentage points",
         lambda each: each["searches"]["evolution"] - each["searches"]["random"],
     ),
+    (
+        "rise of the fitness during meta-training, each time on other tasks, percentage points",
+        lambda each: (
+            each["curves"]["valid_accuracy"][-1]
+            - each["curves"]["valid_accuracy"][BUDGETS[each["budget"]].training["warmup"]]
+        ),
+    ),
 ]
 
 
@@ -390,7 +364,9 @@ def population_rows() -> list[list[str]]:
     """Return the mean fitness of the populations of the second budget, with final weights."""
     results = MAIN.result
     values = np.array([each["populations"] for each in results])
-    names = ["random", *(f"after {number} generations" for number in range(values.shape[1] - 1))]
+    names = ["random", *(f"generation {number}" for number in range(values.shape[1] - 1))]
+    names.append("rise from generation 0 to the last one")
+    values = np.column_stack([values, values[:, -1] - values[:, 1]])
     return [
         [name, mean_with_interval(mean_over_seeds(each), 1)]
         for name, each in zip(names, values.T, strict=True)
@@ -410,15 +386,6 @@ def noise_rows() -> list[list[str]]:
     return rows
 
 
-def best_cell_rows() -> list[list[str]]:
-    """Return the meta-test accuracies of the winner and of NAS-Bench-201's best cell."""
-    winners = {each["seed"]: each["found"] for each in MAIN.result}
-    return [
-        [str(each["seed"]), f"{winners[each['seed']]:.1f}", f"{each['accuracy']:.1f}"]
-        for each in BEST_CELL.result
-    ]
-
-
 def predictor_rows() -> list[list[str]]:
     """Return the mean correlation of each predictor by the number of evaluated cells."""
     rows = []
@@ -435,20 +402,6 @@ def transfer_rows() -> list[list[str]]:
         + [f"{run['accuracies'][-1]:.1f} ({run['seconds'][-1]:.1f})" for run in each["runs"]]
         for each in TRANSFER.result
     ]
-
-
-def search_rows() -> list[list[str]]:
-    """Return the accuracies that agents reach in the environment of a meta-supernet."""
-    (env,) = SEARCHES.envs
-    return [
-        [agent, *(_mean_report(SEARCHES.at(env, agent, queries)) for queries in SEARCH_QUERIES)]
-        for agent in SEARCHES.agents
-    ]
-
-
-def _mean_report(found: dict[str, Any]) -> str:
-    low, high = found["report"]["mean_interval"]
-    return f"{found['report']['mean']:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def ablation_rows() -> list[list[str]]:
@@ -472,17 +425,7 @@ def blocks() -> dict[str, str]:
         "main": markdown_table(MAIN_COLUMNS, main_rows(MAIN.result)),
         "summary": markdown_table(["quantity", "first budget", "second budget"], summary_rows()),
         "populations": markdown_table(["population", "mean fitness, %"], population_rows()),
-        "others": markdown_table(
-            ["tasks", *MAIN_COLUMNS],
-            [
-                [f"{study.result[0]['ways']}-way {study.result[0]['shots']}-shot", *row]
-                for study in (FIVE_SHOT, TWENTY_WAY)
-                for row in main_rows(study.result)
-            ],
-        ),
-        "best-cell": markdown_table(
-            ["seed", "winner, %", "best cell on CIFAR-10, %"], best_cell_rows()
-        ),
+        "five-shot": markdown_table(MAIN_COLUMNS, main_rows(FIVE_SHOT.result)),
         "noise": markdown_table(
             [
                 "seed",
@@ -493,9 +436,6 @@ def blocks() -> dict[str, str]:
                 "spread / noise with 20 tasks",
             ],
             noise_rows(),
-        ),
-        "searches": markdown_table(
-            ["agent", *(f"{queries} queries" for queries in SEARCH_QUERIES)], search_rows()
         ),
         "memory": markdown_table(
             ["method", "MiB", "relative to the largest network"],
@@ -509,7 +449,7 @@ def blocks() -> dict[str, str]:
                 "images",
                 "seed",
                 *(
-                    f"{start}, {epochs} epochs per generation"
+                    f"{start}, epochs per generation: {epochs}"
                     for start, numbers in EPOCHS.items()
                     for epochs in numbers
                 ),
@@ -548,10 +488,7 @@ PAGE = Page(
         FIRST,
         MAIN,
         FIVE_SHOT,
-        TWENTY_WAY,
-        BEST_CELL,
         NOISE,
-        SEARCHES,
         MEMORY,
         PREDICTORS,
         TRANSFER,

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import nas_gym
 from nas_gym.networks.data.class_images import FewShotData
 from nas_gym.networks.data.few_shot import FewShotBatch, load_few_shot
 from nas_gym.networks.few_shot.adaptation import adaptation_accuracies
@@ -143,8 +142,6 @@ def run_whole_method(budget: str, ways: int, shots: int, seed: int) -> dict[str,
         "curves": curves,
         "seconds": {"meta-training": times[1] - times[0], "final training": times[2] - times[1]},
     }
-    if (ways, shots) == (20, 1):
-        result["one-shot"] = one_shot_error(winner, plan)
 
     def finally_trained(genotype: NDArray[np.int64]) -> float:
         network = meta.subnet(genotype)
@@ -193,17 +190,6 @@ def train_and_record(
     return meta, curves, [*populations, meta.population]
 
 
-def train_best_cell(budget: str, ways: int, shots: int, seed: int) -> dict[str, float]:
-    """Finally train NAS-Bench-201's best cell on CIFAR-10; return its meta-test accuracy in %."""
-    plan, data = make_plan(budget, ways, shots, seed)
-    meta = load_meta_supernet(meta_supernet_path(budget, ways, shots, seed), CPU)
-    table = nas_gym.load_table("nats-bench")
-    row = int(np.argmax(table.column("cifar10-test")))
-    network = meta.subnet(table.space.decode([row])[0])
-    final_training(network, plan, data, BUDGETS[budget].final_epochs)
-    return {"accuracy": test_accuracy(network, plan, data)}
-
-
 def final_training(network: nn.Module, plan: FewShotPlan, data: FewShotData, epochs: int) -> None:
     """Meta-train a network on further tasks."""
     config = replace(plan.training, epochs=epochs, fitness_tasks=1)
@@ -218,21 +204,6 @@ def test_accuracy(network: nn.Module, plan: FewShotPlan, data: FewShotData) -> f
     """Return the mean accuracy on meta-test tasks in %."""
     batch = task_sampler(plan, data, "test", CPU).draw(TEST_TASKS, 0)
     return mean_accuracy(network, None, batch, plan)
-
-
-def one_shot_error(network: nn.Module, plan: FewShotPlan) -> float:
-    """Return the error of a 20-way network in the official one-shot evaluation in %."""
-    data = load_few_shot("omniglot-oneshot", SIZE)
-    runs = data.runs
-    assert runs is not None
-    sampler = task_sampler(plan, data, "test", CPU)
-    batch = FewShotBatch(
-        sampler.normalized(runs.support),
-        torch.arange(plan.ways).expand(len(runs.support), -1),
-        sampler.normalized(runs.query),
-        torch.from_numpy(runs.labels),
-    )
-    return 100 - mean_accuracy(network, None, batch, plan)
 
 
 def mean_accuracy(
