@@ -161,9 +161,14 @@ module._CHECKPOINT_SECONDS = 0.0
 nas_gym.train_network({CELL!r}, "NB201-digits", out={str(tmp_path / "model")!r}, validate=True,
                       epochs=4, channels=4, show_progress=False)
 """
-    for seconds in (2.0, 3.0, 3.5, 4.0):
+    checkpoint = tmp_path / "model" / "checkpoint.safetensors"
+    for _ in range(3):  # kill each process soon after it has written a checkpoint
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         process = subprocess.Popen([sys.executable, "-c", code])
-        time.sleep(seconds)
+        while process.poll() is None and (
+            not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before
+        ):
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         process.wait()
     subprocess.run([sys.executable, "-c", code], check=True)
