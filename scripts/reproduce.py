@@ -21,7 +21,17 @@ from nas_gym.cli.options import ray_runner
 from nas_gym.utils.errors import DataError
 from reproduction.pages import Page
 
-PAGES = ("baselines", "l2nas", "catch", "mpnas", "atnas", "networks", "domains", "objectives")
+PAGES = (
+    "baselines",
+    "l2nas",
+    "catch",
+    "mpnas",
+    "atnas",
+    "networks",
+    "images",
+    "domains",
+    "objectives",
+)
 
 
 def load_page(name: str) -> Page:

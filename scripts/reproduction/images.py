@@ -1,0 +1,320 @@
+"""Studies behind docs/results/images.md: does a search pay on images of one's own?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nas_gym.agents import RegularizedEvolution
+from nas_gym.evaluators.network import parameter_count
+from nas_gym.evaluators.supernet import SupernetEvaluator
+from nas_gym.experiments.bootstrap import confidence_interval
+from nas_gym.networks.batches import DeviceImages
+from nas_gym.networks.data import ImageData, Split, load_images
+from nas_gym.networks.data.images import split_by_class
+from nas_gym.networks.data.omniglot import load_omniglot
+from nas_gym.networks.evaluation import EVALUATION_BATCH, evaluate_network
+from nas_gym.networks.nb201_network import NB201Network
+from nas_gym.networks.plans import NetworkPlan, supernet_plan, training_plan
+from nas_gym.networks.supernet import Supernet
+from nas_gym.networks.training import Training
+from nas_gym.spaces import NB201Space
+from nas_gym.tables import load_table
+from nas_gym.tasks import Task
+from reproduction.pages import Page, markdown_table
+from reproduction.studies import FIRST_SEED, JobStudy
+
+CPU = torch.device("cpu")
+SPACE = NB201Space()
+
+METHODS = {
+    "search": "search, then training",
+    "residual": "residual network of the same size",
+    "random": "random cell",
+    "best": "best cell of the table",
+}
+"""Methods by their short names."""
+
+SHARES = {"supernet": 0.25, "queries": 0.1}
+"""Shares of the time that the search spends; the rest is for training."""
+
+RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
+"""Basic block of a residual network: two convolutions and a shortcut."""
+
+NETWORK = {"channels": 16, "cells": 1}
+"""Size of the trained networks; the residual network has the nearest number of parameters."""
+
+PER_CLASS = {"train": 250, "valid": 100, "test": 200}
+"""Number of images of each class of CIFAR-10."""
+
+
+# -- images ----------------------------------------------------------------------------------------
+
+
+def load_subset(name: str) -> ImageData:
+    """Return the images of a study: ``cifar10-subset``, or ``omniglot-50`` with 50 characters."""
+    return _cifar10_subset() if name == "cifar10-subset" else _omniglot_characters()
+
+
+def _cifar10_subset() -> ImageData:
+    whole = load_images("cifar10")
+    train, valid, test = (
+        _first_of_each_class(split, PER_CLASS[name]) for name, split in whole.splits.items()
+    )
+    return ImageData("cifar10-subset", whole.classes, train, valid, test)
+
+
+def _first_of_each_class(split: Split, count: int) -> Split:
+    rows = [np.flatnonzero(split.labels == label)[:count] for label in np.unique(split.labels)]
+    return split.part(np.sort(np.concatenate(rows)))
+
+
+def _omniglot_characters() -> ImageData:
+    """Return the first 50 characters; of 20 drawings, 10 train, 5 validate and 5 test."""
+    classes = load_omniglot(28).train
+    names = sorted(classes.classes)[:50]
+    chosen = classes.select("omniglot-50", names)
+    whole = Split(chosen.images, np.repeat(np.arange(50), chosen.counts))
+    train, valid, test = split_by_class(whole.labels, (0.5, 0.25, 0.25))
+    return ImageData(
+        "omniglot-50", tuple(names), whole.part(train), whole.part(valid), whole.part(test)
+    )
+
+
+# -- methods ---------------------------------------------------------------------------------------
+
+
+class Clock:
+    """CPU time of this process since a moment, in seconds; other programs do not count."""
+
+    def __init__(self) -> None:
+        self._start = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the clock was made."""
+        return time.process_time() - self._start
+
+
+def run_method(data_set: str, method: str, budget: int, seed: int) -> dict[str, Any]:
+    """Return the test accuracy of a method after a time budget on one core.
+
+    Args:
+        data_set: Name for :func:`load_subset`.
+        method: Key of :data:`METHODS`.
+        budget: CPU time for search and training, in seconds.
+        seed: Seed of the method.
+    """
+    torch.set_num_threads(1)
+    data = load_subset(data_set)
+    clock = Clock()
+    genotype, spent = _choose(data, method, budget, seed, clock)
+    network = dict(NETWORK)
+    if method == "residual":
+        network["channels"] = _channels_of_size(data, genotype)
+    plan = training_plan("NB201", data, seed=seed).with_settings(**network, flip=_flips(data))
+    trained, epochs = _train_for(plan, data, genotype, budget - clock.seconds)
+    seconds = clock.seconds
+    test = DeviceImages.from_split(data, data.test, CPU)
+    return {
+        "test_accuracy": evaluate_network(trained, test, EVALUATION_BATCH).accuracy,
+        "arch": SPACE.to_text(genotype[None])[0],
+        "params": parameter_count(NB201Network, plan.network, genotype),
+        "epochs": epochs,
+        "seconds": seconds,
+        **spent,
+    }
+
+
+def _choose(
+    data: ImageData, method: str, budget: int, seed: int, clock: Clock
+) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """Return the cell of a method, and the seconds and queries of the search."""
+    if method == "search":
+        return _search(data, budget, seed, clock)
+    if method == "residual":
+        return SPACE.from_text([RESIDUAL])[0], {}
+    if method == "best":
+        table = load_table("nats-bench")
+        return SPACE.decode([int(table.column("cifar10-test").argmax())])[0], {}
+    return SPACE.sample(1, np.random.default_rng([seed, 1]))[0], {}
+
+
+def _search(
+    data: ImageData, budget: int, seed: int, clock: Clock
+) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """Return the best cell of regularized evolution on a supernet."""
+    plan = replace(supernet_plan("NB201", data, seed), network={**_data_arguments(data), **NETWORK})
+    plan = plan.with_settings(flip=_flips(data))
+    network, epochs = _train_for(plan, data, None, SHARES["supernet"] * budget)
+    supernet = Supernet(network, plan.describe(), 0.0)
+    seconds = clock.seconds
+    task = Task(SPACE, SupernetEvaluator(supernet, data), dataset=data.name)
+    env = gym.make_vec("NB201-digits-alpha-v0", num_envs=1, task=task)
+    agent = RegularizedEvolution(env, seed=seed, population_size=20, sample_size=5)
+    while clock.seconds - seconds < SHARES["queries"] * budget:
+        agent.query()
+    spent = {
+        "supernet_seconds": seconds,
+        "supernet_epochs": epochs,
+        "search_seconds": clock.seconds - seconds,
+        "queries": agent.num_queries,
+    }
+    return agent.best_genotypes[0], spent
+
+
+def _flips(data: ImageData) -> bool:
+    """Return whether mirror images belong to the same class; mirrored characters do not."""
+    return data.name != "omniglot-50"
+
+
+def _data_arguments(data: ImageData) -> dict[str, Any]:
+    return {"num_classes": len(data.classes), "in_channels": data.shape[0]}
+
+
+def _channels_of_size(data: ImageData, residual: NDArray[np.int64]) -> int:
+    """Return the channels with which the residual network is nearest to the mean cell in size."""
+    fixed = _data_arguments(data)
+    cells = SPACE.sample(50, np.random.default_rng(0))
+    target = float(
+        np.mean([parameter_count(NB201Network, {**fixed, **NETWORK}, each) for each in cells])
+    )
+
+    def distance(channels: int) -> float:
+        size = {**fixed, **NETWORK, "channels": channels}
+        return abs(parameter_count(NB201Network, size, residual) - target)
+
+    return min(range(4, 65), key=distance)
+
+
+def _train_for(
+    plan: NetworkPlan, data: ImageData, genotype: NDArray[np.int64] | None, seconds: float
+) -> tuple[Any, int]:
+    """Train a network, or a supernet, for a time; return it in evaluation mode, and the epochs.
+
+    The first epoch is timed with another network, and the number of epochs of the cosine schedule
+    follows from its time.
+    """
+    train = DeviceImages.from_split(data, data.train, CPU)
+    clock = Clock()
+    _training(plan, train, genotype).run_epoch()
+    epochs = max(int((seconds - clock.seconds) / clock.seconds), 1)
+    training = _training(plan.with_settings(epochs=epochs), train, genotype)
+    while training.epoch < epochs:
+        training.run_epoch()
+    return training.network.eval(), epochs
+
+
+def _training(
+    plan: NetworkPlan, train: DeviceImages, genotype: NDArray[np.int64] | None
+) -> Training:
+    network = plan.build(genotype)
+    if genotype is not None:
+        return Training(network, train, plan.training, plan.seed)
+    return Training(network, train, plan.training, plan.seed, _sample)
+
+
+def _sample(rng: np.random.Generator) -> NDArray[np.int64]:
+    genotype: NDArray[np.int64] = SPACE.sample(1, rng)[0]
+    return genotype
+
+
+# -- studies and page ------------------------------------------------------------------------------
+
+BUDGETS = (300, 1200)
+"""CPU seconds for search and training."""
+
+FIRST_BUDGET = 60
+"""CPU seconds of the first, shortened measurement."""
+
+_Arguments = Sequence[tuple[Any, ...]]
+
+
+def merge(arguments: _Arguments, results: list[Any]) -> list[dict[str, Any]]:
+    """Return one row per call, with the arguments of :func:`run_method` and its result."""
+    names = ("data_set", "method", "budget", "seed")
+    return [
+        {**dict(zip(names, each, strict=True)), **result}
+        for each, result in zip(arguments, results, strict=True)
+    ]
+
+
+def study(name: str, data_sets: Sequence[str], budgets: Sequence[int], seeds: int) -> JobStudy:
+    """Return a study of all methods."""
+    arguments = [
+        (data_set, method, budget, FIRST_SEED + seed)
+        for data_set in data_sets
+        for budget in budgets
+        for seed in range(seeds)
+        for method in METHODS
+    ]
+    return JobStudy(name, run_method, arguments, merge)
+
+
+FIRST = study("images-first", ["cifar10-subset"], [FIRST_BUDGET], 1)
+
+WHOLE = study("images", ["cifar10-subset", "omniglot-50"], BUDGETS, 3)
+"""The whole study takes ten hours on one core; its result is not on the page yet."""
+
+
+def rows(results: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return one row per data set, budget and method, with the mean over the seeds."""
+    groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
+    for each in results:
+        groups.setdefault((each["data_set"], each["budget"], each["method"]), []).append(each)
+    found = []
+    for (data_set, budget, method), group in groups.items():
+        accuracies = np.array([each["test_accuracy"] for each in group])
+        accuracy = f"{accuracies.mean():.1f}"
+        if len(group) > 1:
+            low, high = confidence_interval(accuracies, "mean")
+            accuracy += f" [{low:.1f}, {high:.1f}]"
+        means = {
+            name: np.mean([each[name] for each in group])
+            for name in ("params", "epochs", "seconds")
+        }
+        found.append(
+            [
+                data_set,
+                str(budget),
+                METHODS[method],
+                accuracy,
+                str(len(group)),
+                f"{1e3 * means['params']:.0f}",
+                f"{means['epochs']:.0f}",
+                f"{means['seconds']:.0f}",
+            ]
+        )
+    return found
+
+
+def blocks() -> Mapping[str, str]:
+    """Return the generated blocks of the page."""
+    headers = [
+        "images", "budget, s", "method", "test accuracy, %", "seeds", "parameters, thousand",
+        "epochs", "CPU time, s",
+    ]  # fmt: skip
+    (search,) = (each for each in FIRST.result if each["method"] == "search")
+    return {
+        "first": markdown_table(headers, rows(FIRST.result)),
+        "search": markdown_table(
+            ["", "value"],
+            [
+                ["training of the supernet, s", f"{search['supernet_seconds']:.0f}"],
+                ["epochs of the supernet", str(search["supernet_epochs"])],
+                ["search, s", f"{search['search_seconds']:.0f}"],
+                ["queries", str(search["queries"])],
+                ["cell", f"`{search['arch']}`"],
+            ],
+        ),
+    }
+
+
+PAGE = Page("results/images.md", [FIRST], blocks)
