@@ -277,6 +277,62 @@ def _graph_task(dataset: str) -> TaskArguments:
 
 # -- by name --------------------------------------------------------------------------------------
 
+# -- MnasNet on ImageNet, accelerators ------------------------------------------------------------
+
+_ACCELERATORS = {
+    "zcu102": "latency",
+    "vck190": "latency",
+    "a100": "throughput",
+    "3090": "throughput",
+    "tpuv2": "throughput",
+    "tpuv3": "throughput",
+}
+"""Metric of the speed on each device."""
+
+_ACCELERATOR_WEIGHT = 0.05  # absolute value of w in section 4.3 of the CATCH paper
+
+
+def _mnasnet_devices(target: str) -> TaskSet:
+    """Train on accuracy and the speed of other accelerators, test on accuracy and that of ``target``.
+
+    The reward is that of the CATCH paper (section 4.3). Training tasks use the top-5 accuracy, from
+    the half of the networks that is never reported.
+    """
+    columns = tuple(_speed_column(device) for device in _ACCELERATORS if device != target)
+    test = _accelerator_task("top1@half1", "top1@half2", target)
+    return TaskSet(
+        f"mnasnet-devices/{target}",
+        ("surrogate:top5@half1", *columns),
+        partial(_draw_accelerator, [each for each in _ACCELERATORS if each != target]),
+        {target: test},
+        separate_datasets=False,
+    )
+
+
+def _draw_accelerator(devices: Sequence[str], rng: np.random.Generator) -> TaskArguments:
+    device = devices[int(rng.integers(len(devices)))]
+    return _accelerator_task("top5@half1", "top5@half1", device)
+
+
+def _accelerator_task(signal: str, report: str, device: str) -> TaskArguments:
+    table = load_table("accel-nasbench")
+    metric = f"{device}-{_ACCELERATORS[device]}"
+    weight = -_ACCELERATOR_WEIGHT if metric.endswith("latency") else _ACCELERATOR_WEIGHT
+    target = float(np.nanmedian(table.column(metric)))
+    return {
+        "table": table.name,
+        "dataset": "ImageNet",
+        "evaluator": "surrogate",
+        "signal": signal,
+        "report": report,
+        "reward": f"latency(column={metric},target={target:.4g},weight={weight:.4g})",
+    }
+
+
+def _speed_column(device: str) -> str:
+    return f"surrogate:{device}-{_ACCELERATORS[device]}"
+
+
 TASK_SETS: dict[str, Callable[[], TaskSet]] = {
     **{f"nb201-images/{target}": partial(_nb201_images, target) for target in _IMAGE_DATASETS},
     "nb201-conflicting": _nb201_conflicting,
@@ -297,6 +353,7 @@ TASK_SETS: dict[str, Callable[[], TaskSet]] = {
         for target in _NEW_DOMAINS
     },
     **{f"nbgraph/{target}": partial(_nbgraph, target) for target in _GRAPHS},
+    **{f"mnasnet-devices/{target}": partial(_mnasnet_devices, target) for target in _ACCELERATORS},
 }
 """Functions that make the task sets, by name."""
 
@@ -307,8 +364,8 @@ def load_task_set(name: str) -> TaskSet:
     Args:
         name: ``"nb201-images/<dataset>"``, ``"nb201-conflicting"``, ``"nb201-metrics/<target>"``,
             ``"nb201-domains/<target>"``, ``"nb201-results/<domain>"``,
-            ``"nb201-domains-conflicting/<dataset>"`` or ``"nbgraph/<dataset>"``; the part after the
-            slash is the test data set or target.
+            ``"nb201-domains-conflicting/<dataset>"``, ``"nbgraph/<dataset>"`` or
+            ``"mnasnet-devices/<device>"``; the part after the slash is the test data set or target.
 
     Raises:
         KeyError: If there is no such task set; the message lists all names.
