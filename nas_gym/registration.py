@@ -74,6 +74,10 @@ MULTI_OBJECTIVE: dict[str, dict[str, Any]] = {
         f"{name}-mo": {**BUILT_IN[name], "objectives": ("signal", "params")}
         for name in ("NB201-cifar10", "NB201-cifar100", "NB201-ImageNet16-120")
     },
+    "MnasNet-ImageNet-mo": {
+        **BUILT_IN["MnasNet-ImageNet"],
+        "objectives": ("signal", "zcu102-latency"),
+    },
     **{
         f"NBGraph-{dataset}-mo": {
             **BUILT_IN[f"NBGraph-{dataset}"],

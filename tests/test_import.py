@@ -72,7 +72,7 @@ def test_import_needs_no_cache_and_no_data(run_python, tmp_path, data):
         "print(sum('nas_gym' in str(spec.entry_point) for spec in gymnasium.registry.values()))"
     )
     variables = {"NAS_GYM_CACHE": below_a_file / "cache", "NAS_GYM_DATA": data}
-    assert run_python(code, **variables) == "117"
+    assert run_python(code, **variables) == "118"
 
 
 def test_a_damaged_folder_does_not_break_the_import(run_python, tmp_path):

@@ -28,10 +28,11 @@ class VectorRewards:
         if not self.task.objectives:
             return
         rewards = self.task.rewards
-        assert rewards is not None
-        low, high = np.minimum(rewards.min(axis=0), 0.0), np.maximum(rewards.max(axis=0), 0.0)
-        if self.task.noise:
-            low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
+        if rewards is None or self.task.noise:
+            high = np.full(len(self.task.objectives), np.inf)
+            low = -high
+        else:
+            low, high = np.minimum(rewards.min(axis=0), 0.0), np.maximum(rewards.max(axis=0), 0.0)
         self.reward_space = Box(low, high, dtype=np.float64)
         self.reward_dim = len(self.task.objectives)
 

@@ -52,6 +52,8 @@ class Evaluator(ABC):
             the space of any task.
         best_accuracy: Highest accuracy that is considered possible, in the unit of the accuracy
             metrics; ``None`` if unknown. Used by ``reward="rescaled"``.
+        is_fast: Whether tens of thousands of architectures are evaluated in a second, so that the
+            Pareto front of a large space can be approximated. Default: false.
 
     Example:
         >>> import numpy as np
@@ -70,6 +72,7 @@ class Evaluator(ABC):
     metrics: Mapping[str, Metric]
     space: SearchSpace | None = None
     best_accuracy: float | None = None
+    is_fast: bool = False
 
     @abstractmethod
     def evaluate(self, genotypes: Genotypes) -> Mapping[str, Values]:

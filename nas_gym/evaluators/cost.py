@@ -60,6 +60,7 @@ class CostEvaluator(Evaluator):
     name = COST
     metrics = _METRICS
     space: SearchSpace
+    is_fast = True
 
     def __init__(self, space: SearchSpace, dataset: str) -> None:
         kind = type(space)

@@ -54,6 +54,7 @@ class SurrogateEvaluator(Evaluator):
 
     name = SURROGATE
     space: SearchSpace
+    is_fast = True
 
     def __init__(self, table: Table) -> None:
         self.space = _whole_space(table)

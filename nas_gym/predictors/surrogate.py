@@ -38,6 +38,7 @@ _MOST_PRODUCTS = 2000  # features of pairs of decisions; a space with more has n
 _PENALTIES = {"additive": 1.0, "quadratic": 10.0}
 """Strength of the regularization by the name of the features, for a target of unit variance."""
 
+_ALL = FOLDS + len(HALVES)  # number of the model of all architectures
 _BATCH = 512  # architectures whose features fit into the cache of a processor
 
 _TRANSFORMS = ("identity", "reciprocal")
@@ -77,9 +78,9 @@ class Surrogate:
     place of the throughput. Of these models, the one with the least error in cross-validation is
     used.
 
-    A prediction is the mean of five models, each of which leaves out a fifth of the architectures;
-    their spread is a measure of uncertainty. Two further models are fitted to disjoint halves of
-    the architectures, so that a search can use one half as its signal and report the other.
+    One model is fitted to all architectures. Two models are fitted to disjoint halves, so that a
+    search can use one half as its signal and report the other. Five models leave out a fifth of the
+    architectures each; their spread is a measure of uncertainty.
 
     Attributes:
         space: Search space of all architectures.
@@ -88,8 +89,9 @@ class Surrogate:
     Args:
         space: Search space of all architectures.
         cards: Quality of each metric, by name.
-        weights: Weights of the five models and of the two halves, ``(len(cards), 7, features +
-            1)``; the last is the intercept.
+        weights: Weights of the models, ``(len(cards), 8, features + 1)``: the five that leave out a
+            fifth, the two halves, and the one of all architectures. The last weight is the
+            intercept.
     """
 
     def __init__(
@@ -159,9 +161,8 @@ class Surrogate:
             inputs = self._features(array[part])
             for name, column in metrics.items():
                 metric, _, half = column.partition("@")
-                first = FOLDS + HALVES.index(half) if half else 0
-                members = slice(first, first + (1 if half else FOLDS))
-                found[name][part] = self._members(metric, inputs, members).mean(axis=0)
+                model = FOLDS + HALVES.index(half) if half else _ALL
+                found[name][part] = self._members(metric, inputs, slice(model, model + 1))[0]
         return found
 
     def deviation(self, metric: str, genotypes: ArrayLike) -> Values:
@@ -219,7 +220,7 @@ class Surrogate:
             name: SurrogateCard(**card) for name, card in json.loads(str(arrays["cards"])).items()
         }
         weights = np.asarray(arrays["weights"], np.float64)
-        expected = (len(cards), FOLDS + len(HALVES), SurrogateFeatures(space).size + 1)
+        expected = (len(cards), _ALL + 1, SurrogateFeatures(space).size + 1)
         if weights.shape != expected or not np.isfinite(weights).all():
             raise ValueError(f"weights of shape {expected} were expected, got {weights.shape}")
         return cls(space, cards, weights)
@@ -338,12 +339,13 @@ def _fit_metrics(
         size: Number of architectures of the table.
 
     Returns:
-        For each metric, the card, and the weights of the seven models, ``(7, features + 1)``.
+        For each metric, the card, and the weights of the eight models, ``(8, features + 1)``.
     """
     order = np.random.default_rng(0).permutation(size)[rows]
     fold, half = order % FOLDS, order * len(HALVES) // size
     members = [fold != number for number in range(FOLDS)]
     members += [half == number for number in range(len(HALVES))]
+    members.append(np.ones(len(rows), bool))
     candidates: list[list[tuple[SurrogateCard, Values]]] = [[] for _ in values.T]
     for name, transform in product(_PENALTIES, _TRANSFORMS):
         used = features.additive if name == "additive" else features.size

@@ -90,6 +90,9 @@ class ParetoFront:
     def hypervolume(self, vectors: Vectors) -> float:
         """Return the hypervolume of vectors relative to that of the front, 0 to 1.
 
+        Vectors that are better than the front, which can exist if the front is an approximation,
+        count as 1 together.
+
         Objectives are scaled by :meth:`normalize`; the reference point is the nadir.
 
         Args:
@@ -98,7 +101,7 @@ class ParetoFront:
         Raises:
             MissingDataError: If the package moocore is not installed.
         """
-        return self._volume(vectors) / self.volume
+        return min(self._volume(vectors) / self.volume, 1.0)
 
     @cached_property
     def volume(self) -> float:

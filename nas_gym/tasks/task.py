@@ -80,8 +80,9 @@ class Task:
             metric, which may follow the number) or ``"params <= 0.5"``; or several bounds.
         objectives: At least two metrics for vector rewards, such as ``["signal",
             "help-latency:raspi4", "params"]`` or ``"signal,params"``; ``"signal"`` is the search
-            signal. The metrics of the whole search space must be known. ``None`` for scalar
-            rewards.
+            signal. The metrics of the whole search space must be known, or computed quickly, as
+            those of surrogates; the Pareto front of a large space is then an approximation.
+            ``None`` for scalar rewards.
         dataset: Name of the data set.
         others: Further evaluators that ``signal``, ``report``, ``reward``, ``constraint`` and
             ``objectives`` may name.
@@ -454,10 +455,17 @@ class Task:
                 f"reward={self.reward_name!r} was given. Leave out reward= or objectives=."
             )
         unknown = [column for column in self.columns if self._lookup.array(column) is None]
-        if unknown:
+        slow = [column for column in unknown if not self.source(column).is_fast]
+        if slow:
             raise ValueError(
                 f"Objectives need metrics that are known for the whole search space, such as those "
-                f"of tables; {unknown[0]} is computed when it is asked for."
+                f"of tables, or computed quickly; {slow[0]} is evaluated when it is asked for."
+            )
+        if unknown and self.constraints:
+            raise ValueError(
+                f"Objectives with a constraint need a search space that can be enumerated; "
+                f"{self.space.name} has {self.space.size:.1e} architectures. Make the constraint's "
+                "metric an objective."
             )
         shown = [c for each in self.objectives for _, c in weighted_columns(each)]
         measured = dataclasses.replace(self.report, denoised=False)
@@ -508,25 +516,44 @@ class Task:
     @cached_property
     def front(self) -> ParetoFront:
         """Pareto front of the rewards of the feasible architectures."""
-        from nas_gym.tasks.fronts import ParetoFront
-
-        assert self._unconstrained is not None
-        return ParetoFront.of_space(self._unconstrained, self._feasible)
+        return self._find_front(self._unconstrained, self.reward)
 
     @cached_property
     def reported_front(self) -> ParetoFront:
         """Pareto front of the reported objectives of the feasible architectures."""
+        whole = None
+        if self._unconstrained is not None:
+            whole = self.reported_objectives(np.arange(self.space.size))
+        return self._find_front(whole, self.reported_objectives)
+
+    def _find_front(
+        self, whole: Values | None, objectives: Callable[[Indices], Values]
+    ) -> ParetoFront:
+        """Return the Pareto front of the feasible architectures.
+
+        Args:
+            whole: Objectives of the whole space, ``(space.size, D)``; ``None`` if the space cannot
+                be enumerated. The front is then an approximation.
+            objectives: Function that returns the objectives of architectures.
+        """
+        from nas_gym.tasks.front_search import search_front
         from nas_gym.tasks.fronts import ParetoFront
 
-        vectors = self.reported_objectives(np.arange(self.space.size))
-        return ParetoFront.of_space(vectors, self._feasible)
+        if whole is not None:
+            return ParetoFront.of_space(whole, self._feasible)
+        return search_front(self.space, objectives, lambda each: self.violations(each) == 0)
 
     @cached_property
     def _all_hypervolumes(self) -> Values:
         """Hypervolume of every architecture alone; 0 for infeasible architectures."""
+        return self._hypervolumes(np.arange(self.space.size))
+
+    def _hypervolumes(self, indices: Indices) -> Values:
+        """Return the hypervolume of each architecture alone, in the shape of ``indices``."""
         front = self.reported_front
-        scaled = front.normalize(self.reported_objectives(np.arange(self.space.size)))
-        alone: Values = np.maximum(scaled, 0.0).prod(axis=1) * self._feasible / front.volume
+        scaled = np.maximum(front.normalize(self.reported_objectives(indices)), 0.0)
+        feasible = self.violations(indices) == 0
+        alone: Values = scaled.prod(axis=-1) * feasible / front.volume
         return alone
 
     # -- report, regret and rank ----------------------------------------------------------------
@@ -555,6 +582,8 @@ class Task:
         signal.
         """
         if self.objectives:
+            if self._unconstrained is None:
+                return np.minimum(self._hypervolumes(indices), 1.0)
             return self._all_hypervolumes.take(indices)
         values = self.column_values(self.report, indices)
         if not self._reports_reward:

@@ -293,7 +293,7 @@ _ACCELERATOR_WEIGHT = 0.05  # absolute value of w in section 4.3 of the CATCH pa
 
 
 def _mnasnet_devices(target: str) -> TaskSet:
-    """Train on accuracy and the speed of other accelerators, test on accuracy and that of ``target``.
+    """Train on accuracy and the speed of other devices, test on accuracy and that of ``target``.
 
     The reward is that of the CATCH paper (section 4.3). Training tasks use the top-5 accuracy, from
     the half of the networks that is never reported.

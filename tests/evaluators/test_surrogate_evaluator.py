@@ -113,7 +113,7 @@ def test_parameters_and_macs_are_computed(accel):
 
 
 def test_the_halves_rank_the_best_alike(accel):
-    """An agent that searches on one half does not exploit the errors of that half."""
+    """The other half confirms the best architectures of one half."""
     genotypes = np.unique(MnasNetSpace().sample(20_000, np.random.default_rng(0)), axis=0)
     signal, report = (accel.values(f"top1@{half}", genotypes) for half in ("half1", "half2"))
     best = np.argsort(-signal)[:100]
@@ -145,3 +145,26 @@ def test_errors(accel):
         make_task("accel-nasbench", "cifar10", evaluator="surrogate")
     with pytest.raises(KeyError, match="no task for 'cifar10'"):
         nas_gym.make_task(table="accel-nasbench", dataset="cifar10")
+
+
+def test_objectives_in_a_space_that_cannot_be_enumerated(accel):
+    pytest.importorskip("moocore")
+    env = gym.make("MnasNet-ImageNet-mo-v0")
+    task = env.unwrapped.task
+    assert env.unwrapped.reward_space.shape == (2,)
+    front = task.reported_front
+    genotypes = task.space.decode(front.indices)
+    vectors = task.reported_objectives(front.indices)
+    np.testing.assert_array_equal(vectors[:, 0], accel.values("top1@half2", genotypes))
+    np.testing.assert_array_equal(vectors[:, 1], -accel.values("zcu102-latency", genotypes))
+    assert front.hypervolume(vectors) == 1.0
+    random = task.space.encode(task.space.sample(2000, np.random.default_rng(1)))
+    assert 0.5 < front.hypervolume(task.reported_objectives(random)) < 0.95
+    alone = task.reported(random)
+    assert (alone >= 0).all()
+    assert alone.max() < 1
+    with pytest.raises(ValueError, match=r"constraint need a search space that can be enumerated"):
+        make_task(
+            "accel-nasbench", "ImageNet", evaluator="surrogate", objectives="signal,params",
+            constraint="macs <= 300",
+        )  # fmt: skip
