@@ -31,6 +31,7 @@ PAGES = (
     "images",
     "domains",
     "objectives",
+    "imagenet",
 )
 
 
