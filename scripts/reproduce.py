@@ -27,6 +27,7 @@ PAGES = (
     "catch",
     "mpnas",
     "atnas",
+    "base",
     "networks",
     "images",
     "domains",

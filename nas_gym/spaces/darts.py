@@ -38,7 +38,8 @@ EDGES = tuple((source, INPUTS + step) for step in range(STEPS) for source in ran
 _FIRST_EDGE = np.array([0, 2, 5, 9])  # index in EDGES of each node's first edge
 _DECISIONS = 3 * STEPS - 1  # decisions per cell; the inputs of the first node are fixed
 _NOTATION = re.compile(
-    r"Genotype\(normal=(\[.*?\]), normal_concat=.*?, reduce=(\[.*?\]), reduce_concat=.*?\)"
+    r"Genotype\(normal=(\[.*?\])(?:, normal_concat=.*?)?, "
+    r"reduce=(\[.*?\])(?:, reduce_concat=.*?)?\)"
 )
 
 

@@ -114,6 +114,27 @@ def test_the_suggested_few_shot_search_works(cli, tmp_path, few_shot_files):
     assert "neither a few-shot data set" in message
 
 
+def test_the_suggested_search_with_a_meta_network_works(cli, tmp_path, few_shot_files):
+    small = ("epochs=2", "updates=1", "tasks=1", "steps=1", "valid_tasks=1", "channels=2")
+    settings = [word for each in (*small, "queries=1") for word in ("--set", each)]
+    images = str(few_shot_files["images"])
+    command = ("train-supernet", "NB201", images, "--method", "base", "--ways", 3, *settings)
+    text = cli(*command, "--out", "meta")
+    assert "3-way 1-shot tasks" in text
+    (events,) = (tmp_path / "meta").glob("events.out.tfevents.*")
+    for name in (b"alpha_entropy", b"agreement", b"skipped_tasks", b"valid_accuracy"):
+        assert events.read_bytes().count(b"supernet/" + name) == 2
+    env, *options = suggested(text)
+    assert [env, *options] == [
+        "NB201-cifar10-v0", "--agent", "base", "--pretrained", "meta.safetensors",
+    ]  # fmt: skip
+    cli("search", env, *options, "--set", "steps=0", "--queries", 2, "--seeds", 1, "--out", "one")
+    summary = json.loads((tmp_path / "one/summary.json").read_text())
+    assert summary["at_queries"]["2"]["unique_queries"] == 2
+    message = cli(*command[:3], "--method", "maml", fails=True)
+    assert "method is one of atnas, base, base-paper, got 'maml'" in message
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

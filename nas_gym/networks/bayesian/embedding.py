@@ -48,6 +48,28 @@ def optimization_embedding(
             explodes.
     """
     posterior = prior
+    steps = embedding_steps(network, prior, batches, num_images, config, temperature, generator)
+    for moved in steps:
+        posterior = moved
+    posterior.check()
+    return posterior
+
+
+def embedding_steps(
+    network: Network,
+    prior: NetworkDistribution,
+    batches: Iterable[Batch],
+    num_images: int,
+    config: BASETrainingConfig,
+    temperature: float,
+    generator: torch.Generator,
+) -> Iterator[NetworkDistribution]:
+    """Yield the posterior after each step of :func:`optimization_embedding`.
+
+    Raises:
+        DivergedError: If the loss is NaN or infinite.
+    """
+    posterior = prior
     for step, (images, labels) in enumerate(batches, 1):
         parameters = {k: v.detach().requires_grad_() for k, v in posterior.parameters().items()}
         current = NetworkDistribution.from_parameters(parameters)
@@ -64,8 +86,7 @@ def optimization_embedding(
         posterior = NetworkDistribution.from_parameters(
             {name: _descend(name, each, gradient, config) for (name, each), gradient in pairs}
         )
-    posterior.check()
-    return posterior
+        yield posterior
 
 
 def _descend(

@@ -1,0 +1,352 @@
+"""BASE on few-shot tasks of Omniglot: adaptation, the multi-task prior, and an ablation.
+
+All budgets are for CPUs. The learning rates were chosen on the meta-validation classes, and fixed
+before any meta-test class or table was evaluated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nas_gym.networks.batches import DeviceImages, default_augmentation
+from nas_gym.networks.bayesian.distribution import NetworkDistribution, agreement
+from nas_gym.networks.bayesian.embedding import (
+    embedding_steps,
+    mean_network_logits,
+    random_batches,
+)
+from nas_gym.networks.bayesian.meta_network import (
+    MetaNetwork,
+    load_meta_network,
+    train_meta_network,
+    untrained_meta_network,
+)
+from nas_gym.networks.bayesian.plans import BASEPlan, base_plan
+from nas_gym.networks.darts_network import DARTSNetwork
+from nas_gym.networks.data import load_images
+from nas_gym.networks.data.class_images import FewShotData
+from nas_gym.networks.data.few_shot import TaskSampler, load_few_shot
+from nas_gym.networks.evaluation import use_batch_statistics
+from nas_gym.networks.few_shot.plans import task_sampler
+from nas_gym.networks.memory import measure_adaptation_memory, measure_embedding_memory
+from nas_gym.networks.nb201_network import NB201Network
+from nas_gym.networks.network import Network
+from nas_gym.spaces import DARTSSpace
+from nas_gym.spaces.darts import OPERATIONS
+from nas_gym.tables import load_table
+from reproduction.pages import Page, markdown_table, mean_with_interval
+from reproduction.studies import FIRST_SEED, RUNS, JobStudy, Measurement, mean_over_seeds
+
+CPU = torch.device("cpu")
+SIZE = 14
+"""Height and width of the images."""
+
+WAYS, SHOTS = 5, 5
+TEST_TASKS, TEST_QUERIES = 20, 15
+UPDATES = 30
+"""Updates of the shared parameters; each one uses two tasks and eight steps per task."""
+
+TARGET_STEPS, TARGET_BATCH = 50, 32
+"""Steps and batch size of the adaptation to CIFAR-10."""
+
+DRAWN = 16
+"""Architectures that are drawn from a distribution to measure their agreement."""
+
+ACCURACY = 80.0
+"""Accuracy in % whose number of steps is reported."""
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "base-paper": {"kl_weight": 0.0},
+    "variational": {"variational": True, "deviation": 0.02, "kl_weight": 0.01},
+}
+"""Settings of each meta-trained variant that differ from ``base``."""
+
+STARTS = ("base", "random", "joint", "base-paper", "variational")
+"""Variants that adapt to the meta-test tasks."""
+
+META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
+
+
+def make_plan(variant: str, seed: int) -> tuple[BASEPlan, FewShotData]:
+    """Return the plan of a variant, and its data."""
+    data = load_few_shot("omniglot", SIZE)
+    plan = base_plan("NB201", data, WAYS, SHOTS, seed)
+    return plan.with_settings(epochs=2, updates=UPDATES // 2, **VARIANTS.get(variant, {})), data
+
+
+def run_seed(variant: str, seed: int) -> dict[str, Any]:
+    """Meta-train a variant, and adapt it to tasks of the meta-test classes.
+
+    Returns:
+        ``accuracy``, the mean accuracy in % over tasks after each number of steps from 0;
+        ``cell``, the architecture of the prior; entropy and agreement of the prior; CPU seconds.
+    """
+    torch.set_num_threads(1)
+    plan, data = make_plan(variant, seed)
+    started = time.process_time()
+    meta = meta_learn(variant, plan, data)
+    learned = time.process_time()
+    curves = adaptation_curves(meta, data)
+    space = meta.network.space
+    drawn = meta.prior.sample_genotypes(space, DRAWN, np.random.default_rng(seed))
+    return {
+        "accuracy": curves.mean(axis=0).round(3).tolist(),
+        "cell": space.to_text([meta.prior.genotype(space)])[0],
+        "drawn": space.to_text(drawn),
+        "entropy": round(meta.prior.entropy(), 4),
+        "agreement": round(agreement(drawn), 4),
+        "meta_seconds": learned - started,
+        "task_seconds": (time.process_time() - learned) / TEST_TASKS,
+    }
+
+
+def meta_learn(variant: str, plan: BASEPlan, data: FewShotData) -> MetaNetwork:
+    """Return the meta-network of a variant: meta-trained, jointly trained, or untrained."""
+    if variant == "random":
+        return untrained_meta_network(plan, CPU)
+    if variant == "joint":
+        return joint_training(plan, data)
+    path = meta_file(variant, plan.seed)
+    path.unlink(missing_ok=True)  # so that the time is that of the whole training
+    return train_meta_network(plan, data, path, CPU)
+
+
+def meta_file(variant: str, seed: int) -> Any:
+    """Return the path of a saved meta-network."""
+    return RUNS / "base" / f"{variant}-{seed}.safetensors"
+
+
+def joint_training(plan: BASEPlan, data: FewShotData) -> MetaNetwork:
+    """Train on all meta-training classes at once, with as many gradient steps; then replace the
+    classifier by a random one."""
+    config = replace(plan.training, kl_weight=0.0)
+    joint = replace(plan, ways=len(data.train), training=config)
+    meta = untrained_meta_network(joint, CPU)
+    images = task_sampler(plan, data, "train", CPU).normalized(data.train.images)
+    labels = torch.from_numpy(np.repeat(np.arange(len(data.train)), data.train.counts))
+    steps = UPDATES * config.tasks * config.steps
+    generator = torch.Generator().manual_seed(plan.seed)
+    batch_size = WAYS * (SHOTS + plan.queries)
+    batches = random_batches(images, labels, batch_size, steps, generator)
+    posterior = meta.adapt(batches, len(labels), generator)
+    adapted = replace(meta, prior=posterior).for_images(WAYS, data.shape[0], plan.seed)
+    return replace(adapted, plan=plan)
+
+
+def adaptation_curves(meta: MetaNetwork, data: FewShotData) -> NDArray[np.float64]:
+    """Return the accuracy in % on the query set of each meta-test task after each number of steps,
+    ``(tasks, steps + 1)``."""
+    sampler = TaskSampler(data, "test", WAYS, SHOTS, TEST_QUERIES)
+    batch, found = sampler.draw(TEST_TASKS, 0), []
+    config = meta.plan.training
+    for task in range(len(batch)):
+        images, labels = batch.support_images[task], batch.support_labels[task]
+        generator = torch.Generator().manual_seed(task)
+        batches = random_batches(images, labels, 0, config.steps, generator)
+        steps = embedding_steps(
+            meta.network, meta.prior, batches, len(labels), config, 1.0, generator
+        )
+        queries = batch.query_images[task], batch.query_labels[task]
+        found.append([accuracy(meta.network, each, *queries) for each in (meta.prior, *steps)])
+    return np.array(found)
+
+
+def accuracy(
+    network: Network, distribution: NetworkDistribution, images: torch.Tensor, labels: torch.Tensor
+) -> float:
+    """Return the accuracy in % of the discretized architecture with the mean weights."""
+    logits = mean_network_logits(network, distribution, images)
+    return 100 * float((logits.argmax(dim=1) == labels).float().mean())
+
+
+def merge_by_variant(
+    arguments: Sequence[tuple[Any, ...]], results: list[Any]
+) -> dict[str, list[Any]]:
+    """Return the results of the meta-seeds of each variant."""
+    merged: dict[str, list[Any]] = {}
+    for (variant, _), found in zip(arguments, results, strict=True):
+        merged.setdefault(variant, []).append(found)
+    return merged
+
+
+def compare_cells() -> dict[str, Any]:
+    """Adapt the meta-networks of ``base`` to CIFAR-10, and look up their cells.
+
+    Returns:
+        For each meta-seed (``"seeds"``), the cells of the prior and of the posterior, CPU seconds,
+        and 200-epoch test accuracies on CIFAR-10 in % of both cells and, on average, of cells that
+        are drawn from the prior; and the mean accuracy of all cells (``"all"``).
+    """
+    torch.set_num_threads(1)
+    data = load_images("cifar10")
+    train = DeviceImages.from_split(data, data.train, CPU)
+    augmentation, found = default_augmentation("cifar10"), []
+    for seed, run in zip(META_SEEDS, ADAPTATION.result["base"], strict=True):
+        meta = load_meta_network(meta_file("base", seed), CPU).for_images(10, 3, seed)
+        generator = torch.Generator().manual_seed(seed)
+        shuffled = train.shuffled(TARGET_BATCH, augmentation, generator)
+        batches = [next(shuffled) for _ in range(TARGET_STEPS)]
+        started = time.process_time()
+        posterior = meta.adapt(batches, len(train), generator)
+        seconds = time.process_time() - started
+        space = meta.network.space
+        tuned = space.to_text([posterior.genotype(space)])[0]
+        found.append(
+            {
+                "cell": run["cell"],
+                "tuned": tuned,
+                "seconds": seconds,
+                "prior_accuracy": table_accuracy([run["cell"]]).item(),
+                "drawn_accuracy": table_accuracy(run["drawn"]).mean(),
+                "tuned_accuracy": table_accuracy([tuned]).item(),
+            }
+        )
+    return {"seeds": found, "all": float(load_table("nats-bench").column("cifar10-test").mean())}
+
+
+def table_accuracy(cells: Sequence[str]) -> NDArray[np.float64]:
+    """Return the 200-epoch test accuracy on CIFAR-10 of cells of NAS-Bench-201, in %."""
+    table = load_table("nats-bench")
+    column = table.column("cifar10-test")
+    return column[table.space.encode(table.space.from_text(cells))]
+
+
+def measure_memory() -> dict[str, list[float]]:
+    """Return the memory of an embedding step relative to a step of the largest network.
+
+    Returns:
+        Ratios of ``[activations, total]`` of straight-through and soft steps in each space.
+    """
+    images, labels = torch.randn(10, 1, SIZE, SIZE), torch.arange(5).repeat(2)
+    alpha = torch.zeros(28, 7)
+    alpha[:, OPERATIONS.index("sep_conv_5x5")] = 100
+    largest = DARTSSpace().alpha_to_genotype(alpha.flatten().numpy())[0]
+    cases: list[tuple[str, Any, Any, torch.Tensor]] = [
+        ("DARTS", largest, DARTSNetwork, alpha),
+        ("NB201", np.full(6, 3), NB201Network, 100 * torch.eye(5)[[3] * 6]),
+    ]
+    found = {}
+    for space, genotype, network_class, logits in cases:
+        supernet, alone = (network_class(5, 1, channels=8, genotype=g) for g in (None, genotype))
+        for each in (supernet, alone):
+            use_batch_statistics(each)
+        single = measure_adaptation_memory(alone, None, images, labels)
+        config = base_plan("NB201", load_few_shot("omniglot", SIZE), WAYS, SHOTS).training
+        prior = NetworkDistribution.initial(supernet, None, torch.Generator().manual_seed(0))
+        prior = replace(prior, alpha_logits=logits)
+        for relaxation in ("straight-through", "soft"):
+            settings = replace(config, relaxation=relaxation)
+            step = measure_embedding_memory(supernet, prior, images, labels, settings)
+            found[f"{space}, {relaxation}"] = [
+                step.activations / single.activations,
+                step.total / single.total,
+            ]
+    return found
+
+
+# -- page -----------------------------------------------------------------------------------------
+
+ADAPTATION = JobStudy(
+    "base-adaptation",
+    run_seed,
+    [(variant, seed) for variant in STARTS for seed in META_SEEDS],
+    merge_by_variant,
+)
+CELLS = Measurement("base-cells", compare_cells)
+MEMORY = Measurement("base-memory", measure_memory)
+
+_NAMES = {
+    "base": "`base`",
+    "base-paper": "`base-paper`",
+    "variational": "`base` with variational weights",
+    "joint": "joint training on all classes",
+    "random": "random weights and alpha",
+}
+
+
+def steps_to(curve: Sequence[float], target: float) -> str:
+    """Return the first number of steps after which a curve reaches an accuracy."""
+    reached = np.flatnonzero(np.array(curve) >= target)
+    return str(reached[0]) if len(reached) else f"more than {len(curve) - 1}"
+
+
+def page_blocks() -> Mapping[str, str]:
+    """Return the generated blocks of the page."""
+    found = ADAPTATION.result
+    rows = []
+    for variant, runs in found.items():
+        curves = np.array([run["accuracy"] for run in runs])
+        rows.append(
+            [
+                _NAMES[variant],
+                str(len(runs)),
+                *(mean_with_interval(mean_over_seeds(curves[:, s]), 1) for s in (0, 1, 4, 8)),
+                steps_to(curves.mean(axis=0).tolist(), ACCURACY),
+                f"{np.mean([run['meta_seconds'] for run in runs]):.0f}",
+            ]
+        )
+    headers = ["start", "meta-seeds", "0 steps", "1 step", "4 steps", "8 steps"]
+    headers += [f"steps to {ACCURACY:.0f} %", "CPU s before"]
+    return {
+        "adaptation": markdown_table(headers, rows),
+        "leads": markdown_table(["difference after 8 steps", "percentage points"], _leads(found)),
+        "prior": _prior_table(),
+        "cells": _cell_table(found["base"]),
+        "memory": markdown_table(
+            ["space, relaxation", "activations", "total"],
+            [[k, *(f"{v:.2f}" for v in values)] for k, values in MEMORY.result.items()],
+        ),
+    }
+
+
+def _leads(found: Mapping[str, list[Any]]) -> list[list[str]]:
+    final = {name: np.array([run["accuracy"][-1] for run in runs]) for name, runs in found.items()}
+    pairs = [("base", "random"), ("base", "joint"), ("base", "base-paper"), ("variational", "base")]
+    rows = []
+    for first, second in pairs:
+        lead = mean_with_interval(mean_over_seeds(final[first] - final[second]), 1)
+        rows.append([f"{_NAMES[first]} - {_NAMES[second]}", lead])
+    return rows
+
+
+def _prior_table() -> str:
+    found = CELLS.result
+    names = {
+        "prior_accuracy": "most probable cell of the prior",
+        "drawn_accuracy": "cells drawn from the prior",
+        "tuned_accuracy": f"tuned to CIFAR-10 in {TARGET_STEPS} steps",
+    }
+    rows = []
+    for key, name in names.items():
+        values = np.array([each[key] for each in found["seeds"]])
+        rows.append([name, mean_with_interval(mean_over_seeds(values))])
+    rows.append(["mean of all cells", f"{found['all']:.2f}"])
+    return markdown_table(["cell", "accuracy on CIFAR-10, %"], rows)
+
+
+def _cell_table(runs: list[Any]) -> str:
+    headers = ["meta-seed", "cell of the prior", "entropy, nats", "agreement of drawn cells"]
+    headers += ["tuned cell", "CPU s of tuning"]
+    rows = [
+        [
+            str(seed),
+            f"`{each['cell']}`",
+            f"{run['entropy']:.2f}",
+            f"{run['agreement']:.2f}",
+            f"`{each['tuned']}`",
+            f"{each['seconds']:.0f}",
+        ]
+        for seed, run, each in zip(META_SEEDS, runs, CELLS.result["seeds"], strict=True)
+    ]
+    return markdown_table(headers, rows)
+
+
+PAGE = Page("results/base.md", (ADAPTATION, CELLS, MEMORY), page_blocks)
