@@ -64,12 +64,11 @@ ACCURACY = 80.0
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
-    "base-paper": {"kl_weight": 0.0},
     "variational": {"variational": True, "deviation": 0.02, "kl_weight": 0.01},
 }
 """Settings of each meta-trained variant that differ from ``base``."""
 
-STARTS = ("base", "random", "joint", "base-paper", "variational")
+STARTS = ("base", "random", "joint", "variational")
 """Variants that adapt to the meta-test tasks."""
 
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
@@ -265,7 +264,6 @@ MEMORY = Measurement("base-memory", measure_memory)
 
 _NAMES = {
     "base": "`base`",
-    "base-paper": "`base-paper`",
     "variational": "`base` with variational weights",
     "joint": "joint training on all classes",
     "random": "random weights and alpha",
@@ -309,7 +307,7 @@ def page_blocks() -> Mapping[str, str]:
 
 def _leads(found: Mapping[str, list[Any]]) -> list[list[str]]:
     final = {name: np.array([run["accuracy"][-1] for run in runs]) for name, runs in found.items()}
-    pairs = [("base", "random"), ("base", "joint"), ("base", "base-paper"), ("variational", "base")]
+    pairs = [("base", "random"), ("base", "joint"), ("variational", "base")]
     rows = []
     for first, second in pairs:
         lead = mean_with_interval(mean_over_seeds(final[first] - final[second]), 1)
