@@ -78,13 +78,13 @@ class BASE(QueryMemory, Agent):
     state_attributes = ("log_alpha", "is_adapted")
     checks_state = True
     uses_torch = True
-    searches_in = "spaces with networks"
+    searches_in = "NAS-Bench-201 and DARTS"
 
     def setup(self) -> None:
         """Prepare an empty memory of queries; see :meth:`Agent.setup`."""
-        from nas_gym.networks.plans import check_space
+        from nas_gym.networks.few_shot.plans import check_few_shot_space
 
-        check_space(self.space.name)
+        check_few_shot_space(self.space.name)
         self.forget_queries(self.num_trials)
         self.log_alpha = np.zeros((self.num_trials, self.space.alpha_size))
         self.is_adapted = False

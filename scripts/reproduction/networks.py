@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import nas_gym
 from nas_gym.agents import L2NAS
-from nas_gym.agents.registry import ONE_SHOT, find_agent
+from nas_gym.agents.registry import find_agent
 from nas_gym.envs.base import SearchVectorEnv
 from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments.audit import audit
@@ -28,6 +28,7 @@ from nas_gym.experiments.train_supernet import run_supernet_training
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import load_images
 from nas_gym.networks.memory import measure_method_memory
+from nas_gym.networks.one_shot import ONE_SHOT_SEARCHES
 from nas_gym.networks.plans import supernet_plan, training_plan
 from nas_gym.networks.supernet import train_supernet
 from nas_gym.tasks import make_task
@@ -303,7 +304,10 @@ def search_one_shot(name: str) -> dict[str, Any]:
     }
 
 
-SHOTS = {name: Measurement(f"networks-{name}", partial(search_one_shot, name)) for name in ONE_SHOT}
+SHOTS = {
+    name: Measurement(f"networks-{name}", partial(search_one_shot, name))
+    for name in ONE_SHOT_SEARCHES
+}
 
 
 def shot_rows() -> list[list[str]]:

@@ -68,7 +68,7 @@ def test_without_a_meta_network(name):
 
 
 def test_bad_input(meta_file, tmp_path):
-    with pytest.raises(ValueError, match="networks of NB201 and DARTS, not of 'NBGraph'"):
+    with pytest.raises(ValueError, match="networks of NB201, DARTS and MnasNet, not of 'NBGraph'"):
         make_agent(env="NBGraph-cora-v0")
     with pytest.raises(ValueError, match="meta-network of NB201, and this environment searches"):
         make_agent(env="DARTS-digits-v0", pretrained=str(meta_file))

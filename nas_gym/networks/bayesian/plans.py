@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from nas_gym.networks.data.class_images import FewShotData
-from nas_gym.networks.few_shot.plans import NETWORK_SETTINGS, TaskPlan, make_task_plan
-from nas_gym.networks.plans import check_space
+from nas_gym.networks.few_shot.plans import (
+    NETWORK_SETTINGS,
+    TaskPlan,
+    check_few_shot_space,
+    make_task_plan,
+)
 
 RELAXATIONS = ("straight-through", "soft")
 """Ways to compute with a random operation on each edge; see :class:`BASETrainingConfig`."""
@@ -150,6 +154,6 @@ def untrained_plan(space: str, in_channels: int, seed: int, method: str) -> BASE
     Raises:
         ValueError: If the search space has no networks.
     """
-    check_space(space)
+    check_few_shot_space(space)
     network, training = dict(NETWORK_SETTINGS[space]), BASE_PRESETS[method]
     return BASEPlan(space, "", (in_channels, 1, 1), 2, 1, 1, False, network, training, seed)

@@ -275,7 +275,7 @@ def few_shot_plan(
     Raises:
         ValueError: If the search space has no networks.
     """
-    _check_few_shot_space(space)
+    check_few_shot_space(space)
     training = {
         "NB201": FewShotTrainingConfig(
             epochs=10,
@@ -312,7 +312,7 @@ def make_task_plan(
     Raises:
         ValueError: If the search space has no networks.
     """
-    _check_few_shot_space(space)
+    check_few_shot_space(space)
     return plan_class(
         space,
         data.digest,
@@ -327,7 +327,12 @@ def make_task_plan(
     )
 
 
-def _check_few_shot_space(space: str) -> None:
+def check_few_shot_space(space: str) -> None:
+    """Raise an error if a search space has no networks for few-shot tasks.
+
+    Raises:
+        ValueError: If ``space`` is not a key of :data:`NETWORK_SETTINGS`.
+    """
     check_space(space)
     if space not in NETWORK_SETTINGS:
         known = " and ".join(NETWORK_SETTINGS)
