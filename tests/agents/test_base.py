@@ -60,8 +60,8 @@ def test_save_and_load_need_no_meta_network(meta_file, tmp_path):
 
 @pytest.mark.parametrize("name", ["base", "base-paper"])
 def test_without_a_meta_network(name):
-    envs = gym.make_vec("NB201-digits-v0", num_envs=1)
-    agent = find_agent(name).make_agent(envs, {"steps": 2, "batch_size": 8}, seed=0)
+    settings = {"images": "digits", "steps": 2, "batch_size": 8}
+    agent = find_agent(name).make_agent(gym.make_vec(ENV, num_envs=1), settings, seed=0)
     genotypes = agent.ask()
     assert agent.config.method == name
     assert agent.space.contains(genotypes).all()
@@ -70,8 +70,10 @@ def test_without_a_meta_network(name):
 def test_bad_input(meta_file, tmp_path):
     with pytest.raises(ValueError, match="networks of NB201, DARTS and MnasNet, not of 'NBGraph'"):
         make_agent(env="NBGraph-cora-v0")
-    with pytest.raises(ValueError, match="meta-network of NB201, and this environment searches"):
-        make_agent(env="DARTS-digits-v0", pretrained=str(meta_file))
+    data, darts = make_data(), tmp_path / "darts.safetensors"
+    train_meta_network(make_base_plan(data, "DARTS", epochs=1, updates=1), data, darts, CPU)
+    with pytest.raises(ValueError, match="meta-network of DARTS, and this environment searches"):
+        make_agent(pretrained=str(darts))
     with pytest.raises(MissingDataError, match="There is no meta-network"):
         make_agent(pretrained=str(tmp_path / "none"))
     (tmp_path / "text.safetensors").write_text("text")
