@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -182,20 +183,26 @@ def _operators(space: SearchSpace) -> dict[str, Any]:
     from pymoo.core.mutation import Mutation
     from pymoo.core.sampling import Sampling
 
-    class Sample(Sampling):  # type: ignore[misc]
-        def _do(self, problem: Any, n: int, *_: Any, random_state: Any, **__: Any) -> Any:
-            return space.sample(n, random_state)
+    def sample(problem: Any, n: int, *_: Any, random_state: Any, **__: Any) -> Any:
+        return space.sample(n, random_state)
 
-    class UniformCrossover(Crossover):  # type: ignore[misc]
-        def _do(self, problem: Any, parents: Any, *_: Any, random_state: Any, **__: Any) -> Any:
-            first, second = parents.astype(np.int64)
-            return np.stack([
-                space.crossover(first, second, random_state),
-                space.crossover(second, first, random_state),
-            ])  # fmt: skip
+    def cross(problem: Any, parents: Any, *_: Any, random_state: Any, **__: Any) -> Any:
+        first, second = parents.astype(np.int64)
+        return np.stack([
+            space.crossover(first, second, random_state),
+            space.crossover(second, first, random_state),
+        ])  # fmt: skip
 
-    class OneDecision(Mutation):  # type: ignore[misc]
-        def _do(self, problem: Any, genotypes: Any, *_: Any, random_state: Any, **__: Any) -> Any:
-            return space.mutate(genotypes.astype(np.int64), random_state)
+    def mutate(problem: Any, genotypes: Any, *_: Any, random_state: Any, **__: Any) -> Any:
+        return space.mutate(genotypes.astype(np.int64), random_state)
 
-    return {"sampling": Sample(), "crossover": UniformCrossover(2, 2), "mutation": OneDecision()}
+    return {
+        "sampling": _subclass(Sampling, sample)(),
+        "crossover": _subclass(Crossover, cross)(2, 2),
+        "mutation": _subclass(Mutation, mutate)(),
+    }
+
+
+def _subclass(operator: type, function: Callable[..., Any]) -> type:
+    """Return a subclass of an operator of pymoo that calls a function."""
+    return type(operator.__name__, (operator,), {"_do": staticmethod(function)})

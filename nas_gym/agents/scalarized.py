@@ -11,6 +11,7 @@ from nas_gym.agents.common.base import Agent
 from nas_gym.agents.common.config import AgentConfig, setting
 from nas_gym.agents.common.saved import State, refuse_infinite
 from nas_gym.agents.registry import find_agent
+from nas_gym.agents.sb3.models import ALGORITHMS
 from nas_gym.envs import SequentialVectorEnv
 from nas_gym.tasks import Task
 from nas_gym.utils.expressions import parse_call
@@ -80,6 +81,12 @@ class Scalarized(Agent):
                 "objectives=."
             )
         call = parse_call(self.config.agent)
+        if call.name in ALGORITHMS:
+            raise ValueError(
+                f"agent is an agent for one reward with ask() and tell(); {call.name!r} is an "
+                "algorithm of stable-baselines3, which has neither. Wrap the environment in "
+                "mo_gymnasium.wrappers.LinearReward and train the algorithm on it."
+            )
         registered = find_agent(call.name)
         if registered.is_function or issubclass(registered.agent_class, Scalarized):
             raise ValueError(

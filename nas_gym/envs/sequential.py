@@ -16,6 +16,7 @@ from typing_extensions import Unpack
 
 from nas_gym.envs.action_spaces import MaskedDiscrete, ValidMultiDiscrete
 from nas_gym.envs.base import SearchBase, SearchEnv, SearchVectorEnv
+from nas_gym.envs.vector_rewards import VectorReward
 from nas_gym.spaces import RandomSource, SearchSpace
 from nas_gym.tasks import TaskArguments, make_task
 
@@ -349,7 +350,8 @@ class SequentialEnv(_SequentialBase, SearchEnv):
         """Return a reward as a float or, with objectives, as an array; ``None`` stands for 0."""
         if not self.task.objectives:
             return 0.0 if value is None else float(value)
-        return np.zeros(self.reward_dim) if value is None else value
+        vector = np.zeros(self.reward_dim) if value is None else value
+        return vector.view(VectorReward)
 
     def _mask(self) -> NDArray[np.int8]:
         if not self.task.space.has_masks:

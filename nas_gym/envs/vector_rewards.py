@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from nas_gym.tasks import Task
+
+
+class VectorReward(np.ndarray[Any, np.dtype[np.float64]]):
+    """Reward of one step, ``(D,)`` float64: an array whose conversion to a number raises an error.
+
+    Gymnasium's own vector environments convert each reward to a number. Results of computations
+    with a reward are ordinary arrays.
+    """
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """Return the result of a computation as an ordinary array or number."""
+        return array[()]
+
+    def __float__(self) -> float:
+        """Raise an error that names the vector environment for rewards with several entries."""
+        raise TypeError(
+            f"A reward with {self.size} objectives is not a number. Make vector environments with "
+            "gym.make_vec(ID, num_envs=N), without vectorization_mode=."
+        )
 
 
 class VectorRewards:

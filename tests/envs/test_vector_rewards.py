@@ -104,6 +104,24 @@ def test_vector_wrappers_of_mo_gymnasium():
     np.testing.assert_allclose(again, rewards, rtol=1e-6)
 
 
+def test_vector_environment_of_gymnasium_names_the_one_to_use():
+    envs = gym.make_vec(ENV, num_envs=2, vectorization_mode="sync")
+    envs.reset(seed=0)
+    with pytest.raises(ValueError, match="sequence") as error:
+        envs.step(np.array([0, 0]))
+    assert "without vectorization_mode" in str(error.value.__cause__)
+
+
+def test_computations_with_rewards_are_ordinary_arrays():
+    env = gym.make(ENV)
+    env.reset(seed=0)
+    reward = _episode(env)[1]
+    assert type(2 * reward) is np.ndarray
+    assert isinstance(np.array([1.0, 10.0]) @ reward, float)
+    assert float(reward[0]) == reward.tolist()[0]
+    assert isinstance(reward.sum(), float)
+
+
 def test_other_modes_refuse_objectives():
     for mode in ("alpha", "population"):
         for make in (gym.make, gym.make_vec):
