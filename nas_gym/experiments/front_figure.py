@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nas_gym.experiments.figures import INK, Style, figure_panels
 from nas_gym.experiments.records import TrialResults
-from nas_gym.recording.front_curves import found_front
+from nas_gym.recording.front_curves import found_front, median_attainment
 from nas_gym.tasks import Task
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def front_figure(
 
     Circles are the architectures of the search space's Pareto front. Points are the front that an
     agent found in its trial of median hypervolume; in an SVG file, a point shows the architecture
-    and its objectives under the pointer.
+    and its objectives under the pointer. With two objectives, a line is the median attainment curve
+    of an agent: half of its trials found architectures that are at least as good.
 
     Args:
         results: Results of each agent in the environment.
@@ -49,6 +50,8 @@ def front_figure(
             )
             for one in shown:
                 _draw_found(axes, one, style[one.agent], other)
+                if len(task.objectives) == 2:
+                    _draw_attainment(axes, one, style[one.agent])
             axes.set_xlabel(_label(task, other))
             axes.set_ylabel(_label(task, 0))
     return figure
@@ -68,11 +71,25 @@ def _draw_found(axes: Axes, results: TrialResults, style: Style, other: int) -> 
         axes.scatter(row[other], row[0], s=81, color=style.color, alpha=0, gid=gid)
 
 
+def _draw_attainment(axes: Axes, results: TrialResults, style: Style) -> None:
+    """Draw the median attainment curve of an agent in a task with two objectives."""
+    task = results.task
+    curve = median_attainment(task, results.curves.indices) * _signs(task)
+    axes.step(
+        curve[:, 1], curve[:, 0], where="pre", color=style.color, linestyle=style.dashes,
+        linewidth=1.2, alpha=0.7, gid=style.gid,
+    )  # fmt: skip
+
+
 def _values(task: Task, indices: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the reported objectives of architectures with their original signs, ``(n, D)``."""
-    signs = [1.0 if task.metric(each).maximize else -1.0 for each in task.objectives]
-    values: NDArray[np.float64] = task.reported_objectives(indices) * signs
+    values: NDArray[np.float64] = task.reported_objectives(indices) * _signs(task)
     return values
+
+
+def _signs(task: Task) -> NDArray[np.float64]:
+    """Return 1 for each objective that is maximized, and -1 for each that is minimized."""
+    return np.array([1.0 if task.metric(each).maximize else -1.0 for each in task.objectives])
 
 
 def _label(task: Task, objective: int) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_gym.tasks import Task
-from nas_gym.tasks.fronts import non_dominated
+from nas_gym.tasks.fronts import Vectors, non_dominated
+from nas_gym.utils.extras import import_extra
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,29 @@ def found_front(task: Task, indices: NDArray[np.int64]) -> NDArray[np.int64]:
     distinct = distinct[task.violations(distinct) == 0]
     front: NDArray[np.int64] = distinct[non_dominated(task.reported_objectives(distinct))]
     return front
+
+
+def median_attainment(task: Task, indices: NDArray[np.int64]) -> Vectors:
+    """Return the front that half of the trials attain: the median attainment surface.
+
+    A trial attains a vector if one of its feasible architectures is at least as good in every
+    objective (Fonseca et al., EMO 2001). Trials without a feasible architecture are left out.
+
+    Args:
+        task: Task with two or three objectives.
+        indices: Indices of the queried architectures, ``(queries, trials)`` int64.
+
+    Returns:
+        Reported objectives, to be maximized, ``(k, D)``, highest first objective first.
+
+    Raises:
+        MissingDataError: If the package moocore is not installed.
+    """
+    moocore = import_extra("moocore", "mo")
+    fronts = [task.reported_objectives(found_front(task, own)) for own in indices.T]
+    trials = np.repeat(np.arange(len(fronts)), [len(front) for front in fronts])
+    if not len(trials):
+        return np.empty((0, len(task.objectives)))
+    surface = moocore.eaf(-np.concatenate(fronts), trials, percentiles=[50])  # of costs
+    vectors: Vectors = -surface[:, :-1]
+    return vectors[np.argsort(-vectors[:, 0], kind="stable")]

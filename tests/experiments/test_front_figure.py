@@ -1,7 +1,9 @@
 """Figures of Pareto fronts."""
 
+import itertools
 import re
 
+import numpy as np
 import pytest
 
 import nas_gym
@@ -9,6 +11,7 @@ from nas_gym.experiments.figures import styles, to_svg
 from nas_gym.experiments.front_figure import front_figure
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.stored_search import StoredSearch, run_missing
+from nas_gym.recording.front_curves import median_attainment
 
 pytest.importorskip("moocore")
 
@@ -29,3 +32,30 @@ def test_points_show_architectures(tmp_path):
     assert curves.fronts.shares.shape == curves.fronts.distances.shape == (40, 2)
     assert (curves.fronts.hypervolumes == curves.reports).all()
     assert nas_gym.__version__
+
+
+def test_half_of_the_trials_attain_each_vector_of_the_median_curve():
+    task = nas_gym.make_task(table="analog-nasbench", dataset="cifar10", objectives="signal,params")
+    indices = np.random.default_rng(0).integers(task.space.size, size=(30, 5))
+    vectors = task.reported_objectives(indices)
+    curve = median_attainment(task, indices)
+
+    def count(vector):
+        return (vectors >= vector).all(axis=2).any(axis=0).sum()
+
+    assert len(curve) > 2
+    assert (np.diff(curve[:, 0]) < 0).all()
+    for vector in curve:
+        assert count(vector) >= 3
+    # every vector between two neighbours is attained by less than half of the trials
+    for better, worse in itertools.pairwise(curve):
+        assert count(np.array([better[0], worse[1]])) < 3
+
+
+def test_attainment_without_a_feasible_architecture():
+    task = nas_gym.make_task(
+        table="analog-nasbench", dataset="cifar10", objectives="signal,params",
+        constraint="flops <= 9",
+    )  # fmt: skip
+    infeasible = np.flatnonzero(task.violations(np.arange(task.space.size)) > 0)[:4]
+    assert median_attainment(task, infeasible[:, None]).shape == (0, 2)
