@@ -7,12 +7,14 @@ from numpy.typing import ArrayLike
 
 from nas_gym.evaluators.base import Genotypes, Values
 from nas_gym.spaces import SearchSpace
+from nas_gym.spaces.graphs import to_graphs
 
 
 class LatencyModel:
     """Ridge regression of latency, learned from measurements.
 
-    The features are the choice of each decision, and how often each operation occurs.
+    The features are the choice of each decision, how often each operation occurs, and how often it
+    occurs on paths from the input to the output.
 
     Args:
         space: Search space.
@@ -55,4 +57,6 @@ class LatencyModel:
         labels = [label for each in self.space.choices for label in each]
         kinds = list(dict.fromkeys(labels))
         of_kind = np.array([[label == kind for kind in kinds] for label in labels], np.float64)
-        return np.hstack([choices, choices @ of_kind])
+        graphs = to_graphs(self.space, genotypes)
+        used = (graphs.nodes[..., None] == np.arange(len(graphs.node_types))).sum(axis=1)
+        return np.hstack([choices, choices @ of_kind, used])
