@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import shutil
+import socket
 import tarfile
 import tempfile
 from collections import deque
@@ -31,6 +32,7 @@ from nas_gym.utils.extras import import_extra
 _PACKAGES = ("ray", "torch", "numpy", "gymnasium", "stable_baselines3")
 _TASKS_PER_WORKER = 2  # submitted at a time, so that workers do not wait for this process
 _WAIT_SECONDS = 1.0  # Ctrl-C is noticed within this time
+_CONNECT_SECONDS = 10.0
 _CHECK_SECONDS = 60.0
 _ATTEMPTS = 2  # of a job whose process or machine ends
 
@@ -95,6 +97,7 @@ class RayRunner:
             os.environ.setdefault("RAY_worker_niceness", "0")
             arguments |= {"num_cpus": available_cores(), "include_dashboard": False}
         try:
+            _check_reachable(self.address)
             self._ray.init(address=self.address, **arguments)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:500]
@@ -225,6 +228,17 @@ class RayRunner:
             if not isinstance(error, exceptions.OutOfMemoryError):
                 reason = f"its process or its machine ended ({type(error).__name__})"
             return Outcome(error=f"The trial was stopped {_ATTEMPTS} times: {reason}.\n\n{error}")
+
+
+def _check_reachable(address: str) -> None:
+    """Raise an error at once if nothing answers at an address; Ray would wait for minutes.
+
+    Raises:
+        OSError: If nothing answers.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
 @dataclass(frozen=True)
