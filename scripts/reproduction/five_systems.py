@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_gym.agents import L2NAS
+from nas_gym.experiments.figures import figure_panels, styles
+from nas_gym.experiments.meta_train import meta_train
 from nas_gym.experiments.records import TrialResults
+from nas_gym.tasks import make_task, task_arguments, task_sets
 from reproduction import catch, domain_search, few_shot, mpnas_domains
 from reproduction.baselines import SMALL_REA
+from reproduction.pages import (
+    Page,
+    code_block,
+    command_blocks,
+    markdown_table,
+    mean_with_interval,
+)
 from reproduction.studies import (
+    RESULTS,
     ComparisonStudy,
+    JobStudy,
     MetaTrainingRun,
     MetaTrainingStudy,
     SearchStudy,
     mean_over_seeds,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIRST_SEED = 10_000
 """Seed of the first trial, a multiple of the number of meta-seeds of every system."""
@@ -32,7 +53,7 @@ TARGETS = IMAGES | domain_search.TARGETS
 """Data sets that are searched, and their names in tables."""
 
 
-def env_arguments(target: str) -> dict[str, str]:
+def env_arguments(target: str) -> dict[str, Any]:
     """Return the signal and the report of a target.
 
     On images, agents see the validation accuracy after 12 epochs, and the test accuracy after 200
@@ -135,3 +156,188 @@ SEARCHES = {
 CATCH_TRAINING = MetaTrainingStudy(
     "five-systems-catch", [catch_training(target) for target in TARGETS]
 )
+
+
+# -- systems that learn from images ---------------------------------------------------------------
+
+
+def omniglot_cells() -> dict[str, list[str]]:
+    """Return the cells that AT-NAS and BASE learned from Omniglot, one per meta-seed.
+
+    They are results of the pages of these systems. No image of a target is used.
+    """
+    atnas = json.loads((RESULTS / "atnas-5way1shot-second.json").read_text())
+    base = json.loads((RESULTS / "base-cells.json").read_text())
+    return {
+        "AT-NAS": [each["winner"] for each in atnas],
+        "BASE": [each["cell"] for each in base["seeds"]],
+    }
+
+
+def look_up(target: str, cells: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the mean ``report`` and ``regret`` of cells on a target, with intervals."""
+    task = make_task(**{**task_arguments(f"NB201-{target}-v0"), **env_arguments(target)})
+    indices = task.space.encode(task.space.from_text(list(cells)))
+    return {
+        "report": mean_over_seeds(task.reported(indices)),
+        "regret": mean_over_seeds(task.regret(indices)),
+    }
+
+
+def look_up_cells(name: str) -> dict[str, Any]:
+    """Return the results of a system's cells on every target."""
+    return {target: look_up(target, omniglot_cells()[name]) for target in TARGETS}
+
+
+CELLS = JobStudy(
+    "five-systems-cells",
+    look_up_cells,
+    [("AT-NAS",), ("BASE",)],
+    lambda arguments, results: {
+        name: each for (name,), each in zip(arguments, results, strict=True)
+    },
+)
+
+# -- cost -----------------------------------------------------------------------------------------
+
+
+def training_seconds(name: str) -> float:
+    """Return the CPU seconds of one meta-training or pre-training for Darcy Flow, with one seed."""
+    runs = {"CATCH": catch_training("darcy"), "MP-NAS": mpnas_domains.meta_training("darcy")}
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        if name == "L2NAS":
+            envs = gym.make_vec("NB201-cifar10-alpha-v0", num_envs=1, **env_arguments("cifar10"))
+            L2NAS(envs, seed=FIRST_SEED).learn(200)
+        else:
+            run = runs[name]
+            meta_train(
+                task_sets.load_task_set(run.task_set),
+                run.agent,
+                Path(folder) / "agent.safetensors",
+                epochs=run.epochs,
+                seeds=1,
+                first_seed=FIRST_SEED,
+                settings=dict(run.settings),
+                progress_bar=False,
+            )
+    return time.process_time() - began
+
+
+SECONDS = JobStudy(
+    "five-systems-seconds",
+    training_seconds,
+    [("CATCH",), ("L2NAS",), ("MP-NAS",)],
+    lambda arguments, results: {
+        name: each for (name,), each in zip(arguments, results, strict=True)
+    },
+)
+
+
+def meta_training_seconds() -> dict[str, float]:
+    """Return the CPU seconds of the meta-training of each system, for one meta-seed."""
+    atnas = json.loads((RESULTS / "atnas-5way1shot-second.json").read_text())
+    base = json.loads((RESULTS / "base-adaptation.json").read_text())
+    return {
+        **SECONDS.result,
+        "AT-NAS": float(np.mean([each["seconds"]["meta-training"] for each in atnas])),
+        "BASE": float(np.mean([each["meta_seconds"] for each in base["base"]])),
+    }
+
+
+STUDIES = [CATCH_TRAINING, *PRETRAINING.values(), *SEARCHES.values(), CELLS, SECONDS]
+
+# -- page -----------------------------------------------------------------------------------------
+
+NEEDS = {
+    "CATCH": "results of architectures on other data sets",
+    "L2NAS": "a search on another data set",
+    "MP-NAS": "results, latency and energy of architectures on other data sets and devices",
+    "AT-NAS": "labelled images of other classes",
+    "BASE": "labelled images of other classes",
+    "random search": "nothing",
+    "REA": "nothing",
+    "TPE": "nothing",
+}
+"""What a system needs in addition to the queries on the target."""
+
+
+def target_rows(target: str) -> list[list[str]]:
+    """Return the regret of every system by number of queries, and its final reported value."""
+    rows = []
+    for name, entries in SEARCHES[target].result["systems"].items():
+        regrets = [mean_with_interval(entries[str(count)]["regret"]) for count in QUERIES]
+        final = mean_with_interval(entries[str(QUERIES[-1])]["report"])
+        rows.append([name, "", *regrets, final])
+    for name, found in CELLS.result.items():
+        entry = found[target]
+        empty = [""] * len(QUERIES)
+        regret, report = (mean_with_interval(entry[metric]) for metric in ("regret", "report"))
+        rows.append([name, regret, *empty, report])
+    return rows
+
+
+def overview_rows() -> list[list[str]]:
+    """Return the regret with which each system ends, by target, next to the ceiling."""
+    rows = []
+    for name in NEEDS:
+        row = [name]
+        for target, study in SEARCHES.items():
+            known = CELLS.result.get(name)
+            found = known[target] if known else study.result["systems"][name][str(QUERIES[-1])]
+            row.append(mean_with_interval(found["regret"]))
+        rows.append(row)
+    environments = [next(iter(each.result["environments"].values())) for each in SEARCHES.values()]
+    rows.append(["median of all cells", *(f"{each['median_regret']:.2f}" for each in environments)])
+    rows.append(["ceiling", *(f"{each['ceiling']['regret']:.2f}" for each in environments)])
+    return rows
+
+
+def cost_rows() -> list[list[str]]:
+    """Return what each system needs, and its CPU seconds before and during a search."""
+    seconds = meta_training_seconds()
+    rows = []
+    for name, needs in NEEDS.items():
+        agent = agents("darcy").get(name)
+        during = ""
+        if agent is not None:
+            (env,) = SEARCHES["darcy"].result["environments"].values()
+            during = f"{env['agents'][agent]['agent_seconds']:.2g}"
+        before = f"{seconds[name]:.0f}" if name in seconds else "0"
+        rows.append([name, needs, "0" if agent is None else str(QUERIES[-1]), before, during])
+    return rows
+
+
+def draw() -> Mapping[str, Figure]:
+    """Return the figure of the regrets of the systems that make queries."""
+    names = list(agents("darcy"))
+    looks = styles(names)
+    with figure_panels(len(TARGETS), names, looks, "") as (figure, axes):
+        for panel, (target, title) in zip(axes, TARGETS.items(), strict=True):
+            for name, entries in SEARCHES[target].result["systems"].items():
+                found = [entries[str(count)]["regret"] for count in QUERIES]
+                mean, low, high = ([each[k] for each in found] for k in ("mean", "low", "high"))
+                look = looks[name]
+                panel.plot(QUERIES, mean, color=look.color, linestyle=look.dashes)
+                panel.fill_between(QUERIES, low, high, color=look.color, alpha=0.18, linewidth=0)
+            panel.set(title=title, xlabel="queries", ylabel="regret", ylim=(0, None))
+    return {"five-systems.png": figure}
+
+
+def blocks() -> Mapping[str, str]:
+    """Return the generated blocks of the page."""
+    headers = ["system", "0 queries", *(f"{count} queries" for count in QUERIES), "final value"]
+    tables = "\n\n".join(
+        f"{title}:\n\n{markdown_table(headers, target_rows(target))}"
+        for target, title in TARGETS.items()
+    )
+    cost = ["system", "needs", "queries", "CPU s before", "s of the agent per trial"]
+    return {
+        "overview": markdown_table(["system", *TARGETS.values()], overview_rows()),
+        "targets": tables,
+        "cost": markdown_table(cost, cost_rows()),
+        "commands": "\n\n".join([code_block(CATCH_TRAINING.commands), command_blocks(STUDIES[1:])]),
+    }
+
+
+PAGE = Page("results/five-systems.md", STUDIES, blocks, draw)
