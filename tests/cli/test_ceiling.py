@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 
 def test_compare_marks_regrets_below_the_ceiling(cli):
     signal = ("--signal", "analog_accuracy", "--report", "analog_accuracy")
@@ -13,6 +15,7 @@ def test_compare_marks_regrets_below_the_ceiling(cli):
     assert "* marks lower mean regrets" in Path("out/report.html").read_text()
 
 
+@pytest.mark.long
 def test_compare_explains_no_absent_mark(cli):
     command = ("compare", "NB201-cifar10-v0", "--agents", "random", "--queries", 2, "--seeds", 1)
     printed = cli(*command, "--signal", "analog_accuracy", "--out", "out")

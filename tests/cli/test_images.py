@@ -50,6 +50,7 @@ def commands_of_the_guide():
     return [shlex.split(line)[1:] for line in block.splitlines()]
 
 
+@pytest.mark.long
 def test_the_five_commands_of_the_guide(cli, tmp_path, photos, small_supernets):
     shutil.copytree(photos, tmp_path / "new-photos")
     imports, supernets, searches, trains, classifies = commands_of_the_guide()

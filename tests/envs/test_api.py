@@ -21,8 +21,8 @@ THREE_MODES = [f"NBGraph-proteins{suffix}-v0" for suffix in SUFFIXES]
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def test_there_are_93_ids():
-    assert len(IDS) == 93
+def test_there_are_99_ids():
+    assert len(IDS) == 99
     assert set(IDS) <= set(gym.registry)
 
 

@@ -89,6 +89,7 @@ def accel(open_table):
     return surrogate_evaluator("accel-nasbench")
 
 
+@pytest.mark.long
 def test_quality_on_accel_nasbench(accel):
     cards = accel.cards
     assert not {"params", "macs"} & cards.keys()

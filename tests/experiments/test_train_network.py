@@ -69,6 +69,7 @@ def test_files_and_metrics(finished):
     assert description["versions"]["nas_gym"] == nas_gym.__version__
 
 
+@pytest.mark.long
 def test_the_accuracy_is_the_same_in_a_fresh_process(finished, run_python):
     code = f"""
 import nas_gym, torch
@@ -175,6 +176,7 @@ nas_gym.train_network({CELL!r}, "NB201-digits", out={str(tmp_path / "model")!r},
     assert_same_training(tmp_path / "model", finished)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("space", ["NB201", "DARTS"])
 def test_fine_tuning_starts_from_the_supernet(space, supernet_files, tmp_path):
     texts = {
@@ -199,6 +201,7 @@ def find_text(space):
     return found.to_text(found.sample(1, np.random.default_rng(0)))[0]
 
 
+@pytest.mark.long
 def test_the_best_of_a_search_is_chosen_by_its_reward(supernet_files, tmp_path):
     arguments = {"supernet": str(supernet_files["NB201"]), "evaluator": "supernet(images=50)"}
     for signal_name in ("valid_accuracy", "valid_loss"):  # rewards of losses are negative

@@ -78,6 +78,7 @@ def by_genotype(table):
 def test_kinds(own_kinds):
     assert space_kinds() == [
         "DARTS",
+        "MnasNet",
         "NB101",
         "NB201",
         "NBASR",

@@ -14,9 +14,10 @@ from PIL import Image
 from nas_gym import tables
 from nas_gym.experiments.audit import audit
 from nas_gym.experiments.settings import SearchSettings
-from nas_gym.experiments.stored_search import StoredSearch
+from nas_gym.experiments.stored_search import StoredSearch, _divide
+from nas_gym.experiments.task_job import uses_gpu
 from nas_gym.experiments.train_supernet import run_supernet_training
-from nas_gym.tasks import make_task
+from nas_gym.tasks import make_task, task_arguments
 from nas_gym.utils.errors import MissingDataError
 
 
@@ -230,12 +231,12 @@ def test_one_process_has_a_gpu_to_itself(device, workers, supernet_files, tmp_pa
         "rea", SearchSettings("NB201-digits-v0", "rea", 5, 4, env_arguments=arguments), tmp_path
     )
     monkeypatch.setattr(networks.task.evaluator, "device", torch.device(device))
-    jobs = networks.jobs(workers=2)
+    jobs = _divide([networks], workers=2)
     assert len(jobs) == workers
     assert {job.uses_gpu for job in jobs} == {device == "cuda"}
     monkeypatch.setattr("nas_gym.networks.device.find_device", lambda name: torch.device(device))
     settings = SearchSettings("NB201-cifar10-v0", "gdas", 5, 1)
-    assert StoredSearch("gdas", settings, tmp_path / "b").uses_gpu == (device == "cuda")
+    assert uses_gpu(settings, make_task(**task_arguments(settings.env))) == (device == "cuda")
 
 
 def test_audit_of_networks(files):

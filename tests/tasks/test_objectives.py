@@ -123,5 +123,5 @@ def test_bad_objectives(arguments, error, message):
 
 
 def test_metrics_that_are_not_known_for_the_whole_space():
-    with pytest.raises(ValueError, match="computed when it is asked for"):
+    with pytest.raises(ValueError, match="evaluated when it is asked for"):
         Task(SPACE, Count(), dataset="cifar10", objectives=["signal", "params"])
