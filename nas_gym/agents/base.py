@@ -34,8 +34,8 @@ class BASEConfig(AgentConfig):
     )
     method: str = setting(
         "base",
-        "Objective of a search without a meta-network: base is the variational objective, and "
-        "base-paper the printed algorithm. A meta-network has its own objective.",
+        "Objective of a search without a meta-network: base has the KL terms of the paper's "
+        "derivation, and base-paper has none. A meta-network has its own objective.",
         choices=("base", "base-paper"),
     )
     steps: int = setting(
@@ -59,12 +59,13 @@ class BASE(QueryMemory, Agent):
     (``nas-gym train-supernet --method base``). Before the first query, each trial adapts it to the
     images of the target by a few gradient steps, which gives the posterior of the target. The first
     query is the most probable architecture. Further queries are drawn from the posterior, without
-    repetition; they show how certain it is.
+    repetition; they show how certain the posterior is.
 
     The agent does not learn from rewards. The settings of the steps are those of the meta-network.
     Adaptation needs the images of the target; with ``steps=0``, none are needed.
 
-    ``base-paper`` is the algorithm as printed, with point weights and without KL terms.
+    ``base-paper`` is the algorithm as printed, without KL terms. Both methods have point weights by
+    default.
 
     Raises:
         ValueError: If the search space has no networks, or the meta-network is of another search

@@ -27,15 +27,26 @@ class OneShotConfig(AgentConfig):
     epochs: int = setting(
         0,
         "Number of epochs over which the learning rate is annealed; set it to the number of "
-        "queries of the search. Afterwards, the learning rate keeps its final value.",
+        "queries of the search. Afterwards, the learning rate keeps its final value. 0 is the "
+        "default of the search space.",
         low=0,
         high=1_000_000,
     )
     images: str = setting(
         "", "Image data set, or a folder or zip file of images; by default the task's data set."
     )
-    channels: int = setting(0, "Number of channels of the supernet.", low=0, high=1024)
-    batch_size: int = setting(0, "Number of images per batch.", low=0, high=65_536)
+    channels: int = setting(
+        0,
+        "Number of channels of the supernet; 0 for the default of the search space.",
+        low=0,
+        high=1024,
+    )
+    batch_size: int = setting(
+        0,
+        "Number of images per batch; 0 for the default of the search space.",
+        low=0,
+        high=65_536,
+    )
     device: str = setting("auto", "Device on which the supernet is trained: auto, cpu, cuda, ...")
 
 

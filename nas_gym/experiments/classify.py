@@ -55,7 +55,7 @@ def classify_images(network: TrainedNetwork, path: Path) -> list[Classified]:
 
     Raises:
         MissingDataError: If there is no such folder, or it holds no images.
-        DamagedDataError: If the file is no zip file.
+        DamagedDataError: If a file is given that is not a zip file.
     """
     return list(_classify(network, path))
 

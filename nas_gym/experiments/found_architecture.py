@@ -27,12 +27,12 @@ class FoundArchitecture:
 
     Attributes:
         task: ID of the environment of the task.
-        space: Name of the search space, ``"NB201"`` or ``"DARTS"``.
+        space: Name of the search space, ``"NB201"``, ``"DARTS"`` or ``"MnasNet"``.
         genotype: The architecture.
         dataset: Images, see :func:`nas_gym.networks.data.load_images`.
         size: Height and width that the images of a folder are scaled to.
         supernet: File of the supernet that the search used; ``None`` for the cached one.
-        origin: Where the architecture comes from, as plain values.
+        origin: Source of the architecture: its text, or folder, seed and reward of the search.
     """
 
     task: str
@@ -54,7 +54,7 @@ def find_architecture(source: str, task: str | None = None) -> FoundArchitecture
 
     Raises:
         ValueError: If the folder holds no finished search for one objective, the task has no
-            networks, the text is no architecture, or an architecture is given without a task.
+            networks, the text is not an architecture, or an architecture is given without a task.
         DamagedDataError: If a file of the search is damaged.
         gymnasium.error.Error: If there is no such environment.
     """
@@ -84,7 +84,7 @@ def _space_name(arguments: dict[str, Any]) -> str:
     if space is None and "table" in arguments:
         space = load_table(arguments["table"]).space.name
     if not isinstance(space, str):
-        raise ValueError("This task is no task of image networks. Name another one with --task.")
+        raise ValueError("This task has no image networks. Name another one with --task.")
     check_space(space)
     return space
 

@@ -37,7 +37,7 @@ _CHECK_SECONDS = 60.0
 _ATTEMPTS = 2  # of a job whose process or machine ends
 
 Copies = Mapping[str, tuple[str, Any]]
-"""The sha256 of files, packed by :func:`_pack`, and their references in Ray, by places."""
+"""Sha256 of each file, packed by :func:`_pack`, and its reference in Ray; keys are the places."""
 
 
 class RayRunner:
@@ -107,7 +107,7 @@ class RayRunner:
             ) from error
 
     def close(self) -> None:
-        """Disconnect from the cluster, if this runner connected; Ray on this machine ends."""
+        """Disconnect from the cluster if this runner connected to it; a local Ray is stopped."""
         self._packed.clear()
         if self._is_owner:
             self._ray.shutdown()

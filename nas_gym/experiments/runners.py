@@ -29,7 +29,7 @@ class Job(Protocol):
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """Files and folders that the job reads, by their places in the folder of :meth:`moved_to`.
+        """Files and folders that the job reads; keys are paths in the folder of :meth:`moved_to`.
 
         A runner on other machines copies them there. A runner on this machine needs none of them.
         """
@@ -58,7 +58,7 @@ class Outcome:
 
 
 JobEnded = Callable[[Any, Outcome], Sequence[Any]]
-"""Function that is called with a job and its outcome, and returns jobs to run in its place."""
+"""Function that is called with a job and its outcome, and returns further jobs to run."""
 
 
 class Runner(Protocol):

@@ -1,4 +1,4 @@
-"""Training of the network of one architecture, from a search to files that one can use."""
+"""Training of the network of one architecture, such as the best of a search."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from nas_gym.utils.errors import DamagedDataError
 from nas_gym.utils.files import read_tensors, write_tensors
 
 EPOCHS = {"NB201": 200}
-"""Default number of epochs by search space; other spaces have that of :func:`training_plan`."""
+"""Default number of epochs by search space; others have the default of :func:`training_plan`."""
 
 _CHECKPOINT = "checkpoint.safetensors"
 _CHECKPOINT_SECONDS = 10.0
@@ -90,14 +90,15 @@ def train_network(
         source: Folder of ``nas-gym search``, or an architecture as text.
         task: Environment ID, also without ``-v0``; by default, that of the search.
         out: Output folder.
-        epochs: Passes over the training images; by default 200 for NB201 (NAS-Bench-201), and
-            1,000 for DARTS (L2NAS).
+        epochs: Passes over the training images; by default 200 for NB201 (as in NAS-Bench-201),
+            1,000 for DARTS (as in the L2NAS paper) and 100 for MnasNet; 5 for DARTS and MnasNet on
+            digits.
         fine_tune: Whether to start from the weights of a supernet, with its number of channels and
             cells and a tenth of the learning rate.
         supernet: File of this supernet; by default, the one of the search, or the cached one.
         validate: Whether to keep the validation images out of the training, and to measure their
             accuracy after each epoch.
-        onnx: Whether to write an ONNX file, which is compared with PyTorch.
+        onnx: Whether to write an ONNX file, whose outputs are compared with those of PyTorch.
         seed: Seed of the initial weights and of the training.
         device: Device to compute on.
         threads: Number of threads on a CPU. More than one is slow if another program is running.

@@ -51,8 +51,9 @@ class MnasNetNetwork(Network):
     The network begins with a 3x3 convolution of stride 2 and ends with a 1x1 convolution, global
     average pooling and a linear layer. A layer consists of a 1x1 convolution that expands the
     channels (absent with expansion 1), a depthwise convolution, optional squeeze-and-excitation,
-    and a 1x1 convolution, each with batch norm and SiLU except the last. Layers that keep the shape
-    of their input add the input to the output. With 1,000 classes and 32 channels, parameters and
+    and a 1x1 convolution. Batch norm follows each of the three convolutions, and SiLU follows the
+    batch norm of all but the last. Layers that keep the shape of their input add the input to the
+    output. With 1,000 classes and 32 channels, parameters and
     multiply-adds equal the results of :mod:`nas_gym.spaces.mnasnet_cost`.
 
     The supernet is elastic in depth, kernel size and expansion, as in Once-for-All (Cai et al.,
@@ -191,7 +192,7 @@ class MnasNetNetwork(Network):
 
 
 class _ElasticBatchNorm(nn.BatchNorm2d):
-    """Batch norm of the first channels, as many as the input has."""
+    """Batch norm that uses its first channels, as many as the input has."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         count = inputs.shape[1]

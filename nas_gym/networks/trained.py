@@ -167,7 +167,9 @@ def save_weights(folder: Path, network: Network) -> None:
 
 
 def save_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write ``model.json``, atomically. It is written last: a folder with it is complete.
+    """Write ``model.json``, atomically.
+
+    It is the last file that is written, so a folder that has it is complete.
 
     Raises:
         DataError: If the file cannot be written.
@@ -232,8 +234,8 @@ def build_trained_network(
         weights: Arrays of the network's state by name.
 
     Raises:
-        LookupError, TypeError, ValueError, RuntimeError: If the description or the weights are
-            those of no network.
+        LookupError, TypeError, ValueError, RuntimeError: If the description or the weights do
+            not belong to a network.
     """
     with torch.random.fork_rng(devices=[]):  # initial weights are overwritten below
         network = NETWORKS[description["space"]](

@@ -70,11 +70,11 @@ class SurrogateCard:
 class Surrogate:
     """Regression of the metrics of a table on the decisions of architectures.
 
-    There are two sets of features. *Additive* features tell the choices of each group of decisions
-    (:attr:`SearchSpace.decision_groups`), such as the settings of a block: the cost of a network is
-    the sum of the costs of its blocks. *Quadratic* features add the products of all pairs of
-    decisions; a decision whose labels are positive numbers is represented by their logarithm. The
-    target is the metric or, for positive metrics, its reciprocal, such as the time per image in
+    There are two sets of features. *Additive* features encode the choices of each group of
+    decisions (:attr:`SearchSpace.decision_groups`), such as the settings of a block: the cost of a
+    network is the sum of the costs of its blocks. *Quadratic* features add the products of all
+    pairs of decisions; a decision whose labels are positive numbers is represented by their
+    logarithm. The target is the metric or, for positive metrics, its reciprocal, such as the time per image in
     place of the throughput. Of these models, the one with the least error in cross-validation is
     used.
 
@@ -145,8 +145,9 @@ class Surrogate:
 
         Args:
             genotypes: Architectures, ``(n, num_decisions)``.
-            metrics: By the name of each result, the name of a metric, alone for all architectures
-                of the table, or followed by ``@half1`` or ``@half2``.
+            metrics: Metric to predict for each name of the result. The name of a metric selects the
+                model of all architectures of the table; ``@half1`` or ``@half2`` after the name
+                selects the model of one half.
 
         Returns:
             Predictions by the given names, ``(n,)`` float64 each, in the unit of the metric.
@@ -168,8 +169,8 @@ class Surrogate:
     def deviation(self, metric: str, genotypes: ArrayLike) -> Values:
         """Return the standard deviation of the five models' predictions, ``(n, L)`` -> ``(n,)``.
 
-        It says where the models disagree. The error of a prediction also contains the noise of
-        single trainings, which the card includes.
+        A large deviation shows that the models disagree. The error of a prediction also contains
+        the noise of single trainings, which the card includes.
 
         Raises:
             KeyError: If the surrogate was not fitted to the metric.
@@ -227,7 +228,7 @@ class Surrogate:
 
 
 def table_digest(table: Table) -> str:
-    """Return a digest of what a surrogate of a table is fitted to, and of the kind of surrogate."""
+    """Return a digest of the data that a surrogate is fitted to, and of the surrogate's format."""
     digest = hashlib.sha256(str(FORMAT).encode())
     digest.update(json.dumps([metric.name for metric in table.metrics]).encode())
     digest.update(json.dumps(table.space.describe(), sort_keys=True).encode())
@@ -334,7 +335,7 @@ def _fit_metrics(
     Args:
         inputs: Features of these architectures, ``(n, features)``.
         values: The metrics, ``(n, m)``.
-        rows: Index of each architecture in the table, ``(n,)``, which decides about its fold.
+        rows: Index of each architecture in the table, ``(n,)``, which determines its fold.
         features: Function that computed ``inputs``.
         size: Number of architectures of the table.
 

@@ -62,8 +62,8 @@ class MnasNetSpace(SearchSpace):
     squeeze-and-excitation. All layers of a block have the same settings. There are 36^6 * 48 =
     1.04 * 10^11 architectures. Strides and widths are fixed (:data:`STRIDES`, :data:`WIDTHS`).
 
-    A string has the settings of the blocks, separated by hyphens; ``e6k5l2se`` is expansion 6,
-    kernel size 5, two layers, with squeeze-and-excitation.
+    The string of an architecture has the settings of each block, separated by hyphens. For example,
+    ``e6k5l2se`` is a block with expansion 6, kernel size 5, two layers and squeeze-and-excitation.
 
     Alpha consists of two matrices, as for Once-for-All in the L2NAS paper (section 3.3): the
     operations, ``(7, 12)``, with one row per block and one column per operation of
@@ -158,8 +158,8 @@ class MnasNetSpace(SearchSpace):
         """Discretize relaxed architectures, ``(n, 106)`` -> ``(n, 28)``.
 
         Each row of the two matrices is discretized by argmax (Algorithm 1 of the L2NAS paper). Of
-        equal values, the first is chosen. In a partial space, the result is the architecture whose
-        choices have the highest sum of alpha, which is the same in the whole space.
+        equal values, the first is chosen. In a partial space, the result is the architecture of the
+        space whose choices have the highest sum of alpha.
 
         Raises:
             ValueError: If the shape is wrong, or a value is NaN.

@@ -6,6 +6,5 @@
 - :mod:`~nas_gym.networks.bayesian.meta_training` learns the meta-parameters from many tasks.
 - :mod:`~nas_gym.networks.bayesian.plans` has the settings, with the presets ``base`` and
   ``base-paper``.
-- :mod:`~nas_gym.networks.bayesian.meta_network` has files of meta-networks, and their adaptation to
-  a target.
+- :mod:`~nas_gym.networks.bayesian.meta_network` saves, loads and adapts meta-networks.
 """

@@ -27,12 +27,12 @@ def optimization_embedding(
     temperature: float,
     generator: torch.Generator,
 ) -> NetworkDistribution:
-    """Return the posterior of a task: stochastic gradient steps on its ELBO, from the prior.
+    """Return the posterior of a task, by stochastic gradient steps on its ELBO.
 
     The posterior (phi, psi) starts at the meta-parameters W, and each batch moves it by one
-    gradient step. Without batches, it is the prior. The derivation ascends the ELBO, and the
-    printed algorithm descends a loss; both are the same here, because the loss is the negative ELBO
-    per image.
+    gradient step. Without batches, it is the prior. In the paper, the derivation ascends the ELBO,
+    and the printed algorithm descends a loss. Here, both are the same, because the loss is the
+    negative ELBO per image.
 
     Args:
         network: Supernet without running batch-norm statistics; its own weights are not used.
@@ -150,7 +150,8 @@ def random_batches(
     """Yield random batches of a task's images.
 
     Args:
-        images, labels: Images of the task.
+        images: Images of the task, ``(n, channels, height, width)``.
+        labels: Class numbers, ``(n,)`` int64.
         batch_size: Images per batch, drawn without replacement; 0 for all images.
         steps: Number of batches.
         generator: CPU generator.

@@ -1,4 +1,4 @@
-"""Files of meta-networks of BASE, and their adaptation to a target."""
+"""Meta-networks of BASE: training, files, and adaptation to a target."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from nas_gym.networks.few_shot.plans import (
 )
 
 RELAXATIONS = ("straight-through", "soft")
-"""Ways to compute with a random operation on each edge; see :class:`BASETrainingConfig`."""
+"""Ways to compute an edge with a random operation; see :class:`BASETrainingConfig`."""
 
 SCHEDULES = ("linear", "exponential")
 """Courses of the temperature from its first to its final value."""
@@ -35,7 +35,7 @@ class BASETrainingConfig:
         alpha_rate: Learning rate of alpha in these steps. With the learning rate of the weights,
             alpha hardly moves, because its gradient is small.
         outer_rate: Step of the meta-parameters towards the mean of the posteriors (lambda).
-        variational: Whether weights have a normal distribution. Otherwise, weights are points.
+        variational: Whether weights have a normal distribution; otherwise, they have one value.
         deviation: Initial standard deviation of the weights.
         kl_weight: Factor of the KL terms; 1 in the ELBO, 0 in the printed algorithm. A step on the
             KL term of variational weights is stable only if inner_rate * kl_weight / (images *

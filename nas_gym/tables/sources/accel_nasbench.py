@@ -114,8 +114,8 @@ def build_accel_nasbench(trainings: list[tuple[str, Any]], path: str | Path) -> 
         path: Path of the archive, for messages.
 
     Raises:
-        DamagedDataError: If there is no training, a file lacks a value, or a value is not a number
-            of its range.
+        DamagedDataError: If there is no training, a file lacks a value, or a value is not a
+            positive number.
     """
     if not trainings:
         raise DamagedDataError(f"{path} has no trainings.")
@@ -173,7 +173,7 @@ def _read_training(name: str, training: Any, path: str | Path) -> tuple[str, lis
     """Return the architecture of a training as a string, and its numbers.
 
     Raises:
-        DamagedDataError: If the file lacks a value, or a value is not a number of its range.
+        DamagedDataError: If the file lacks a value, or a value is not a positive number.
     """
     try:
         text = _read_architecture(training["architecture"])
