@@ -74,9 +74,9 @@ class Surrogate:
     decisions (:attr:`SearchSpace.decision_groups`), such as the settings of a block: the cost of a
     network is the sum of the costs of its blocks. *Quadratic* features add the products of all
     pairs of decisions; a decision whose labels are positive numbers is represented by their
-    logarithm. The target is the metric or, for positive metrics, its reciprocal, such as the time per image in
-    place of the throughput. Of these models, the one with the least error in cross-validation is
-    used.
+    logarithm. The target is the metric or, for positive metrics, its reciprocal, such as the time
+    per image in place of the throughput. Of these models, the one with the least error in cross-
+    validation is used.
 
     One model is fitted to all architectures. Two models are fitted to disjoint halves, so that a
     search can use one half as its signal and report the other. Five models leave out a fifth of the
