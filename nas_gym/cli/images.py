@@ -31,6 +31,11 @@ def import_from_command_line(
     if not _holds_images(path):
         if size is not None:
             raise ValueError(f"--size is for images, but {path} is no folder or zip of images.")
+        if os.path.isdir(path) and not any(path.glob("*.pbz2")):
+            raise ValueError(
+                f"{path} has neither images in subfolders, as <class>/<image>, nor the files of "
+                "NATS-Bench. Name another folder."
+            )
         return False
     from nas_gym import import_images
 

@@ -100,10 +100,10 @@ class RayRunner:
             _check_reachable(self.address)
             self._ray.init(address=self.address, **arguments)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            reason = " ".join(str(error).split())[:500]
+            reason = " ".join(str(error).split())[:500].rstrip(".")
             raise DataError(
-                f"There is no Ray cluster to use at {self.address!r}: {reason} Start one with `ray "
-                "start --head`, or use --ray local (RayRunner('local')) for this machine alone."
+                f"There is no Ray cluster to use at {self.address!r}: {reason}. Start one with "
+                "`ray start --head`, or use --ray local (RayRunner('local')) for this machine."
             ) from error
 
     def close(self) -> None:

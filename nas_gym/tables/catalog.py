@@ -20,7 +20,13 @@ from nas_gym.tables.published import (
 from nas_gym.tables.table import Table
 from nas_gym.utils import download
 from nas_gym.utils.download import RemoteFile
-from nas_gym.utils.errors import DamagedDataError, MissingDataError, list_names, shorten
+from nas_gym.utils.errors import (
+    DamagedDataError,
+    DataError,
+    MissingDataError,
+    list_names,
+    shorten,
+)
 
 GRAPH_DATASETS = (
     "cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "arxiv", "proteins",
@@ -224,5 +230,10 @@ def fetch_table(name: str) -> Table:
     except (MissingDataError, DamagedDataError) as error:
         if not SOURCES[name].files or store.is_stored(name):  # the cache is damaged, not the source
             raise
-        download.fetch_files(SOURCES[name].files, again=isinstance(error, DamagedDataError))
+        try:
+            download.fetch_files(SOURCES[name].files, again=isinstance(error, DamagedDataError))
+        except DataError as failure:
+            if isinstance(error, MissingDataError):
+                raise
+            raise DataError(f"{error} {failure}") from failure  # name the damaged file, too
         return load_table(name)

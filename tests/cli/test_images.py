@@ -126,6 +126,7 @@ def test_a_zip_file_is_imported_listed_described_and_removed(cli, tmp_path, phot
         (("data", "import", "x.csv", "--name", "x", "--size", 8), "--size is for images"),
         (("data", "import", "photos", "--name", "x", "--size", 0), "size is at least 1 pixel"),
         (("data", "import", "nothing.zip", "--name", "x"), "There is no folder or zip file"),
+        (("data", "import", "empty", "--name", "x"), "has neither images in subfolders"),
         (("train", "photos", "--out", "m"), "holds no finished search"),
         (("train", CELL, "--out", "m"), "name the images: --task"),
         (("train", "abc", "--task", "NB201-digits", "--out", "m"), "abc"),
@@ -140,6 +141,7 @@ def test_a_zip_file_is_imported_listed_described_and_removed(cli, tmp_path, phot
     ],
 )
 def test_mistakes_are_explained(arguments, says, cli, tmp_path, photos):
+    (tmp_path / "empty").mkdir()
     message = cli(*arguments, fails=True)
     assert says in message
     assert not (tmp_path / "m" / "model.json").exists()

@@ -201,7 +201,8 @@ def _list_errors(errors: list[str]) -> str:
     """Return one message about images that cannot be read."""
     if len(errors) == 1:
         return errors[0]
-    return f"{len(errors):,} images could not be read: {list_names(errors, limit=5)}"
+    sentences = [error.removesuffix(".") for error in errors]
+    return f"{len(errors):,} images could not be read: {list_names(sentences, limit=5)}."
 
 
 def is_image_name(name: str) -> bool:

@@ -95,6 +95,9 @@ def test_damaged_folders(tmp_path):
         DamagedDataError, match=r"bee/3\.png in .* could not be read .*: no known format"
     ):
         data.load_images(str(tmp_path / "mine"))
+    (tmp_path / "mine" / "bee" / "4.png").write_bytes(b"text")
+    with pytest.raises(DamagedDataError, match=r"^2 images could not be read: .*no known format, "):
+        data.load_images(str(tmp_path / "mine"))
     with pytest.raises(MissingDataError, match="neither a data set"):
         data.load_images(str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
