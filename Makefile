@@ -12,15 +12,15 @@ demo: $(VENV)/installed
 
 # without the tests marked as long
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not long"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not long"
 
 # with them, but without those of `make attack`
 test-all: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not attack"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not attack"
 
 # kills of running commands, damaged and malicious files, concurrent writers
 attack: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m attack
+	$(BIN)/python -m pytest -n auto --dist loadfile -m attack
 
 check: $(VENV)/installed
 	$(BIN)/ruff check

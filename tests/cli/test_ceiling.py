@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.long
 def test_compare_marks_regrets_below_the_ceiling(cli):
     signal = ("--signal", "analog_accuracy", "--report", "analog_accuracy")
     command = ("compare", "NB201-cifar10-v0", "--agents", "random,local", "--queries", 300)

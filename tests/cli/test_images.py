@@ -106,6 +106,7 @@ def test_classify_has_the_accuracy_that_train_prints(cli, tmp_path):
     assert 0.5 <= float(good["probability"]) <= 1
 
 
+@pytest.mark.long
 def test_a_zip_file_is_imported_listed_described_and_removed(cli, tmp_path, photos):
     shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
     cli("data", "import", "photos.zip", "--name", "zipped")

@@ -102,6 +102,7 @@ def search(folder, log, queries, seeds, agent="rea(population_size=5,sample_size
     return summary, [(line["seed"], line["index"], line["reward"]) for line in lines]
 
 
+@pytest.mark.long
 def test_a_search_with_more_seeds_or_queries_repeats_no_evaluation(tmp_path):
     log = tmp_path / "log.txt"
     search(tmp_path / "grown", log, 20, 2)
