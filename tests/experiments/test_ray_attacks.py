@@ -22,7 +22,7 @@ COMMAND = [
 
 TRIALS = "ray::_run_remotely"  # title of a process that runs trials
 
-pytestmark = [pytest.mark.long, pytest.mark.attack, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.long, pytest.mark.attack]
 
 
 def start(folder, *options):

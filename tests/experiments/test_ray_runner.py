@@ -30,8 +30,6 @@ from nas_gym.experiments.ray_runner import RayRunner  # noqa: E402
 
 ENV = "NB201-cifar10-v0"
 
-pytestmark = pytest.mark.xdist_group("ray")  # one process runs these tests, on one cluster
-
 
 def compare(folder, agents="random,rea", seeds=4, envs=(ENV,), runner=None, **env_arguments):
     """The summary of a comparison as text, without the seconds that agents took; no report."""
