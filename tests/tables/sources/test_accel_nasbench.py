@@ -103,6 +103,8 @@ def test_other_files_are_refused(published, tmp_path):
         make_archive({"a.json": b"{"}),
         make_archive({"a.json": json.dumps(make_training()).encode()})[:60],
     ],
+    # an archive holds the time at which it was made, and workers must agree on names
+    ids=["empty", "no archive", "no JSON", "truncated"],
 )
 def test_archives_that_cannot_be_read(content):
     with pytest.raises(DamagedDataError, match="x is not a tar archive of JSON files"):
