@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,9 @@ def _own_modules(names: Iterable[str]) -> dict[str, Path]:
         names: Names of modules, also of those of installed packages, which are left out.
     """
     folders = {folder for name in names if (folder := _folder_of_own_module(name))}
-    found = {}
+    found: dict[str, Path] = {}
+    if not folders:
+        return found
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file and file.endswith(".py") and _folder_of_own_module(name) in folders:
@@ -206,8 +209,14 @@ def _folder_of_own_module(name: str) -> Path | None:
     if not file or top in ("__main__", "nas_gym") or name == "__mp_main__":
         return None
     path = Path(file).absolute()
-    installed = {Path(sysconfig.get_path(each)) for each in ("stdlib", "purelib", "platlib")}
-    if installed.intersection(path.parents):
+    if _installed_folders().intersection(path.parents):
         return None
     parents = name.count(".") + (path.name == "__init__.py")
     return path.parents[parents]
+
+
+@cache
+def _installed_folders() -> frozenset[Path]:
+    """Return the folders of the standard library and of installed packages."""
+    names = ("stdlib", "purelib", "platlib")
+    return frozenset(Path(sysconfig.get_path(each)) for each in names)
