@@ -140,8 +140,8 @@ _ENVIRONMENT_OPTIONS: dict[str, Any] = {
     "evaluator": Annotated[
         str | None,
         typer.Option(
-            help="supernet, training(epochs=12) or few-shot(ways=5,shots=1), in environments that "
-            "evaluate neural networks."
+            help="supernet, training(epochs=12), few-shot(ways=5,shots=1) or zero-cost, in "
+            "environments that evaluate neural networks."
         ),
     ],
     "dataset": Annotated[

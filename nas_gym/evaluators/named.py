@@ -18,6 +18,7 @@ _SETTINGS = {
     "training": ("epochs",),
     "few-shot": ("ways", "shots", "tasks", "test_tasks"),
     "latency": ("threads", "batch"),
+    "zero-cost": ("images",),
 }
 
 _Settings = tuple[tuple[str, int], ...]
@@ -43,8 +44,8 @@ def network_evaluator(
     Args:
         space: ``"NB201"``, ``"DARTS"`` or ``"MnasNet"``.
         dataset: Images by name, or a folder or zip file of images.
-        text: ``"supernet"``, ``"training"``, ``"few-shot"`` or ``"latency"``, with settings in
-            parentheses.
+        text: ``"supernet"``, ``"training"``, ``"few-shot"``, ``"latency"`` or ``"zero-cost"``, with
+            settings in parentheses.
         supernet: File of a supernet or meta-supernet; by default, the one in the cache.
         device: ``"auto"`` or a device name of torch.
         size: Height and width in pixels that the images of a folder are scaled to.
@@ -66,6 +67,8 @@ def network_evaluator(
         )
     elif call.name == "latency":
         found = _latency_evaluator(space, dataset, device, size, given, cache_folder())
+    elif call.name == "zero-cost":
+        found = _zero_cost_evaluator(space, dataset, device, size, given)
     else:
         found = _training_evaluator(space, dataset, device, size, given, cache_folder())
     found.text = str(call)
@@ -81,9 +84,10 @@ def _parse(text: str) -> Call:
     except (KeyError, ValueError):
         pass
     raise ValueError(
-        "evaluator is 'supernet', 'training', 'few-shot' or 'latency', with optional settings such "
-        "as 'supernet(calibration=1000,images=5000)', 'training(epochs=12)', "
-        f"'few-shot(ways=5,shots=1,tasks=20)' and 'latency(threads=1,batch=1)'; got {text!r}."
+        "evaluator is 'supernet', 'training', 'few-shot', 'latency' or 'zero-cost', with optional "
+        "settings such as 'supernet(calibration=1000,images=5000)', 'training(epochs=12)', "
+        "'few-shot(ways=5,shots=1,tasks=20)', 'latency(threads=1,batch=1)' and "
+        f"'zero-cost(images=64)'; got {text!r}."
     )
 
 
@@ -186,4 +190,19 @@ def _latency_evaluator(
     where = "cpu" if device == "auto" else device
     return LatencyEvaluator(
         space, dataset, where, size=size, folder=folder / "latencies", **dict(settings)
+    )
+
+
+@cache
+def _zero_cost_evaluator(
+    space: str, dataset: str, device: str, size: int | None, settings: _Settings
+) -> NetworkEvaluator:
+    from nas_gym.evaluators.zero_cost import ZeroCostEvaluator
+    from nas_gym.networks.data import load_images
+    from nas_gym.networks.device import find_device
+    from nas_gym.networks.plans import training_plan
+
+    data = load_images(dataset, size)
+    return ZeroCostEvaluator(
+        training_plan(space, data), data, find_device(device), **dict(settings)
     )

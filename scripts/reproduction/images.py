@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nas_gym.agents import RegularizedEvolution
 from nas_gym.evaluators.network import parameter_count
 from nas_gym.evaluators.supernet import SupernetEvaluator
+from nas_gym.evaluators.zero_cost import ZeroCostEvaluator
 from nas_gym.experiments.bootstrap import confidence_interval
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData, Split, load_images
@@ -35,7 +36,8 @@ CPU = torch.device("cpu")
 SPACE = NB201Space()
 
 METHODS = {
-    "search": "search, then training",
+    "zero-cost": "zero-cost search, then training",
+    "search": "search with a supernet, then training",
     "residual": "residual network of the same size",
     "random": "random cell",
     "best": "best cell of the table",
@@ -43,7 +45,10 @@ METHODS = {
 """Methods by their short names."""
 
 SHARES = {"supernet": 0.25, "queries": 0.1}
-"""Shares of the time that the search spends; the rest is for training."""
+"""Shares of the time that the search with a supernet spends; the rest is for training."""
+
+ZERO_COST_CELLS = 100
+"""Number of random cells that the zero-cost search evaluates."""
 
 RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
 """Basic block of a residual network: two convolutions and a shortcut."""
@@ -137,6 +142,8 @@ def _choose(
     data: ImageData, method: str, budget: int, seed: int, clock: Clock
 ) -> tuple[NDArray[np.int64], dict[str, Any]]:
     """Return the cell of a method, and the seconds and queries of the search."""
+    if method == "zero-cost":
+        return _zero_cost_search(data, seed, clock)
     if method == "search":
         return _search(data, budget, seed, clock)
     if method == "residual":
@@ -145,6 +152,16 @@ def _choose(
         table = load_table("nats-bench")
         return SPACE.decode([int(table.column("cifar10-test").argmax())])[0], {}
     return SPACE.sample(1, np.random.default_rng([seed, 1]))[0], {}
+
+
+def _zero_cost_search(
+    data: ImageData, seed: int, clock: Clock
+) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """Return the best of random cells by NASWOT, without training."""
+    plan = training_plan("NB201", data, seed=seed).with_settings(**NETWORK)
+    cells = SPACE.sample(ZERO_COST_CELLS, np.random.default_rng([seed, 2]))
+    scores = ZeroCostEvaluator(plan, data, CPU).values("naswot", cells)
+    return cells[scores.argmax()], {"search_seconds": clock.seconds, "queries": len(cells)}
 
 
 def _search(
