@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,8 @@ class BASETraining(TaskTraining):
             images = torch.cat([images, batch.query_images[task]])
             labels = torch.cat([labels, batch.query_labels[task]])
         config = self.config
+        if self.epoch < config.warmup:
+            config = replace(config, alpha_rate=0.0)
         batches = random_batches(images, labels, config.batch_size, config.steps, generator)
         temperature = config.temperature_in(self.epoch)
         return optimization_embedding(

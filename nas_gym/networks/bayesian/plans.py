@@ -46,6 +46,8 @@ class BASETrainingConfig:
         temperature: Temperature of the softmax in the first epoch.
         final_temperature: Temperature in the last epoch, and in the adaptation to a target.
         schedule: Course of the temperature in between, one of :data:`SCHEDULES`.
+        warmup: First epochs, in which alpha stays even and only the weights learn. Without them,
+            operations that have no weights lead, because they need no training.
         valid_tasks: Validation tasks after each epoch.
 
     Raises:
@@ -67,11 +69,12 @@ class BASETrainingConfig:
     temperature: float = 1.0
     final_temperature: float = 1.0
     schedule: str = "linear"
+    warmup: int = 0
     valid_tasks: int = 8
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            value, low = getattr(self, each.name), int(each.name not in ("batch_size", "steps"))
+            value, low = getattr(self, each.name), int(each.name not in ("batch_size", "warmup"))
             if each.type == "int" and not low <= value <= _MOST:
                 raise ValueError(
                     f"{each.name} is at least {low} and at most {_MOST:,}, got {value}."

@@ -232,7 +232,8 @@ def test_divergence_is_an_error(rate):
 def test_settings_out_of_range():
     for name, value in {
         "epochs": 0,
-        "steps": -1,
+        "steps": 0,
+        "warmup": -1,
         "inner_rate": 0.0,
         "kl_weight": -1.0,
         "outer_rate": 1.5,

@@ -33,11 +33,15 @@ def test_an_update_moves_towards_the_mean_of_the_posteriors():
     torch.testing.assert_close(values(training.prior), expected, atol=1e-6, rtol=1e-5)
 
 
-def test_without_steps_nothing_changes():
-    training = make_training(steps=0)
-    before = values(training.prior)
+def test_alpha_stays_during_the_warmup():
+    training = make_training(warmup=1, kl_weight=0.0)
+    alpha, weights = training.prior.alpha_logits, values(training.prior)
     training.update(0)
-    assert torch.equal(values(training.prior), before)
+    assert torch.equal(training.prior.alpha_logits, alpha)
+    assert not torch.equal(values(training.prior), weights)
+    training.epoch = 1
+    training.update(1)
+    assert not torch.equal(training.prior.alpha_logits, alpha)
 
 
 def test_the_same_seed_gives_the_same_meta_parameters():
@@ -159,6 +163,6 @@ def test_each_process_has_its_own_tasks_and_noise():
 def test_plans_with_settings():
     plan = make_base_plan(make_data())
     assert plan.with_settings(relaxation="soft").training.relaxation == "soft"
-    with pytest.raises(ValueError, match="no setting 'warmup'"):
-        plan.with_settings(warmup=3)
+    with pytest.raises(ValueError, match="no setting 'population'"):
+        plan.with_settings(population=3)
     assert plan.build().settings["channels"] == 2
