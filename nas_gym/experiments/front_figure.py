@@ -28,7 +28,8 @@ def front_figure(
     Circles are the architectures of the search space's Pareto front. Points are the front that an
     agent found in its trial of median hypervolume; in an SVG file, a point shows the architecture
     and its objectives under the pointer. With two objectives, a line is the median attainment curve
-    of an agent: half of its trials found architectures that are at least as good.
+    of an agent: half of its trials found architectures that are at least as good. An axis leaves
+    out the outermost 5 % of the values of the front if the other values take less than half of it.
 
     Args:
         results: Results of each agent in the environment.
@@ -52,9 +53,27 @@ def front_figure(
                 _draw_found(axes, one, style[one.agent], other)
                 if len(task.objectives) == 2:
                     _draw_attainment(axes, one, style[one.agent])
+            axes.set_xlim(_limits(every[:, other], axes.get_xlim()))
+            axes.set_ylim(_limits(every[:, 0], axes.get_ylim()))
             axes.set_xlabel(_label(task, other))
             axes.set_ylabel(_label(task, 0))
     return figure
+
+
+def _limits(values: NDArray[np.float64], limits: tuple[float, float]) -> tuple[float, float]:
+    """Return the limits of an axis, which leave out isolated values at the ends of the front.
+
+    Args:
+        values: Values of the front in one objective, ``(m,)``.
+        limits: Limits of the axis that show everything.
+    """
+    values = np.unique(values)
+    left_out = len(values) // 20
+    inner = values[left_out : len(values) - left_out]
+    if not left_out or np.ptp(inner) >= np.ptp(values) / 2:
+        return limits
+    margin = 0.1 * float(np.ptp(inner))
+    return float(inner[0]) - margin, float(inner[-1]) + margin
 
 
 def _draw_found(axes: Axes, results: TrialResults, style: Style, other: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import nas_gym
 from nas_gym.experiments.figures import styles, to_svg
-from nas_gym.experiments.front_figure import front_figure
+from nas_gym.experiments.front_figure import _limits, front_figure
 from nas_gym.experiments.settings import SearchSettings
 from nas_gym.experiments.stored_search import StoredSearch, run_missing
 from nas_gym.recording.front_curves import median_attainment
@@ -59,3 +59,11 @@ def test_attainment_without_a_feasible_architecture():
     )  # fmt: skip
     infeasible = np.flatnonzero(task.violations(np.arange(task.space.size)) > 0)[:4]
     assert median_attainment(task, infeasible[:, None]).shape == (0, 2)
+
+
+def test_axes_leave_out_isolated_values():
+    isolated = np.append(np.linspace(86, 94, 42), 10.0)
+    assert _limits(isolated, (5, 99)) == pytest.approx((85.4, 94.4), abs=0.3)
+    assert _limits(isolated[:-1], (5, 99)) == (5, 99)
+    assert _limits(isolated[30:], (5, 99)) == (5, 99)  # 5 % of the values are less than one
+    assert _limits(np.ones(43), (0, 2)) == (0, 2)
