@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from nas_gym.networks.bayesian.meta_network import (
     train_meta_network,
     untrained_meta_network,
 )
+from nas_gym.networks.bayesian.meta_training import BASETraining
 from nas_gym.networks.bayesian.plans import BASEPlan, base_plan
 from nas_gym.networks.darts_network import DARTSNetwork
 from nas_gym.networks.data import load_images
@@ -62,23 +64,70 @@ DRAWN = 16
 ACCURACY = 80.0
 """Accuracy in % whose number of steps is reported."""
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "base": {},
-    "variational": {"variational": True, "deviation": 0.02, "kl_weight": 0.01},
+
+@dataclass(frozen=True)
+class Variant:
+    """Meta-training of a variant: tasks, search space, budget and settings.
+
+    Attributes:
+        settings: Settings of the meta-training that differ from the method's defaults.
+        updates: Updates of the shared parameters.
+        method: ``base`` or ``base-paper``.
+        space: Search space.
+        dataset: Few-shot data.
+        size: Height and width of the images.
+        ways: Classes of a task.
+        shots: Support images per class.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    updates: int = UPDATES
+    method: str = "base"
+    space: str = "NB201"
+    dataset: str = "omniglot"
+    size: int = SIZE
+    ways: int = WAYS
+    shots: int = SHOTS
+
+
+VARIANTS: dict[str, Variant] = {
+    "variational": Variant({"variational": True, "deviation": 0.02, "kl_weight": 0.01}),
+    "paper": Variant(method="base-paper"),
+    "long": Variant(updates=3 * UPDATES),
+    "joint-long": Variant(updates=3 * UPDATES),
+    "subsets": Variant(dataset="cifar10", size=16, ways=2, shots=20),
+    "convolutions": Variant({"alpha_rate": 0.0}),
+    "pooling": Variant({"alpha_rate": 0.0}),
+    "darts": Variant(updates=UPDATES // 2, space="DARTS"),
 }
-"""Settings of each meta-trained variant that differ from ``base``."""
+"""Variants that differ from ``base``, by name."""
+
+FIXED_CELLS = {
+    "convolutions": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
+    "+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    "pooling": "|none~0|+|avg_pool_3x3~0|none~1|+|avg_pool_3x3~0|none~1|none~2|",
+}
+"""Cells of the variants that learn the weights only."""
 
 STARTS = ("base", "random", "joint", "variational")
 """Variants that adapt to the meta-test tasks."""
 
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
 
+FURTHER_NAMES = ("paper", "long", "subsets", "joint-long", "convolutions", "pooling")
+"""Further variants; in addition, ``darts`` runs with one meta-seed."""
+
+FURTHER_SEEDS = range(FIRST_SEED + 100, FIRST_SEED + 103)
+"""Meta-seeds of the further variants."""
+
 
 def make_plan(variant: str, seed: int) -> tuple[BASEPlan, FewShotData]:
     """Return the plan of a variant, and its data."""
-    data = load_few_shot("omniglot", SIZE)
-    plan = base_plan("NB201", data, WAYS, SHOTS, seed)
-    return plan.with_settings(epochs=2, updates=UPDATES // 2, **VARIANTS.get(variant, {})), data
+    chosen = VARIANTS.get(variant, Variant())
+    data = load_few_shot(chosen.dataset, chosen.size)
+    plan = base_plan(chosen.space, data, chosen.ways, chosen.shots, seed, chosen.method)
+    settings = {"epochs": 2, "updates": chosen.updates // 2, **chosen.settings}
+    return plan.with_settings(**settings), data
 
 
 def run_seed(variant: str, seed: int) -> dict[str, Any]:
@@ -111,14 +160,16 @@ def meta_learn(variant: str, plan: BASEPlan, data: FewShotData) -> MetaNetwork:
     """Return the meta-network of a variant: meta-trained, jointly trained, or untrained."""
     if variant == "random":
         return untrained_meta_network(plan, CPU)
-    if variant == "joint":
+    if variant.startswith("joint"):
         return joint_training(plan, data)
+    if variant in FIXED_CELLS:
+        return fixed_cell_training(plan, data, FIXED_CELLS[variant])
     path = meta_file(variant, plan.seed)
     path.unlink(missing_ok=True)  # so that the time is that of the whole training
     return train_meta_network(plan, data, path, CPU)
 
 
-def meta_file(variant: str, seed: int) -> Any:
+def meta_file(variant: str, seed: int) -> Path:
     """Return the path of a saved meta-network."""
     return RUNS / "base" / f"{variant}-{seed}.safetensors"
 
@@ -131,19 +182,33 @@ def joint_training(plan: BASEPlan, data: FewShotData) -> MetaNetwork:
     meta = untrained_meta_network(joint, CPU)
     images = task_sampler(plan, data, "train", CPU).normalized(data.train.images)
     labels = torch.from_numpy(np.repeat(np.arange(len(data.train)), data.train.counts))
-    steps = UPDATES * config.tasks * config.steps
+    steps = config.epochs * config.updates * config.tasks * config.steps
     generator = torch.Generator().manual_seed(plan.seed)
-    batch_size = WAYS * (SHOTS + plan.queries)
+    batch_size = plan.ways * (plan.shots + plan.queries)
     batches = random_batches(images, labels, batch_size, steps, generator)
     posterior = meta.adapt(batches, len(labels), generator)
-    adapted = replace(meta, prior=posterior).for_images(WAYS, data.shape[0], plan.seed)
+    adapted = replace(meta, prior=posterior).for_images(plan.ways, data.shape[0], plan.seed)
     return replace(adapted, plan=plan)
+
+
+def fixed_cell_training(plan: BASEPlan, data: FewShotData, cell: str) -> MetaNetwork:
+    """Meta-train the weights of one cell: its operations have a probability of 1."""
+    meta = untrained_meta_network(plan, CPU)
+    space = meta.network.space
+    alpha = torch.from_numpy(space.genotype_to_alpha(space.from_text([cell])))
+    train, valid = (task_sampler(plan, data, split, CPU) for split in ("train", "valid"))
+    training = BASETraining(meta.network, train, valid, plan.training, plan.seed)
+    logits = 100 * alpha.reshape(meta.network.alpha_shape)
+    training.prior = replace(training.prior, alpha_logits=logits)
+    for step in range(plan.training.epochs * plan.training.updates):
+        training.update(step)
+    return replace(meta, prior=training.prior)
 
 
 def adaptation_curves(meta: MetaNetwork, data: FewShotData) -> NDArray[np.float64]:
     """Return the accuracy in % on the query set of each meta-test task after each number of steps,
     ``(tasks, steps + 1)``."""
-    sampler = TaskSampler(data, "test", WAYS, SHOTS, TEST_QUERIES)
+    sampler = TaskSampler(data, "test", meta.plan.ways, meta.plan.shots, TEST_QUERIES)
     batch, found = sampler.draw(TEST_TASKS, 0), []
     config = meta.plan.training
     for task in range(len(batch)):
@@ -156,6 +221,24 @@ def adaptation_curves(meta: MetaNetwork, data: FewShotData) -> NDArray[np.float6
         queries = batch.query_images[task], batch.query_labels[task]
         found.append([accuracy(meta.network, each, *queries) for each in (meta.prior, *steps)])
     return np.array(found)
+
+
+def run_further(variant: str, seed: int) -> dict[str, Any]:
+    """Run a further variant with a meta-seed, and the same network from random weights and alpha.
+
+    Returns:
+        The result of :func:`run_seed`; ``random``, the mean accuracy in % of the random start after
+        the last step; and in NAS-Bench-201, the cell after 50 gradient steps on CIFAR-10
+        (``tuned``) and the CPU seconds of these steps (``tuning_seconds``).
+    """
+    found = run_seed(variant, seed)
+    plan, data = make_plan(variant, seed)
+    start = untrained_meta_network(plan, CPU)
+    found["random"] = round(float(adaptation_curves(start, data)[:, -1].mean()), 3)
+    if meta_file(variant, seed).exists() and plan.space == "NB201":
+        tuned = tune_to_cifar10(meta_file(variant, seed), seed)
+        found |= {"tuned": tuned["cell"], "tuning_seconds": tuned["seconds"]}
+    return found
 
 
 def accuracy(
@@ -185,30 +268,35 @@ def compare_cells() -> dict[str, Any]:
         are drawn from the prior; and the mean accuracy of all cells (``"all"``).
     """
     torch.set_num_threads(1)
-    data = load_images("cifar10")
-    train = DeviceImages.from_split(data, data.train, CPU)
-    augmentation, found = default_augmentation("cifar10"), []
+    found = []
     for seed, run in zip(META_SEEDS, ADAPTATION.result["base"], strict=True):
-        meta = load_meta_network(meta_file("base", seed), CPU).for_images(10, 3, seed)
-        generator = torch.Generator().manual_seed(seed)
-        shuffled = train.shuffled(TARGET_BATCH, augmentation, generator)
-        batches = [next(shuffled) for _ in range(TARGET_STEPS)]
-        started = time.process_time()
-        posterior = meta.adapt(batches, len(train), generator)
-        seconds = time.process_time() - started
-        space = meta.network.space
-        tuned = space.to_text([posterior.genotype(space)])[0]
+        tuned = tune_to_cifar10(meta_file("base", seed), seed)
         found.append(
             {
                 "cell": run["cell"],
-                "tuned": tuned,
-                "seconds": seconds,
+                "tuned": tuned["cell"],
+                "seconds": tuned["seconds"],
                 "prior_accuracy": table_accuracy([run["cell"]]).item(),
                 "drawn_accuracy": table_accuracy(run["drawn"]).mean(),
-                "tuned_accuracy": table_accuracy([tuned]).item(),
+                "tuned_accuracy": table_accuracy([tuned["cell"]]).item(),
             }
         )
     return {"seeds": found, "all": float(load_table("nats-bench").column("cifar10-test").mean())}
+
+
+def tune_to_cifar10(path: Path, seed: int) -> dict[str, Any]:
+    """Adapt a saved meta-network to CIFAR-10; return the ``cell`` and the CPU ``seconds``."""
+    data = load_images("cifar10")
+    train = DeviceImages.from_split(data, data.train, CPU)
+    meta = load_meta_network(path, CPU).for_images(10, 3, seed)
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = train.shuffled(TARGET_BATCH, default_augmentation("cifar10"), generator)
+    batches = [next(shuffled) for _ in range(TARGET_STEPS)]
+    started = time.process_time()
+    posterior = meta.adapt(batches, len(train), generator)
+    seconds = time.process_time() - started
+    space = meta.network.space
+    return {"cell": space.to_text([posterior.genotype(space)])[0], "seconds": seconds}
 
 
 def table_accuracy(cells: Sequence[str]) -> NDArray[np.float64]:
@@ -257,6 +345,15 @@ ADAPTATION = JobStudy(
     "base-adaptation",
     run_seed,
     [(variant, seed) for variant in STARTS for seed in META_SEEDS],
+    merge_by_variant,
+)
+FURTHER = JobStudy(
+    "base-further",
+    run_further,
+    [
+        ("darts", FURTHER_SEEDS[0]),
+        *((v, seed) for v in FURTHER_NAMES for seed in FURTHER_SEEDS),
+    ],
     merge_by_variant,
 )
 CELLS = Measurement("base-cells", compare_cells)
