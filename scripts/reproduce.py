@@ -33,6 +33,7 @@ PAGES = (
     "domains",
     "objectives",
     "imagenet",
+    "five_systems_files",
     "five_systems",
 )
 

@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,17 @@ from nas_gym.agents import L2NAS
 from nas_gym.experiments.figures import figure_panels, styles
 from nas_gym.experiments.meta_train import meta_train
 from nas_gym.experiments.records import TrialResults
+from nas_gym.networks.few_shot.meta_supernet import load_meta_supernet
+from nas_gym.networks.few_shot.transfer import supernet_for_classes, transfer_by_halving
 from nas_gym.tasks import make_task, task_arguments, task_sets
-from reproduction import catch, domain_search, few_shot, mpnas_domains
+from reproduction import (
+    atnas_method,
+    atnas_transfer,
+    catch,
+    domain_search,
+    few_shot,
+    mpnas_domains,
+)
 from reproduction.baselines import SMALL_REA
 from reproduction.pages import (
     Page,
@@ -32,6 +42,7 @@ from reproduction.studies import (
     RESULTS,
     ComparisonStudy,
     JobStudy,
+    Measurement,
     MetaTrainingRun,
     MetaTrainingStudy,
     SearchStudy,
@@ -198,6 +209,65 @@ CELLS = JobStudy(
     },
 )
 
+
+def adapt_atnas(seed: int) -> dict[str, Any]:
+    """Transfer the population and the weights of AT-NAS to CIFAR-10 by halving.
+
+    The images are those of :mod:`reproduction.atnas_transfer`: 500 for training and 500 for the
+    fitness, in grey and small.
+
+    Returns:
+        The ``cell`` that remains, and the CPU ``seconds`` of the transfer.
+    """
+    path = atnas_method.meta_supernet_path(ATNAS_BUDGET, 5, 1, seed)
+    meta = load_meta_supernet(path, atnas_method.CPU)
+    train, valid, classes = atnas_transfer.transfer_images("cifar10")
+    population = meta.population[: atnas_transfer.MEMBERS]
+    began = time.process_time()
+    network = supernet_for_classes(meta, classes)
+    found = transfer_by_halving(
+        network, population, train, valid, TRANSFER, seed, epochs_per_generation=1
+    )
+    seconds = time.process_time() - began
+    return {"cell": meta.network.space.to_text([found])[0], "seconds": seconds}
+
+
+ATNAS_BUDGET = "second"
+ATNAS_SEEDS = range(1100, 1105)
+TRANSFER = replace(atnas_transfer.TRAINING, epochs=4)
+"""Settings of the transfer: one epoch with 8, 4, 2 and 1 members."""
+
+ATNAS_ADAPTED = JobStudy(
+    "five-systems-atnas-cifar10",
+    adapt_atnas,
+    [(seed,) for seed in ATNAS_SEEDS],
+    lambda _, results: results,
+)
+
+
+def adapted_cells() -> dict[str, dict[str, Any]]:
+    """Return the results on CIFAR-10 of the cells that AT-NAS and BASE adapted to its images.
+
+    Returns:
+        For each system, the mean ``report`` and ``regret`` with intervals, and the mean CPU
+        ``seconds`` of the adaptation.
+    """
+    base = json.loads((RESULTS / "base-cells.json").read_text())["seeds"]
+    found = {
+        "AT-NAS": [(each["cell"], each["seconds"]) for each in ATNAS_ADAPTED.result],
+        "BASE": [(each["tuned"], each["seconds"]) for each in base],
+    }
+    return {
+        name: {
+            **look_up("cifar10", [cell for cell, _ in each]),
+            "seconds": float(np.mean([seconds for _, seconds in each])),
+        }
+        for name, each in found.items()
+    }
+
+
+ADAPTED = Measurement("five-systems-adapted", adapted_cells)
+
 # -- cost -----------------------------------------------------------------------------------------
 
 
@@ -245,7 +315,15 @@ def meta_training_seconds() -> dict[str, float]:
     }
 
 
-STUDIES = [CATCH_TRAINING, *PRETRAINING.values(), *SEARCHES.values(), CELLS, SECONDS]
+STUDIES = [
+    CATCH_TRAINING,
+    *PRETRAINING.values(),
+    *SEARCHES.values(),
+    CELLS,
+    ATNAS_ADAPTED,
+    ADAPTED,
+    SECONDS,
+]
 
 # -- page -----------------------------------------------------------------------------------------
 
@@ -274,6 +352,9 @@ def target_rows(target: str) -> list[list[str]]:
         empty = [""] * len(QUERIES)
         regret, report = (mean_with_interval(entry[metric]) for metric in ("regret", "report"))
         rows.append([name, regret, *empty, report])
+    for name, entry in ADAPTED.result.items() if target == "cifar10" else ():
+        regret, report = (mean_with_interval(entry[metric]) for metric in ("regret", "report"))
+        rows.append([f"{name}, adapted to images", regret, *[""] * len(QUERIES), report])
     return rows
 
 
@@ -304,7 +385,10 @@ def cost_rows() -> list[list[str]]:
             (env,) = SEARCHES["darcy"].result["environments"].values()
             during = f"{env['agents'][agent]['agent_seconds']:.2g}"
         before = f"{seconds[name]:.0f}" if name in seconds else "0"
-        rows.append([name, needs, "0" if agent is None else str(QUERIES[-1]), before, during])
+        queries = "0" if agent is None else str(QUERIES[-1])
+        adapted = ADAPTED.result.get(name)
+        images = "" if adapted is None else f"{adapted['seconds']:.1f}"
+        rows.append([name, needs, queries, before, images, during])
     return rows
 
 
@@ -331,7 +415,8 @@ def blocks() -> Mapping[str, str]:
         f"{title}:\n\n{markdown_table(headers, target_rows(target))}"
         for target, title in TARGETS.items()
     )
-    cost = ["system", "needs", "queries", "CPU s before", "s of the agent per trial"]
+    cost = ["system", "needs", "queries", "CPU s before", "CPU s on images of CIFAR-10"]
+    cost += ["s of the agent per trial"]
     return {
         "overview": markdown_table(["system", *TARGETS.values()], overview_rows()),
         "targets": tables,
