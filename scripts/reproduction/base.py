@@ -94,7 +94,6 @@ VARIANTS: dict[str, Variant] = {
     "variational": Variant({"variational": True, "deviation": 0.02, "kl_weight": 0.01}),
     "paper": Variant(method="base-paper"),
     "long": Variant(updates=3 * UPDATES),
-    "joint-long": Variant(updates=3 * UPDATES),
     "subsets": Variant(dataset="cifar10", size=16, ways=2, shots=20),
     "convolutions": Variant({"alpha_rate": 0.0}),
     "pooling": Variant({"alpha_rate": 0.0}),
@@ -114,11 +113,11 @@ STARTS = ("base", "random", "joint", "variational")
 
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
 
-FURTHER_NAMES = ("paper", "long", "subsets", "joint-long", "convolutions", "pooling")
-"""Further variants; in addition, ``darts`` runs with one meta-seed."""
+FURTHER = {"paper": 3, "long": 1, "subsets": 3, "darts": 1, "convolutions": 1, "pooling": 1}
+"""Numbers of meta-seeds of the further variants."""
 
-FURTHER_SEEDS = range(FIRST_SEED + 100, FIRST_SEED + 103)
-"""Meta-seeds of the further variants."""
+FURTHER_SEED = FIRST_SEED + 100
+"""First meta-seed of the further variants."""
 
 
 def make_plan(variant: str, seed: int) -> tuple[BASEPlan, FewShotData]:
@@ -160,7 +159,7 @@ def meta_learn(variant: str, plan: BASEPlan, data: FewShotData) -> MetaNetwork:
     """Return the meta-network of a variant: meta-trained, jointly trained, or untrained."""
     if variant == "random":
         return untrained_meta_network(plan, CPU)
-    if variant.startswith("joint"):
+    if variant == "joint":
         return joint_training(plan, data)
     if variant in FIXED_CELLS:
         return fixed_cell_training(plan, data, FIXED_CELLS[variant])
@@ -347,13 +346,10 @@ ADAPTATION = JobStudy(
     [(variant, seed) for variant in STARTS for seed in META_SEEDS],
     merge_by_variant,
 )
-FURTHER = JobStudy(
+FURTHER_STUDY = JobStudy(
     "base-further",
     run_further,
-    [
-        ("darts", FURTHER_SEEDS[0]),
-        *((v, seed) for v in FURTHER_NAMES for seed in FURTHER_SEEDS),
-    ],
+    [(name, FURTHER_SEED + i) for name, count in FURTHER.items() for i in range(count)],
     merge_by_variant,
 )
 CELLS = Measurement("base-cells", compare_cells)
@@ -395,6 +391,8 @@ def page_blocks() -> Mapping[str, str]:
         "leads": markdown_table(["difference after 8 steps", "percentage points"], _leads(found)),
         "prior": _prior_table(),
         "cells": _cell_table(found["base"]),
+        "further": _further_table(FURTHER_STUDY.result),
+        "further-cells": _further_cells(FURTHER_STUDY.result),
         "memory": markdown_table(
             ["space, relaxation", "activations", "total"],
             [[k, *(f"{v:.2f}" for v in values)] for k, values in MEMORY.result.items()],
@@ -444,4 +442,41 @@ def _cell_table(runs: list[Any]) -> str:
     return markdown_table(headers, rows)
 
 
-PAGE = Page("results/base.md", (ADAPTATION, CELLS, MEMORY), page_blocks)
+_FURTHER_NAMES = {
+    "paper": "`base-paper`",
+    "long": "`base`, three times as many updates",
+    "subsets": "`base`, classes of CIFAR-10 (2-way 20-shot)",
+    "darts": "`base`, DARTS, half as many updates",
+    "convolutions": "fixed cell: convolutions",
+    "pooling": "fixed cell: average pooling",
+}
+
+
+def _further_table(found: Mapping[str, list[Any]]) -> str:
+    headers = ["variant", "meta-seeds", "0 steps", "1 step", "8 steps"]
+    headers += ["random start, 8 steps", "CPU s of meta-training", "adaptation, % of it"]
+    rows = []
+    for variant, runs in found.items():
+        curves = np.array([[*run["accuracy"], run["random"]] for run in runs])
+        values = [mean_with_interval(mean_over_seeds(curves[:, s]), 1) for s in (0, 1, -2, -1)]
+        meta, task = (np.mean([run[f"{k}_seconds"] for run in runs]) for k in ("meta", "task"))
+        shares = [f"{meta:.0f}", f"{100 * task / meta:.1f}"]
+        rows.append([_FURTHER_NAMES[variant], str(len(runs)), *values, *shares])
+    return markdown_table(headers, rows)
+
+
+def _further_cells(found: Mapping[str, list[Any]]) -> str:
+    headers = ["variant", "meta-seed", "cell of the prior", "CIFAR-10, %", "tuned cell"]
+    headers += ["CIFAR-10, %", "CPU s of tuning"]
+    rows = []
+    for variant, runs in found.items():
+        for seed, run in enumerate(runs, FURTHER_SEED):
+            if "tuned" in run:
+                prior, tuned = table_accuracy([run["cell"], run["tuned"]])
+                row = [_FURTHER_NAMES[variant], str(seed), f"`{run['cell']}`", f"{prior:.2f}"]
+                seconds = f"{run['tuning_seconds']:.1f}"
+                rows.append([*row, f"`{run['tuned']}`", f"{tuned:.2f}", seconds])
+    return markdown_table(headers, rows)
+
+
+PAGE = Page("results/base.md", (ADAPTATION, FURTHER_STUDY, CELLS, MEMORY), page_blocks)

@@ -9,7 +9,7 @@ STUDIES = [
     five_systems.CATCH_TRAINING,
     *five_systems.PRETRAINING.values(),
     mpnas_domains.TRAINING,
-    atnas.SECOND,
+    atnas.MAIN,
     base.ADAPTATION,
     base.CELLS,
 ]
