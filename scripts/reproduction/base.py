@@ -67,13 +67,11 @@ ACCURACY = 80.0
 
 @dataclass(frozen=True)
 class Variant:
-    """Meta-training of a variant: tasks, search space, budget and settings.
+    """Meta-training of a variant: method, settings and tasks.
 
     Attributes:
         settings: Settings of the meta-training that differ from the method's defaults.
-        updates: Updates of the shared parameters.
         method: ``base`` or ``base-paper``.
-        space: Search space.
         dataset: Few-shot data.
         size: Height and width of the images.
         ways: Classes of a task.
@@ -81,9 +79,7 @@ class Variant:
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
-    updates: int = UPDATES
     method: str = "base"
-    space: str = "NB201"
     dataset: str = "omniglot"
     size: int = SIZE
     ways: int = WAYS
@@ -93,11 +89,9 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     "variational": Variant({"variational": True, "deviation": 0.02, "kl_weight": 0.01}),
     "paper": Variant(method="base-paper"),
-    "long": Variant(updates=3 * UPDATES),
     "subsets": Variant(dataset="cifar10", size=16, ways=2, shots=20),
     "convolutions": Variant({"alpha_rate": 0.0}),
     "pooling": Variant({"alpha_rate": 0.0}),
-    "darts": Variant(updates=UPDATES // 2, space="DARTS"),
 }
 """Variants that differ from ``base``, by name."""
 
@@ -113,7 +107,7 @@ STARTS = ("base", "random", "joint", "variational")
 
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
 
-FURTHER = {"paper": 3, "long": 1, "subsets": 3, "darts": 1, "convolutions": 1, "pooling": 1}
+FURTHER = {"paper": 1, "subsets": 1, "convolutions": 1, "pooling": 1}
 """Numbers of meta-seeds of the further variants."""
 
 FURTHER_SEED = FIRST_SEED + 100
@@ -124,9 +118,8 @@ def make_plan(variant: str, seed: int) -> tuple[BASEPlan, FewShotData]:
     """Return the plan of a variant, and its data."""
     chosen = VARIANTS.get(variant, Variant())
     data = load_few_shot(chosen.dataset, chosen.size)
-    plan = base_plan(chosen.space, data, chosen.ways, chosen.shots, seed, chosen.method)
-    settings = {"epochs": 2, "updates": chosen.updates // 2, **chosen.settings}
-    return plan.with_settings(**settings), data
+    plan = base_plan("NB201", data, chosen.ways, chosen.shots, seed, chosen.method)
+    return plan.with_settings(epochs=2, updates=UPDATES // 2, **chosen.settings), data
 
 
 def run_seed(variant: str, seed: int) -> dict[str, Any]:
@@ -227,14 +220,14 @@ def run_further(variant: str, seed: int) -> dict[str, Any]:
 
     Returns:
         The result of :func:`run_seed`; ``random``, the mean accuracy in % of the random start after
-        the last step; and in NAS-Bench-201, the cell after 50 gradient steps on CIFAR-10
-        (``tuned``) and the CPU seconds of these steps (``tuning_seconds``).
+        the last step; and if the cell is not fixed, the cell after 50 gradient steps on
+        CIFAR-10 (``tuned``) and the CPU seconds of these steps (``tuning_seconds``).
     """
     found = run_seed(variant, seed)
     plan, data = make_plan(variant, seed)
     start = untrained_meta_network(plan, CPU)
     found["random"] = round(float(adaptation_curves(start, data)[:, -1].mean()), 3)
-    if meta_file(variant, seed).exists() and plan.space == "NB201":
+    if variant not in FIXED_CELLS:
         tuned = tune_to_cifar10(meta_file(variant, seed), seed)
         found |= {"tuned": tuned["cell"], "tuning_seconds": tuned["seconds"]}
     return found
@@ -444,9 +437,7 @@ def _cell_table(runs: list[Any]) -> str:
 
 _FURTHER_NAMES = {
     "paper": "`base-paper`",
-    "long": "`base`, three times as many updates",
     "subsets": "`base`, classes of CIFAR-10 (2-way 20-shot)",
-    "darts": "`base`, DARTS, half as many updates",
     "convolutions": "fixed cell: convolutions",
     "pooling": "fixed cell: average pooling",
 }
