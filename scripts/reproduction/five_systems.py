@@ -232,8 +232,8 @@ def adapt_atnas(seed: int) -> dict[str, Any]:
     return {"cell": meta.network.space.to_text([found])[0], "seconds": seconds}
 
 
-ATNAS_BUDGET = "second"
-ATNAS_SEEDS = range(1100, 1105)
+ATNAS_BUDGET = "third"
+ATNAS_SEEDS = (1300, 1303)
 TRANSFER = replace(atnas_transfer.TRAINING, epochs=4)
 """Settings of the transfer: one epoch with 8, 4, 2 and 1 members."""
 
