@@ -107,7 +107,7 @@ STARTS = ("base", "random", "joint", "variational")
 
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
 
-FURTHER = {"paper": 1, "subsets": 1, "convolutions": 1, "pooling": 1}
+FURTHER = {"subsets": 1, "convolutions": 1, "pooling": 1}
 """Numbers of meta-seeds of the further variants."""
 
 FURTHER_SEED = FIRST_SEED + 100
