@@ -67,10 +67,11 @@ ACCURACY = 80.0
 
 @dataclass(frozen=True)
 class Variant:
-    """Meta-training of a variant: settings and tasks.
+    """Meta-training of a variant: method, settings and tasks.
 
     Attributes:
         settings: Settings of the meta-training that differ from the method's defaults.
+        method: ``base`` or ``base-paper``.
         dataset: Few-shot data.
         size: Height and width of the images.
         ways: Classes of a task.
@@ -78,6 +79,7 @@ class Variant:
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "base"
     dataset: str = "omniglot"
     size: int = SIZE
     ways: int = WAYS
@@ -86,6 +88,7 @@ class Variant:
 
 VARIANTS: dict[str, Variant] = {
     "variational": Variant({"variational": True, "deviation": 0.02, "kl_weight": 0.01}),
+    "paper": Variant(method="base-paper"),
     "subsets": Variant(dataset="cifar10", size=16, ways=2, shots=20),
     "convolutions": Variant({"alpha_rate": 0.0}),
     "pooling": Variant({"alpha_rate": 0.0}),
@@ -104,7 +107,7 @@ STARTS = ("base", "random", "joint", "variational")
 
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
 
-FURTHER = {"subsets": 1, "convolutions": 1, "pooling": 1}
+FURTHER = {"paper": 3, "subsets": 3, "convolutions": 1, "pooling": 1}
 """Numbers of meta-seeds of the further variants."""
 
 FURTHER_SEED = FIRST_SEED + 100
@@ -115,7 +118,7 @@ def make_plan(variant: str, seed: int) -> tuple[BASEPlan, FewShotData]:
     """Return the plan of a variant, and its data."""
     chosen = VARIANTS.get(variant, Variant())
     data = load_few_shot(chosen.dataset, chosen.size)
-    plan = base_plan("NB201", data, chosen.ways, chosen.shots, seed)
+    plan = base_plan("NB201", data, chosen.ways, chosen.shots, seed, chosen.method)
     return plan.with_settings(epochs=2, updates=UPDATES // 2, **chosen.settings), data
 
 
@@ -433,6 +436,7 @@ def _cell_table(runs: list[Any]) -> str:
 
 
 _FURTHER_NAMES = {
+    "paper": "`base-paper`",
     "subsets": "`base`, classes of CIFAR-10 (2-way 20-shot)",
     "convolutions": "fixed cell: convolutions",
     "pooling": "fixed cell: average pooling",
