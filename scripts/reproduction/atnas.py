@@ -70,6 +70,15 @@ SEEDS = range(1100, 1105)
 MAIN = JobStudy(
     "atnas-5way1shot-second", run_whole_method, [("second", 5, 1, seed) for seed in SEEDS], _listed
 )
+THIRD_SEEDS = range(1300, 1305)
+"""Seeds of the third budget. No result with these seeds was seen before the budget was fixed."""
+
+THIRD = JobStudy(
+    "atnas-5way1shot-third",
+    run_whole_method,
+    [("third", 5, 1, seed) for seed in THIRD_SEEDS],
+    _listed,
+)
 FIVE_SHOT = JobStudy(
     "atnas-5way5shot", run_whole_method, [("short", 5, 5, seed) for seed in SEEDS[:3]], _listed
 )
@@ -487,6 +496,7 @@ PAGE = Page(
     [
         FIRST,
         MAIN,
+        THIRD,
         FIVE_SHOT,
         NOISE,
         MEMORY,

@@ -96,6 +96,22 @@ BUDGETS = {
         winner_tasks=20,
     ),
     "second": _SECOND,
+    "third": Budget(
+        training={
+            **_SHARED,
+            "cosine": True,
+            "epochs": 30,
+            "updates": 25,
+            "warmup": 15,
+            "updates_per_generation": 50,
+            "fitness_tasks": 40,
+        },
+        final_epochs=15,
+        random=3,
+        evaluations=64,
+        compared_tasks=60,
+        winner_tasks=200,
+    ),
     "short": Budget(
         training={**_SECOND.training, "epochs": 6, "warmup": 3},
         final_epochs=4,

@@ -144,6 +144,10 @@ class FewShotTraining(TaskTraining):
                 f"inner_rate ({self.config.inner_rate:g}) or meta_rate "
                 f"({self.config.meta_rate:g})."
             )
+        if self.config.cosine:
+            share = step / (self.config.epochs * self.config.updates)
+            rate = self.config.meta_rate * (1 + math.cos(math.pi * share)) / 2
+            self._optimizer.param_groups[0]["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
         parameters = dict(self.network.named_parameters())
         for name in names:

@@ -57,6 +57,7 @@ class FewShotTrainingConfig:
         steps: SGD steps per task (M).
         inner_rate: Learning rate of these steps.
         meta_rate: Learning rate of Adam, which updates the supernet.
+        cosine: Whether this learning rate decreases to 0 by the last epoch, following a cosine.
         order: Meta-gradient, one of :data:`ORDERS`.
         population: Members of the population after the warm-up (K in Algorithm 2); 0 trains random
             architectures throughout.
@@ -83,6 +84,7 @@ class FewShotTrainingConfig:
     steps: int = 5
     inner_rate: float = 0.1
     meta_rate: float = 0.001
+    cosine: bool = False
     order: str = "first"
     population: int = 128
     updates_per_generation: int = 4
