@@ -30,6 +30,7 @@ from nas_gym.predictors.code_predictors import CODE_PREDICTORS, predict_from_cod
 from nas_gym.spaces import DARTSSpace
 from nas_gym.spaces.darts import OPERATIONS
 from nas_gym.utils.ranks import spearman
+from reproduction.atnas_agents import CHOICES, train_choice
 from reproduction.atnas_method import (
     BUDGETS,
     CPU,
@@ -38,7 +39,7 @@ from reproduction.atnas_method import (
     measure_noise,
     run_whole_method,
 )
-from reproduction.atnas_transfer import EPOCHS, transfer
+from reproduction.atnas_transfer import EPOCHS, IMAGES, transfer
 from reproduction.pages import Page, markdown_table, mean_with_interval
 from reproduction.studies import (
     FIRST_SEED,
@@ -78,6 +79,18 @@ THIRD = JobStudy(
     run_whole_method,
     [("third", 5, 1, seed) for seed in THIRD_SEEDS],
     _listed,
+)
+TWENTY_WAY = JobStudy(
+    "atnas-20way1shot", run_whole_method, [("short", 20, 1, THIRD_SEEDS[0])], _listed
+)
+AGENTS = JobStudy(
+    "atnas-agents",
+    train_choice,
+    [(choice, seed) for seed in THIRD_SEEDS[:3] for choice in CHOICES],
+    lambda arguments, results: [
+        {"choice": choice, "seed": seed, **result}
+        for (choice, seed), result in zip(arguments, results, strict=True)
+    ],
 )
 FIVE_SHOT = JobStudy(
     "atnas-5way5shot", run_whole_method, [("short", 5, 5, seed) for seed in SEEDS[:3]], _listed
@@ -187,7 +200,7 @@ PREDICTORS = JobStudy(
 TRANSFER = JobStudy(
     "atnas-transfer",
     transfer,
-    [("digits", seed) for seed in SEEDS[:3]],
+    [(dataset, seed) for dataset in IMAGES for seed in THIRD_SEEDS[:3]],
     lambda arguments, results: [
         {"dataset": dataset, "seed": seed, "runs": runs}
         for (dataset, seed), runs in zip(arguments, results, strict=True)
@@ -497,6 +510,8 @@ PAGE = Page(
         FIRST,
         MAIN,
         THIRD,
+        AGENTS,
+        TWENTY_WAY,
         FIVE_SHOT,
         NOISE,
         MEMORY,

@@ -39,6 +39,9 @@ SIZE = 14
 
 TEST_TASKS = 600
 
+OFFICIAL = (20, 1)
+"""Ways and shots of Omniglot's official one-shot evaluation."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -168,10 +171,14 @@ def run_whole_method(budget: str, ways: int, shots: int, seed: int) -> dict[str,
     sample = meta.network.space.sample(chosen.random, rng)
     result["random"] = [finally_trained(each) for each in sample]
     result["random cells"] = list(meta.network.space.to_text(sample))
+    if (ways, shots) == OFFICIAL:
+        result["official"] = official_accuracy(winner, plan, data)
     torch.manual_seed(seed)
     conv = FourConvNetwork(ways, data.shape[0])
     final_training(conv, plan, data, plan.training.epochs + chosen.final_epochs)
     result["conv"] = test_accuracy(conv, plan, data)
+    if (ways, shots) == OFFICIAL:
+        result["conv official"] = official_accuracy(conv, plan, data)
     if not chosen.evaluations:
         return result
     random = meta.network.space.sample(len(meta.population), rng)
@@ -219,6 +226,17 @@ def final_training(network: nn.Module, plan: FewShotPlan, data: FewShotData, epo
 def test_accuracy(network: nn.Module, plan: FewShotPlan, data: FewShotData) -> float:
     """Return the mean accuracy on meta-test tasks in %."""
     batch = task_sampler(plan, data, "test", CPU).draw(TEST_TASKS, 0)
+    return mean_accuracy(network, None, batch, plan)
+
+
+def official_accuracy(network: nn.Module, plan: FewShotPlan, data: FewShotData) -> float:
+    """Return the mean accuracy on the 20 runs of Omniglot's official one-shot evaluation in %."""
+    runs = load_few_shot("omniglot-oneshot", SIZE).runs
+    assert runs is not None
+    sampler = task_sampler(plan, data, "test", CPU)
+    support, query = sampler.normalized(runs.support), sampler.normalized(runs.query)
+    own = torch.arange(support.shape[1]).expand(len(support), -1)
+    batch = FewShotBatch(support, own, query, torch.from_numpy(runs.labels))
     return mean_accuracy(network, None, batch, plan)
 
 

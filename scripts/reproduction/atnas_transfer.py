@@ -17,9 +17,10 @@ from nas_gym.networks.few_shot.transfer import supernet_for_classes, transfer_by
 from nas_gym.networks.training import TrainingConfig
 from reproduction.atnas_method import CPU, SIZE, make_plan, meta_supernet_path
 
+BUDGET = "third"
 MEMBERS = 8
-IMAGES = 500
-"""Training images, and images that determine the fitness."""
+IMAGES = {"digits": 500, "cifar10": 2000}
+"""Training images, and images that determine the fitness, by data set."""
 
 EPOCHS = {"meta": (1,), "random": (1, 3)}
 """Numbers of epochs per generation, by start."""
@@ -33,7 +34,7 @@ def transfer_images(name: str) -> tuple[DeviceImages, DeviceImages, int]:
     The images are subsets in grey, scaled to the size of the few-shot tasks.
     """
     data = load_images(name)
-    splits = {key: _prepared(split.first(IMAGES)) for key, split in data.splits.items()}
+    splits = {key: _prepared(split.first(IMAGES[name])) for key, split in data.splits.items()}
     data = ImageData(data.name, data.classes, **splits)
     train, valid = (DeviceImages.from_split(data, each, CPU) for each in (data.train, data.valid))
     return train, valid, len(data.classes)
@@ -52,8 +53,8 @@ def transfer(dataset: str, seed: int) -> list[dict[str, Any]]:
         For each start and number of epochs per generation, the best validation accuracy of each
         generation in %, and the CPU seconds until then.
     """
-    plan, _ = make_plan("second", 5, 1, seed)
-    meta = load_meta_supernet(meta_supernet_path("second", 5, 1, seed), CPU)
+    plan, _ = make_plan(BUDGET, 5, 1, seed)
+    meta = load_meta_supernet(meta_supernet_path(BUDGET, 5, 1, seed), CPU)
     train, valid, classes = transfer_images(dataset)
     random = meta.network.space.sample(MEMBERS, np.random.default_rng([seed, 2]))
     results = []
