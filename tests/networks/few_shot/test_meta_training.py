@@ -82,6 +82,18 @@ def test_an_update_trains_only_the_drawn_path():
     assert before.keys() - changed  # the weights of other paths
 
 
+def test_cosine_schedule_decreases_the_first_step_of_adam_to_almost_zero():
+    def largest_change(step):
+        training = make_training(epochs=2, updates=4, cosine=True, population=0, meta_rate=0.001)
+        before = copy_of(training.network)
+        training.meta_update(step)
+        after = copy_of(training.network)
+        return max(float((after[name] - before[name]).abs().max()) for name in before)
+
+    rates = [0.001 * (1 + np.cos(np.pi * step / 8)) / 2 for step in (0, 7)]
+    np.testing.assert_allclose([largest_change(step) for step in (0, 7)], rates, rtol=0.01)
+
+
 def test_same_seed_same_run_and_resume_equals_uninterrupted():
     whole, again = make_training(epochs=3), make_training(epochs=3)
     metrics = [whole.run_epoch() for _ in range(3)]
