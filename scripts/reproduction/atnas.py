@@ -31,6 +31,7 @@ from nas_gym.spaces import DARTSSpace
 from nas_gym.spaces.darts import OPERATIONS
 from nas_gym.utils.ranks import spearman
 from reproduction.atnas_agents import CHOICES, train_choice
+from reproduction.atnas_darts import train_darts
 from reproduction.atnas_method import (
     BUDGETS,
     CPU,
@@ -107,6 +108,10 @@ MAIN_COLUMNS = (
     "meta-training and final training, CPU s",
     "cell of the winner",
 )
+
+# -- cells of DARTS -------------------------------------------------------------------------------
+
+DARTS = JobStudy("atnas-darts", train_darts, [(5, 1)], lambda _, results: results[0])
 
 # -- memory ---------------------------------------------------------------------------------------
 
@@ -408,6 +413,16 @@ def noise_rows() -> list[list[str]]:
     return rows
 
 
+def darts_rows() -> list[list[str]]:
+    """Return the accuracies of DARTS networks before and after training in %."""
+    rows = []
+    for name in ("winner", "DARTS_V2"):
+        each = DARTS.result[name]
+        accuracies = [f"{each[weights]:.1f}" for weights in ("initial", "supernet", "final")]
+        rows.append([name, f"{each['parameters']:,}", *accuracies])
+    return rows
+
+
 def predictor_rows() -> list[list[str]]:
     """Return the mean correlation of each predictor by the number of evaluated cells."""
     rows = []
@@ -458,6 +473,16 @@ def blocks() -> dict[str, str]:
                 "spread / noise with 20 tasks",
             ],
             noise_rows(),
+        ),
+        "darts": markdown_table(
+            [
+                "cells",
+                "parameters",
+                "random weights, %",
+                "weights of the meta-supernet, %",
+                "after the final training, %",
+            ],
+            darts_rows(),
         ),
         "memory": markdown_table(
             ["method", "MiB", "relative to the largest network"],
@@ -514,6 +539,7 @@ PAGE = Page(
         TWENTY_WAY,
         FIVE_SHOT,
         NOISE,
+        DARTS,
         MEMORY,
         PREDICTORS,
         TRANSFER,
