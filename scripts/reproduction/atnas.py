@@ -81,13 +81,16 @@ THIRD = JobStudy(
     [("third", 5, 1, seed) for seed in THIRD_SEEDS],
     _listed,
 )
+SUPERNET_SEEDS = (1300, 1301, 1303)
+"""Seeds whose meta-supernets other agents and the transfer use."""
+
 TWENTY_WAY = JobStudy(
     "atnas-20way1shot", run_whole_method, [("short", 20, 1, THIRD_SEEDS[0])], _listed
 )
 AGENTS = JobStudy(
     "atnas-agents",
     train_choice,
-    [(choice, seed) for seed in THIRD_SEEDS[:3] for choice in CHOICES],
+    [(choice, seed) for seed in SUPERNET_SEEDS for choice in CHOICES],
     lambda arguments, results: [
         {"choice": choice, "seed": seed, **result}
         for (choice, seed), result in zip(arguments, results, strict=True)
@@ -205,7 +208,7 @@ PREDICTORS = JobStudy(
 TRANSFER = JobStudy(
     "atnas-transfer",
     transfer,
-    [(dataset, seed) for dataset in IMAGES for seed in THIRD_SEEDS[:3]],
+    [(dataset, seed) for dataset in IMAGES for seed in SUPERNET_SEEDS],
     lambda arguments, results: [
         {"dataset": dataset, "seed": seed, "runs": runs}
         for (dataset, seed), runs in zip(arguments, results, strict=True)
