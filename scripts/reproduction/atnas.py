@@ -69,7 +69,7 @@ FIRST = JobStudy(
 SEEDS = range(1100, 1105)
 """Seeds of the second budget. No result with these seeds was seen before the budget was fixed."""
 
-MAIN = JobStudy(
+SECOND = JobStudy(
     "atnas-5way1shot-second", run_whole_method, [("second", 5, 1, seed) for seed in SEEDS], _listed
 )
 THIRD_SEEDS = range(1300, 1305)
@@ -385,21 +385,46 @@ def over_seeds(value: Value, results: Sequence[Any]) -> str:
 
 
 def summary_rows() -> list[list[str]]:
-    """Return the means over seeds with both budgets."""
-    budgets = FIRST.result, MAIN.result
+    """Return the means over seeds with each budget."""
+    budgets = FIRST.result, SECOND.result, THIRD.result
     return [[name, *(over_seeds(value, each) for each in budgets)] for name, value in SUMMARY]
 
 
+POPULATION_ROWS = [0, 1, *range(2, 17, 2)]
+"""Populations of a run with the third budget: a random one, generation 0 and the later ones, which
+take two epochs each."""
+
+
 def population_rows() -> list[list[str]]:
-    """Return the mean fitness of the populations of the second budget, with final weights."""
-    results = MAIN.result
-    values = np.array([each["populations"] for each in results])
+    """Return the mean fitness of the populations of the third budget, with final weights."""
+    values = np.array([each["populations"] for each in THIRD.result])
+    values = values[:, POPULATION_ROWS]
     names = ["random", *(f"generation {number}" for number in range(values.shape[1] - 1))]
     names.append("rise from generation 0 to the last one")
     values = np.column_stack([values, values[:, -1] - values[:, 1]])
     return [
         [name, mean_with_interval(mean_over_seeds(each), 1)]
         for name, each in zip(names, values.T, strict=True)
+    ]
+
+
+def agent_rows() -> list[list[str]]:
+    """Return the meta-test accuracy of each agent's cell after the final training."""
+    winners = {each["seed"]: each["found"] for each in THIRD.result}
+    rows = [["winner of AT-NAS", *(f"{winners[seed]:.1f}" for seed in SUPERNET_SEEDS)]]
+    for choice in CHOICES:
+        found = {e["seed"]: e["accuracy"] for e in AGENTS.result if e["choice"] == choice}
+        rows.append([choice, *(f"{found[seed]:.1f}" for seed in SUPERNET_SEEDS)])
+    return rows
+
+
+def twenty_way_rows() -> list[list[str]]:
+    """Return the accuracies of 20-way tasks, and those of the official evaluation."""
+    (run,) = TWENTY_WAY.result
+    return [
+        ["winner", f"{run['found']:.1f}", f"{100 - run['official']:.1f}"],
+        ["random cell", f"{np.mean(run['random']):.1f}", ""],
+        ["network of MAML", f"{run['conv']:.1f}", f"{100 - run['conv official']:.1f}"],
     ]
 
 
@@ -462,10 +487,19 @@ def blocks() -> dict[str, str]:
     memory = MEMORY.result
     least = memory["largest network"]
     return {
-        "main": markdown_table(MAIN_COLUMNS, main_rows(MAIN.result)),
-        "summary": markdown_table(["quantity", "first budget", "second budget"], summary_rows()),
+        "main": markdown_table(MAIN_COLUMNS, main_rows(THIRD.result)),
+        "summary": markdown_table(
+            ["quantity", "first budget", "second budget", "third budget"], summary_rows()
+        ),
         "populations": markdown_table(["population", "mean fitness, %"], population_rows()),
         "five-shot": markdown_table(MAIN_COLUMNS, main_rows(FIVE_SHOT.result)),
+        "agents": markdown_table(
+            ["cell", *(f"seed {seed}, %" for seed in SUPERNET_SEEDS)], agent_rows()
+        ),
+        "twenty-way": markdown_table(
+            ["network", "20-way 1-shot tasks, accuracy, %", "official evaluation, error, %"],
+            twenty_way_rows(),
+        ),
         "noise": markdown_table(
             [
                 "seed",
@@ -536,7 +570,7 @@ PAGE = Page(
     "results/atnas.md",
     [
         FIRST,
-        MAIN,
+        SECOND,
         THIRD,
         AGENTS,
         TWENTY_WAY,
