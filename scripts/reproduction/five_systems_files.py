@@ -9,7 +9,7 @@ STUDIES = [
     five_systems.CATCH_TRAINING,
     *five_systems.PRETRAINING.values(),
     mpnas_domains.TRAINING,
-    atnas.MAIN,
+    atnas.SECOND,
     base.ADAPTATION,
     base.CELLS,
 ]
