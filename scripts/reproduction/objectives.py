@@ -103,6 +103,48 @@ STUDY = ComparisonStudy(
 )
 
 
+CONSTRAINT_AGENTS = {
+    "random": "random search (`random`)",
+    "local": "local search (`local`)",
+    "rea": "regularized evolution (`rea`)",
+}
+CONSTRAINT_QUERIES = (100, 200, 300)
+"""Numbers of queries at which the page counts the optima found under a constraint."""
+
+
+def _count_optima(trials: Sequence[TrialResults]) -> dict[str, Any]:
+    """Return how many trials of each agent found the best feasible architecture."""
+    found = {
+        one.agent: {
+            str(queries): int((one.curves.regrets[queries - 1] == 0).sum())
+            for queries in CONSTRAINT_QUERIES
+        }
+        for one in trials
+    }
+    return {"optima_found": found}
+
+
+CONSTRAINT_STUDY = ComparisonStudy(
+    "objectives-constraint",
+    envs=["NB201-cifar10-v0"],
+    agents=list(CONSTRAINT_AGENTS),
+    queries=max(CONSTRAINT_QUERIES),
+    seeds=20,
+    first_seed=5000,
+    env_arguments={"table": "nats-bench", "constraint": "help-latency:raspi4 <= 5"},
+    statistics=_count_optima,
+)
+
+
+def _constraint_rows() -> str:
+    found, seeds = CONSTRAINT_STUDY.result["optima_found"], CONSTRAINT_STUDY.seeds
+    rows = [
+        [label, *(f"{found[agent][str(queries)]} of {seeds}" for queries in CONSTRAINT_QUERIES)]
+        for agent, label in CONSTRAINT_AGENTS.items()
+    ]
+    return markdown_table(["agent", *(f"{each} queries" for each in CONSTRAINT_QUERIES)], rows)
+
+
 def _cell(entry: Mapping[str, Any], digits: int, factor: float = 1.0) -> str:
     low, high = (factor * end for end in entry["mean_interval"])
     return f"{factor * entry['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
@@ -126,8 +168,10 @@ def objectives_blocks() -> dict[str, str]:
         **{f"gap-{queries}": _rows("gap", queries, 4) for queries in QUERIES},
         **{f"share-{queries}": _rows("share", queries, 0, 100) for queries in QUERIES[1:]},
         "distance-300": _rows("igd_plus", 300, 4),
+        "constraint": _constraint_rows(),
         "commands": command_blocks([STUDY]),
+        "constraint-command": command_blocks([CONSTRAINT_STUDY]),
     }
 
 
-PAGE = Page("results/objectives.md", [STUDY], objectives_blocks)
+PAGE = Page("results/objectives.md", [STUDY, CONSTRAINT_STUDY], objectives_blocks)
