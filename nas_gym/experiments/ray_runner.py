@@ -249,6 +249,7 @@ class _Attempt:
     number: int = 1
 
 
+@functools.cache  # the lookup takes longer than a short job
 def versions() -> dict[str, str]:
     """Return the versions of Python, of this package and of packages that determine results."""
     major, minor, _ = platform.python_version_tuple()
