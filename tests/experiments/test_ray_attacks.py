@@ -50,7 +50,7 @@ def stored(folder):
 def descendants(pid):
     """Processes that a process started, directly or not: their numbers, by command line."""
     listed = subprocess.run(
-        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+        ["ps", "-wweo", "pid,ppid,args"], capture_output=True, text=True, check=True
     ).stdout.splitlines()[1:]
     parents = {int(p): (int(q), args) for p, q, args in (line.split(None, 2) for line in listed)}
     found, new = {}, {pid}
@@ -108,7 +108,8 @@ def test_a_kill_loses_nothing_and_leaves_no_process(killed, number, exit_codes, 
         assert process.returncode != 0, output
     else:
         assert process.returncode in exit_codes, output
-    assert wait_for(lambda: not any(map(is_running, started)), 60), started
+    # two helpers of Ray wait about 60 s for the cluster before they end
+    assert wait_for(lambda: not any(map(is_running, started)), 120), started
     assert all(file.read_bytes() == content for file, content in kept.items())
     again = start(tmp_path)
     assert again.wait() == 0, again.stdout.read()
