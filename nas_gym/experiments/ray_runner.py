@@ -33,7 +33,8 @@ _PACKAGES = ("ray", "torch", "numpy", "gymnasium", "stable_baselines3")
 _TASKS_PER_WORKER = 2  # submitted at a time, so that workers do not wait for this process
 _WAIT_SECONDS = 1.0  # Ctrl-C is noticed within this time
 _CONNECT_SECONDS = 10.0
-_CHECK_SECONDS = 60.0
+_LARGEST_PORT = 65_535
+_CHECK_SECONDS = 180.0  # a machine may start its first worker from a slow disk
 _ATTEMPTS = 2  # of a job whose process or machine ends
 
 Copies = Mapping[str, tuple[str, Any]]
@@ -234,11 +235,16 @@ def _check_reachable(address: str) -> None:
     """Raise an error at once if nothing answers at an address; Ray would wait for minutes.
 
     Raises:
+        ValueError: If the text is not an address.
         OSError: If nothing answers.
     """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host = host.strip("[]")
+    if not host or "/" in host or not port.isdecimal() or int(port) > _LARGEST_PORT:
+        raise ValueError("addresses are auto, local, HOST:PORT and ray://HOST:PORT")
+    socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 
 
 @dataclass(frozen=True)
