@@ -16,7 +16,7 @@ pytest.importorskip("ray", reason="needs the package ray: pip install 'nas-gym[r
 
 ENV = "NB201-cifar10-v0"
 COMMAND = [
-    sys.executable, "-m", "nas_gym", "compare", ENV, "--agents", "rea,l2nas", "--queries", "300",
+    sys.executable, "-m", "nas_gym", "compare", ENV, "--agents", "rea,l2nas", "--queries", "150",
     "--seeds", "12",
 ]  # fmt: skip
 
@@ -114,6 +114,24 @@ def test_a_kill_loses_nothing_and_leaves_no_process(killed, number, exit_codes, 
     again = start(tmp_path)
     assert again.wait() == 0, again.stdout.read()
     assert summary_text(tmp_path) == expected
+
+
+def test_a_machine_that_fails_costs_no_trial(tmp_path, expected, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # the lowest priority by default
+    small = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=small)
+    try:
+        machine = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+        process = start(tmp_path, "--ray", cluster.address)
+        assert wait_for(lambda: stored(tmp_path)), process.stdout.read()
+        cluster.remove_node(machine, allow_graceful=False)
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output
+        assert summary_text(tmp_path) == expected
+    finally:
+        cluster.shutdown()
 
 
 def test_there_is_no_cluster(tmp_path):

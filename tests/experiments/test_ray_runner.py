@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import nas_gym
+from nas_gym.evaluators.training import TrainingEvaluator
 from nas_gym.experiments import task_job
 from nas_gym.experiments.compare import Comparison, find_searches
 from nas_gym.experiments.inputs import Inputs
@@ -143,6 +144,12 @@ def test_other_versions_are_refused(monkeypatch):
         RayRunner(gpus=-1)
 
 
+@pytest.mark.parametrize("address", ["", "ray://", "ray://host", "host", ":1", "a:99999", "a/b:1"])
+def test_texts_that_are_no_addresses(address):
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        ray_runner._check_reachable(address)
+
+
 def test_files_have_the_same_digest_whenever_they_are_packed(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name / "inner").mkdir(parents=True)
@@ -246,6 +253,25 @@ def test_slow_evaluations_of_a_search_run_on_the_cluster(tmp_path, own_modules):
     assert str(os.getpid()) not in processes
     assert len(log.splitlines()) == len({index for _, index, _ in found})
     assert search("ray", RayRunner())[1] == log  # every result is stored in the output folder
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("ray_cluster")
+def test_networks_are_trained_on_the_cluster(tmp_path, monkeypatch):
+    def search(name, runner=None):
+        monkeypatch.setenv("NAS_GYM_CACHE", str(tmp_path / name / "cache"))
+        out = tmp_path / name / "out"
+        nas_gym.search(
+            "NB201-digits-v0", "random", queries=1, seeds=2, out=out, progress_bar=False,
+            runner=runner, evaluator="training(epochs=1)",
+        )  # fmt: skip
+        found = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+        return [(each["seed"], each["index"], each["reward"]) for each in found]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingEvaluator, "_train", None)  # this process trains no network
+        found = search("ray", RayRunner())
+    assert found == search("local")
 
 
 @pytest.mark.usefixtures("ray_cluster")
