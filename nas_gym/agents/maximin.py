@@ -18,6 +18,8 @@ from nas_gym.spaces import SearchSpace
 from nas_gym.spaces.path_encoding import path_encoding
 from nas_gym.tasks.fronts import non_dominated
 
+_MOST_ARCHITECTURES = 2**22  # of a space; each is encoded
+
 
 @dataclass(frozen=True)
 class MaximinConfig(AgentConfig):
@@ -76,13 +78,19 @@ class Maximin(Agent):
         """Prepare an empty model for each trial; see :meth:`Agent.setup`.
 
         Raises:
-            ValueError: If the task has no objectives.
+            ValueError: If the task has no objectives, or the search space is too large.
         """
         if not self.task.objectives:
             raise ValueError(
                 "maximin needs a task with objectives, such as NB201-cifar10-mo-v0 or objectives=."
             )
         n, size = self.num_trials, self.space.size
+        if size > _MOST_ARCHITECTURES:
+            raise ValueError(
+                f"maximin encodes every architecture of the search space, at most "
+                f"{_MOST_ARCHITECTURES:,}; {self.space.name} has {size:,}. Choose another agent "
+                "for several objectives, such as nsga2 or mo-rea."
+            )
         self.genotypes = np.empty((n, 0, self.space.num_decisions), np.int64)
         self.vectors = np.empty((n, 0, len(self.task.objectives)))
         self.candidates = np.tile(np.arange(size), (n, 1))

@@ -129,3 +129,9 @@ def test_a_function_for_several_objectives(tmp_path):
     assert shapes == [(12, 2)]
     assert curves.rewards.shape == (12, 1, 2)
     assert nas_gym.__version__
+
+
+def test_maximin_refuses_a_large_space(monkeypatch):
+    monkeypatch.setattr("nas_gym.agents.maximin._MOST_ARCHITECTURES", 15_624)
+    with pytest.raises(ValueError, match=r"at most 15,624; NB201 has 15,625\. Choose another"):
+        _make("maximin", gym.make_vec(ENV, num_envs=1))
