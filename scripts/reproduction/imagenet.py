@@ -36,7 +36,8 @@ SPLITS = 5
 POOL = 1_000_000
 """Random architectures, the best of which show whether both halves rank them alike."""
 
-BEST = 100
+BEST, RANDOM = 100, 1000
+SIMULATIONS = 20
 AGENTS = {
     "random": "random search",
     "rea": "regularized evolution (`rea`)",
@@ -63,7 +64,6 @@ def measure_surrogate() -> dict[str, Any]:
             }
             for metric in HELD_OUT
         },
-        "best": _rank_agreement(evaluator),
         "efficientnet_b0": describe_network(
             evaluator, evaluator.space.from_text([EFFICIENTNET_B0])
         ),
@@ -98,18 +98,65 @@ def _held_out(table: Table, space: SearchSpace, seed: int) -> dict[str, dict[str
     return found
 
 
-def _rank_agreement(evaluator: SurrogateEvaluator) -> dict[str, float]:
-    """Return how the second half ranks the best of a random pool by the first half."""
-    genotypes = evaluator.space.sample(POOL, np.random.default_rng(0))
-    signal = evaluator.values(f"top1@{HALVES[0]}", genotypes)
-    best = genotypes[np.argsort(-signal)[:BEST]]
-    signal, report = (evaluator.values(f"top1@{half}", best) for half in HALVES)
+def _training_noise(table: Table) -> dict[str, float]:
+    """Return the noise of one training, and the R² that it allows a prediction to have."""
+    first, second = (table.column(f"top1@{training}") for training in (0, 1))
+    differences = (first - second)[np.isfinite(second)]
+    deviation = float(np.sqrt((differences**2).mean() / 2))
     return {
-        "spearman": float(spearmanr(signal, report).statistic),
-        "signal": float(signal.mean()),
-        "report": float(report.mean()),
-        "outside": float(evaluator.surrogate.extrapolates("top1", best).mean()),
+        "networks": len(differences),
+        "deviation": deviation,
+        "r2": 1.0 - deviation**2 / float(np.nanvar(table.column("top1"))),
     }
+
+
+def measure_agreement() -> dict[str, Any]:
+    """Return the noise of trainings, and how both halves rank the best of a random pool.
+
+    The best networks are those with the highest accuracy by the first half.
+
+    Two simulations show what restricts the correlation of the best. In both, the mean of the halves
+    is the true accuracy, to which independent normal errors are added twice: errors as large as
+    those of the halves (``simulated``), or the noise of one training (``trainings``).
+    """
+    evaluator = surrogate_evaluator(TABLE)
+    genotypes = evaluator.space.sample(POOL, np.random.default_rng(0))
+    signal, report = (evaluator.values(f"top1@{half}", genotypes) for half in HALVES)
+    best = np.argsort(-signal)[:BEST]
+    truth, error = (signal + report) / 2, float((signal - report).std() / np.sqrt(2))
+    noise = _training_noise(load_table(TABLE))
+    return {
+        "noise": noise,
+        "spearman": float(spearmanr(signal[best], report[best]).statistic),
+        "random": float(spearmanr(signal[:RANDOM], report[:RANDOM]).statistic),
+        "simulated": _simulate_agreement(truth, error),
+        "trainings": _simulate_agreement(truth, noise["deviation"]),
+        "error": error,
+        "deviation": {
+            "all": float(truth.std()),
+            "best": float(truth[best].std()),
+        },
+        "signal": float(signal[best].mean()),
+        "report": float(report[best].mean()),
+        "outside": float(evaluator.surrogate.extrapolates("top1", genotypes[best]).mean()),
+    }
+
+
+def _simulate_agreement(truth: NDArray[np.float64], deviation: float) -> float:
+    """Return the mean correlation of two noisy accuracies among the best by the first.
+
+    Args:
+        truth: True accuracies, ``(n,)``.
+        deviation: Standard deviation of the errors.
+    """
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(SIMULATIONS):
+        signal = truth + deviation * rng.normal(size=len(truth))
+        best = np.argsort(-signal)[:BEST]
+        report = truth[best] + deviation * rng.normal(size=BEST)
+        found.append(spearmanr(signal[best], report).statistic)
+    return float(np.mean(found))
 
 
 def describe_network(
@@ -210,6 +257,7 @@ META_TRAINING = MetaTrainingStudy(
 )
 DEVICE_STUDIES = {device: device_study(device) for device in DEVICES}
 SURROGATE = Measurement("imagenet-surrogate", measure_surrogate)
+AGREEMENT = Measurement("imagenet-agreement", measure_agreement)
 SEARCH = ComparisonStudy(
     "imagenet-search",
     envs=[ENV],
@@ -229,6 +277,7 @@ def imagenet_blocks() -> dict[str, str]:
     return {
         "cards": _cards(),
         "held-out": _held_out_rows(),
+        "agreement": _agreement(),
         "searches": _searches(),
         "expansions": _expansions(),
         "networks": _networks(),
@@ -252,6 +301,27 @@ def _held_out_rows() -> str:
         for metric, found in SURROGATE.result["held_out"].items()
     ]
     return markdown_table(["metric", "R²", "Kendall's τ"], rows)
+
+
+def _agreement() -> str:
+    found = AGREEMENT.result
+    noise = found["noise"]
+    return markdown_table(
+        ["quantity", "value"],
+        [
+            ["Spearman correlation of the halves, 1,000 random networks", f"{found['random']:.3f}"],
+            ["the same, 100 best networks by the first half", f"{found['spearman']:.3f}"],
+            ["the same, simulated with the errors of the halves", f"{found['simulated']:.3f}"],
+            ["the same, simulated with one training each", f"{found['trainings']:.3f}"],
+            ["standard deviation of accuracy, all networks", f"{found['deviation']['all']:.3f}"],
+            ["the same, 100 best networks", f"{found['deviation']['best']:.3f}"],
+            ["error of one half (from their differences)", f"{found['error']:.3f}"],
+            [f"noise of one training ({noise['networks']} pairs)", f"{noise['deviation']:.3f}"],
+            ["largest possible R² of predictions", f"{noise['r2']:.4f}"],
+            ["mean accuracy of the 100 best, first half", f"{found['signal']:.2f}"],
+            ["mean accuracy of the 100 best, second half", f"{found['report']:.2f}"],
+        ],
+    )
 
 
 def _searches() -> str:
@@ -304,6 +374,6 @@ def _devices() -> str:
 
 PAGE = Page(
     "results/imagenet.md",
-    [SURROGATE, SEARCH, META_TRAINING, *DEVICE_STUDIES.values()],
+    [SURROGATE, AGREEMENT, SEARCH, META_TRAINING, *DEVICE_STUDIES.values()],
     imagenet_blocks,
 )
