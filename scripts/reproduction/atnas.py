@@ -82,7 +82,7 @@ THIRD = JobStudy(
     _listed,
 )
 SUPERNET_SEEDS = (1300, 1301, 1303)
-"""Seeds of the meta-supernets that are transferred."""
+"""Seeds whose meta-supernets other agents and the transfer use."""
 
 TWENTY_WAY = JobStudy(
     "atnas-20way1shot", run_whole_method, [("short", 20, 1, THIRD_SEEDS[0])], _listed
@@ -90,7 +90,7 @@ TWENTY_WAY = JobStudy(
 AGENTS = JobStudy(
     "atnas-agents",
     train_choice,
-    [(choice, THIRD_SEEDS[0]) for choice in CHOICES],
+    [(choice, seed) for seed in SUPERNET_SEEDS for choice in CHOICES],
     lambda arguments, results: [
         {"choice": choice, "seed": seed, **result}
         for (choice, seed), result in zip(arguments, results, strict=True)
@@ -410,9 +410,14 @@ def population_rows() -> list[list[str]]:
 
 def agent_rows() -> list[list[str]]:
     """Return the meta-test accuracy of each agent's cell after the final training."""
-    return [
-        [each["choice"], f"{each['accuracy']:.1f}", f"`{each['cell']}`"] for each in AGENTS.result
-    ]
+    runs = [each for each in THIRD.result if each["seed"] in SUPERNET_SEEDS]
+    values = {
+        "winner of AT-NAS": [each["found"] for each in runs],
+        "random cells": [float(np.mean(each["random"])) for each in runs],
+    }
+    for choice in CHOICES:
+        values[choice] = [e["accuracy"] for e in AGENTS.result if e["choice"] == choice]
+    return [[name, *(f"{each:.1f}" for each in found)] for name, found in values.items()]
 
 
 def twenty_way_rows() -> list[list[str]]:
@@ -490,7 +495,9 @@ def blocks() -> dict[str, str]:
         ),
         "populations": markdown_table(["population", "mean fitness, %"], population_rows()),
         "five-shot": markdown_table(MAIN_COLUMNS, main_rows(FIVE_SHOT.result)),
-        "agents": markdown_table(["agent", "meta-test accuracy, %", "cell"], agent_rows()),
+        "agents": markdown_table(
+            ["cell", *(f"seed {seed}, %" for seed in SUPERNET_SEEDS)], agent_rows()
+        ),
         "twenty-way": markdown_table(
             ["network", "20-way 1-shot tasks, accuracy, %", "official evaluation, error, %"],
             twenty_way_rows(),
