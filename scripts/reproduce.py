@@ -35,6 +35,7 @@ PAGES = (
     "imagenet",
     "five_systems_files",
     "five_systems",
+    "cluster",
 )
 
 
