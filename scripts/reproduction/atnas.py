@@ -47,18 +47,13 @@ from reproduction.studies import (
     JobStudy,
     Measurement,
     mean_over_seeds,
+    name_arguments,
 )
 
 # -- the whole method -----------------------------------------------------------------------------
 
 
-def _listed(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> list[Any]:
-    names = ("budget", "ways", "shots", "seed")
-    return [
-        dict(zip(names, each, strict=True)) | result
-        for each, result in zip(arguments, results, strict=True)
-    ]
-
+_listed = name_arguments("budget", "ways", "shots", "seed")
 
 FIRST = JobStudy(
     "atnas-5way1shot",
@@ -91,10 +86,7 @@ AGENTS = JobStudy(
     "atnas-agents",
     train_choice,
     [(choice, seed) for seed in SUPERNET_SEEDS for choice in CHOICES],
-    lambda arguments, results: [
-        {"choice": choice, "seed": seed, **result}
-        for (choice, seed), result in zip(arguments, results, strict=True)
-    ],
+    name_arguments("choice", "seed"),
 )
 FIVE_SHOT = JobStudy(
     "atnas-5way5shot", run_whole_method, [("short", 5, 5, seed) for seed in SEEDS[:3]], _listed
@@ -197,10 +189,7 @@ PREDICTORS = JobStudy(
     "atnas-predictors",
     correlate_predictors,
     [(dataset, seed) for dataset in PREDICTED for seed in PREDICTOR_SEEDS],
-    lambda arguments, results: [
-        {"dataset": dataset, "seed": seed, **result}
-        for (dataset, seed), result in zip(arguments, results, strict=True)
-    ],
+    name_arguments("dataset", "seed"),
 )
 
 # -- transfer -------------------------------------------------------------------------------------
@@ -313,10 +302,7 @@ ABLATION = JobStudy(
     "atnas-ablations",
     run_ablation,
     [(name, seed) for seed in ABLATION_SEEDS for name in ABLATIONS],
-    lambda arguments, results: [
-        {"name": name, "seed": seed, **result}
-        for (name, seed), result in zip(arguments, results, strict=True)
-    ],
+    name_arguments("name", "seed"),
 )
 
 # -- page -----------------------------------------------------------------------------------------

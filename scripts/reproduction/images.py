@@ -30,7 +30,7 @@ from nas_gym.spaces import NB201Space
 from nas_gym.tables import load_table
 from nas_gym.tasks import Task
 from reproduction.pages import Page, markdown_table
-from reproduction.studies import FIRST_SEED, JobStudy
+from reproduction.studies import FIRST_SEED, JobStudy, name_arguments
 
 CPU = torch.device("cpu")
 SPACE = NB201Space()
@@ -245,17 +245,6 @@ def _sample(rng: np.random.Generator) -> NDArray[np.int64]:
 
 # -- studies and page ------------------------------------------------------------------------------
 
-_Arguments = Sequence[tuple[Any, ...]]
-
-
-def merge(arguments: _Arguments, results: list[Any]) -> list[dict[str, Any]]:
-    """Return one row per call, with the arguments of :func:`run_method` and its result."""
-    names = ("data_set", "method", "budget", "seed")
-    return [
-        {**dict(zip(names, each, strict=True)), **result}
-        for each, result in zip(arguments, results, strict=True)
-    ]
-
 
 def study(
     name: str, data_sets: Sequence[str], methods: Sequence[str], budget: int, seeds: int
@@ -267,6 +256,7 @@ def study(
         for data_set in data_sets
         for method in methods
     ]
+    merge = name_arguments("data_set", "method", "budget", "seed")
     return JobStudy(name, run_method, arguments, merge)
 
 

@@ -346,6 +346,24 @@ class JobStudy(Study):
         self.save_result(self.merge(self.arguments, results), indent=None)
 
 
+def name_arguments(
+    *names: str,
+) -> Callable[[Sequence[tuple[Any, ...]], list[Any]], list[dict[str, Any]]]:
+    """Return a function for :attr:`JobStudy.merge` that makes one row of each call.
+
+    Args:
+        names: Names of the function's arguments; the row has them, and the items of the result.
+    """
+
+    def merge(arguments: Sequence[tuple[Any, ...]], results: list[Any]) -> list[dict[str, Any]]:
+        return [
+            dict(zip(names, each, strict=True)) | result
+            for each, result in zip(arguments, results, strict=True)
+        ]
+
+    return merge
+
+
 @dataclass(frozen=True)
 class FunctionCall:
     """One call of a function; see :class:`nas_gym.experiments.runners.Job`.
