@@ -10,6 +10,7 @@ STUDIES = [
     *five_systems.PRETRAINING.values(),
     mpnas_domains.TRAINING,
     atnas.SECOND,
+    atnas.THIRD,
     base.ADAPTATION,
     base.CELLS,
 ]
