@@ -115,7 +115,7 @@ MULTI_OBJECTIVE: dict[str, dict[str, Any]] = {
 mode only."""
 
 
-IMAGE_SPACES = ("NB201", "DARTS")
+IMAGE_SPACES = ("NB201", "DARTS", "MnasNet")
 """Search spaces of the environments of imported images."""
 
 
@@ -447,9 +447,10 @@ def import_images(
 ) -> list[str]:
     """Convert a folder or zip file of images, and register tasks of networks on these images.
 
-    The IDs, ``NB201-<name>-v0`` and ``DARTS-<name>-v0``, each in all three modes, also exist in
-    every later process that imports ``nas_gym``. Nothing is stored unless all images can be read.
-    If images have the pixels of an image in another split, a warning gives their number.
+    The IDs, ``NB201-<name>-v0``, ``DARTS-<name>-v0`` and ``MnasNet-<name>-v0``, each in all three
+    modes, also exist in every later process that imports ``nas_gym``. Nothing is stored unless
+    all images can be read. If images have the pixels of an image in another split, a warning gives
+    their number.
 
     Args:
         path: Folder or zip file; see

@@ -86,6 +86,23 @@ def test_the_five_commands_of_the_guide(cli, tmp_path, photos, small_supernets):
     assert tuned["network"]["channels"] == 4
 
 
+@pytest.mark.long
+def test_mobile_networks_are_searched_and_trained_on_imported_images(
+    cli, tmp_path, photos, monkeypatch
+):
+    monkeypatch.setattr(plans, "_SUPERNET_STEPS", 4)
+    cli("data", "import", photos, "--name", "photos")
+    text = re.sub(r"\s+", " ", cli("train-supernet", "MnasNet-photos-v0"))
+    assert "Search with it: nas-gym search MnasNet-photos-v0 " in text
+    cli("search", "MnasNet-photos-v0", "--queries", 4, "--seeds", 1, "--out", "found")
+    cli("train", "found", "--epochs", 1, "--set", "channels=4", "--out", "model")
+    description = json.loads((tmp_path / "model/model.json").read_text())
+    history = [json.loads(line) for line in (tmp_path / "found/history.jsonl").open()]
+    best = max(each["reward"] for each in history)
+    assert description["arch"] in {each["arch"] for each in history if each["reward"] == best}
+    assert "32 images classified" in cli("classify", "model", photos, "--out", "test.csv")
+
+
 def test_classify_has_the_accuracy_that_train_prints(cli, tmp_path):
     for split, images in (("train", 12), ("valid", 4), ("test", 11)):
         write_classes(tmp_path / "signs" / split, NAMES, images=images, side=8, seed=images)

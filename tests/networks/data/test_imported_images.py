@@ -106,7 +106,8 @@ def test_names_with_spaces_and_letters_of_every_kind(tmp_path, cache):
 def test_imported_images_are_tasks_in_every_later_process(photos, cache, run_python):
     ids = nas_gym.import_images(photos, "photos", size=8)
     modes = ("", "-alpha", "-population")
-    assert ids == [f"{space}-photos{mode}-v0" for space in ("NB201", "DARTS") for mode in modes]
+    spaces = ("NB201", "DARTS", "MnasNet")
+    assert ids == [f"{space}-photos{mode}-v0" for space in spaces for mode in modes]
     assert all(each in gym.registry for each in ids)
     assert data.load_images("photos").digest == read_divided_folder(photos, "x", 8).digest
     found = run_python(f"import gymnasium, nas_gym; print({ids} == [i for i in {ids} "
