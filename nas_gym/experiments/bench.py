@@ -18,7 +18,7 @@ import nas_gym  # noqa: F401  (registers the environments)
 from nas_gym.agents import CATCH
 from nas_gym.agents.registry import find_agent
 from nas_gym.experiments.local_runner import available_cores
-from nas_gym.experiments.training_bench import measure_training
+from nas_gym.experiments.training_bench import measure_training, measure_two_trainings
 from nas_gym.spaces import NB201Space
 from nas_gym.tables import MissingDataError, load_table
 from nas_gym.tasks import task_sets
@@ -62,6 +62,7 @@ def measure_speed() -> Iterator[Row]:
     yield from _catch()
     yield from _mpnas()
     yield from measure_training()
+    yield from measure_two_trainings()
     yield ("import nas_gym, beyond gymnasium", f"{_import_time() * 1e3:.0f} ms")
     yield (f"gym.make({ENV!r}) + reset, warm cache", f"{_make_time() * 1e3:.0f} ms")
 

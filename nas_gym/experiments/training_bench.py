@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -18,6 +20,8 @@ from nas_gym.networks.training import Training, TrainingConfig
 _BATCH, _SIDE, _CLASSES = 64, 32, 10
 _CELL = (3, 3, 1, 1, 3, 2)
 _PAIRS = 7
+_STEPS = 20
+"""Number of steps that are timed when two trainings run side by side."""
 
 
 def measure_training() -> Iterator[tuple[str, str]]:
@@ -43,6 +47,31 @@ def measure_training() -> Iterator[tuple[str, str]]:
         f"{mine:.0f} against {other:.0f} ms",
         f"{ratio:.2f} x",
     )
+
+
+def measure_two_trainings() -> Iterator[tuple[str, str]]:
+    """Yield a row about two processes that train side by side, each with one thread.
+
+    The steps are those of :func:`measure_training`. The process that runs alone is timed before and
+    after the two.
+    """
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        list(pool.map(_seconds_of_steps, [1, 1]))  # both processes have imported everything now
+        before = pool.submit(_seconds_of_steps, _STEPS).result()
+        both = statistics.mean(pool.map(_seconds_of_steps, [_STEPS, _STEPS]))
+        after = pool.submit(_seconds_of_steps, _STEPS).result()
+    yield (
+        "two trainings side by side, each with one thread, against one training alone",
+        f"{2 * both / (before + after):.2f} x the time",
+    )
+
+
+def _seconds_of_steps(steps: int) -> float:
+    """Return the wall-clock time of steps on one thread, in seconds."""
+    torch.set_num_threads(1)
+    step = _step_of_training()
+    step()
+    return sum(step() for _ in range(steps))
 
 
 def _step_of_training() -> Callable[[], float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas_gym.experiments.training_bench import measure_training
+from nas_gym.experiments.training_bench import measure_training, measure_two_trainings
 from nas_gym.networks import device
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData, Split
@@ -71,3 +71,11 @@ def test_the_benchmark_of_training(monkeypatch):
     assert "training step" in what
     assert measured.endswith(" x")
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.long
+def test_the_benchmark_of_two_trainings(monkeypatch):
+    monkeypatch.setattr("nas_gym.experiments.training_bench._STEPS", 1)
+    ((what, measured),) = measure_two_trainings()
+    assert "side by side" in what
+    assert measured.endswith(" x the time")
