@@ -217,7 +217,8 @@ class SequentialEnv(_SequentialBase, SearchEnv):
     combination, with the reported metric in place of the signal; `incumbent_report`, `regret` and
     the optimum refer to this combination. (A reported metric that differs from the signal in
     unit or direction is reported alone.) If the optimum is unknown, regret is the distance from
-    100 for a metric in percent, and from 0 for a metric that is minimized.
+    100 for a metric in percent, and from 0 for another metric that is minimized; of another metric
+    that is maximized, it is the negated value.
 
     `incumbent_report` and `regret` are for evaluation only. Rewards and observations do not depend
     on the reported metric, and an agent must not learn from this metric.

@@ -34,14 +34,21 @@ def set_log_axis(axis: XAxis | YAxis, low: float, high: float) -> None:
 def set_regret_axis(axis: XAxis | YAxis, values: NDArray[np.float64], high: float) -> float:
     """Make an axis of regrets logarithmic; it includes 0 if a value is 0.
 
+    With negative regrets (see :meth:`nas_gym.Task.regret`), the axis is linear.
+
     Args:
         axis: Axis to change.
-        values: Regrets, at least 0.
+        values: Regrets.
         high: Highest value that must be visible.
 
     Returns:
         Upper limit of the axis.
     """
+    low = float(values.min())
+    if low < 0:
+        margin = 0.05 * ((high - low) or abs(low))
+        _set_limits(axis, low - margin, high + margin)
+        return high
     positive = values[values > 0]
     if len(positive) == 0:
         _set_limits(axis, -0.02, 1.0)

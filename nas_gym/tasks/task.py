@@ -630,10 +630,13 @@ class Task:
         """Return the distance of reported values from the optimum, >= 0, shape of ``indices``.
 
         If the optimum is unknown, the regret is the distance from 100 for a metric in %, and from 0
-        for a metric that is minimized. The regret of an infeasible architecture with violation
-        ``v`` is the largest regret of the space, multiplied by ``1 + v / (1 + v)``.
+        for another metric that is minimized. The regret of another metric that is maximized is
+        the negated value, so that less is better here, too. The regret of an infeasible
+        architecture with violation ``v`` is the largest regret of the space, multiplied by
+        ``1 + v / (1 + v)``.
         """
-        regret: Values = np.abs(self._best_possible - self.reported(indices))
+        best, reported = self._best_possible, self.reported(indices)
+        regret: Values = best - reported if self.report_metric.maximize else reported - best
         if not self.constraints:
             return regret
         violations = self.violations(indices)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import nas_gym
 from nas_gym.agents import RandomSearch
 from nas_gym.evaluators.named import network_evaluator
 from nas_gym.evaluators.zero_cost import ZeroCostEvaluator
@@ -79,6 +80,13 @@ def test_environments(space):
     agent = RandomSearch(envs, seed=0)
     agent.query()
     assert (envs.history.reward(envs.history.indices[0]) > 0).all()
+
+
+def test_a_higher_score_has_less_regret(evaluator):
+    """No score is known to be the best, and scores are not in %."""
+    task = nas_gym.Task(evaluator.space, evaluator, dataset="digits")
+    indices = np.arange(3)
+    np.testing.assert_array_equal(task.regret(indices), -task.reported(indices))
 
 
 def test_one_image_is_refused():
