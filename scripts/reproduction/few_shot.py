@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas_gym.agents import MPNAS
 from nas_gym.agents.mpnas import known_architectures
-from nas_gym.spaces.graphs import Graphs, to_graphs
+from nas_gym.spaces.graphs import NODES, Graphs, to_graphs
 from nas_gym.tables import load_table
 from nas_gym.utils.ranks import spearman
 from reproduction.pages import mean_with_interval
@@ -135,7 +135,7 @@ def all_graphs(space: SearchSpace) -> Graphs:
 
 def rows_of(graphs: Graphs, rows: NDArray[np.int64]) -> Graphs:
     """Return the graphs with the given row numbers."""
-    return Graphs(graphs.adjacency[rows], graphs.nodes[rows])
+    return Graphs(graphs.adjacency[rows], graphs.nodes[rows], graphs.node_types)
 
 
 def table_column(name: str) -> NDArray[np.float64]:
@@ -155,12 +155,12 @@ def split_nb201(seed: int) -> tuple[Architectures, NDArray[np.int64]]:
     return Architectures.split(space, seed, known), known
 
 
-def random_predictor(seed: int) -> Predictor:
+def random_predictor(seed: int, node_types: tuple[str, ...] = NODES) -> Predictor:
     """Return an untrained predictor that is fine-tuned in all layers."""
     from nas_gym.predictors.config import PredictorConfig
     from nas_gym.predictors.predictor import Predictor
 
-    return Predictor(PredictorConfig(algorithm="maml"), seed=seed)
+    return Predictor(PredictorConfig(algorithm="maml"), seed, node_types)
 
 
 def initial_predictor(target: str, variant: str, index: int) -> Predictor:
@@ -230,7 +230,11 @@ def meta_trained(
 
     source = MetricSource(to_tensors(graphs), labels)
     training = MetaTraining(
-        PredictorConfig(**settings), MetaTrainingConfig(**schedule), [source], seed
+        PredictorConfig(**settings),
+        MetaTrainingConfig(**schedule),
+        [source],
+        seed,
+        graphs.node_types,
     )
     for _ in range(training.config.epochs):
         training.run_epoch()

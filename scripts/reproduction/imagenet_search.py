@@ -1,0 +1,129 @@
+"""Searches for accuracy among MnasNet-like networks, with 500 and with 10,000 queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nas_gym.evaluators.surrogate import surrogate_evaluator
+from nas_gym.experiments.records import TrialResults
+from nas_gym.spaces import MnasNetSpace
+from nas_gym.spaces.mnasnet import BLOCKS
+from reproduction.imagenet_surrogate import ENV, SURROGATE, TABLE, describe_network
+from reproduction.pages import markdown_table, value_with_interval
+from reproduction.studies import FIRST_SEED, ComparisonStudy
+
+AGENTS = {
+    "random": "random search",
+    "rea": "regularized evolution (`rea`)",
+    "tpe": "TPE (`tpe`)",
+    "local": "local search (`local`)",
+    "l2nas": "L2NAS (`l2nas`)",
+    "maskableppo": "PPO with masks (`maskableppo`)",
+    "ddpg": "DDPG (`ddpg`)",
+    "td3": "TD3 (`td3`)",
+    "sac": "SAC (`sac`)",
+}
+L2NAS_PAPER = (
+    "l2nas-paper(hidden=256,buffer_size=5000,num_random=1000,anneal_until=0,final_epsilon=0,"
+    "reward=rescaled(best=0.67))"
+)
+"""Settings of sections 3.4 and 4.3 of the L2NAS paper as far as they are legible. The length of the
+random warm-up is our choice. The best accuracy of the table is 67 %."""
+
+LONG_AGENTS = {
+    **{name: AGENTS[name] for name in ("random", "rea", "local", "l2nas")},
+    L2NAS_PAPER: "L2NAS, settings of the paper (`l2nas-paper`)",
+}
+"""Agents with 10,000 queries. TPE is left out: its proposals take time proportional to the number
+of queries, about ten minutes for one trial."""
+
+
+def describe_best(trials: Sequence[TrialResults]) -> dict[str, Any]:
+    """Return the best architectures of each agent, and their expansions."""
+    evaluator = surrogate_evaluator(TABLE)
+    space = MnasNetSpace()
+    found = {}
+    for one in trials:
+        last = one.curves.rewards.argmax(axis=0)
+        best = space.decode(one.curves.indices[last, np.arange(len(last))])
+        metrics = evaluator.evaluate(best)
+        chosen = int(np.argmax(one.curves.rewards.max(axis=0)))
+        blocks = space.blocks(best)
+        found[one.agent] = {
+            "metrics": {
+                name: {"mean": float(values.mean()), "std": float(values.std(ddof=1))}
+                for name, values in metrics.items()
+            },
+            "outside": float(evaluator.surrogate.extrapolates("top1", best).mean()),
+            "expansion": blocks.expansion.mean(axis=0).tolist(),
+            "largest_expansion": (blocks.expansion == 6).mean(axis=0).tolist(),
+            "layers": blocks.layers.mean(axis=0).tolist(),
+            "se": blocks.se.mean(axis=0).tolist(),
+            "kernel": blocks.kernel.mean(axis=0).tolist(),
+            "best": {
+                "arch": space.to_text(best[[chosen]])[0],
+                **describe_network(evaluator, best[[chosen]]),
+            },
+        }
+    return {"best": found}
+
+
+def search_study(name: str, agents: Mapping[str, str], queries: int, seeds: int) -> ComparisonStudy:
+    """Return a comparison of agents in the search for accuracy."""
+    return ComparisonStudy(
+        name,
+        envs=[ENV],
+        agents=list(agents),
+        queries=queries,
+        seeds=seeds,
+        first_seed=FIRST_SEED,
+        statistics=describe_best,
+    )
+
+
+SEARCH = search_study("imagenet-search", AGENTS, 500, 8)
+LONG_SEARCH = search_study("imagenet-search-long", LONG_AGENTS, 10_000, 3)
+
+# -- page ------------------------------------------------------------------------------------------
+
+
+def search_table(study: ComparisonStudy, agents: Mapping[str, str]) -> str:
+    """Return the table of the accuracies that a search reached."""
+    rows = []
+    for agent, label in agents.items():
+        report = study.at(ENV, agent, study.queries)["report"]
+        metrics = study.result["best"][agent]["metrics"]
+        rows.append(
+            [
+                label,
+                f"{metrics['top1@half1']['mean']:.2f}",
+                value_with_interval(report["mean"], report["mean_interval"], 2),
+                f"{metrics['macs']['mean']:.0f}",
+            ]
+        )
+    return markdown_table(["agent", "signal, %", "report, % [95 % interval]", "MACs, M"], rows)
+
+
+def expansion_table(study: ComparisonStudy, agents: Mapping[str, str]) -> str:
+    """Return the table of how often the best networks have the largest expansion."""
+    rows = [
+        [
+            label,
+            *(f"{100 * share:.0f}" for share in study.result["best"][agent]["largest_expansion"]),
+        ]
+        for agent, label in agents.items()
+    ]
+    return markdown_table(["agent", *(f"block {b + 1}" for b in range(BLOCKS))], rows)
+
+
+def network_table() -> str:
+    """Return the table of the network with the highest signal of each agent."""
+    networks = {"EfficientNet-B0": SURROGATE.result["efficientnet_b0"]}
+    networks |= {label: SEARCH.result["best"][agent]["best"] for agent, label in AGENTS.items()}
+    metrics = ("top1@half2", "macs", "params", "zcu102-latency", "vck190-latency",
+               "a100-throughput", "tpuv3-throughput")  # fmt: skip
+    rows = [[label, *(f"{own[m]:.4g}" for m in metrics)] for label, own in networks.items()]
+    return markdown_table(["network", *(f"`{metric}`" for metric in metrics)], rows)
