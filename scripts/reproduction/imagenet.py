@@ -7,36 +7,19 @@ from typing import TYPE_CHECKING
 
 from reproduction import imagenet_devices as devices
 from reproduction import imagenet_fronts as fronts
+from reproduction import imagenet_search as searches
+from reproduction import imagenet_surrogate as surrogate
 from reproduction.imagenet_few_shot import FEW_SHOT, few_shot_table
-from reproduction.imagenet_search import (
-    AGENTS,
-    LONG_AGENTS,
-    LONG_SEARCH,
-    SEARCH,
-    expansion_table,
-    network_table,
-    search_table,
-)
-from reproduction.imagenet_surrogate import (
-    AGREEMENT,
-    SPEED,
-    SURROGATE,
-    agreement_table,
-    card_table,
-    held_out_table,
-    speed_table,
-)
+from reproduction.imagenet_models import OTHER_MODELS, model_table
 from reproduction.pages import Page, command_blocks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STUDIES = [
-    SURROGATE,
-    AGREEMENT,
-    SPEED,
-    SEARCH,
-    LONG_SEARCH,
+    *surrogate.STUDIES,
+    *searches.STUDIES,
+    OTHER_MODELS,
     *devices.STUDIES,
     FEW_SHOT,
     *fronts.STUDIES.values(),
@@ -46,15 +29,16 @@ STUDIES = [
 def blocks() -> dict[str, str]:
     """Return the generated blocks of the page."""
     return {
-        "cards": card_table(),
-        "held-out": held_out_table(),
-        "agreement": agreement_table(),
-        "speed": speed_table(),
-        "searches": search_table(SEARCH, AGENTS),
-        "long-searches": search_table(LONG_SEARCH, LONG_AGENTS),
-        "expansions": expansion_table(SEARCH, AGENTS),
-        "long-expansions": expansion_table(LONG_SEARCH, LONG_AGENTS),
-        "networks": network_table(),
+        "cards": surrogate.card_table(),
+        "held-out": surrogate.held_out_table(),
+        "agreement": surrogate.agreement_table(),
+        "speed": surrogate.speed_table(),
+        "searches": searches.search_table(searches.SEARCH, searches.AGENTS),
+        "expansions": searches.expansion_table(searches.SEARCH, searches.AGENTS),
+        "networks": searches.network_table(),
+        "long-searches": searches.search_table(searches.LONG_SEARCH, searches.LONG_AGENTS),
+        "long-expansions": searches.expansion_table(searches.LONG_SEARCH, searches.LONG_AGENTS),
+        "models": model_table(),
         "devices": devices.adaptation_table(),
         "device-rewards": devices.reward_table(),
         "device-networks": devices.network_table(),

@@ -34,7 +34,7 @@ SHOTS = (5, 10, 50)
 NUM_KNOWN, NUM_POOL, NUM_TESTED = 2000, 1000, 1000
 """Numbers of networks for meta-training, for the draws of shots, and for the correlations."""
 
-NUM_DRAWS = 2
+NUM_DRAWS = 1
 """Number of draws of shots for each meta-seed and number of shots."""
 
 SCHEDULE: dict[str, Any] = {"epochs": 4, "steps": 40}

@@ -205,6 +205,7 @@ def _digest(surrogate: Surrogate) -> str:
 SURROGATE = Measurement("imagenet-surrogate", measure_surrogate)
 AGREEMENT = Measurement("imagenet-agreement", measure_agreement)
 SPEED = Measurement("imagenet-speed", measure_speed)
+STUDIES = [SURROGATE, AGREEMENT, SPEED]
 
 # -- page ------------------------------------------------------------------------------------------
 
