@@ -38,6 +38,7 @@ def blocks() -> dict[str, str]:
         "networks": searches.network_table(),
         "long-searches": searches.search_table(searches.LONG_SEARCH, searches.LONG_AGENTS),
         "long-expansions": searches.expansion_table(searches.LONG_SEARCH, searches.LONG_AGENTS),
+        "effects": searches.effect_table(),
         "models": model_table(),
         "devices": devices.adaptation_table(),
         "device-rewards": devices.reward_table(),

@@ -10,10 +10,11 @@ import numpy as np
 from nas_gym.evaluators.surrogate import surrogate_evaluator
 from nas_gym.experiments.records import TrialResults
 from nas_gym.spaces import MnasNetSpace
-from nas_gym.spaces.mnasnet import BLOCKS
+from nas_gym.spaces.mnasnet import BLOCKS, EXPANSIONS
+from nas_gym.tables import load_table
 from reproduction.imagenet_surrogate import ENV, SURROGATE, TABLE, describe_network
 from reproduction.pages import markdown_table, value_with_interval
-from reproduction.studies import FIRST_SEED, ComparisonStudy
+from reproduction.studies import FIRST_SEED, ComparisonStudy, Measurement
 
 AGENTS = {
     "random": "random search",
@@ -85,7 +86,21 @@ def search_study(name: str, agents: Mapping[str, str], queries: int, seeds: int)
 SEARCH = search_study("imagenet-search", AGENTS, 500, 8)
 LONG_SEARCH = search_study("imagenet-search-long", LONG_AGENTS, 10_000, 3)
 PAPER_SEARCH = search_study("imagenet-search-paper", PAPER_AGENTS, 10_000, 3)
-STUDIES = [SEARCH, LONG_SEARCH, PAPER_SEARCH]
+
+
+def measure_effects() -> dict[str, list[float]]:
+    """Return the mean accuracy of the table's networks by expansion, for each block."""
+    table = load_table(TABLE)
+    expansions = MnasNetSpace().blocks(table.space.decode(np.arange(table.space.size))).expansion
+    accuracies = table.column("top1")
+    return {
+        str(value): [float(accuracies[own == value].mean()) for own in expansions.T]
+        for value in EXPANSIONS
+    }
+
+
+EFFECTS = Measurement("imagenet-effects", measure_effects)
+STUDIES = [SEARCH, LONG_SEARCH, PAPER_SEARCH, EFFECTS]
 
 # -- page ------------------------------------------------------------------------------------------
 
@@ -117,6 +132,15 @@ def expansion_table(study: ComparisonStudy, agents: Mapping[str, str]) -> str:
         for agent, label in agents.items()
     ]
     return markdown_table(["agent", *(f"block {b + 1}" for b in range(BLOCKS))], rows)
+
+
+def effect_table() -> str:
+    """Return the table of the mean measured accuracy by the expansion of each block."""
+    rows = [
+        [expansion, *(f"{value:.2f}" for value in means)]
+        for expansion, means in EFFECTS.result.items()
+    ]
+    return markdown_table(["expansion", *(f"block {b + 1}" for b in range(BLOCKS))], rows)
 
 
 def network_table() -> str:
