@@ -81,23 +81,29 @@ def draw_fronts() -> Figure:
     for axes in panels[:, 0]:
         axes.set_ylabel("top-1 accuracy, %")
     handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8)
     return figure
 
 
 def _draw_panel(axes: Axes, device: str) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     speed, curves = SPEEDS[device], STUDIES[device].result["curves"]
     is_latency = speed.endswith("latency")
     front = np.array(curves["reference"])
     axes.plot(front[:, 1], front[:, 0], color="black", linewidth=1, label="reference front")
-    for agent, label in AGENTS.items():
+    for agent in AGENTS:
         curve = np.array(curves[agent])
-        axes.step(curve[:, 1], curve[:, 0], where="pre", linewidth=1.2, label=label)
+        axes.step(curve[:, 1], curve[:, 0], where="pre", linewidth=1.2, label=agent)
     known = SURROGATE.result["efficientnet_b0"]
     axes.plot(
         known[speed], known["top1@half2"], "*", color="black", markersize=9, label="EfficientNet-B0"
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(50, 70)
     if is_latency:
         axes.invert_xaxis()  # fast networks are on the right in every panel
     axes.set_xlabel(f"{device}: {'latency, ms' if is_latency else 'throughput, images/s'}")
