@@ -148,7 +148,8 @@ def _feature_fits(
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.linear_model import Ridge, RidgeCV
 
-    decisions = table.space.one_hot(table.space.decode(np.arange(table.space.size)))
+    genotypes = table.space.decode(np.arange(table.space.size))
+    decisions = table.space.one_hot(genotypes).astype(np.float64)
     on_others = Ridge().fit(decisions[known], rank_scores(others).T).predict(decisions)
     penalties = np.logspace(-2, 2, 9)
 
