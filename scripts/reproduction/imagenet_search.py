@@ -31,13 +31,6 @@ LONG_AGENTS = {name: AGENTS[name] for name in ("random", "rea", "local", "l2nas"
 """Agents with 10,000 queries. TPE is left out: its proposals take time proportional to the number
 of queries, about ten minutes for one trial."""
 
-PAPER_AGENTS = {
-    "l2nas-paper(hidden=256,buffer_size=5000,num_random=1000,anneal_until=0,final_epsilon=0,"
-    "reward=rescaled(best=0.67))": "L2NAS, settings of the paper (`l2nas-paper`)"
-}
-"""Settings of sections 3.4 and 4.3 of the L2NAS paper as far as they are legible. The length of the
-random warm-up is our choice. The best accuracy of the table is 67 %."""
-
 
 def describe_best(trials: Sequence[TrialResults]) -> dict[str, Any]:
     """Return the best architectures of each agent, and their expansions."""
@@ -85,7 +78,6 @@ def search_study(name: str, agents: Mapping[str, str], queries: int, seeds: int)
 
 SEARCH = search_study("imagenet-search", AGENTS, 500, 8)
 LONG_SEARCH = search_study("imagenet-search-long", LONG_AGENTS, 10_000, 3)
-PAPER_SEARCH = search_study("imagenet-search-paper", PAPER_AGENTS, 10_000, 3)
 
 
 def measure_effects() -> dict[str, list[float]]:
@@ -100,7 +92,7 @@ def measure_effects() -> dict[str, list[float]]:
 
 
 EFFECTS = Measurement("imagenet-effects", measure_effects)
-STUDIES = [SEARCH, LONG_SEARCH, PAPER_SEARCH, EFFECTS]
+STUDIES = [SEARCH, LONG_SEARCH, EFFECTS]
 
 # -- page ------------------------------------------------------------------------------------------
 
