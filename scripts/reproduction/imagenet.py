@@ -22,7 +22,7 @@ STUDIES = [
     OTHER_MODELS,
     *devices.STUDIES,
     FEW_SHOT,
-    *fronts.STUDIES.values(),
+    fronts.FRONTS,
 ]
 
 
@@ -41,7 +41,6 @@ def blocks() -> dict[str, str]:
         "effects": searches.effect_table(),
         "models": model_table(),
         "devices": devices.adaptation_table(),
-        "device-rewards": devices.reward_table(),
         "device-networks": devices.network_table(),
         "few-shot": few_shot_table(),
         "fronts": fronts.front_table(),

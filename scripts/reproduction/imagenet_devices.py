@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nas_gym.agents.registry import find_agent
+from nas_gym.envs import SequentialVectorEnv
 from nas_gym.evaluators.surrogate import surrogate_evaluator
-from nas_gym.experiments.records import TrialResults
+from nas_gym.tasks import Task
+from nas_gym.tasks.make import make_task
 from reproduction.imagenet_surrogate import ENV, SURROGATE, TABLE, describe_network
 from reproduction.pages import markdown_table, value_with_interval
-from reproduction.studies import FIRST_SEED, ComparisonStudy, MetaTrainingRun, MetaTrainingStudy
+from reproduction.studies import (
+    FIRST_SEED,
+    ComparisonStudy,
+    Measurement,
+    MetaTrainingRun,
+    MetaTrainingStudy,
+)
 
 DEVICES = ("zcu102", "vck190", "a100", "3090", "tpuv2", "tpuv3")
 SPEEDS = {
@@ -78,42 +87,42 @@ ADAPTATION_STUDIES = {device: adaptation_study(device) for device in DEVICES}
 
 # -- networks for each device ----------------------------------------------------------------------
 
-SEARCH_AGENTS = {"rea": "regularized evolution (`rea`)", "l2nas": "L2NAS (`l2nas`)"}
+SEARCH_QUERIES, SEARCH_TRIALS = 500, 8
 
 
-def describe_best_network(trials: Sequence[TrialResults]) -> dict[str, Any]:
-    """Return the network with the highest reward of all trials of all agents."""
-    evaluator = surrogate_evaluator(TABLE)
-    best = max(trials, key=lambda one: float(one.curves.rewards.max()))
-    place = np.unravel_index(best.curves.rewards.argmax(), best.curves.rewards.shape)
-    genotypes = evaluator.space.decode(best.curves.indices[place][None])
-    return {
-        "best": {
-            "agent": best.agent,
-            "arch": evaluator.space.to_text(genotypes)[0],
-            "outside": bool(evaluator.surrogate.extrapolates("top1", genotypes)[0]),
-            **describe_network(evaluator, genotypes),
+def make_device_task(**arguments: Any) -> Task:
+    """Return the task of the environment with other arguments, such as a reward."""
+    return make_task(table=TABLE, dataset="ImageNet", evaluator="surrogate", **arguments)
+
+
+def run_trials(task: Task, agent: str, queries: int, trials: int) -> NDArray[np.int64]:
+    """Return the architectures that an agent queries, as indices ``(queries, trials)``."""
+    envs = SequentialVectorEnv(trials, task=task)
+    search = find_agent(agent).make_agent(envs, {}, seed=FIRST_SEED)
+    found = []
+    for _ in range(queries):
+        genotypes = search.ask()
+        found.append(task.space.encode(genotypes))
+        search.tell(genotypes, task.reward(found[-1]))
+    return np.stack(found)
+
+
+def find_networks() -> dict[str, Any]:
+    """Return, for each device, the network with the highest reward of all trials."""
+    evaluator, found = surrogate_evaluator(TABLE), {}
+    for device in DEVICES:
+        task = make_device_task(reward=REWARDS[device])
+        indices = run_trials(task, "rea", SEARCH_QUERIES, SEARCH_TRIALS).ravel()
+        best = evaluator.space.decode(indices[[task.reward(indices).argmax()]])
+        found[device] = {
+            "arch": evaluator.space.to_text(best)[0],
+            **describe_network(evaluator, best),
         }
-    }
+    return found
 
 
-def search_study(device: str) -> ComparisonStudy:
-    """Return the search for accurate networks that are fast on a device."""
-    return ComparisonStudy(
-        f"imagenet-search-{device}",
-        envs=[ENV],
-        agents=list(SEARCH_AGENTS),
-        queries=500,
-        seeds=8,
-        first_seed=FIRST_SEED,
-        env_arguments={"reward": REWARDS[device]},
-        statistics=describe_best_network,
-    )
-
-
-SEARCH_STUDIES = {device: search_study(device) for device in DEVICES}
-
-STUDIES = [META_TRAINING, *ADAPTATION_STUDIES.values(), *SEARCH_STUDIES.values()]
+NETWORKS = Measurement("imagenet-device-networks", find_networks)
+STUDIES = [META_TRAINING, *ADAPTATION_STUDIES.values(), NETWORKS]
 
 # -- page ------------------------------------------------------------------------------------------
 
@@ -130,23 +139,11 @@ def adaptation_table() -> str:
     return markdown_table(["device", *ADAPTATION_AGENTS.values(), "CATCH, meta-learned"], rows)
 
 
-def reward_table() -> str:
-    """Return the table of rewards after 500 queries on each device."""
-    rows = []
-    for device, study in SEARCH_STUDIES.items():
-        agents = study.result["environments"][ENV]["agents"]
-        reports = [agents[agent]["at_queries"]["500"]["report"] for agent in SEARCH_AGENTS]
-        rows.append(
-            [device, *(value_with_interval(r["mean"], r["mean_interval"], 2) for r in reports)]
-        )
-    return markdown_table(["device", *SEARCH_AGENTS.values()], rows)
-
-
 def network_table() -> str:
     """Return the table of the best network of each device next to EfficientNet-B0."""
     reference, rows = SURROGATE.result["efficientnet_b0"], []
-    for device, study in SEARCH_STUDIES.items():
-        best, speed = study.result["best"], SPEEDS[device]
+    for device, best in NETWORKS.result.items():
+        speed = SPEEDS[device]
         rows.append(
             [
                 f"`{speed}`",

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas_gym.experiments.records import TrialResults
 from nas_gym.recording.front_curves import median_attainment
-from reproduction.imagenet_devices import DEVICES, SPEEDS
-from reproduction.imagenet_surrogate import ENV, SURROGATE
-from reproduction.pages import markdown_table, value_with_interval
-from reproduction.studies import FIRST_SEED, ComparisonStudy
+from reproduction.imagenet_devices import DEVICES, SPEEDS, make_device_task, run_trials
+from reproduction.imagenet_surrogate import SURROGATE
+from reproduction.pages import markdown_table, mean_with_interval
+from reproduction.studies import Measurement, mean_over_seeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,49 +22,43 @@ AGENTS = {
     "mo-rea": "evolution with ranks and crowding (`mo-rea`)",
     "scalarized": "regularized evolution, random Chebyshev weights (`scalarized`)",
 }
-QUERIES = 1000
+QUERIES, TRIALS = 1000, 5
 
 
-def describe_curves(trials: Sequence[TrialResults]) -> dict[str, Any]:
-    """Return the reference front and the median attainment curve of each agent.
+def measure_fronts() -> dict[str, Any]:
+    """Return the fronts that each agent finds on each device.
 
-    Each curve is a list of points (reported accuracy, speed), in the units of the metrics.
+    Returns:
+        ``hypervolume``: the mean over the trials and its interval, by device and agent;
+        ``curves``: the median attainment curve of each agent and the reference front, by device.
+        A curve is a list of points (reported accuracy, speed), in the units of the metrics.
     """
-    task = trials[0].task
-    signs = np.array([1.0 if task.metric(each).maximize else -1.0 for each in task.objectives])
-    curves = {one.agent: median_attainment(task, one.curves.indices) for one in trials}
-    curves["reference"] = task.reported_front.vectors
-    return {"curves": {name: (curve * signs).round(4).tolist() for name, curve in curves.items()}}
+    found: dict[str, Any] = {"hypervolume": {}, "curves": {}}
+    for device in DEVICES:
+        task = make_device_task(objectives=f"signal,{SPEEDS[device]}")
+        front = task.reported_front
+        found["hypervolume"][device], curves = {}, {"reference": front.vectors}
+        for agent in AGENTS:
+            indices = run_trials(task, agent, QUERIES, TRIALS)
+            volumes = [front.hypervolume(task.reported_objectives(own)) for own in indices.T]
+            found["hypervolume"][device][agent] = mean_over_seeds(np.array(volumes))
+            curves[agent] = median_attainment(task, indices)
+        sign = 1.0 if task.metric(task.objectives[1]).maximize else -1.0
+        found["curves"][device] = {
+            name: (curve * [1.0, sign]).round(3).tolist() for name, curve in curves.items()
+        }
+    return found
 
 
-def front_study(device: str) -> ComparisonStudy:
-    """Return the comparison of agents for accuracy and the speed on a device."""
-    return ComparisonStudy(
-        f"imagenet-front-{device}",
-        envs=[ENV],
-        agents=list(AGENTS),
-        queries=QUERIES,
-        seeds=5,
-        first_seed=FIRST_SEED,
-        env_arguments={"objectives": f"signal,{SPEEDS[device]}"},
-        statistics=describe_curves,
-    )
-
-
-STUDIES = {device: front_study(device) for device in DEVICES}
+FRONTS = Measurement("imagenet-fronts", measure_fronts)
 
 
 def front_table() -> str:
     """Return the table of the hypervolumes of the fronts that each agent found."""
-    rows = []
-    for device, study in STUDIES.items():
-        found = [study.at(ENV, agent, QUERIES)["report"] for agent in AGENTS]
-        rows.append(
-            [
-                f"`{SPEEDS[device]}`",
-                *(value_with_interval(r["mean"], r["mean_interval"], 3) for r in found),
-            ]
-        )
+    rows = [
+        [f"`{SPEEDS[device]}`", *(mean_with_interval(found[agent], 3) for agent in AGENTS)]
+        for device, found in FRONTS.result["hypervolume"].items()
+    ]
     return markdown_table(["speed", *AGENTS.values()], rows)
 
 
@@ -88,7 +80,7 @@ def draw_fronts() -> Figure:
 def _draw_panel(axes: Axes, device: str) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    speed, curves = SPEEDS[device], STUDIES[device].result["curves"]
+    speed, curves = SPEEDS[device], FRONTS.result["curves"][device]
     is_latency = speed.endswith("latency")
     front = np.array(curves["reference"])
     axes.plot(front[:, 1], front[:, 0], color="black", linewidth=1, label="reference front")
