@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,14 @@ from nas_gym.spaces import DARTSSpace
 from nas_gym.spaces.darts import OPERATIONS
 from nas_gym.tables import load_table
 from reproduction.pages import Page, markdown_table, mean_with_interval
-from reproduction.studies import FIRST_SEED, RUNS, JobStudy, Measurement, mean_over_seeds
+from reproduction.studies import (
+    FIRST_SEED,
+    RUNS,
+    JobStudy,
+    Measurement,
+    Study,
+    mean_over_seeds,
+)
 
 CPU = torch.device("cpu")
 SIZE = 14
@@ -67,9 +75,10 @@ ACCURACY = 80.0
 
 @dataclass(frozen=True)
 class Variant:
-    """Meta-training of a variant: method, settings and tasks.
+    """Training of a variant before the adaptation: method, settings and tasks.
 
     Attributes:
+        training: ``meta`` for meta-training, ``joint`` for joint training, or ``none``.
         settings: Settings of the meta-training that differ from the method's defaults.
         method: ``base`` or ``base-paper``.
         dataset: Few-shot data.
@@ -78,6 +87,7 @@ class Variant:
         shots: Support images per class.
     """
 
+    training: str = "meta"
     settings: Mapping[str, Any] = field(default_factory=dict)
     method: str = "base"
     dataset: str = "omniglot"
@@ -86,14 +96,22 @@ class Variant:
     shots: int = SHOTS
 
 
+LONG = {"epochs": 10, "updates": 20}
+"""Budget of the variants with 6.7 times as many gradient steps as ``base``."""
+
 VARIANTS: dict[str, Variant] = {
-    "variational": Variant({"variational": True, "deviation": 0.02, "kl_weight": 0.01}),
+    "base": Variant(),
+    "random": Variant(training="none"),
+    "joint": Variant(training="joint"),
+    "variational": Variant(settings={"variational": True, "deviation": 0.02, "kl_weight": 0.01}),
     "paper": Variant(method="base-paper"),
     "subsets": Variant(dataset="cifar10", size=16, ways=2, shots=20),
-    "convolutions": Variant({"alpha_rate": 0.0}),
-    "pooling": Variant({"alpha_rate": 0.0}),
+    "convolutions": Variant(settings={"alpha_rate": 0.0}),
+    "pooling": Variant(settings={"alpha_rate": 0.0}),
+    "long": Variant(settings=LONG),
+    "long-joint": Variant(training="joint", settings=LONG),
 }
-"""Variants that differ from ``base``, by name."""
+"""Variants by name."""
 
 FIXED_CELLS = {
     "convolutions": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
@@ -105,7 +123,11 @@ FIXED_CELLS = {
 STARTS = ("base", "random", "joint", "variational")
 """Variants that adapt to the meta-test tasks."""
 
+LONG_STARTS = ("long", "random", "long-joint")
+"""Variants that are compared at the long budget."""
+
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
+LONG_SEEDS = range(FIRST_SEED + 200, FIRST_SEED + 203)
 
 FURTHER = {"paper": 3, "subsets": 3, "convolutions": 1, "pooling": 1}
 """Numbers of meta-seeds of the further variants."""
@@ -116,10 +138,11 @@ FURTHER_SEED = FIRST_SEED + 100
 
 def make_plan(variant: str, seed: int) -> tuple[BASEPlan, FewShotData]:
     """Return the plan of a variant, and its data."""
-    chosen = VARIANTS.get(variant, Variant())
+    chosen = VARIANTS[variant]
     data = load_few_shot(chosen.dataset, chosen.size)
     plan = base_plan("NB201", data, chosen.ways, chosen.shots, seed, chosen.method)
-    return plan.with_settings(epochs=2, updates=UPDATES // 2, **chosen.settings), data
+    settings = {"epochs": 2, "updates": UPDATES // 2, **chosen.settings}
+    return plan.with_settings(**settings), data
 
 
 def run_seed(variant: str, seed: int) -> dict[str, Any]:
@@ -127,12 +150,14 @@ def run_seed(variant: str, seed: int) -> dict[str, Any]:
 
     Returns:
         ``accuracy``, the mean accuracy in % over tasks after each number of steps from 0;
-        ``cell``, the architecture of the prior; entropy and agreement of the prior; CPU seconds.
+        ``cell``, the architecture of the prior; entropy and agreement of the prior; the entropy
+        after each epoch of meta-training; and CPU seconds.
     """
     torch.set_num_threads(1)
     plan, data = make_plan(variant, seed)
     started = time.process_time()
-    meta = meta_learn(variant, plan, data)
+    entropies: list[float] = []
+    meta = meta_learn(variant, plan, data, entropies)
     learned = time.process_time()
     curves = adaptation_curves(meta, data)
     space = meta.network.space
@@ -142,23 +167,32 @@ def run_seed(variant: str, seed: int) -> dict[str, Any]:
         "cell": space.to_text([meta.prior.genotype(space)])[0],
         "drawn": space.to_text(drawn),
         "entropy": round(meta.prior.entropy(), 4),
+        "entropies": entropies,
         "agreement": round(agreement(drawn), 4),
         "meta_seconds": learned - started,
         "task_seconds": (time.process_time() - learned) / TEST_TASKS,
     }
 
 
-def meta_learn(variant: str, plan: BASEPlan, data: FewShotData) -> MetaNetwork:
-    """Return the meta-network of a variant: meta-trained, jointly trained, or untrained."""
-    if variant == "random":
+def meta_learn(
+    variant: str, plan: BASEPlan, data: FewShotData, entropies: list[float]
+) -> MetaNetwork:
+    """Return the meta-network of a variant: meta-trained, jointly trained, or untrained.
+
+    Meta-training appends the entropy of alpha after each epoch to ``entropies``.
+    """
+    training = VARIANTS[variant].training
+    if training == "none":
         return untrained_meta_network(plan, CPU)
-    if variant == "joint":
+    if training == "joint":
         return joint_training(plan, data)
     if variant in FIXED_CELLS:
         return fixed_cell_training(plan, data, FIXED_CELLS[variant])
     path = meta_file(variant, plan.seed)
     path.unlink(missing_ok=True)  # so that the time is that of the whole training
-    return train_meta_network(plan, data, path, CPU)
+    return train_meta_network(
+        plan, data, path, CPU, lambda _, found: entropies.append(round(found["alpha_entropy"], 4))
+    )
 
 
 def meta_file(variant: str, seed: int) -> Path:
@@ -176,7 +210,7 @@ def joint_training(plan: BASEPlan, data: FewShotData) -> MetaNetwork:
     labels = torch.from_numpy(np.repeat(np.arange(len(data.train)), data.train.counts))
     steps = config.epochs * config.updates * config.tasks * config.steps
     generator = torch.Generator().manual_seed(plan.seed)
-    batch_size = plan.ways * (plan.shots + plan.queries)
+    batch_size = config.batch_size or plan.ways * (plan.shots + plan.queries)
     batches = random_batches(images, labels, batch_size, steps, generator)
     posterior = meta.adapt(batches, len(labels), generator)
     adapted = replace(meta, prior=posterior).for_images(plan.ways, data.shape[0], plan.seed)
@@ -206,7 +240,7 @@ def adaptation_curves(meta: MetaNetwork, data: FewShotData) -> NDArray[np.float6
     for task in range(len(batch)):
         images, labels = batch.support_images[task], batch.support_labels[task]
         generator = torch.Generator().manual_seed(task)
-        batches = random_batches(images, labels, 0, config.steps, generator)
+        batches = random_batches(images, labels, config.batch_size, config.steps, generator)
         steps = embedding_steps(
             meta.network, meta.prior, batches, len(labels), config, 1.0, generator
         )
@@ -251,8 +285,8 @@ def merge_by_variant(
     return merged
 
 
-def compare_cells() -> dict[str, Any]:
-    """Adapt the meta-networks of ``base`` to CIFAR-10, and look up their cells.
+def compare_cells(study: Study, variant: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Adapt the meta-networks of a variant to CIFAR-10, and look up their cells.
 
     Returns:
         For each meta-seed (``"seeds"``), the cells of the prior and of the posterior, CPU seconds,
@@ -261,8 +295,8 @@ def compare_cells() -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     found = []
-    for seed, run in zip(META_SEEDS, ADAPTATION.result["base"], strict=True):
-        tuned = tune_to_cifar10(meta_file("base", seed), seed)
+    for seed, run in zip(seeds, study.result[variant], strict=True):
+        tuned = tune_to_cifar10(meta_file(variant, seed), seed)
         found.append(
             {
                 "cell": run["cell"],
@@ -345,7 +379,14 @@ FURTHER_STUDY = JobStudy(
     [(name, FURTHER_SEED + i) for name, count in FURTHER.items() for i in range(count)],
     merge_by_variant,
 )
-CELLS = Measurement("base-cells", compare_cells)
+CELLS = Measurement("base-cells", partial(compare_cells, ADAPTATION, "base", META_SEEDS))
+LONG_STUDY = JobStudy(
+    "base-long",
+    run_seed,
+    [(variant, seed) for variant in LONG_STARTS for seed in LONG_SEEDS],
+    merge_by_variant,
+)
+LONG_CELLS = Measurement("base-long-cells", partial(compare_cells, LONG_STUDY, "long", LONG_SEEDS))
 MEMORY = Measurement("base-memory", measure_memory)
 
 _NAMES = {
