@@ -81,22 +81,26 @@ class Variant:
         training: ``meta`` for meta-training, ``joint`` for joint training, or ``none``.
         settings: Settings of the meta-training that differ from the method's defaults.
         method: ``base`` or ``base-paper``.
+        space: Search space.
         dataset: Few-shot data.
         size: Height and width of the images.
         ways: Classes of a task.
         shots: Support images per class.
+        queries: Query images per class.
     """
 
     training: str = "meta"
     settings: Mapping[str, Any] = field(default_factory=dict)
     method: str = "base"
+    space: str = "NB201"
     dataset: str = "omniglot"
     size: int = SIZE
     ways: int = WAYS
     shots: int = SHOTS
+    queries: int = 5
 
 
-LONG = {"epochs": 10, "updates": 20}
+LONG = {"epochs": 10, "updates": 20, "valid_tasks": 1}
 """Budget of the variants with 6.7 times as many gradient steps as ``base``."""
 
 VARIANTS: dict[str, Variant] = {
@@ -110,6 +114,24 @@ VARIANTS: dict[str, Variant] = {
     "pooling": Variant(settings={"alpha_rate": 0.0}),
     "long": Variant(settings=LONG),
     "long-joint": Variant(training="joint", settings=LONG),
+    "natural": Variant(
+        settings={
+            "relaxation": "soft",
+            "epochs": 6,
+            "updates": 4,
+            "warmup": 3,
+            "steps": 32,
+            "batch_size": 16,
+            "valid_tasks": 2,
+        },
+        dataset="cifar10",
+        size=16,
+        ways=2,
+        shots=200,
+        queries=50,
+    ),
+    "darts": Variant(space="DARTS"),
+    "darts-random": Variant(training="none", space="DARTS"),
 }
 """Variants by name."""
 
@@ -129,6 +151,9 @@ LONG_STARTS = ("long", "random", "long-joint")
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
 LONG_SEEDS = range(FIRST_SEED + 200, FIRST_SEED + 203)
 
+DARTS_STARTS = ("darts", "darts-random")
+DARTS_SEED = FIRST_SEED + 300
+
 FURTHER = {"paper": 3, "subsets": 3, "convolutions": 1, "pooling": 1}
 """Numbers of meta-seeds of the further variants."""
 
@@ -140,38 +165,56 @@ def make_plan(variant: str, seed: int) -> tuple[BASEPlan, FewShotData]:
     """Return the plan of a variant, and its data."""
     chosen = VARIANTS[variant]
     data = load_few_shot(chosen.dataset, chosen.size)
-    plan = base_plan("NB201", data, chosen.ways, chosen.shots, seed, chosen.method)
+    plan = base_plan(chosen.space, data, chosen.ways, chosen.shots, seed, chosen.method)
+    plan = replace(plan, queries=chosen.queries)
     settings = {"epochs": 2, "updates": UPDATES // 2, **chosen.settings}
     return plan.with_settings(**settings), data
 
 
 def run_seed(variant: str, seed: int) -> dict[str, Any]:
-    """Meta-train a variant, and adapt it to tasks of the meta-test classes.
+    """Train a variant, and adapt it to tasks of the meta-test classes.
 
     Returns:
-        ``accuracy``, the mean accuracy in % over tasks after each number of steps from 0;
-        ``cell``, the architecture of the prior; entropy and agreement of the prior; the entropy
-        after each epoch of meta-training; and CPU seconds.
+        The result of :func:`run_prior`; ``accuracy``, the mean accuracy in % over tasks after each
+        number of steps from 0; and ``task_seconds``, the CPU seconds of a task.
     """
+    meta, data, found = train_variant(variant, seed)
+    started = time.process_time()
+    curves = adaptation_curves(meta, data)
+    seconds = (time.process_time() - started) / TEST_TASKS
+    return found | {"accuracy": curves.mean(axis=0).round(3).tolist(), "task_seconds": seconds}
+
+
+def run_prior(variant: str, seed: int) -> dict[str, Any]:
+    """Train a variant.
+
+    Returns:
+        ``cell``, the architecture of the prior; ``drawn``, architectures that are drawn from it;
+        ``entropy`` and ``agreement`` of the prior; ``entropies``, the entropy after each epoch of
+        meta-training; and ``meta_seconds``, the CPU seconds of the training.
+    """
+    return train_variant(variant, seed)[-1]
+
+
+def train_variant(variant: str, seed: int) -> tuple[MetaNetwork, FewShotData, dict[str, Any]]:
+    """Return the meta-network of a variant, its data, and the result of :func:`run_prior`."""
     torch.set_num_threads(1)
     plan, data = make_plan(variant, seed)
     started = time.process_time()
     entropies: list[float] = []
     meta = meta_learn(variant, plan, data, entropies)
-    learned = time.process_time()
-    curves = adaptation_curves(meta, data)
+    seconds = time.process_time() - started
     space = meta.network.space
     drawn = meta.prior.sample_genotypes(space, DRAWN, np.random.default_rng(seed))
-    return {
-        "accuracy": curves.mean(axis=0).round(3).tolist(),
+    found = {
         "cell": space.to_text([meta.prior.genotype(space)])[0],
         "drawn": space.to_text(drawn),
         "entropy": round(meta.prior.entropy(), 4),
         "entropies": entropies,
         "agreement": round(agreement(drawn), 4),
-        "meta_seconds": learned - started,
-        "task_seconds": (time.process_time() - learned) / TEST_TASKS,
+        "meta_seconds": seconds,
     }
+    return meta, data, found
 
 
 def meta_learn(
@@ -386,6 +429,21 @@ LONG_STUDY = JobStudy(
     [(variant, seed) for variant in LONG_STARTS for seed in LONG_SEEDS],
     merge_by_variant,
 )
+DARTS = JobStudy(
+    "base-darts",
+    run_seed,
+    [(variant, DARTS_SEED) for variant in DARTS_STARTS],
+    merge_by_variant,
+)
+NATURAL = JobStudy(
+    "base-natural",
+    run_prior,
+    [("natural", seed) for seed in LONG_SEEDS],
+    merge_by_variant,
+)
+NATURAL_CELLS = Measurement(
+    "base-natural-cells", partial(compare_cells, NATURAL, "natural", LONG_SEEDS)
+)
 LONG_CELLS = Measurement("base-long-cells", partial(compare_cells, LONG_STUDY, "long", LONG_SEEDS))
 MEMORY = Measurement("base-memory", measure_memory)
 
@@ -394,6 +452,10 @@ _NAMES = {
     "variational": "`base` with variational weights",
     "joint": "joint training on all classes",
     "random": "random weights and alpha",
+    "long": "`base`",
+    "long-joint": "joint training on all classes",
+    "darts": "`base`",
+    "darts-random": "random weights and alpha",
 }
 
 
@@ -405,7 +467,32 @@ def steps_to(curve: Sequence[float], target: float) -> str:
 
 def page_blocks() -> Mapping[str, str]:
     """Return the generated blocks of the page."""
-    found = ADAPTATION.result
+    found, long = ADAPTATION.result, LONG_STUDY.result
+    pairs = [("base", "random"), ("base", "joint"), ("variational", "base")]
+    return {
+        "adaptation": _start_table(found),
+        "leads": _lead_table(found, pairs),
+        "prior": _prior_table(CELLS.result),
+        "cells": _cell_table(found["base"], CELLS.result["seeds"], META_SEEDS),
+        "long": _start_table(long),
+        "long-leads": _lead_table(long, [("long", "random"), ("long", "long-joint")]),
+        "long-prior": _prior_table(LONG_CELLS.result),
+        "long-cells": _cell_table(long["long"], LONG_CELLS.result["seeds"], LONG_SEEDS),
+        "long-entropy": _entropy_table(long["long"]),
+        "darts": _start_table(DARTS.result),
+        "darts-cell": _cell_text(DARTS.result["darts"]),
+        "further": _further_table(FURTHER_STUDY.result),
+        "further-cells": _further_cells(FURTHER_STUDY.result),
+        "memory": markdown_table(
+            ["space, relaxation", "activations", "total"],
+            [[k, *(f"{v:.2f}" for v in values)] for k, values in MEMORY.result.items()],
+        ),
+    }
+
+
+def _start_table(found: Mapping[str, list[Any]]) -> str:
+    headers = ["start", "meta-seeds", "0 steps", "1 step", "4 steps", "8 steps"]
+    headers += [f"steps to {ACCURACY:.0f} %", "CPU s before", "CPU s per task"]
     rows = []
     for variant, runs in found.items():
         curves = np.array([run["accuracy"] for run in runs])
@@ -416,36 +503,22 @@ def page_blocks() -> Mapping[str, str]:
                 *(mean_with_interval(mean_over_seeds(curves[:, s]), 1) for s in (0, 1, 4, 8)),
                 steps_to(curves.mean(axis=0).tolist(), ACCURACY),
                 f"{np.mean([run['meta_seconds'] for run in runs]):.0f}",
+                f"{np.mean([run['task_seconds'] for run in runs]):.2f}",
             ]
         )
-    headers = ["start", "meta-seeds", "0 steps", "1 step", "4 steps", "8 steps"]
-    headers += [f"steps to {ACCURACY:.0f} %", "CPU s before"]
-    return {
-        "adaptation": markdown_table(headers, rows),
-        "leads": markdown_table(["difference after 8 steps", "percentage points"], _leads(found)),
-        "prior": _prior_table(),
-        "cells": _cell_table(found["base"]),
-        "further": _further_table(FURTHER_STUDY.result),
-        "further-cells": _further_cells(FURTHER_STUDY.result),
-        "memory": markdown_table(
-            ["space, relaxation", "activations", "total"],
-            [[k, *(f"{v:.2f}" for v in values)] for k, values in MEMORY.result.items()],
-        ),
-    }
+    return markdown_table(headers, rows)
 
 
-def _leads(found: Mapping[str, list[Any]]) -> list[list[str]]:
+def _lead_table(found: Mapping[str, list[Any]], pairs: Sequence[tuple[str, str]]) -> str:
     final = {name: np.array([run["accuracy"][-1] for run in runs]) for name, runs in found.items()}
-    pairs = [("base", "random"), ("base", "joint"), ("variational", "base")]
     rows = []
     for first, second in pairs:
         lead = mean_with_interval(mean_over_seeds(final[first] - final[second]), 1)
         rows.append([f"{_NAMES[first]} - {_NAMES[second]}", lead])
-    return rows
+    return markdown_table(["difference after 8 steps", "percentage points"], rows)
 
 
-def _prior_table() -> str:
-    found = CELLS.result
+def _prior_table(found: Mapping[str, Any]) -> str:
     names = {
         "prior_accuracy": "most probable cell of the prior",
         "drawn_accuracy": "cells drawn from the prior",
@@ -459,7 +532,13 @@ def _prior_table() -> str:
     return markdown_table(["cell", "accuracy on CIFAR-10, %"], rows)
 
 
-def _cell_table(runs: list[Any]) -> str:
+def _entropy_table(runs: list[Any]) -> str:
+    entropies = np.array([run["entropies"] for run in runs]).mean(axis=0)
+    headers = ["epoch", *map(str, range(1, len(entropies) + 1))]
+    return markdown_table(headers, [["entropy, nats", *(f"{each:.2f}" for each in entropies)]])
+
+
+def _cell_table(runs: list[Any], tuned: list[Any], seeds: Sequence[int]) -> str:
     headers = ["meta-seed", "cell of the prior", "entropy, nats", "agreement of drawn cells"]
     headers += ["tuned cell", "CPU s of tuning"]
     rows = [
@@ -471,7 +550,7 @@ def _cell_table(runs: list[Any]) -> str:
             f"`{each['tuned']}`",
             f"{each['seconds']:.0f}",
         ]
-        for seed, run, each in zip(META_SEEDS, runs, CELLS.result["seeds"], strict=True)
+        for seed, run, each in zip(seeds, runs, tuned, strict=True)
     ]
     return markdown_table(headers, rows)
 
@@ -511,4 +590,5 @@ def _further_cells(found: Mapping[str, list[Any]]) -> str:
     return markdown_table(headers, rows)
 
 
-PAGE = Page("results/base.md", (ADAPTATION, FURTHER_STUDY, CELLS, MEMORY), page_blocks)
+STUDIES = (ADAPTATION, FURTHER_STUDY, CELLS, LONG_STUDY, LONG_CELLS, DARTS, MEMORY)
+PAGE = Page("results/base.md", STUDIES, page_blocks)
