@@ -1,6 +1,7 @@
 """Tests of scripts: pages match the saved results, and a study is run and saved."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +146,38 @@ def test_missing_data(monkeypatch):
     monkeypatch.setattr(reproduce, "load_page", load_page)
     with pytest.raises(SystemExit, match="error: Table 'help-latency' is not on this machine"):
         reproduce.main(["catch"])
+
+
+def test_five_systems_read_the_files_that_their_first_command_makes():
+    try:
+        files = reproduce.load_page("five_systems_files")
+        page = reproduce.load_page("five_systems")
+    except MissingDataError as error:
+        pytest.skip(str(error))
+    from reproduction import atnas, atnas_method, base, five_systems, mpnas_domains
+
+    trainings = [five_systems.CATCH_TRAINING, mpnas_domains.TRAINING]
+    searches = list(five_systems.PRETRAINING.values())
+    jobs = [atnas.SECOND, atnas.THIRD, base.ADAPTATION]
+    assert {each.name for each in [*trainings, *searches, *jobs, base.CELLS]} == {
+        each.name for each in files.studies
+    }
+    made = {run.checkpoint for training in trainings for run in training.runs}
+    made |= {each.folder / "agent.safetensors" for each in searches}
+    made |= {
+        atnas_method.meta_supernet_path(*each) for study in jobs[:2] for each in study.arguments
+    }
+    made |= {base.meta_file(*each) for each in base.ADAPTATION.arguments}
+
+    read = {base.meta_file("base", seed) for seed in base.META_SEEDS}
+    read |= {
+        atnas_method.meta_supernet_path(five_systems.ATNAS_BUDGET, 5, 1, seed)
+        for (seed,) in five_systems.ATNAS_ADAPTED.arguments
+    }
+    for study in page.studies:
+        for agent in study.agents if isinstance(study, ComparisonStudy) else ():
+            ((_, settings),) = parse_agents(agent).values()
+            if "pretrained" in settings:
+                read.add(Path(settings["pretrained"]))
+    assert len(read) == 3 + 2 + 5 + 5 + 2  # four targets start from the same searches of L2NAS
+    assert read <= made

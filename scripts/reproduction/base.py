@@ -101,7 +101,7 @@ class Variant:
 
 
 LONG = {"epochs": 10, "updates": 20, "valid_tasks": 1}
-"""Budget of the variants with 6.7 times as many gradient steps as ``base``."""
+"""Budget with 6.7 times as many gradient steps as that of ``base``."""
 
 VARIANTS: dict[str, Variant] = {
     "base": Variant(),
@@ -368,11 +368,10 @@ def tune_to_cifar10(path: Path, seed: int) -> dict[str, Any]:
     return {"cell": space.to_text([posterior.genotype(space)])[0], "seconds": seconds}
 
 
-def table_accuracy(cells: Sequence[str]) -> NDArray[np.float64]:
-    """Return the 200-epoch test accuracy on CIFAR-10 of cells of NAS-Bench-201, in %."""
+def table_accuracy(cells: Sequence[str], column: str = "cifar10-test") -> NDArray[np.float64]:
+    """Return the 200-epoch test accuracy of cells of NAS-Bench-201, in %."""
     table = load_table("nats-bench")
-    column = table.column("cifar10-test")
-    return column[table.space.encode(table.space.from_text(cells))]
+    return table.column(column)[table.space.encode(table.space.from_text(cells))]
 
 
 def measure_memory() -> dict[str, list[float]]:
@@ -447,6 +446,9 @@ NATURAL_CELLS = Measurement(
 LONG_CELLS = Measurement("base-long-cells", partial(compare_cells, LONG_STUDY, "long", LONG_SEEDS))
 MEMORY = Measurement("base-memory", measure_memory)
 
+OTHER_DATA = {"CIFAR-100": "cifar100-test", "ImageNet16-120": "ImageNet16-120-test"}
+"""Columns of data sets that meta-training has no image of, by their names in tables."""
+
 _NAMES = {
     "base": "`base`",
     "variational": "`base` with variational weights",
@@ -480,7 +482,13 @@ def page_blocks() -> Mapping[str, str]:
         "long-cells": _cell_table(long["long"], LONG_CELLS.result["seeds"], LONG_SEEDS),
         "long-entropy": _entropy_table(long["long"]),
         "darts": _start_table(DARTS.result),
-        "darts-cell": _cell_text(DARTS.result["darts"]),
+        "darts-cell": "```text\n{}\n```".format(DARTS.result["darts"][0]["cell"]),
+        "natural-prior": _prior_table(NATURAL_CELLS.result),
+        "natural-other": _other_data_table(NATURAL.result["natural"]),
+        "natural-cells": _cell_table(
+            NATURAL.result["natural"], NATURAL_CELLS.result["seeds"], LONG_SEEDS
+        ),
+        "natural-entropy": _entropy_table(NATURAL.result["natural"]),
         "further": _further_table(FURTHER_STUDY.result),
         "further-cells": _further_cells(FURTHER_STUDY.result),
         "memory": markdown_table(
@@ -530,6 +538,16 @@ def _prior_table(found: Mapping[str, Any]) -> str:
         rows.append([name, mean_with_interval(mean_over_seeds(values))])
     rows.append(["mean of all cells", f"{found['all']:.2f}"])
     return markdown_table(["cell", "accuracy on CIFAR-10, %"], rows)
+
+
+def _other_data_table(runs: list[Any]) -> str:
+    rows = []
+    for name, column in OTHER_DATA.items():
+        found = table_accuracy([run["cell"] for run in runs], column)
+        mean = load_table("nats-bench").column(column).mean()
+        rows.append([name, mean_with_interval(mean_over_seeds(found)), f"{mean:.2f}"])
+    headers = ["data set", "most probable cell of the prior, %", "mean of all cells, %"]
+    return markdown_table(headers, rows)
 
 
 def _entropy_table(runs: list[Any]) -> str:
@@ -590,5 +608,15 @@ def _further_cells(found: Mapping[str, list[Any]]) -> str:
     return markdown_table(headers, rows)
 
 
-STUDIES = (ADAPTATION, FURTHER_STUDY, CELLS, LONG_STUDY, LONG_CELLS, DARTS, MEMORY)
+STUDIES = (
+    ADAPTATION,
+    FURTHER_STUDY,
+    CELLS,
+    LONG_STUDY,
+    LONG_CELLS,
+    NATURAL,
+    NATURAL_CELLS,
+    DARTS,
+    MEMORY,
+)
 PAGE = Page("results/base.md", STUDIES, page_blocks)
