@@ -158,7 +158,7 @@ def test_five_systems_read_the_files_that_their_first_command_makes():
 
     trainings = [five_systems.CATCH_TRAINING, mpnas_domains.TRAINING]
     searches = list(five_systems.PRETRAINING.values())
-    jobs = [atnas.SECOND, atnas.THIRD, base.ADAPTATION]
+    jobs = [atnas.SECOND, atnas.THIRD, base.ADAPTATION, base.NATURAL]
     assert {each.name for each in [*trainings, *searches, *jobs, base.CELLS]} == {
         each.name for each in files.studies
     }

@@ -172,16 +172,22 @@ CATCH_TRAINING = MetaTrainingStudy(
 # -- systems that learn from images ---------------------------------------------------------------
 
 
-def omniglot_cells() -> dict[str, list[str]]:
-    """Return the cells that AT-NAS and BASE learned from Omniglot, one per meta-seed.
+NATURAL_BASE = "BASE, natural images"
+"""BASE after meta-training on six classes of CIFAR-10; the others learned from Omniglot."""
 
-    They are results of the pages of these systems. No image of a target is used.
+
+def meta_learned_cells() -> dict[str, list[str]]:
+    """Return the cells that AT-NAS and BASE learned from images, one per meta-seed.
+
+    They are results of the pages of these systems.
     """
     atnas = json.loads((RESULTS / "atnas-5way1shot-second.json").read_text())
     base = json.loads((RESULTS / "base-cells.json").read_text())
+    natural = json.loads((RESULTS / "base-natural.json").read_text())
     return {
         "AT-NAS": [each["winner"] for each in atnas],
         "BASE": [each["cell"] for each in base["seeds"]],
+        NATURAL_BASE: [each["cell"] for each in natural["natural"]],
     }
 
 
@@ -196,14 +202,15 @@ def look_up(target: str, cells: Sequence[str]) -> dict[str, dict[str, float]]:
 
 
 def look_up_cells(name: str) -> dict[str, Any]:
-    """Return the results of a system's cells on every target."""
-    return {target: look_up(target, omniglot_cells()[name]) for target in TARGETS}
+    """Return the results of a system's cells on every target that it has no image of."""
+    targets = [each for each in TARGETS if (name, each) != (NATURAL_BASE, "cifar10")]
+    return {target: look_up(target, meta_learned_cells()[name]) for target in targets}
 
 
 CELLS = JobStudy(
     "five-systems-cells",
     look_up_cells,
-    [("AT-NAS",), ("BASE",)],
+    [("AT-NAS",), ("BASE",), (NATURAL_BASE,)],
     lambda arguments, results: {
         name: each for (name,), each in zip(arguments, results, strict=True)
     },
@@ -308,10 +315,12 @@ def meta_training_seconds() -> dict[str, float]:
     """Return the CPU seconds of the meta-training of each system, for one meta-seed."""
     atnas = json.loads((RESULTS / "atnas-5way1shot-second.json").read_text())
     base = json.loads((RESULTS / "base-adaptation.json").read_text())
+    natural = json.loads((RESULTS / "base-natural.json").read_text())
     return {
         **SECONDS.result,
         "AT-NAS": float(np.mean([each["seconds"]["meta-training"] for each in atnas])),
         "BASE": float(np.mean([each["meta_seconds"] for each in base["base"]])),
+        NATURAL_BASE: float(np.mean([each["meta_seconds"] for each in natural["natural"]])),
     }
 
 
@@ -333,6 +342,7 @@ NEEDS = {
     "MP-NAS": "results, latency and energy of architectures on other data sets and devices",
     "AT-NAS": "labelled images of other classes",
     "BASE": "labelled images of other classes",
+    NATURAL_BASE: "labelled images of other classes",
     "random search": "nothing",
     "REA": "nothing",
     "TPE": "nothing",
@@ -348,6 +358,8 @@ def target_rows(target: str) -> list[list[str]]:
         final = mean_with_interval(entries[str(QUERIES[-1])]["report"])
         rows.append([name, "", *regrets, final])
     for name, found in CELLS.result.items():
+        if target not in found:
+            continue
         entry = found[target]
         empty = [""] * len(QUERIES)
         regret, report = (mean_with_interval(entry[metric]) for metric in ("regret", "report"))
@@ -365,6 +377,9 @@ def overview_rows() -> list[list[str]]:
         row = [name]
         for target, study in SEARCHES.items():
             known = CELLS.result.get(name)
+            if known and target not in known:
+                row.append("")
+                continue
             found = known[target] if known else study.result["systems"][name][str(QUERIES[-1])]
             row.append(mean_with_interval(found["regret"]))
         rows.append(row)

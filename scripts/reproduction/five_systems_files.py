@@ -13,6 +13,7 @@ STUDIES = [
     atnas.THIRD,
     base.ADAPTATION,
     base.CELLS,
+    base.NATURAL,
 ]
 
 PAGE = Page("results/five-systems.md", STUDIES, five_systems.blocks)
