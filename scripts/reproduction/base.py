@@ -135,7 +135,6 @@ VARIANTS: dict[str, Variant] = {
     "long-joint": Variant(training="joint", settings=LONG),
     "natural": NATURAL_TASKS,
     "natural-random": replace(NATURAL_TASKS, training="none"),
-    "natural-joint": replace(NATURAL_TASKS, training="joint"),
     "darts": Variant(space="DARTS"),
     "darts-random": Variant(training="none", space="DARTS"),
 }
@@ -154,7 +153,7 @@ STARTS = ("base", "random", "joint", "variational")
 LONG_STARTS = ("long", "random", "long-joint")
 """Variants that are compared at the long budget."""
 
-NATURAL_STARTS = ("natural", "natural-random", "natural-joint")
+NATURAL_STARTS = ("natural", "natural-random")
 """Variants that are compared on natural images."""
 
 META_SEEDS = range(FIRST_SEED, FIRST_SEED + 3)
@@ -450,7 +449,6 @@ _NAMES = {
     "long-joint": "joint training on all classes",
     "natural": "`base`",
     "natural-random": "random weights and alpha",
-    "natural-joint": "joint training on all classes",
     "darts": "`base`",
     "darts-random": "random weights and alpha",
 }
@@ -479,9 +477,7 @@ def page_blocks() -> Mapping[str, str]:
         "darts": _start_table(DARTS.result),
         "darts-cell": "```text\n{}\n```".format(DARTS.result["darts"][0]["cell"]),
         "natural": _start_table(NATURAL.result, (0, 1, 8, 32)),
-        "natural-leads": _lead_table(
-            NATURAL.result, [("natural", "natural-random"), ("natural", "natural-joint")]
-        ),
+        "natural-leads": _lead_table(NATURAL.result, [("natural", "natural-random")]),
         "natural-prior": _prior_table(NATURAL_CELLS.result),
         "natural-other": _other_data_table(NATURAL.result["natural"]),
         "natural-cells": _cell_table(
