@@ -18,22 +18,18 @@ from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.evaluators.zero_cost import ZeroCostEvaluator
 from nas_gym.experiments.bootstrap import confidence_interval
 from nas_gym.networks.batches import DeviceImages
-from nas_gym.networks.data import ImageData, Split, load_images
-from nas_gym.networks.data.images import split_by_class
-from nas_gym.networks.data.omniglot import load_omniglot
+from nas_gym.networks.data import ImageData
 from nas_gym.networks.evaluation import EVALUATION_BATCH, evaluate_network
 from nas_gym.networks.nb201_network import NB201Network
 from nas_gym.networks.plans import NetworkPlan, supernet_plan, training_plan
 from nas_gym.networks.supernet import Supernet
 from nas_gym.networks.training import Training
-from nas_gym.spaces import NB201Space
 from nas_gym.tables import load_table
 from nas_gym.tasks import Task
+from reproduction import precision
+from reproduction.image_subsets import CPU, NETWORK, RESIDUAL, SPACE, load_subset
 from reproduction.pages import Page, markdown_table
 from reproduction.studies import FIRST_SEED, JobStudy, name_arguments
-
-CPU = torch.device("cpu")
-SPACE = NB201Space()
 
 METHODS = {
     "zero-cost": "zero-cost search, then training",
@@ -49,49 +45,6 @@ SHARES = {"supernet": 0.25, "queries": 0.1}
 
 ZERO_COST_CELLS = 100
 """Number of random cells that the zero-cost search evaluates."""
-
-RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
-"""Basic block of a residual network: two convolutions and a shortcut."""
-
-NETWORK = {"channels": 16, "cells": 1}
-"""Size of the trained networks; the residual network has the nearest number of parameters."""
-
-PER_CLASS = {"train": 250, "valid": 100, "test": 200}
-"""Number of images of each class of CIFAR-10."""
-
-
-# -- images ----------------------------------------------------------------------------------------
-
-
-def load_subset(name: str) -> ImageData:
-    """Return the images of a study: ``cifar10-subset``, or ``omniglot-50`` with 50 characters."""
-    return _cifar10_subset() if name == "cifar10-subset" else _omniglot_characters()
-
-
-def _cifar10_subset() -> ImageData:
-    whole = load_images("cifar10")
-    train, valid, test = (
-        _first_of_each_class(split, PER_CLASS[name]) for name, split in whole.splits.items()
-    )
-    return ImageData("cifar10-subset", whole.classes, train, valid, test)
-
-
-def _first_of_each_class(split: Split, count: int) -> Split:
-    rows = [np.flatnonzero(split.labels == label)[:count] for label in np.unique(split.labels)]
-    return split.part(np.sort(np.concatenate(rows)))
-
-
-def _omniglot_characters() -> ImageData:
-    """Return the first 50 characters; of 20 drawings, 10 train, 5 validate and 5 test."""
-    classes = load_omniglot(28).train
-    names = sorted(classes.classes)[:50]
-    chosen = classes.select("omniglot-50", names)
-    whole = Split(chosen.images, np.repeat(np.arange(50), chosen.counts))
-    train, valid, test = split_by_class(whole.labels, (0.5, 0.25, 0.25))
-    return ImageData(
-        "omniglot-50", tuple(names), whole.part(train), whole.part(valid), whole.part(test)
-    )
-
 
 # -- methods ---------------------------------------------------------------------------------------
 
@@ -314,6 +267,7 @@ def blocks() -> Mapping[str, str]:
     (search,) = (each for each in ONE_MINUTE.result if each["method"] == "search")
     return {
         "accuracies": markdown_table(headers, rows([*ONE_MINUTE.result, *FIVE_MINUTES.result])),
+        "precision": precision.rows(precision.STUDY.result),
         "search": markdown_table(
             ["", "value"],
             [
@@ -327,4 +281,4 @@ def blocks() -> Mapping[str, str]:
     }
 
 
-PAGE = Page("results/images.md", [ONE_MINUTE, FIVE_MINUTES], blocks)
+PAGE = Page("results/images.md", [ONE_MINUTE, FIVE_MINUTES, precision.STUDY], blocks)

@@ -16,7 +16,7 @@ from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.evaluation import EVALUATION_BATCH, evaluate_network
 from nas_gym.networks.plans import training_plan
 from nas_gym.networks.training import Training
-from reproduction.images import CPU, NETWORK, RESIDUAL, SPACE, load_subset
+from reproduction.image_subsets import CPU, NETWORK, RESIDUAL, SPACE, load_subset
 from reproduction.pages import markdown_table
 from reproduction.studies import FIRST_SEED, JobStudy, name_arguments
 
