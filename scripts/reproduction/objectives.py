@@ -107,6 +107,8 @@ CONSTRAINT_AGENTS = {
     "random": "random search (`random`)",
     "local": "local search (`local`)",
     "rea": "regularized evolution (`rea`)",
+    "tpe": "TPE (`tpe`)",
+    "l2nas": "L2NAS (`l2nas`)",
 }
 CONSTRAINT_QUERIES = (100, 200, 300)
 """Numbers of queries at which the page counts the optima found under a constraint."""

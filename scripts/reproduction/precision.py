@@ -54,7 +54,7 @@ def train_in_precision(precision: str, seed: int) -> dict[str, Any]:
 STUDY = JobStudy(
     "images-precision",
     train_in_precision,
-    [(precision, FIRST_SEED + seed) for seed in range(6) for precision in PRECISIONS],
+    [(precision, FIRST_SEED + seed) for seed in range(5) for precision in PRECISIONS],
     name_arguments("precision", "seed"),
 )
 
