@@ -16,7 +16,6 @@ from nas_gym.agents import RegularizedEvolution
 from nas_gym.evaluators.network import parameter_count
 from nas_gym.evaluators.supernet import SupernetEvaluator
 from nas_gym.evaluators.zero_cost import ZeroCostEvaluator
-from nas_gym.experiments.bootstrap import confidence_interval
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.data import ImageData
 from nas_gym.networks.evaluation import EVALUATION_BATCH, evaluate_network
@@ -28,8 +27,8 @@ from nas_gym.tables import load_table
 from nas_gym.tasks import Task
 from reproduction import precision
 from reproduction.image_subsets import CPU, NETWORK, RESIDUAL, SPACE, load_subset
-from reproduction.pages import Page, markdown_table
-from reproduction.studies import FIRST_SEED, JobStudy, name_arguments
+from reproduction.pages import Page, markdown_table, mean_with_interval
+from reproduction.studies import FIRST_SEED, JobStudy, mean_over_seeds, name_arguments
 
 METHODS = {
     "zero-cost": "zero-cost search, then training",
@@ -237,8 +236,7 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         accuracies = np.array([each["test_accuracy"] for each in group])
         accuracy = f"{accuracies.mean():.1f}"
         if len(group) > 1:
-            low, high = confidence_interval(accuracies, "mean")
-            accuracy += f" [{low:.1f}, {high:.1f}]"
+            accuracy = mean_with_interval(mean_over_seeds(accuracies), 1)
         means = {
             name: np.mean([each[name] for each in group])
             for name in ("params", "epochs", "seconds")

@@ -10,15 +10,14 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from nas_gym.experiments.bootstrap import confidence_interval
 from nas_gym.networks import device
 from nas_gym.networks.batches import DeviceImages
 from nas_gym.networks.evaluation import EVALUATION_BATCH, evaluate_network
 from nas_gym.networks.plans import training_plan
 from nas_gym.networks.training import Training
 from reproduction.image_subsets import CPU, NETWORK, RESIDUAL, SPACE, load_subset
-from reproduction.pages import markdown_table
-from reproduction.studies import FIRST_SEED, JobStudy, name_arguments
+from reproduction.pages import markdown_table, mean_with_interval
+from reproduction.studies import FIRST_SEED, JobStudy, mean_over_seeds, name_arguments
 
 EPOCHS = 12
 PRECISIONS = ("float32", "bfloat16")
@@ -69,15 +68,14 @@ def rows(results: Sequence[dict[str, Any]]) -> str:
         for name in ("test_accuracy", "seconds")
     )
     table = [
-        [precision, _with_interval(accuracies[precision]), f"{seconds[precision].mean():.1f}"]
+        [
+            precision,
+            mean_with_interval(mean_over_seeds(accuracies[precision])),
+            f"{seconds[precision].mean():.1f}",
+        ]
         for precision in PRECISIONS
     ]
-    difference = _with_interval(accuracies["bfloat16"] - accuracies["float32"])
+    difference = mean_with_interval(mean_over_seeds(accuracies["bfloat16"] - accuracies["float32"]))
     ratio = (seconds["float32"] / seconds["bfloat16"]).mean()
     table.append(["bfloat16 - float32", difference, f"{ratio:.2f} times as fast"])
     return markdown_table(["precision", "test accuracy, %", "CPU time, s"], table)
-
-
-def _with_interval(values: Any) -> str:
-    low, high = confidence_interval(values, "mean")
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
